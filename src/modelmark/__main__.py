@@ -1,0 +1,3 @@
+from modelmark.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""Commands; a few lines each over `app`."""
+
+
+def main() -> None:
+    raise SystemExit("modelmark: no command yet")

@@ -1,0 +1,482 @@
+"""The contract: what a model is for, what it takes, what it promises, and who agreed.
+
+Field docstrings become the descriptions of the published JSON Schema. Values that only a person can supply may be
+empty here; `unfilled` names them and a release is refused while any is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+#: Read by pydantic, which validates these plain dataclasses: an unknown field is an error, docstrings describe fields.
+STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True, "allow_inf_nan": False}
+
+Scalar = str | int | float | bool
+
+
+class Role(StrEnum):
+    """Who somebody is in a release."""
+
+    DATA_SCIENCE = "data_science"
+    ENGINEERING = "engineering"
+    PRODUCT = "product"
+    RISK = "risk"
+    OPERATIONS = "operations"
+
+
+class Task(StrEnum):
+    """What kind of question the model answers."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class Kind(StrEnum):
+    """The type of an input. Integers and numbers are sent as JSON numbers, categories as strings."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+    STRING = "string"
+
+
+class Policy(StrEnum):
+    """What an input outside the contract gets: refused, noted on the record, or replaced by `impute`."""
+
+    REJECT = "reject"
+    FLAG = "flag"
+    IMPUTE = "impute"
+
+
+class Mutability(StrEnum):
+    """Which way the person described by a row could move this input."""
+
+    FIXED = "fixed"
+    FREE = "free"
+    INCREASE = "increase"
+    DECREASE = "decrease"
+
+
+class Direction(StrEnum):
+    MAXIMISE = "maximise"
+    MINIMISE = "minimise"
+
+
+class Metric(StrEnum):
+    """The metrics an objective or a guardrail may name."""
+
+    ACCURACY = "accuracy"
+    BALANCED_ACCURACY = "balanced_accuracy"
+    ROC_AUC = "roc_auc"
+    F1 = "f1"
+    PRECISION = "precision"
+    RECALL = "recall"
+    LOG_LOSS = "log_loss"
+    BRIER = "brier"
+    EXPECTED_COST = "expected_cost"
+    MAE = "mae"
+    RMSE = "rmse"
+    R2 = "r2"
+
+
+#: Metrics of which less is better.
+LOSSES: frozenset[Metric] = frozenset({Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE})
+
+
+class FallbackKind(StrEnum):
+    """What answers when the model cannot: the version that served before, a fixed answer, or a person."""
+
+    PREVIOUS_VERSION = "previous_version"
+    CONSTANT = "constant"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody with a say."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    role: Role
+    """The part this person plays."""
+    name: str = ""
+    """Full name. Only a person can fill this."""
+    email: str = ""
+    """Where to reach them."""
+    signs: bool = False
+    """True: no release without this person's approval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Where the trained model comes from."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    source: str
+    """A file beside this contract (joblib, pickle or ONNX), or an MLflow address: runs:/RUN/path or models:/NAME/VERSION."""
+    task: Task
+    """What it answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What the model learned from and is judged on."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    train: str
+    """Training table: CSV (also .gz) or Parquet, beside this contract."""
+    holdout: str
+    """Rows the model has never seen."""
+    target: str
+    """The column to predict."""
+    time: str | None = None
+    """The column that orders rows in time, or `row_order` where the order of rows is the order of time."""
+    group: str | None = None
+    """Rows of one group must not stand on both sides of the split."""
+    entity_key: str | None = None
+    """The column that names whom a row is about; routing is sticky by it."""
+    sensitive: tuple[str, ...] = ()
+    """Columns whose groups must be treated fairly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One named column of a request."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    """As in the training table."""
+    type: Kind
+    """What may be sent."""
+    unit: str | None = None
+    """The unit of measure, such as `mm` or `EUR/month`."""
+    minimum: float | None = None
+    """Smallest allowed value."""
+    maximum: float | None = None
+    """Largest allowed value."""
+    categories: tuple[str, ...] | None = None
+    """Known categories; for type `category` only."""
+    nullable: bool = False
+    """Whether null may be sent."""
+    on_out_of_range: Policy = Policy.REJECT
+    """What a value outside minimum and maximum gets."""
+    on_unseen: Policy = Policy.FLAG
+    """What a category outside `categories` gets."""
+    impute: float | str | None = None
+    """What stands in where a policy says impute."""
+    mutability: Mutability = Mutability.FREE
+    """Which way an attacker could move this value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What the model answers."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    classes: tuple[bool | int | str, ...] = ()
+    """Every class, in the model's order. Empty for regression."""
+    positive: bool | int | str | None = None
+    """The class whose probability is the score, for binary tasks."""
+    threshold: float = 0.5
+    """A score at or above this decides for the positive class."""
+    minimum: float | None = None
+    """Smallest answer that makes sense, for regression."""
+    maximum: float | None = None
+    """Largest answer that makes sense, for regression."""
+    unit: str | None = None
+    """The unit of the answer, for regression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What mistakes cost, per row, for binary tasks; any one currency."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    false_positive: float
+    """Cost of deciding for the positive class in error."""
+    false_negative: float
+    """Cost of missing the positive class."""
+    true_positive: float = 0.0
+    """Cost of a right positive decision (negative: a gain)."""
+    true_negative: float = 0.0
+    """Cost of a right negative decision (negative: a gain)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """The one number the release is judged by."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    metric: Metric
+    """What is measured on the holdout and on live labels."""
+    costs: Costs | None = None
+    """Needed for the metric `expected_cost`."""
+
+    @property
+    def direction(self) -> Direction:
+        return Direction.MINIMISE if self.metric in LOSSES else Direction.MAXIMISE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """A metric that must not be traded away for the objective."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    metric: Metric
+    """What is measured."""
+    limit: float
+    """At least this for scores, at most this for losses; the interval's worse end must hold it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataContractGate:
+    """Do the tables keep the contract, and are train and holdout strangers to each other?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_violation_rate: float = 0.0
+    """Largest share of rows that may break the contract."""
+    max_duplicate_rate: float = 0.0
+    """Largest share of holdout rows that also stand in train."""
+    max_shift: float = 0.2
+    """Largest Jensen-Shannon distance between train and holdout of any input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutGate:
+    """Is the model good enough on rows it has never seen, and better than what costs less?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    confidence: float = 0.95
+    """Confidence of every interval."""
+    minimum: float | None = None
+    """The objective's interval must lie wholly on the good side of this."""
+    champion_margin: float = 0.01
+    """How much worse than the champion is still tolerable, in units of the metric."""
+    suspicious: float = 0.9999
+    """A score this good means a leak until someone explains it; for metrics that end at 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeCasesGate:
+    """Does every odd input get the outcome the contract promises?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_failures: int = 0
+    """How many cases may fail."""
+    tolerance: float = 1e-5
+    """Largest difference between answers that should be the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityGate:
+    """Does the converted model decide as the original did?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_flipped_rate: float = 0.001
+    """Largest share of holdout rows whose decision changed in conversion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadGate:
+    """Does the real server keep its promises at the agreed rate?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    seconds: float = 5.0
+    """How long to send requests."""
+    max_error_rate: float = 0.0
+    """Largest share of requests that may fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """The checks a version must pass. A gate set to null is not asked."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    data_contract: DataContractGate | None = field(default_factory=DataContractGate)
+    """Tables against the contract and each other."""
+    holdout: HoldoutGate | None = field(default_factory=HoldoutGate)
+    """Quality on unseen rows."""
+    edge_cases: EdgeCasesGate | None = field(default_factory=EdgeCasesGate)
+    """Odd inputs."""
+    parity: ParityGate | None = field(default_factory=ParityGate)
+    """The conversion to ONNX."""
+    load: LoadGate | None = field(default_factory=LoadGate)
+    """The server at the agreed rate."""
+    plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """Settings of gates that other packages bring, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """One step of the chain that answers when the model cannot."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    kind: FallbackKind
+    """What answers."""
+    value: Scalar | None = None
+    """The answer of a `constant`: a class or a number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What callers may expect and what they may send."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    deadline_ms: int = 500
+    """An answer later than this is a failure."""
+    p99_ms: float = 100.0
+    """99 of 100 answers must be faster than this at the agreed rate."""
+    rate_per_s: float = 50.0
+    """Agreed peak traffic in requests a second."""
+    max_rows: int = 1000
+    """Most rows in one request."""
+    max_body_bytes: int = 8_388_608
+    """Largest request body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityMonitor:
+    """Are inputs as clean as they were at training time?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    tolerance: float = 0.02
+    """How much the share of missing, unseen, out-of-range or refused values may rise before somebody is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftMonitor:
+    """Do inputs and scores still look like the training data?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    tolerance: float = 0.1
+    """Smallest Jensen-Shannon distance (0 to 1) that matters."""
+    false_alarm_rate: float = 0.01
+    """Chance that a window without any drift raises an alert, all columns together."""
+    min_rows: int = 200
+    """Fewer rows than this: cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceMonitor:
+    """Is the model still as good as on its holdout?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    tolerance: float = 0.05
+    """How much worse than the holdout the objective may get, in units of the metric."""
+    confidence: float = 0.95
+    """Confidence of the interval."""
+    min_labels: int = 50
+    """Fewer labels than this: cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitors:
+    """What is watched after release. A monitor set to null does not run."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    window_minutes: float = 60.0
+    """How much traffic each look covers."""
+    every_seconds: float = 60.0
+    """How often to look."""
+    quality: QualityMonitor | None = field(default_factory=QualityMonitor)
+    """Data quality."""
+    drift: DriftMonitor | None = field(default_factory=DriftMonitor)
+    """Drift of inputs and scores."""
+    performance: PerformanceMonitor | None = field(default_factory=PerformanceMonitor)
+    """Live performance on labels."""
+    plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """Settings of monitors that other packages bring, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """How the truth comes back."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    expected_delay_hours: float | None = None
+    """Usual time from prediction to label. Only a person can fill this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """When to train again."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    owner: Role = Role.DATA_SCIENCE
+    """Who is told."""
+    max_age_days: float | None = None
+    """A champion older than this is a finding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """Everything agreed about one model."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    modelmark: int
+    """Version of this format; 1."""
+    name: str
+    """The model's name in addresses: lower-case letters, digits and hyphens."""
+    model: ModelSource
+    """The trained model."""
+    data: Data
+    """Its tables."""
+    inputs: tuple[Input, ...]
+    """Its columns, in order."""
+    outputs: Outputs
+    """Its answers."""
+    objective: Objective
+    """The metric that decides."""
+    purpose: str = ""
+    """What decision the model helps with. Only a person can fill this."""
+    intended_uses: tuple[str, ...] = ()
+    """What it is for. Only a person can fill this."""
+    forbidden_uses: tuple[str, ...] = ()
+    """What it must not be used for. Only a person can fill this."""
+    people: tuple[Person, ...] = ()
+    """Who has a say, and who must sign."""
+    guardrails: tuple[Guardrail, ...] = ()
+    """Metrics that must hold whatever the objective does."""
+    gates: Gates = field(default_factory=Gates)
+    """Checks before release."""
+    serving: Serving = field(default_factory=Serving)
+    """Limits of the endpoint."""
+    fallback: tuple[Fallback, ...] = ()
+    """What answers when the model cannot, in order."""
+    monitors: Monitors = field(default_factory=Monitors)
+    """What is watched after release."""
+    labels: Labels = field(default_factory=Labels)
+    """How the truth comes back."""
+    retraining: Retraining = field(default_factory=Retraining)
+    """When to train again."""
+
+    def unfilled(self) -> tuple[str, ...]:
+        """The fields that only a person can fill and nobody has."""
+        empty = [
+            name
+            for name, value in (
+                ("purpose", self.purpose.strip()),
+                ("intended_uses", self.intended_uses),
+                ("forbidden_uses", self.forbidden_uses),
+                ("people", any(person.signs for person in self.people)),
+                ("labels.expected_delay_hours", self.labels.expected_delay_hours is not None),
+            )
+            if not value
+        ]
+        empty += [f"people[{i}].name" for i, person in enumerate(self.people) if not person.name.strip()]
+        return tuple(empty)
+
+    def signers(self) -> tuple[Person, ...]:
+        return tuple(person for person in self.people if person.signs)
+
+    def numeric(self) -> tuple[Input, ...]:
+        """Inputs that travel as numbers (number, integer, boolean), in contract order."""
+        return tuple(i for i in self.inputs if i.type not in (Kind.CATEGORY, Kind.STRING))
+
+    def textual(self) -> tuple[Input, ...]:
+        """Inputs that travel as text (category, string), in contract order."""
+        return tuple(i for i in self.inputs if i.type in (Kind.CATEGORY, Kind.STRING))

@@ -1,0 +1,146 @@
+"""Every error a user can meet. Errors carry facts; each transport translates them with one table.
+
+ModelmarkError
+├── Rejected            the caller's input is wrong
+│   ├── Malformed       it could not be read at all
+│   └── TooLarge        it is over a size limit
+├── ContractInvalid     modelmark.yaml breaks its schema
+├── Missing             nothing goes by that name
+├── NotPermitted        a rule of governance forbids it
+│   └── NoMark          no valid mark, so no traffic
+├── Conflict            somebody else changed it first
+├── Tampered            bytes are not what was signed or recorded
+├── Unmeasured          a measurement could not be made, which is a failure
+│   └── NotEnoughData   too few rows to say anything
+├── NotYet              not ready; ask again
+│   └── Overloaded      the queue is full; ask again after `retry_after` seconds
+├── TimedOut            the deadline passed
+└── OutputInvalid       the model answered nonsense and no fallback was left
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ModelmarkError(Exception):
+    """Base of the tree.
+
+    code: a stable name for machines, upper case. field, row, limit: where it is wrong and what is allowed.
+    hint: what to do next, one sentence.
+    """
+
+    default_code = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        row: int | None = None,
+        limit: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.field = field
+        self.row = row
+        self.limit = limit
+        self.hint = hint
+
+    def facts(self) -> dict[str, str | int]:
+        """The error as plain values, absent ones left out."""
+        known = {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "row": self.row,
+            "limit": self.limit,
+            "hint": self.hint,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+
+class Rejected(ModelmarkError):
+    default_code = "INVALID_ARGUMENT"
+
+
+class Malformed(Rejected):
+    default_code = "MALFORMED"
+
+
+class TooLarge(Rejected):
+    default_code = "TOO_LARGE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in the contract file."""
+
+    file: str
+    line: int | None
+    field: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.field}: found {self.found}; allowed: {self.allowed}"
+
+
+class ContractInvalid(ModelmarkError):
+    default_code = "CONTRACT_INVALID"
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)), field=faults[0].field, limit=faults[0].allowed)
+        self.faults = faults
+
+
+class Missing(ModelmarkError):
+    default_code = "NOT_FOUND"
+
+
+class NotPermitted(ModelmarkError):
+    default_code = "NOT_PERMITTED"
+
+
+class NoMark(NotPermitted):
+    default_code = "NO_MARK"
+
+
+class Conflict(ModelmarkError):
+    default_code = "CONFLICT"
+
+
+class Tampered(ModelmarkError):
+    default_code = "TAMPERED"
+
+
+class Unmeasured(ModelmarkError):
+    default_code = "COULD_NOT_MEASURE"
+
+
+class NotEnoughData(Unmeasured):
+    default_code = "NOT_ENOUGH_DATA"
+
+
+class NotYet(ModelmarkError):
+    default_code = "UNAVAILABLE"
+
+
+class Overloaded(NotYet):
+    default_code = "OVERLOADED"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, hint=f"try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class TimedOut(ModelmarkError):
+    default_code = "DEADLINE_EXCEEDED"
+
+
+class OutputInvalid(ModelmarkError):
+    default_code = "MODEL_OUTPUT_INVALID"

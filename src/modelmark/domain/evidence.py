@@ -1,0 +1,147 @@
+"""What a gate found out about one candidate, and what that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from math import isfinite
+from typing import Any
+
+from modelmark.domain.digest import Digest
+
+
+class Verdict(Enum):
+    """Cannot tell is never a pass; its exit code tells it apart from a fail."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    CANNOT_TELL = "cannot tell"
+
+    @property
+    def exit_code(self) -> int:
+        return {"pass": 0, "fail": 1, "cannot tell": 2}[self.value]
+
+    @property
+    def sign(self) -> str:
+        return {"pass": "✓", "fail": "✕", "cannot tell": "?"}[self.value]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Fail before cannot tell before pass; of nothing, cannot tell.
+
+    >>> worst([Verdict.PASS, Verdict.CANNOT_TELL])
+    <Verdict.CANNOT_TELL: 'cannot tell'>
+    """
+    heard = set(verdicts)
+    if Verdict.FAIL in heard:
+        return Verdict.FAIL
+    return Verdict.PASS if heard == {Verdict.PASS} else Verdict.CANNOT_TELL
+
+
+class Bound(StrEnum):
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The line a measurement must hold."""
+
+    bound: Bound
+    value: float
+
+    def holds(self, measured: float) -> bool:
+        """False for anything that is not a finite number."""
+        if not isfinite(measured):
+            return False
+        return measured >= self.value if self.bound is Bound.AT_LEAST else measured <= self.value
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.bound is Bound.AT_LEAST else '≤'} {self.value:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One measurement of a gate against one limit.
+
+    measured is what the limit judges; where it is an interval's worse end, `estimate`, `low` and `high` tell the rest.
+    """
+
+    name: str
+    measured: float | None  # None: the gate could not measure, which is a failure
+    limit: Limit
+    sentence: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    confidence: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.measured is None or not isfinite(self.measured):
+            return Verdict.CANNOT_TELL
+        return Verdict.PASS if self.limit.holds(self.measured) else Verdict.FAIL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A Vega-Lite picture, data inlined."""
+
+    title: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows behind a sentence: failing cases, baselines, offending values."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One gate's finding about one candidate. It carries its own limits: no flag can change them later."""
+
+    gate: str
+    candidate: Digest  # never a mutable alias
+    checks: tuple[Check, ...]
+    at: datetime
+    seconds: float
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    looked_at: Mapping[str, Digest] | None = None  # what was measured on: name -> digest
+
+    @property
+    def verdict(self) -> Verdict:
+        return worst(check.verdict for check in self.checks)
+
+
+def decide(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> Verdict:
+    """Pass only when every required gate spoke about this candidate and none ever failed.
+
+    A gate that could not measure may be asked again; a gate that failed may not: the bytes are the same.
+
+    >>> decide([], candidate=Digest("sha256:" + "0" * 64), required={"holdout"})
+    <Verdict.CANNOT_TELL: 'cannot tell'>
+    """
+    return worst(
+        verdict
+        for verdict in (
+            standing(evidence, candidate=candidate, required=required) or {"": Verdict.CANNOT_TELL}
+        ).values()
+    )
+
+
+def standing(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> dict[str, Verdict]:
+    """Each required gate's verdict on the candidate: one failure stays, else the latest word counts."""
+    known: dict[str, Verdict] = dict.fromkeys(sorted(required), Verdict.CANNOT_TELL)
+    for item in sorted(evidence, key=lambda e: e.at):
+        if item.candidate == candidate and item.gate in known and known[item.gate] is not Verdict.FAIL:
+            known[item.gate] = item.verdict
+    return known

@@ -1,0 +1,62 @@
+"""What a monitor saw in one window, and the alert people hear of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from modelmark.domain.digest import Digest
+
+
+class Outcome(StrEnum):
+    """Every window ends as one of these; a silent monitor is impossible."""
+
+    OK = "ok"
+    ALERT = "alert"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Half-open span of time, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One monitor's word on one subject (a column, the score, a metric) of one version in one window.
+
+    measured: the effect, in the unit the sentence names; low, high: its interval; limit: what is tolerated.
+    """
+
+    monitor: str
+    model: str
+    version: Digest
+    subject: str
+    window: Window
+    outcome: Outcome
+    sentence: str
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Findings of one story, told once: same model, version, monitor and subject. closed_at None: still open."""
+
+    id: int
+    model: str
+    version: Digest
+    monitor: str
+    subject: str
+    sentence: str
+    opened_at: datetime
+    seen_at: datetime
+    count: int
+    closed_at: datetime | None

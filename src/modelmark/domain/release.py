@@ -1,0 +1,115 @@
+"""The states of a version on its way to traffic, and the acts that move it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from modelmark.domain.contract import Role
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import NotPermitted
+
+
+class State(StrEnum):
+    REGISTERED = "registered"
+    CHECKED = "checked"
+    APPROVED = "approved"
+    CANARY = "canary"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    ROLLED_BACK = "rolled back"
+
+
+#: Where each state may lead. A retired or rolled-back version may come back: its mark still holds.
+MOVES: Final[Mapping[State, frozenset[State]]] = {
+    State.REGISTERED: frozenset({State.CHECKED}),
+    State.CHECKED: frozenset({State.APPROVED}),
+    State.APPROVED: frozenset({State.CANARY, State.CHAMPION}),
+    State.CANARY: frozenset({State.CHAMPION, State.ROLLED_BACK}),
+    State.CHAMPION: frozenset({State.RETIRED, State.ROLLED_BACK}),
+    State.RETIRED: frozenset({State.CANARY, State.CHAMPION}),
+    State.ROLLED_BACK: frozenset({State.CANARY, State.CHAMPION}),
+}
+
+SERVING: Final = frozenset({State.CANARY, State.CHAMPION})
+
+
+def move(now: State, then: State) -> State:
+    """The new state, or NotPermitted when the machine has no such move."""
+    if then not in MOVES[now]:
+        allowed = ", ".join(sorted(MOVES[now])) or "nothing"
+        raise NotPermitted(
+            f"a version that is {now} cannot become {then}", code="BAD_MOVE", limit=f"allowed: {allowed}"
+        )
+    return then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One person's yes to one version and the evidence they saw. New evidence voids it."""
+
+    version: Digest
+    evidence: Digest
+    role: Role
+    name: str
+    at: datetime
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A failed gate let through by a named person, for a reason, until a day."""
+
+    version: Digest
+    gate: str
+    name: str
+    reason: str
+    expires_at: datetime
+    at: datetime
+
+    def holds(self, now: datetime) -> bool:
+        return now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One act in the audit chain. hash covers every other field and `previous`."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    act: str
+    subject: str
+    details: Mapping[str, object]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A version that takes a share of a model's traffic."""
+
+    version: Digest
+    name: str  # champion or canary
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Who answers for one model. previous: what `previous_version` falls back to."""
+
+    model: str
+    arms: tuple[Arm, ...]
+    previous: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the data plane follows. sequence only grows: an older one is never followed."""
+
+    sequence: int
+    issued_at: datetime
+    routes: tuple[Route, ...]

@@ -1,0 +1,69 @@
+"""Where everything of one installation lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.domain.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths only; nothing is created by asking."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "state.db"
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def snapshot(self) -> Path:
+        """The signed release snapshot that workers follow."""
+        return self.root / "snapshot.dsse.json"
+
+    @property
+    def versions(self) -> Path:
+        return self.root / "versions"
+
+    def version(self, id: Digest) -> Path:
+        return self.versions / id.hex
+
+    def report(self, id: Digest) -> Path:
+        return self.root / "reports" / f"{id.hex}.html"
+
+    @property
+    def wal(self) -> Path:
+        """One folder per journal writer, one file per segment."""
+        return self.root / "journal" / "wal"
+
+    @property
+    def tables(self) -> Path:
+        """Delta Lake tables, one folder each: `predictions/<model>`, `labels`, `refusals`."""
+        return self.root / "journal" / "tables"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "journal" / "quarantine"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def runtime(self) -> Path:
+        """Process ids, sockets and metric files of what runs now."""
+        return self.root / "run"

@@ -1,0 +1,1 @@
+"""Labels and what is learned from them."""

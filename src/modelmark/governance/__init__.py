@@ -1,0 +1,1 @@
+"""The release state machine, marks, approvals and the audit chain."""

@@ -1,0 +1,73 @@
+"""What a journal frame holds: one of these, as msgpack. Released formats are read for ever, so fields are only added at the end."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Schema(msgspec.Struct, tag="schema", array_like=True, frozen=True):
+    """How to read the predictions of one version. Written before the first of them in every segment.
+
+    numeric, text: input names in contract order. classes: empty for regression. threshold, positive: for binary tasks.
+    """
+
+    version: str
+    model: str
+    task: str
+    numeric: list[str]
+    text: list[str]
+    classes: list[bool | int | str]
+    positive: bool | int | str | None
+    threshold: float
+
+
+class Predicted(msgspec.Struct, tag="prediction", array_like=True):
+    """One answered request, one or several rows.
+
+    at: nanoseconds since the epoch, UTC. arm: champion, canary.
+    path: what answered: model, previous_version, constant, review.
+    numbers: float64 little-endian, shape (rows, len(schema.numeric)), NaN for null; as received, before imputing.
+    texts: row-major, rows x len(schema.text). flags: (row, input name, MISSING | OUT_OF_RANGE | UNSEEN | IMPUTED ...).
+    scores: float64 little-endian, shape (rows, classes) or (rows, 1); empty when path is review.
+    micros: time in the server.
+    A `previous_version` answer names in `version` the version that really answered.
+    """
+
+    id: str
+    at: int
+    model: str
+    version: str
+    arm: str
+    path: str
+    request_id: str
+    entity: str
+    rows: int
+    numbers: bytes
+    texts: list[str | None]
+    flags: list[tuple[int, str, str]]
+    scores: bytes
+    micros: int
+
+
+class Labelled(msgspec.Struct, tag="label", array_like=True):
+    """The truth about one row of one prediction. A later label for the same row replaces an earlier one."""
+
+    prediction: str
+    row: int
+    at: int
+    model: str
+    label: bool | int | float | str
+    source: str
+
+
+class Refused(msgspec.Struct, tag="refused", array_like=True):
+    """How many requests were refused for one reason since the last such record of this writer."""
+
+    at: int
+    model: str
+    code: str
+    field: str
+    count: int
+
+
+Record = Schema | Predicted | Labelled | Refused

@@ -1,0 +1,1 @@
+"""The only code that knows MLflow, and the sandbox that alone may unpickle."""

@@ -1,0 +1,54 @@
+"""Digests of bytes, files and plain values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelmark.domain.digest import Digest
+
+
+def digest_bytes(data: bytes) -> Digest:
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def digest_file(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, enums and times as JSON values; NaN and infinities become null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON text of a value: keys sorted, no blanks, UTF-8. What digests and signatures cover.
+
+    >>> canonical({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
+    """
+    return msgspec.json.encode(plain(value), order="sorted")
+
+
+def digest_value(value: Any) -> Digest:
+    return digest_bytes(canonical(value))

@@ -1,0 +1,58 @@
+"""DSSE: a signed envelope around any bytes, with their type inside what is signed.
+
+Source: github.com/secure-systems-lab/dsse, protocol version 1.0 (PAE).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from modelmark.domain.errors import Tampered
+from modelmark.seal.digests import canonical
+from modelmark.seal.keys import Signer, Verifier
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Pre-authentication encoding.
+
+    >>> pae("http://example.com/HelloWorld", b"hello world")
+    b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
+    """
+    name = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def wrap(value: Any, payload_type: str, signer: Signer) -> bytes:
+    """A JSON envelope around the canonical form of `value`."""
+    payload = canonical(value)
+    signature = signer.sign(pae(payload_type, payload))
+    return canonical(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": payload_type,
+            "signatures": [{"keyid": signer.verifier().key_id, "sig": base64.b64encode(signature).decode()}],
+        }
+    )
+
+
+def unwrap(envelope: bytes, payload_type: str, verifier: Verifier) -> Any:
+    """The value inside, after its signature was checked. Raises Tampered; parses nothing before the check."""
+    try:
+        outer = json.loads(envelope)
+        payload = base64.b64decode(outer["payload"], validate=True)
+        found_type = outer["payloadType"]
+        signatures = [(s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in outer["signatures"]]
+    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+        raise Tampered("this is not a DSSE envelope", code="BAD_ENVELOPE") from None
+    if found_type != payload_type:
+        raise Tampered(f"the envelope holds {found_type!r}", code="BAD_ENVELOPE", limit=f"expected {payload_type}")
+    ours = [signature for key_id, signature in signatures if key_id == verifier.key_id]
+    if not ours:
+        raise Tampered(
+            "the envelope is not signed by this workspace's key", code="WRONG_KEY", limit=f"expected {verifier.key_id}"
+        )
+    verifier.check(ours[0], pae(payload_type, payload))
+    return json.loads(payload)

@@ -1,0 +1,103 @@
+"""The local signing key: Ed25519, made at first use, readable by its owner alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from modelmark.domain.errors import Missing, NotPermitted, Tampered
+from modelmark.seal.digests import digest_bytes
+
+PRIVATE: Final = "mark.key"
+PUBLIC: Final = "mark.pub"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Checks signatures of one key."""
+
+    key: Ed25519PublicKey
+
+    @property
+    def key_id(self) -> str:
+        return digest_bytes(self.key.public_bytes_raw())
+
+    def check(self, signature: bytes, message: bytes) -> None:
+        try:
+            self.key.verify(signature, message)
+        except InvalidSignature:
+            raise Tampered("the signature does not belong to these bytes and this key", code="BAD_SIGNATURE") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes signatures. Only the control plane holds one."""
+
+    key: Ed25519PrivateKey
+
+    def sign(self, message: bytes) -> bytes:
+        return self.key.sign(message)
+
+    def verifier(self) -> Verifier:
+        return Verifier(self.key.public_key())
+
+
+def signer(folder: Path) -> Signer:
+    """The key in `folder`, made on first use (folder 0700, file 0600).
+
+    Raises NotPermitted when somebody else may read the key.
+    """
+    path = folder / PRIVATE
+    if not path.exists():
+        _create(folder)
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise NotPermitted(
+            f"the signing key {path} may be read by others (mode {mode:04o})",
+            code="KEY_EXPOSED",
+            limit="mode 0600",
+            hint=f"run: chmod 600 {path}, and make a new key if anyone may have read it",
+        )
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NotPermitted(f"{path} is not an Ed25519 key", code="BAD_KEY")
+    return Signer(key)
+
+
+def verifier(folder: Path) -> Verifier:
+    """The public half. Raises Missing before the first mark was made."""
+    path = folder / PUBLIC
+    if not path.exists():
+        raise Missing(f"no public key at {path}", code="NO_KEY", hint="release a version first, or copy mark.pub here")
+    key = serialization.load_pem_public_key(path.read_bytes())
+    if not isinstance(key, Ed25519PublicKey):
+        raise NotPermitted(f"{path} is not an Ed25519 public key", code="BAD_KEY")
+    return Verifier(key)
+
+
+def _create(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    # The public half goes first and the secret is linked into place, so two first uses cannot leave a mixed pair.
+    scratch = folder / f".{PRIVATE}.{os.getpid()}"
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+    try:
+        os.link(scratch, folder / PRIVATE)
+    except FileExistsError:
+        return  # another process was first; its key counts
+    finally:
+        scratch.unlink()
+    (folder / PUBLIC).write_bytes(public)

@@ -1,0 +1,136 @@
+"""The mark: an in-toto statement over a version's files, evidence, contract and approvals, in a DSSE envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from modelmark.domain import version as names
+from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import NoMark, Tampered
+from modelmark.domain.evidence import Evidence
+from modelmark.domain.release import Approval, Waiver
+from modelmark.domain.version import Components, Signature, Version
+from modelmark.seal.digests import digest_bytes, digest_value, plain
+from modelmark.seal.envelope import unwrap, wrap
+from modelmark.seal.keys import Signer, Verifier
+from modelmark.seal.values import decode, restore
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://modelmark.dev/mark/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A version whose every byte was checked against its mark."""
+
+    version: Version
+    contract: Contract
+    signature: Signature
+    artifact: bytes
+    statement: Mapping[str, Any]
+
+
+def evidence_digest(evidence: Sequence[Evidence]) -> Digest:
+    """One digest over all evidence about a candidate, in order of time. Approvals name it."""
+    return digest_value(sorted((plain(item) for item in evidence), key=lambda item: (item["at"], item["gate"])))
+
+
+def issue(
+    version: Version,
+    evidence: Sequence[Evidence],
+    approvals: Sequence[Approval],
+    waivers: Sequence[Waiver],
+    *,
+    at: datetime,
+    folder: Path,
+    signer: Signer,
+) -> bytes:
+    """The signed envelope. The caller has decided that the version deserves it."""
+    subject = [
+        {"name": name, "digest": {"sha256": digest_bytes((folder / name).read_bytes()).hex}}
+        for name in names.SIGNED_FILES
+    ]
+    predicate = {
+        "version": plain(version),
+        "evidence": {
+            "digest": evidence_digest(evidence),
+            "gates": [
+                {"gate": item.gate, "verdict": item.verdict, "at": item.at, "digest": digest_value(item)}
+                for item in evidence
+            ],
+        },
+        "approvals": approvals,
+        "waivers": waivers,
+        "issued_at": at,
+    }
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": subject,
+        "predicateType": PREDICATE_TYPE,
+        "predicate": predicate,
+    }
+    return wrap(statement, PAYLOAD_TYPE, signer)
+
+
+def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked:
+    """Check the mark's signature, then every file's digest, then the id; only then parse anything.
+
+    Raises NoMark where there is none and Tampered where a byte differs, naming the file.
+    """
+    path = folder / names.MARK
+    if not path.exists():
+        raise NoMark(f"version {expected.short} carries no mark", hint="check, approve and release it first")
+    statement = unwrap(path.read_bytes(), PAYLOAD_TYPE, verifier)
+    if statement.get("predicateType") != PREDICATE_TYPE:
+        raise Tampered(f"the mark of {expected.short} is of an unknown kind", code="BAD_MARK")
+    try:
+        listed = {item["name"]: Digest("sha256:" + item["digest"]["sha256"]) for item in statement["subject"]}
+        version = restore(Version, statement["predicate"]["version"])
+    except (KeyError, TypeError, ValueError):
+        raise Tampered(f"the mark of {expected.short} lacks its subject or version", code="BAD_MARK") from None
+    if version.id != expected or digest_value(version.components) != expected:
+        raise Tampered(f"the mark in {folder.name[:12]} belongs to version {version.id.short}", code="WRONG_MARK")
+    contents = {name: _checked(folder / name, listed.get(name)) for name in names.SIGNED_FILES}
+    _hold_components(version.components, contents, expected)
+    return Marked(
+        version=version,
+        contract=decode(Contract, contents[names.CONTRACT]),
+        signature=decode(Signature, contents[names.SIGNATURE]),
+        artifact=contents[names.ARTIFACT],
+        statement=statement,
+    )
+
+
+def _checked(path: Path, listed: Digest | None) -> bytes:
+    if listed is None:
+        raise Tampered(f"the mark does not cover {path.name}", code="BAD_MARK")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Tampered(f"{path.name} of version {path.parent.name[:12]} is gone", code="FILE_GONE") from None
+    found = digest_bytes(data)
+    if found != listed:
+        raise Tampered(
+            f"{path.name} of version {path.parent.name[:12]} was changed: its digest is {found.short}",
+            code="DIGEST_MISMATCH",
+            field=path.name,
+            limit=f"the mark says {listed.short}",
+        )
+    return data
+
+
+def _hold_components(components: Components, contents: Mapping[str, bytes], expected: Digest) -> None:
+    found = Components(
+        artifact=digest_bytes(contents[names.ARTIFACT]),
+        contract=digest_bytes(contents[names.CONTRACT]),
+        preprocessing=digest_bytes(contents[names.SIGNATURE]),
+        lock=digest_bytes(contents[names.LOCK]),
+    )
+    if found != components:
+        raise Tampered(f"the files are not those that version {expected.short} was named after", code="WRONG_FILES")

@@ -1,0 +1,1 @@
+"""The data plane: edge, runtime, routing and batching."""

@@ -1,0 +1,1 @@
+"""One file per protocol: bytes to a request, an answer to bytes."""

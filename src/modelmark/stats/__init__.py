@@ -1,0 +1,1 @@
+"""Pure functions on arrays: intervals, tests, distances. No I/O, no clock."""

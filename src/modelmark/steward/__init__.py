@@ -1,0 +1,1 @@
+"""The control loop: compact, watch, alert; small steps, each with a checkpoint."""

@@ -1,0 +1,1 @@
+"""Dashboard and control API: translate, call, render."""
