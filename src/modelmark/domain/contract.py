@@ -117,7 +117,7 @@ class ModelSource:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     source: str
-    """A file beside this contract (joblib, pickle or ONNX), or an MLflow address: runs:/RUN/path or models:/NAME/VERSION."""
+    """A file beside this contract (joblib, pickle, ONNX), or in MLflow: runs:/RUN/path or models:/NAME/VERSION."""
     task: Task
     """What it answers."""
 
