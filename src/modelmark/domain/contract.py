@@ -450,9 +450,9 @@ class Contract:
     monitors: Monitors = field(default_factory=Monitors)
     """What is watched after release."""
     labels: Labels = field(default_factory=Labels)
-    """How the truth comes back."""
+    """What is known about coming labels."""
     retraining: Retraining = field(default_factory=Retraining)
-    """When to train again."""
+    """What calls for a new version."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""
