@@ -309,6 +309,11 @@ class Gates:
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""
 
+    def asked(self) -> tuple[str, ...]:
+        """The names of every gate a version must pass."""
+        own = (name for name in self.__dataclass_fields__ if name != "plugins" and getattr(self, name) is not None)
+        return (*own, *self.plugins)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:

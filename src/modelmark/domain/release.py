@@ -34,6 +34,8 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.ROLLED_BACK: frozenset({State.CANARY, State.CHAMPION}),
 }
 
+SERVING: Final = frozenset({State.CANARY, State.CHAMPION})
+
 
 def move(now: State, then: State) -> State:
     """The new state, or NotPermitted when the machine has no such move."""
