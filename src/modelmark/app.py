@@ -172,7 +172,7 @@ class App:
         raise NotImplementedError
 
     def _alias(self, model: str) -> None:
-        """MLflow's aliases follow the route. A dead MLflow undoes no release: people are told, the next one heals it."""
+        """MLflow's aliases follow the route. A dead MLflow undoes no release; people are told."""
         route = self.releases.route(model)
         arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
         try:
