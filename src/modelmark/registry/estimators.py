@@ -21,8 +21,30 @@ if TYPE_CHECKING:
 
 #: Fixed, so that the same model gives the same bytes whatever skl2onnx defaults to later.
 TARGET_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
-#: Types tried in turn: of numbers, and of integers.
-PLANS: Final = (("float32", "float32"), ("float64", "float64"), ("float32", "int64"), ("float64", "int64"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Input types of numbers and of integers. narrow: steps compute in double, the last one is handed float32.
+
+    `narrow` is what scikit-learn's own trees do; without it a scaled integer that ties with a split may cross it.
+    """
+
+    numbers: str
+    whole: str
+    narrow: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.numbers}/{self.whole}" + (" narrowed" if self.narrow else "")
+
+
+PLANS: Final = (
+    Plan("float32", "float32"),
+    Plan("float64", "float64", narrow=True),
+    Plan("float64", "float64"),
+    Plan("float32", "int64"),
+    Plan("float64", "int64", narrow=True),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +144,7 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     prepared = with_empty_text_as_null(model)
     best: tuple[tuple[int, float], Converted] | None = None
     failures: list[Exception] = []
-    for plan in _plans(request):
+    for plan in _plans(model, request):
         try:
             candidate = _attempt(prepared, plan, model, request)
             scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
@@ -141,16 +163,19 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     return best[1]
 
 
-def _plans(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
     integers = any(item["type"] in ("integer", "boolean") for item in request["inputs"])
-    for numbers, whole in PLANS:
-        if whole != "int64" or integers:
-            yield numbers, whole
+    steps = len(getattr(model, "steps", ()))
+    for plan in PLANS:
+        if (plan.whole != "int64" or integers) and (not plan.narrow or steps > 1):
+            yield plan
 
 
-def _attempt(prepared: Any, plan: tuple[str, str], model: Any, request: Mapping[str, Any]) -> Converted:
+def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) -> Converted:
     import skl2onnx
 
+    if plan.narrow:
+        prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)
     options = {"zipmap": False} if request["task"] != "regression" else None
     with warnings.catch_warnings():
@@ -162,11 +187,20 @@ def _attempt(prepared: Any, plan: tuple[str, str], model: Any, request: Mapping[
         feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`
     output = graph.graph.output[-1].name
     signature = {"feeds": feeds, "score_output": output}
-    return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan="/".join(plan))
+    return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan=str(plan))
+
+
+def _narrowed(pipeline: Any) -> Any:
+    import numpy as np
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    *first, last = pipeline.steps
+    return Pipeline([*first, ("to_float32", CastTransformer(dtype=np.float32)), last])
 
 
 def _inputs(
-    model: Any, plan: tuple[str, str], request: Mapping[str, Any]
+    model: Any, plan: Plan, request: Mapping[str, Any]
 ) -> tuple[list[tuple[str, Any]], list[dict[str, Any]]]:
     """One matrix where every column is alike; else one graph input per column, named as the model knows it."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
@@ -183,11 +217,11 @@ def _inputs(
     return initial, [{"graph_input": name, "columns": [name], "dtype": dtype} for name, dtype in dtypes.items()]
 
 
-def _dtype(item: Mapping[str, Any], plan: tuple[str, str]) -> str:
+def _dtype(item: Mapping[str, Any], plan: Plan) -> str:
     if item["type"] in ("category", "string"):
         return "string"
     whole = item["type"] in ("integer", "boolean") and not item["nullable"]
-    return plan[1] if whole else plan[0]
+    return plan.whole if whole else plan.numbers
 
 
 def _selects_columns(model: Any) -> bool:

@@ -10,7 +10,7 @@ _PRELOADED: Final = (
     " sklearn.dummy sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection sklearn.gaussian_process"
     " sklearn.impute sklearn.isotonic sklearn.linear_model sklearn.mixture sklearn.model_selection sklearn.multiclass"
     " sklearn.naive_bayes sklearn.neighbors sklearn.neural_network sklearn.pipeline sklearn.preprocessing"
-    " sklearn.random_projection sklearn.svm sklearn.tree skl2onnx joblib.numpy_pickle sklearn.utils.estimator_checks"
+    " sklearn.random_projection sklearn.svm sklearn.tree skl2onnx joblib.numpy_pickle skl2onnx.sklapi"
 ).split()
 
 
@@ -18,7 +18,7 @@ def warm_up() -> None:
     """Load scikit-learn and the thread-pool handles it looks up by ctypes at first use."""
     import importlib
 
-    for name in _PRELOADED[:-1]:
+    for name in _PRELOADED:
         importlib.import_module(name)
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier
