@@ -5,6 +5,7 @@ from __future__ import annotations
 import joblib
 import numpy as np
 import pandas as pd
+
 from modelmark.domain.contract import (
     Contract,
     Data,

@@ -1,12 +1,7 @@
 """Fitted scikit-learn models of many kinds answer the same as ONNX, row by row."""
 
-import models
 import numpy as np
 import pytest
-from modelmark.domain import errors
-from modelmark.domain.contract import Outputs, Task
-from modelmark.registry import sandbox
-from modelmark.registry.convert import convert
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
@@ -25,6 +20,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
+
+import models
+from modelmark.domain import errors
+from modelmark.domain.contract import Outputs, Task
+from modelmark.registry import sandbox
+from modelmark.registry.convert import convert
 
 
 def one_hot(last, nulls=False):
@@ -89,14 +90,18 @@ def test_regression_answers_one_value_a_row(tmp_path, last):
 
 def test_numbers_alone_travel_as_one_matrix(tmp_path):
     contract = models.contract(names=models.NUMERIC)
-    *_, result = converted(tmp_path, make_pipeline(StandardScaler(), SVC(probability=True)), contract, names=models.NUMERIC)
+    *_, result = converted(
+        tmp_path, make_pipeline(StandardScaler(), SVC(probability=True)), contract, names=models.NUMERIC
+    )
     assert [feed.columns for feed in result.signature.feeds] == [tuple(models.NUMERIC)]
     assert result.parity.flipped == 0
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
     train, holdout = models.frame(300, 1), models.frame(100, 2)
-    path = models.save(one_hot(RandomForestClassifier(5, random_state=0)).fit(train[models.FEATURES], train["y"]), tmp_path)
+    path = models.save(
+        one_hot(RandomForestClassifier(5, random_state=0)).fit(train[models.FEATURES], train["y"]), tmp_path
+    )
     twice = [
         convert(path, models.contract(), holdout, limits=sandbox.Limits(), progress=lambda _: None) for _ in range(2)
     ]
@@ -106,7 +111,9 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 
 def test_an_onnx_file_is_its_own_original(tmp_path):
     contract = models.contract(names=models.NUMERIC)
-    *_, first = converted(tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC)
+    *_, first = converted(
+        tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
+    )
     (tmp_path / "model.onnx").write_bytes(first.model)
     again = convert(
         tmp_path / "model.onnx", contract, models.frame(500, 2), limits=sandbox.Limits(), progress=lambda _: None
@@ -150,7 +157,9 @@ def test_weights_in_another_file_are_refused(tmp_path):
     import onnx
 
     contract = models.contract(names=models.NUMERIC)
-    *_, first = converted(tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC)
+    *_, first = converted(
+        tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
+    )
     model = onnx.load_model_from_string(first.model)
     tensor = model.graph.initializer.add(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="../secret")
@@ -158,5 +167,3 @@ def test_weights_in_another_file_are_refused(tmp_path):
     with pytest.raises(errors.Rejected) as caught:
         convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
     assert caught.value.code == "EXTERNAL_DATA"
-
-

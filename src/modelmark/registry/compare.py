@@ -19,7 +19,8 @@ def decisions(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
     if request["task"] == "binary" and request["positive"] is not None:
         positive = [str(c) for c in request["classes"]].index(str(request["positive"]))
         return np.where(scores[:, positive] >= request["threshold"], positive, 1 - positive)
-    return np.argmax(scores, axis=1)
+    positions: np.ndarray = np.argmax(scores, axis=1)
+    return positions
 
 
 def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, Any]) -> tuple[int, float]:

@@ -47,18 +47,20 @@ def convert(
     An ONNX source is only scored: it is the original. Raises Rejected or TimedOut as `sandbox.run` does.
     """
     request = request_of(contract)
+    original: np.ndarray | None
+    facts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
         table = Path(name) / "holdout.parquet"
         holdout[[item.name for item in contract.inputs]].to_parquet(table)
         if source.suffix.lower() == ".onnx":
             progress("running the ONNX graph on the holdout")
             model, given = source.read_bytes(), None
-            original, facts = None, {}
+            original = None
         else:
             progress("unpickling and converting in the sandbox")
             with sandbox.run("convert", request, {"source.bin": source, "holdout.parquet": table}, limits) as answer:
                 model, given = answer.bytes_of("model.out.onnx"), _signature(answer)
-                original, facts = _array(answer), answer.facts
+                original, facts = _array(answer), dict(answer.facts)
             progress("comparing original and converted on every holdout row")
         graph = Path(name) / "model.onnx"
         graph.write_bytes(model)
@@ -101,7 +103,7 @@ def _array(answer: sandbox.Answer) -> np.ndarray:
     import numpy as np
 
     try:
-        values = np.load(io.BytesIO(answer.bytes_of("scores.npy")), allow_pickle=False)
+        values: np.ndarray = np.load(io.BytesIO(answer.bytes_of("scores.npy")), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise Rejected(f"the converter left no readable scores: {error}", code="CONVERSION_FAILED") from None
     if values.dtype != np.float64 or values.ndim != 2:

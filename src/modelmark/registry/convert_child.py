@@ -1,4 +1,4 @@
-"""The process that alone may unpickle. Started by `sandbox` as `python -I -m modelmark.registry.convert_child VERB`.
+"""The process that alone may unpickle. Started by `sandbox` as `python -s -P -m modelmark.registry.convert_child VERB`.
 
 It works in an empty folder that holds `request.json` and what that names. It answers through files that it opens
 before it arms itself; the parent treats them as untrusted and parses none of them as pickle.

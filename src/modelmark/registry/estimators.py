@@ -199,9 +199,7 @@ def _narrowed(pipeline: Any) -> Any:
     return Pipeline([*first, ("to_float32", CastTransformer(dtype=np.float32)), last])
 
 
-def _inputs(
-    model: Any, plan: Plan, request: Mapping[str, Any]
-) -> tuple[list[tuple[str, Any]], list[dict[str, Any]]]:
+def _inputs(model: Any, plan: Plan, request: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[dict[str, Any]]]:
     """One matrix where every column is alike; else one graph input per column, named as the model knows it."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 

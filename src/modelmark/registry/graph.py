@@ -1,4 +1,4 @@
-"""What an ONNX graph must be before it may run here, and how its tensors map to the contract. Runs in the child only."""
+"""What an ONNX graph must be before it may run here, and how its tensors map to the contract. In the child only."""
 
 from __future__ import annotations
 

@@ -65,13 +65,87 @@ ALLOWED: Final = frozenset(
 
 #: Names no honest model needs from these modules: refused by name when a pickle asks, before they could run.
 _FORBIDDEN_MODULES: Final = frozenset(
-    "os posix nt subprocess _posixsubprocess pty socket _socket shutil sys ctypes _ctypes importlib imp runpy code codeop"
-    " pdb bdb timeit profile cProfile trace webbrowser multiprocessing concurrent asyncio http urllib ftplib smtplib"
-    " telnetlib xmlrpc signal resource gc inspect marshal mmap fcntl tempfile pathlib io _io linecache pickle _pickle"
-    " pip ensurepip venv test idlelib lib2to3 distutils setuptools pkgutil zipimport threading _thread sysconfig".split()
+    [
+        "os",
+        "posix",
+        "nt",
+        "subprocess",
+        "_posixsubprocess",
+        "pty",
+        "socket",
+        "_socket",
+        "shutil",
+        "sys",
+        "ctypes",
+        "_ctypes",
+        "importlib",
+        "imp",
+        "runpy",
+        "code",
+        "codeop",
+        "pdb",
+        "bdb",
+        "timeit",
+        "profile",
+        "cProfile",
+        "trace",
+        "webbrowser",
+        "multiprocessing",
+        "concurrent",
+        "asyncio",
+        "http",
+        "urllib",
+        "ftplib",
+        "smtplib",
+        "telnetlib",
+        "xmlrpc",
+        "signal",
+        "resource",
+        "gc",
+        "inspect",
+        "marshal",
+        "mmap",
+        "fcntl",
+        "tempfile",
+        "pathlib",
+        "io",
+        "_io",
+        "linecache",
+        "pickle",
+        "_pickle",
+        "pip",
+        "ensurepip",
+        "venv",
+        "test",
+        "idlelib",
+        "lib2to3",
+        "distutils",
+        "setuptools",
+        "pkgutil",
+        "zipimport",
+        "threading",
+        "_thread",
+        "sysconfig",
+    ]
 )
 _FORBIDDEN_BUILTINS: Final = frozenset(
-    "eval exec compile open __import__ input breakpoint globals locals vars delattr setattr memoryview exit quit".split()
+    [
+        "eval",
+        "exec",
+        "compile",
+        "open",
+        "__import__",
+        "input",
+        "breakpoint",
+        "globals",
+        "locals",
+        "vars",
+        "delattr",
+        "setattr",
+        "memoryview",
+        "exit",
+        "quit",
+    ]
 )
 
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

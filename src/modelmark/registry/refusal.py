@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818
+class Refusal(Exception):
     """Becomes one line of facts in result.json; the parent raises it again as Rejected."""
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:

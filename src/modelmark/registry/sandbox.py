@@ -67,7 +67,8 @@ def run(verb: Verb, request: Mapping[str, Any], files: Mapping[str, Path], limit
 
 def _spawn(verb: Verb, folder: Path, limits: Limits) -> int:
     """The exit code; negative for a signal. The child and all it may have started are gone when this returns."""
-    command = [sys.executable, "-I", "-B", "-m", "modelmark.registry.convert_child", verb]
+    # -s -P and our bare environment are what -I gives, and leave the hash seed to us: same model, same bytes.
+    command = [sys.executable, "-s", "-P", "-B", "-m", "modelmark.registry.convert_child", verb]
     with (folder / "stderr.txt").open("wb") as errors:
         child = subprocess.Popen(
             command,
@@ -103,7 +104,13 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _environment() -> dict[str, str]:
     """Nothing of ours: no tokens, no addresses, no library paths."""
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0", **dict.fromkeys(threads, "1")}
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "JOBLIB_MULTIPROCESSING": "0",
+        **dict.fromkeys(threads, "1"),
+    }
 
 
 def _facts(code: int, folder: Path, limits: Limits) -> Mapping[str, Any]:

@@ -18,6 +18,11 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32  # offsets in
 _THREAD: Final = 0x00010000  # CLONE_THREAD
 _WRITES: Final = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000
 
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
 #: Machine -> (audit architecture, calls that kill, calls refused, open, openat, clone, calls that "do not exist").
 _CALLS: Final = {
     "x86_64": (
@@ -25,9 +30,11 @@ _CALLS: Final = {
         # socket connect accept bind listen sendto sendmsg fork vfork execve ptrace process_vm_* execveat accept4 bpf
         # io_uring_*
         (41, 42, 43, 49, 50, 44, 46, 57, 58, 59, 101, 310, 311, 322, 288, 321, 425, 426, 427),
-        # rename mkdir rmdir creat link unlink symlink chmod chown truncate, their -at forms, mount, memfd_create, kill ...
-        (82, 83, 84, 85, 86, 87, 88, 90, 92, 94, 76, 258, 260, 263, 264, 265, 266, 268, 316, 133, 259, 165, 166, 161)
-        + (272, 308, 319, 53, 62, 175, 313, 248, 250, 298, 323),
+        # rename mkdir rmdir creat link unlink symlink chmod chown truncate, their -at forms, mount, memfd_create ...
+        _numbers(
+            "82 83 84 85 86 87 88 90 92 94 76 258 260 263 264 265 266 268 316 133 259 165 166 161"
+            " 272 308 319 53 62 175 313 248 250 298 323"
+        ),
         2,
         257,
         56,
@@ -74,9 +81,9 @@ def _program(machine: str) -> bytes:
     # A new thread is fine, a new process is not.
     lines += [(_JUMP_EQUAL, 0, 4, clone), (_LOAD, 0, 0, _FIRST), (_JUMP_SET, 1, 0, _THREAD)]
     lines += [(_RETURN, 0, 0, _KILL), (_RETURN, 0, 0, _ALLOW)]
-    for number, flags in ((opening, _SECOND), (opening_at, _THIRD)):
-        if number is not None:
-            lines += [(_JUMP_EQUAL, 0, 4, number), (_LOAD, 0, 0, flags), (_JUMP_SET, 0, 1, _WRITES)]
+    for opens, flags in ((opening, _SECOND), (opening_at, _THIRD)):
+        if opens is not None:
+            lines += [(_JUMP_EQUAL, 0, 4, opens), (_LOAD, 0, 0, flags), (_JUMP_SET, 0, 1, _WRITES)]
             lines += [(_RETURN, 0, 0, _NOT_PERMITTED), (_RETURN, 0, 0, _ALLOW)]
     lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("<HBBI", *line) for line in lines)

@@ -1,4 +1,4 @@
-"""Tables to tensors and tensors to scores, as a version's signature says. Runs in the child and in the gates' process."""
+"""Tables to tensors and tensors to scores, as a version's signature says. Runs in the child."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def load_frame(path: str) -> pd.DataFrame:
     """A table that the parent wrote for us."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    frame: pd.DataFrame = pq.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    return frame
 
 
 def write_array(file: IO[bytes], values: np.ndarray) -> None:

@@ -6,12 +6,35 @@ import warnings
 from typing import Any, Final
 
 _PRELOADED: Final = (
-    "joblib sklearn.calibration sklearn.cluster sklearn.compose sklearn.decomposition sklearn.discriminant_analysis"
-    " sklearn.dummy sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection sklearn.gaussian_process"
-    " sklearn.impute sklearn.isotonic sklearn.linear_model sklearn.mixture sklearn.model_selection sklearn.multiclass"
-    " sklearn.naive_bayes sklearn.neighbors sklearn.neural_network sklearn.pipeline sklearn.preprocessing"
-    " sklearn.random_projection sklearn.svm sklearn.tree skl2onnx joblib.numpy_pickle skl2onnx.sklapi"
-).split()
+    "joblib",
+    "sklearn.calibration",
+    "sklearn.cluster",
+    "sklearn.compose",
+    "sklearn.decomposition",
+    "sklearn.discriminant_analysis",
+    "sklearn.dummy",
+    "sklearn.ensemble",
+    "sklearn.feature_extraction.text",
+    "sklearn.feature_selection",
+    "sklearn.gaussian_process",
+    "sklearn.impute",
+    "sklearn.isotonic",
+    "sklearn.linear_model",
+    "sklearn.mixture",
+    "sklearn.model_selection",
+    "sklearn.multiclass",
+    "sklearn.naive_bayes",
+    "sklearn.neighbors",
+    "sklearn.neural_network",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "sklearn.random_projection",
+    "sklearn.svm",
+    "sklearn.tree",
+    "skl2onnx",
+    "joblib.numpy_pickle",
+    "skl2onnx.sklapi",
+)
 
 
 def warm_up() -> None:
