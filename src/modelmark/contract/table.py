@@ -1,0 +1,236 @@
+"""Tables as the contract sees them: read from a file, checked rule by rule, turned into requests and target codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.domain.contract import Contract, Input, Kind, Outputs, Policy, Task
+from modelmark.domain.errors import Malformed, Missing, Rejected
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: Words for "no value" in a column that otherwise holds numbers. In text only the empty cell is null: "NA" is Namibia.
+_NO_NUMBER: Final = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One rule that some rows of a table break.
+
+    rows: zero-based, ascending, all of them. examples: the first few distinct offending values.
+    policy: what the endpoint does with such a row; only `reject` breaks the contract. None rows: the whole column.
+    """
+
+    rule: str
+    column: str
+    allowed: str
+    policy: Policy
+    rows: tuple[int, ...]
+    examples: tuple[str, ...]
+
+
+def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV (also .gz) or Parquet file; text stays text ("?" and "NA" are values), numbers are float64 or int64.
+
+    columns: must all be there. Raises Missing for the file, Rejected for an unknown format or an absent column,
+    Malformed for content that cannot be read.
+    """
+    frame = _load(path)
+    doubled = [str(name) for name, twice in zip(frame.columns, frame.columns.duplicated(), strict=True) if twice]
+    if doubled:
+        raise Rejected(f"{path.name} has the column {doubled[0]!r} twice", code="DUPLICATE_COLUMN", field=doubled[0])
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        raise Rejected(
+            f"{path.name} has no column {', '.join(map(repr, absent))}",
+            code="MISSING_COLUMN",
+            field=absent[0],
+            limit="it has " + ", ".join(map(str, frame.columns)),
+        )
+    if not len(frame):
+        raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
+    return frame
+
+
+def _load(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise Missing(f"there is no table {path}", code="NO_TABLE", hint="paths are relative to modelmark.yaml")
+    name = path.name.lower()
+    if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
+        raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
+    try:
+        if name.endswith((".parquet", ".pq")):
+            return pd.read_parquet(path)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
+    return frame.assign(**{str(c): _numbers(frame[c]) for c in frame.columns if _is_text(frame[c])})
+
+
+def _is_text(column: pd.Series) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype))
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """The column as numbers when every value that is not a word for null is one."""
+    import pandas as pd
+
+    known = column.dropna()
+    if known.empty or not known.isin(_NO_NUMBER).any():
+        return column
+    rest = pd.to_numeric(known[~known.isin(_NO_NUMBER)], errors="coerce")
+    if rest.empty or rest.isna().any():
+        return column
+    return pd.to_numeric(column.where(~column.isin(_NO_NUMBER)), errors="coerce")
+
+
+def check_table(frame: pd.DataFrame, contract: Contract) -> tuple[Violation, ...]:
+    """Every rule of the contract's inputs and target that the table breaks, in contract order."""
+    found = [violation for item in contract.inputs for violation in _check_input(frame, item)]
+    return (*found, *_check_target(frame, contract))
+
+
+def broken_rows(violations: Sequence[Violation]) -> tuple[int, ...]:
+    """The rows that break at least one rule which the endpoint answers with a refusal, ascending."""
+    return tuple(sorted({row for v in violations if v.policy is Policy.REJECT for row in v.rows}))
+
+
+def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
+    import numpy as np
+
+    if item.name not in frame.columns:
+        every = tuple(range(len(frame)))
+        yield Violation(
+            rule="missing column", column=item.name, allowed="present", policy=Policy.REJECT, rows=every, examples=()
+        )
+        return
+    column = frame[item.name]
+    null = column.isna().to_numpy()
+    if not item.nullable:
+        yield from _violation("null", column, null, "no null", Policy.REJECT)
+    if item.type in (Kind.CATEGORY, Kind.STRING):
+        if item.categories is not None:
+            unseen = ~null & ~column.astype(str).isin(item.categories).to_numpy()
+            yield from _violation("unseen category", column, unseen, _listed(item.categories), item.on_unseen)
+        return
+    numbers = as_numbers(column)
+    wrong = ~null & ~np.isfinite(numbers)
+    yield from _violation("wrong type", column, wrong, f"a finite {item.type.value}", Policy.REJECT)
+    good = ~null & ~wrong
+    if item.type is Kind.INTEGER:
+        yield from _violation("not an integer", column, good & (numbers % 1 != 0), "whole numbers", Policy.REJECT)
+    if item.type is Kind.BOOLEAN:
+        yield from _violation("not a boolean", column, good & ~np.isin(numbers, (0, 1)), "true, false", Policy.REJECT)
+    low = -np.inf if item.minimum is None else item.minimum
+    high = np.inf if item.maximum is None else item.maximum
+    outside = good & ((numbers < low) | (numbers > high))
+    yield from _violation("out of range", column, outside, f"{low:g} to {high:g}", item.on_out_of_range)
+
+
+def _check_target(frame: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
+    import numpy as np
+
+    name = contract.data.target
+    if name not in frame.columns:
+        return
+    column = frame[name]
+    null = column.isna().to_numpy()
+    yield from _violation("null target", column, null, "a known truth", Policy.REJECT)
+    if contract.model.task is Task.REGRESSION:
+        wrong = ~null & ~np.isfinite(as_numbers(column))
+        yield from _violation("target is not a number", column, wrong, "a finite number", Policy.REJECT)
+        return
+    unknown = ~null & (target_codes(column, contract.outputs) < 0)
+    yield from _violation("unknown class", column, unknown, _listed(contract.outputs.classes), Policy.REJECT)
+
+
+def _violation(rule: str, column: pd.Series, mask: np.ndarray, allowed: str, policy: Policy) -> Iterator[Violation]:
+    if mask.any():
+        rows = tuple(int(i) for i in mask.nonzero()[0])
+        examples = tuple(str(v) for v in column.to_numpy()[list(rows[:1000])])
+        yield Violation(
+            rule=rule,
+            column=str(column.name),
+            allowed=allowed,
+            policy=policy,
+            rows=rows,
+            examples=tuple(dict.fromkeys(examples))[:5],
+        )
+
+
+def _listed(values: Sequence[object], most: int = 12) -> str:
+    shown = ", ".join(map(str, values[:most]))
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
+
+
+def as_numbers(column: pd.Series) -> np.ndarray:
+    """float64 values; NaN where there is no number."""
+    import numpy as np
+    import pandas as pd
+
+    values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
+
+
+def target_codes(column: pd.Series, outputs: Outputs) -> np.ndarray:
+    """Positions in `outputs.classes`, int64; -1 for null and for classes the contract does not know.
+
+    A class matches its own value (1 also as 1.0) or its text.
+    """
+    import numpy as np
+
+    exact = {(type(c) is bool, c): i for i, c in enumerate(outputs.classes)}
+    spelled = {str(c): i for i, c in enumerate(outputs.classes)}
+
+    def code(value: Any) -> int:
+        if value is None or value != value:
+            return -1
+        plain = value.item() if hasattr(value, "item") else value
+        found = exact.get((type(plain) is bool, plain))
+        return spelled.get(str(plain), -1) if found is None else found
+
+    values = column.astype(object).to_numpy()
+    known: dict[Any, int] = {value: code(value) for value in set(column.dropna().unique().tolist())}
+    return np.fromiter((known.get(v, -1) if v == v and v is not None else -1 for v in values), np.int64, len(values))
+
+
+def rows_of(frame: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
+    """The table's inputs as requests send them: null is None, integers are int, text is str."""
+    columns = [_sendable(frame[item.name], item) for item in contract.inputs]
+    names = [item.name for item in contract.inputs]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _sendable(column: pd.Series, item: Input) -> list[Any]:
+    cast: Callable[[Any], Any] = _CAST[item.type]
+    return [None if value is None or value != value else cast(value) for value in column.astype(object).tolist()]
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _integer(value: Any) -> Any:
+    return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else value
+
+
+def _boolean(value: Any) -> Any:
+    return bool(value) if value in (0, 1) else value
+
+
+_CAST: Final[dict[Kind, Callable[[Any], Any]]] = {
+    Kind.NUMBER: _number,
+    Kind.INTEGER: _integer,
+    Kind.BOOLEAN: _boolean,
+    Kind.CATEGORY: str,
+    Kind.STRING: str,
+}

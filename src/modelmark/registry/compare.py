@@ -1,0 +1,39 @@
+"""How a converted model compares with its original: flipped decisions and the largest difference, never one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: A regression answer counts as flipped when it moves by more than this share of the answers' standard deviation.
+MOVED: Final = 1e-3
+
+
+def decisions(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
+    """Class positions as the endpoint decides them: by threshold for binary tasks, else by the largest score."""
+    import numpy as np
+
+    if request["task"] == "binary" and request["positive"] is not None:
+        positive = [str(c) for c in request["classes"]].index(str(request["positive"]))
+        return np.where(scores[:, positive] >= request["threshold"], positive, 1 - positive)
+    positions: np.ndarray = np.argmax(scores, axis=1)
+    return positions
+
+
+def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, Any]) -> tuple[int, float]:
+    """(rows whose decision differs, largest difference of any score); a score that is not finite counts as flipped."""
+    import numpy as np
+
+    if original.shape != converted.shape:
+        return len(original), float("inf")
+    broken = ~np.isfinite(converted).all(axis=1)
+    difference = np.abs(original - converted)
+    largest = float(np.max(difference[~broken], initial=0.0))
+    if request["task"] == "regression":
+        moved = difference[:, 0] > MOVED * max(float(np.std(original)), 1e-12)
+    else:
+        moved = decisions(original, request) != decisions(converted, request)
+    return int(np.sum(moved | broken)), largest

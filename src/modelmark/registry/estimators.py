@@ -1,0 +1,275 @@
+"""scikit-learn estimators to ONNX. Runs in the child only.
+
+A conversion is tried with several types for the inputs, because float32 can push a value over a split; the first
+that flips no decision wins, else the one that flips fewest.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.registry import compare, tensors
+from modelmark.registry.refusal import Refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: Fixed, so that the same model gives the same bytes whatever skl2onnx defaults to later.
+TARGET_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Input types of numbers and of integers. narrow: steps compute in double, the last one is handed float32.
+
+    `narrow` is what scikit-learn's own trees do; without it a scaled integer that ties with a split may cross it.
+    """
+
+    numbers: str
+    whole: str
+    narrow: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.numbers}/{self.whole}" + (" narrowed" if self.narrow else "")
+
+
+PLANS: Final = (
+    Plan("float32", "float32"),
+    Plan("float64", "float64", narrow=True),
+    Plan("float64", "float64"),
+    Plan("float32", "int64"),
+    Plan("float64", "int64", narrow=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """signature: plain form of domain.version.Signature. plan: which input types won, for people."""
+
+    model: bytes
+    signature: dict[str, Any]
+    plan: str
+
+
+def unwrap(model: Any) -> Any:
+    """The estimator that answers, from inside a finished search."""
+    while hasattr(model, "best_estimator_"):
+        model = model.best_estimator_
+    return model
+
+
+def name_of(model: Any) -> str:
+    steps = getattr(model, "steps", None)
+    return " → ".join(type(step).__name__ for _, step in steps) if steps else type(model).__name__
+
+
+def parameters_of(model: Any) -> dict[str, str]:
+    """Hyper-parameters as short text, of the last step only; at most a hundred."""
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    return {name: str(value)[:200] for name, value in sorted(last.get_params(deep=False).items())[:100]}
+
+
+def check(model: Any, request: Mapping[str, Any]) -> None:
+    """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
+    if not hasattr(model, "predict") or not hasattr(model, "get_params"):
+        raise Refusal(
+            "NOT_A_MODEL",
+            f"the file holds a {type(model).__name__}, not a scikit-learn estimator",
+            "save the fitted pipeline itself",
+        )
+    wants_classes = request["task"] != "regression"
+    if wants_classes and not hasattr(model, "predict_proba"):
+        raise Refusal(
+            "NO_PROBABILITIES",
+            f"{name_of(model)} gives no probabilities",
+            "wrap it in CalibratedClassifierCV, or fit SVC with probability=True",
+        )
+    if not wants_classes and hasattr(model, "classes_"):
+        raise Refusal("WRONG_TASK", f"{name_of(model)} is a classifier, but model.task says regression")
+    learned = [value.item() if hasattr(value, "item") else value for value in getattr(model, "classes_", ())]
+    if wants_classes and [str(c) for c in learned] != [str(c) for c in request["classes"]]:
+        raise Refusal(
+            "CLASSES_DIFFER",
+            f"the model's classes are {learned}; outputs.classes says {request['classes']}",
+            "write the model's classes, in the model's order, in outputs.classes",
+        )
+    _check_columns(model, [item["name"] for item in request["inputs"]])
+
+
+def _check_columns(model: Any, names: list[str]) -> None:
+    learned = getattr(model, "feature_names_in_", None)
+    if learned is not None and list(learned) != names:
+        first = next((a for a, b in zip(learned, names, strict=False) if a != b), "the number of columns")
+        raise Refusal(
+            "COLUMNS_DIFFER",
+            f"the model learned the columns {', '.join(map(str, learned))}; inputs differ at {first}",
+            "list the inputs under the model's names and in its order",
+        )
+    count = getattr(model, "n_features_in_", len(names))
+    if count != len(names):
+        raise Refusal("COLUMNS_DIFFER", f"the model takes {count} columns; inputs lists {len(names)}")
+
+
+def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any]) -> np.ndarray:
+    """float64 (rows, classes) or (rows, 1): what the model itself answers, as its author would have called it."""
+    import numpy as np
+
+    columns = frame[[item["name"] for item in request["inputs"]]]
+    table = columns if hasattr(model, "feature_names_in_") else columns.to_numpy()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answers = model.predict(table) if request["task"] == "regression" else model.predict_proba(table)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - any failure of foreign code is the artifact's fault
+        raise Refusal(
+            "MODEL_FAILED",
+            f"{name_of(model)} cannot answer the holdout table: {type(error).__name__}: {str(error)[:300]}",
+            "check that inputs have the names and types the model was fitted on",
+        ) from None
+    scores = np.asarray(answers, dtype=np.float64)
+    if scores.ndim > 2 or (scores.ndim == 2 and request["task"] == "regression" and scores.shape[1] != 1):
+        raise Refusal("WRONG_TASK", f"the model answers an array of shape {scores.shape}; one answer a row is needed")
+    return scores.reshape(len(frame), -1)
+
+
+def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapping[str, Any]) -> Converted:
+    """The conversion that decides most like the original. Raises Refusal when none works."""
+    prepared = with_empty_text_as_null(model)
+    best: tuple[tuple[int, float], Converted] | None = None
+    failures: list[Exception] = []
+    for plan in _plans(model, request):
+        try:
+            candidate = _attempt(prepared, plan, model, request)
+            scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
+        except (MemoryError, Refusal):
+            raise
+        except Exception as error:  # noqa: BLE001 - the next plan may work; all reasons are kept
+            failures.append(error)
+            continue
+        flipped, distance = compare.parity(original, scores, request)
+        if best is None or (flipped, distance) < best[0]:
+            best = ((flipped, distance), candidate)
+        if flipped == 0 and distance <= 1e-5:
+            break
+    if best is None:
+        raise _explain(model, failures[0])
+    return best[1]
+
+
+def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
+    integers = any(item["type"] in ("integer", "boolean") for item in request["inputs"])
+    steps = len(getattr(model, "steps", ()))
+    for plan in PLANS:
+        if (plan.whole != "int64" or integers) and (not plan.narrow or steps > 1):
+            yield plan
+
+
+def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) -> Converted:
+    import skl2onnx
+
+    if plan.narrow:
+        prepared = _narrowed(prepared)
+    initial, feeds = _inputs(model, plan, request)
+    options = {"zipmap": False} if request["task"] != "regression" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = skl2onnx.convert_sklearn(
+            prepared, name=request["name"], initial_types=initial, options=options, target_opset=TARGET_OPSET
+        )
+    for feed, value in zip(feeds, graph.graph.input, strict=True):
+        feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`
+    output = graph.graph.output[-1].name
+    signature = {"feeds": feeds, "score_output": output}
+    return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan=str(plan))
+
+
+def _narrowed(pipeline: Any) -> Any:
+    import numpy as np
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    *first, last = pipeline.steps
+    return Pipeline([*first, ("to_float32", CastTransformer(dtype=np.float32)), last])
+
+
+def _inputs(model: Any, plan: Plan, request: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[dict[str, Any]]]:
+    """One matrix where every column is alike; else one graph input per column, named as the model knows it."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
+
+    kinds = {"float32": FloatTensorType, "float64": DoubleTensorType, "int64": Int64TensorType}
+    kinds["string"] = StringTensorType
+    dtypes = {item["name"]: _dtype(item, plan) for item in request["inputs"]}
+    by_name = hasattr(model, "feature_names_in_") and _selects_columns(model)
+    if not by_name and len(set(dtypes.values())) == 1:
+        dtype = next(iter(dtypes.values()))
+        feeds = [{"graph_input": "X", "columns": list(dtypes), "dtype": dtype}]
+        return [("X", kinds[dtype]([None, len(dtypes)]))], feeds
+    initial = [(name, kinds[dtype]([None, 1])) for name, dtype in dtypes.items()]
+    return initial, [{"graph_input": name, "columns": [name], "dtype": dtype} for name, dtype in dtypes.items()]
+
+
+def _dtype(item: Mapping[str, Any], plan: Plan) -> str:
+    if item["type"] in ("category", "string"):
+        return "string"
+    whole = item["type"] in ("integer", "boolean") and not item["nullable"]
+    return plan.whole if whole else plan.numbers
+
+
+def _selects_columns(model: Any) -> bool:
+    return type(model).__name__ == "ColumnTransformer" or any(
+        type(step).__name__ == "ColumnTransformer" for _, step in getattr(model, "steps", ())
+    )
+
+
+def with_empty_text_as_null(model: Any) -> Any:
+    """A copy in which text steps know "" where they knew NaN or None: tensors of strings have no null.
+
+    Whether that answers as the original did is for parity to prove, on every holdout row.
+    """
+    prepared = copy.deepcopy(model)
+    for step in _walk(prepared):
+        kind = type(step).__name__
+        if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
+            if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
+                step.missing_values = ""
+        elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
+            step.categories_ = [_without_null(values) for values in step.categories_]
+    return prepared
+
+
+def _without_null(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind != "O" or not any(isinstance(v, str) for v in values):
+        return values
+    clean = values.copy()
+    clean[[v is None or v != v for v in values]] = ""
+    return clean
+
+
+def _walk(model: Any) -> Iterator[Any]:
+    yield model
+    for _, step in getattr(model, "steps", ()):
+        yield from _walk(step)
+    for _, step, *_ in getattr(model, "transformers_", ()):
+        if hasattr(step, "get_params"):
+            yield from _walk(step)
+    for _, step in getattr(model, "transformer_list", ()):
+        yield from _walk(step)
+
+
+def _explain(model: Any, error: Exception) -> Refusal:
+    """Name the estimator that could not be converted."""
+    text = " ".join(str(error).split())
+    names = sorted({type(step).__name__ for step in _walk(model)}, key=len, reverse=True)
+    culprit = next((name for name in names if name in text), name_of(model))
+    return Refusal(
+        "CONVERSION_FAILED",
+        f"{culprit} cannot be converted to ONNX: {type(error).__name__}: {text[:240]}",
+        "use estimators that skl2onnx supports, or export the model to ONNX yourself",
+    )

@@ -1,0 +1,272 @@
+"""From a contract and a trained model to a version: exact bytes with an id, in the workspace and in MLflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.contract.table import read_table
+from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Missing, Rejected, Tampered
+from modelmark.domain.ports import Clock
+from modelmark.domain.version import (
+    ARTIFACT,
+    CONTRACT,
+    DESCRIPTION,
+    LOCK,
+    REFERENCE,
+    SIGNATURE,
+    Components,
+    Lineage,
+    Version,
+)
+from modelmark.domain.workspace import Workspace
+from modelmark.registry import sandbox
+from modelmark.registry.convert import Conversion, convert, signature_bytes
+from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
+from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: The packages that decide answers.
+LOCKED: Final = ("modelmark", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+SUFFIXES: Final = (".joblib", ".pkl", ".pickle", ".onnx", ".gz", ".z", ".bz2", ".xz", ".lzma")
+
+#: (contract, training table, holdout scores) -> the bytes of reference.json.
+Reference = Callable[[Contract, "pd.DataFrame", "np.ndarray"], bytes]
+Progress = Callable[[str], None]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Everything `register` needs besides the contract.
+
+    base: the folder of modelmark.yaml. number: the number a new version gets. metrics: (contract, holdout, scores) ->
+    what MLflow shows beside parity.
+    """
+
+    base: Path
+    workspace: Workspace
+    tracking: Tracking
+    reference: Reference
+    number: int
+    by: str
+    metrics: Callable[[Contract, pd.DataFrame, np.ndarray], Mapping[str, float]] = lambda *_: {}
+    limits: sandbox.Limits = field(default_factory=sandbox.Limits)
+    clock: Clock = _utc_now
+    progress: Progress = lambda _: None
+
+
+def register(contract: Contract, how: Registration) -> Version:
+    """The version of this contract's model. The same bytes registered again are the same version, untouched.
+
+    Raises Missing for a file that is not there; Rejected (UNSAFE_ARTIFACT, CONVERSION_FAILED, NOT_A_MODEL,
+    OUT_OF_MEMORY, CLASSES_DIFFER, COLUMNS_DIFFER …) and TimedOut (TOO_SLOW) for a model that will not do;
+    NotYet when MLflow cannot be reached.
+    """
+    how.progress("reading the tables")
+    wanted = [item.name for item in contract.inputs] + [contract.data.target]
+    train = read_table(how.base / contract.data.train, columns=wanted)
+    holdout = read_table(how.base / contract.data.holdout, columns=wanted)
+    with _source(contract, how) as source:
+        digest = digest_file(source)
+        conversion = convert(source, contract, holdout, limits=how.limits, progress=how.progress)
+    files = {
+        ARTIFACT: conversion.model,
+        CONTRACT: canonical(contract),
+        SIGNATURE: signature_bytes(conversion.signature),
+        LOCK: lock(),
+    }
+    components = Components(
+        artifact=digest_bytes(files[ARTIFACT]),
+        contract=digest_bytes(files[CONTRACT]),
+        preprocessing=digest_bytes(files[SIGNATURE]),
+        lock=digest_bytes(files[LOCK]),
+    )
+    known = existing(how.workspace, digest_value(components))
+    if known is not None:
+        how.progress(f"these bytes are {known.label} already")
+        return known
+    how.progress("describing the training data")
+    files[REFERENCE] = how.reference(contract, train, conversion.scores)
+    return _record(contract, how, conversion, components, files, digest, holdout)
+
+
+def existing(workspace: Workspace, id: Digest) -> Version | None:
+    """The version of that id, when it is whole. Raises Tampered when a file in its folder was changed."""
+    folder = workspace.version(id)
+    if not (folder / DESCRIPTION).is_file():
+        return None
+    version = read_version(folder)
+    parts = version.components
+    wanted = {ARTIFACT: parts.artifact, CONTRACT: parts.contract, SIGNATURE: parts.preprocessing, LOCK: parts.lock}
+    for name, digest in {**wanted, REFERENCE: version.reference}.items():
+        if not (folder / name).is_file() or digest_file(folder / name) != digest:
+            raise Tampered(f"{name} of {version.model} {version.label} was changed", code="TAMPERED", field=name)
+    return version
+
+
+def _record(
+    contract: Contract,
+    how: Registration,
+    conversion: Conversion,
+    components: Components,
+    files: dict[str, bytes],
+    source_digest: Digest,
+    holdout: pd.DataFrame,
+) -> Version:
+    how.progress("recording in MLflow")
+    commit, dirty = git_state(how.base)
+    parameters = {
+        "estimator": conversion.estimator,
+        "task": contract.model.task.value,
+        "contract": contract.name,
+        "objective": contract.objective.metric.value,
+        **{f"model.{name}": value for name, value in conversion.parameters.items()},
+    }
+    tags = {"modelmark.git_dirty": str(dirty).lower(), "mlflow.runName": f"{contract.name} v{how.number}"}
+    run = how.tracking.start(contract.name, parameters, tags)
+    recorded = False
+    try:
+        version = Version(
+            id=digest_value(components),
+            model=contract.name,
+            number=how.number,
+            components=components,
+            lineage=Lineage(
+                source=contract.model.source,
+                source_digest=source_digest,
+                train_digest=digest_file(how.base / contract.data.train),
+                holdout_digest=digest_file(how.base / contract.data.holdout),
+                git_commit=commit,
+                run_id=run,
+            ),
+            parity=conversion.parity,
+            reference=digest_bytes(files[REFERENCE]),
+            created_at=how.clock(),
+            registered_by=how.by,
+        )
+        parity = conversion.parity
+        metrics = {"parity.flipped": float(parity.flipped), "parity.max_difference": parity.max_difference}
+        with _staged(how.workspace, {**files, DESCRIPTION: canonical(version)}) as folder:
+            how.tracking.finish(version, folder, {**metrics, **how.metrics(contract, holdout, conversion.scores)})
+            _put(folder, how.workspace.version(version.id))
+        recorded = True
+    finally:
+        if not recorded:
+            how.tracking.abandon(run)
+    return version
+
+
+@contextmanager
+def _staged(workspace: Workspace, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder beside the versions, its files safely on disk; gone afterwards unless it was moved."""
+    workspace.versions.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=workspace.versions))
+    try:
+        for name, data in files.items():
+            with (folder / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Rename into place; all of the version is there, or none."""
+    if target.exists():  # a half-made one: `existing` found no description in it
+        shutil.rmtree(target)
+    _sync(folder)
+    folder.rename(target)
+    _sync(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def lock() -> bytes:
+    """`name==version` of each package that decides answers, sorted, one a line."""
+
+    def version_of(name: str) -> str:
+        if name == "modelmark":
+            import modelmark
+
+            return str(modelmark.__version__)
+        return importlib.metadata.version(name)
+
+    return "".join(f"{name}=={version_of(name)}\n" for name in LOCKED).encode()
+
+
+def git_state(base: Path) -> tuple[str | None, bool]:
+    """(commit of the folder, whether it has uncommitted changes); (None, False) outside a repository."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(base), *words], capture_output=True, text=True, timeout=20)
+        except (FileNotFoundError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return commit, bool(commit and git("status", "--porcelain", "--", "."))
+
+
+@contextmanager
+def _source(contract: Contract, how: Registration) -> Iterator[Path]:
+    """The model's file, fetched from MLflow where the contract says so."""
+    source = contract.model.source
+    if source.startswith(ADDRESSES):
+        how.progress(f"fetching {source} from MLflow")
+        with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
+            yield how.tracking.download(source, Path(name))
+        return
+    path = how.base / source
+    if not path.is_file():
+        raise Missing(
+            f"there is no model file {path}",
+            code="NO_MODEL",
+            field="model.source",
+            hint="paths are relative to modelmark.yaml",
+        )
+    if path.suffix.lower() not in SUFFIXES:
+        raise Rejected(
+            f"{path.name} is not a kind of model file we read", code="UNKNOWN_FORMAT", limit=", ".join(SUFFIXES)
+        )
+    yield path
+
+
+def parity_sentence(version: Version) -> str:
+    """What conversion changed, in words.
+
+    Flipped decisions first: a largest difference alone hides or invents trouble.
+    """
+    parity: Any = version.parity
+    share = parity.flipped / parity.rows if parity.rows else 0.0
+    return (
+        f"The converted model decides differently on {parity.flipped:,} of {parity.rows:,} holdout rows ({share:.3%}); "
+        f"the largest difference of any score is {parity.max_difference:.2g}."
+    )

@@ -1,0 +1,169 @@
+"""Fitted scikit-learn models of many kinds answer the same as ONNX, row by row."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+import models
+from modelmark.domain import errors
+from modelmark.domain.contract import Outputs, Task
+from modelmark.registry import sandbox
+from modelmark.registry.convert import convert
+
+
+def one_hot(last, nulls=False):
+    text = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    text = make_pipeline(SimpleImputer(strategy="most_frequent"), text) if nulls == "impute" else text
+    numbers = make_pipeline(SimpleImputer(), StandardScaler()) if nulls else StandardScaler()
+    return make_pipeline(make_column_transformer((numbers, models.NUMERIC), (text, models.TEXT)), last)
+
+
+def ordinal(last):
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    return make_pipeline(make_column_transformer((encoder, models.TEXT), remainder="passthrough"), last)
+
+
+WHOLE = {
+    "logistic regression": one_hot(LogisticRegression()),
+    "random forest": one_hot(RandomForestClassifier(20, random_state=0)),
+    "gradient boosting": one_hot(GradientBoostingClassifier(n_estimators=20, random_state=0)),
+    "histogram boosting, ordinal": ordinal(HistGradientBoostingClassifier(max_iter=30, random_state=0)),
+    "support vectors": one_hot(SVC(probability=True, random_state=0)),
+    "neighbours": one_hot(KNeighborsClassifier()),
+    "network": one_hot(MLPClassifier((8,), max_iter=50, random_state=0)),
+    "naive Bayes": one_hot(GaussianNB()),
+    "calibrated": one_hot(CalibratedClassifierCV(LinearSVC(), cv=2)),
+    "a finished search": GridSearchCV(one_hot(LogisticRegression()), {"logisticregression__C": [0.1, 1]}, cv=2),
+}
+
+
+def converted(tmp_path, model, contract, *, nulls=0.0, names=models.FEATURES):
+    train, holdout = models.frame(600, 1, nulls), models.frame(500, 2, nulls)
+    model.fit(train[list(names)], train[contract.data.target])
+    path = models.save(model, tmp_path)
+    return model, holdout, convert(path, contract, holdout, limits=sandbox.Limits(seconds=120), progress=lambda _: None)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_no_decision_flips_for(tmp_path, name):
+    model, holdout, result = converted(tmp_path, WHOLE[name], models.contract())
+    assert result.parity.rows == 500
+    assert result.parity.flipped == 0
+    assert result.parity.max_difference < 1e-4
+    assert np.allclose(result.scores, model.predict_proba(holdout[models.FEATURES]), atol=1e-4)
+    assert [feed.columns[0] for feed in result.signature.feeds] == models.FEATURES
+
+
+@pytest.mark.parametrize("nulls", [True, "impute"], ids=["null is a category", "null is imputed"])
+def test_nulls_in_numbers_and_text_answer_as_before(tmp_path, nulls):
+    model = one_hot(LogisticRegression(), nulls=nulls)
+    *_, result = converted(tmp_path, model, models.contract(nullable=True), nulls=0.1)
+    assert result.parity.flipped == 0
+    assert result.parity.max_difference < 1e-4
+
+
+@pytest.mark.parametrize(
+    "last", [LinearRegression(), Ridge(), RandomForestRegressor(20, random_state=0), HistGradientBoostingRegressor()]
+)
+def test_regression_answers_one_value_a_row(tmp_path, last):
+    *_, result = converted(tmp_path, one_hot(last), models.contract(Task.REGRESSION))
+    assert result.scores.shape == (500, 1)
+    assert result.parity.flipped == 0
+
+
+def test_numbers_alone_travel_as_one_matrix(tmp_path):
+    contract = models.contract(names=models.NUMERIC)
+    *_, result = converted(
+        tmp_path, make_pipeline(StandardScaler(), SVC(probability=True)), contract, names=models.NUMERIC
+    )
+    assert [feed.columns for feed in result.signature.feeds] == [tuple(models.NUMERIC)]
+    assert result.parity.flipped == 0
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    train, holdout = models.frame(300, 1), models.frame(100, 2)
+    path = models.save(
+        one_hot(RandomForestClassifier(5, random_state=0)).fit(train[models.FEATURES], train["y"]), tmp_path
+    )
+    twice = [
+        convert(path, models.contract(), holdout, limits=sandbox.Limits(), progress=lambda _: None) for _ in range(2)
+    ]
+    assert twice[0].model == twice[1].model
+    assert twice[0].signature == twice[1].signature
+
+
+def test_an_onnx_file_is_its_own_original(tmp_path):
+    contract = models.contract(names=models.NUMERIC)
+    *_, first = converted(
+        tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
+    )
+    (tmp_path / "model.onnx").write_bytes(first.model)
+    again = convert(
+        tmp_path / "model.onnx", contract, models.frame(500, 2), limits=sandbox.Limits(), progress=lambda _: None
+    )
+    assert np.array_equal(first.scores, again.scores)
+    assert again.parity.flipped == 0
+
+
+def refused(tmp_path, model, contract=None):
+    train = models.frame(200, 1)
+    model.fit(train[models.FEATURES], train["y"])
+    path = models.save(model, tmp_path)
+    with pytest.raises(errors.Rejected) as caught:
+        convert(path, contract or models.contract(), train, limits=sandbox.Limits(), progress=lambda _: None)
+    return caught.value
+
+
+def test_what_cannot_be_converted_is_named(tmp_path):
+    error = refused(tmp_path, make_pipeline(one_hot(None)[0], FunctionTransformer(np.tanh), GaussianNB()))
+    assert error.code == "CONVERSION_FAILED"
+    assert "FunctionTransformer" in error.message
+
+
+def test_classes_in_another_order_are_refused(tmp_path):
+    contract = models.contract(outputs=Outputs(classes=("yes", "no"), positive="yes"))
+    assert refused(tmp_path, one_hot(LogisticRegression()), contract).code == "CLASSES_DIFFER"
+
+
+def test_columns_in_another_order_are_refused(tmp_path):
+    contract = models.contract(names=models.FEATURES[::-1])
+    assert refused(tmp_path, one_hot(LogisticRegression()), contract).code == "COLUMNS_DIFFER"
+
+
+def test_a_model_without_probabilities_is_refused_with_a_way_out(tmp_path):
+    error = refused(tmp_path, one_hot(LinearSVC()))
+    assert error.code == "NO_PROBABILITIES"
+    assert "CalibratedClassifierCV" in (error.hint or "")
+
+
+def test_weights_in_another_file_are_refused(tmp_path):
+    import onnx
+
+    contract = models.contract(names=models.NUMERIC)
+    *_, first = converted(
+        tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
+    )
+    model = onnx.load_model_from_string(first.model)
+    tensor = model.graph.initializer.add(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../secret")
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(errors.Rejected) as caught:
+        convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
+    assert caught.value.code == "EXTERNAL_DATA"

@@ -1,0 +1,162 @@
+"""Registering for real: the sandbox, the workspace and an MLflow on SQLite."""
+
+import os
+import subprocess
+
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+import models
+from modelmark.domain import errors
+from modelmark.domain.contract import ModelSource, Task
+from modelmark.domain.version import ARTIFACT, LOCK, REFERENCE
+from modelmark.domain.workspace import Workspace
+from modelmark.registry.mlflow import Tracking, _mlflow, read_version
+from modelmark.registry.register import Registration, register
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """One base folder with tables and a fitted model, one workspace, one MLflow: its first use is slow."""
+    base = tmp_path_factory.mktemp("base")
+    train, holdout = models.frame(400, 1), models.frame(200, 2)
+    models.write_tables(base, train, holdout)
+    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), models.TEXT), remainder="passthrough")
+    models.save(make_pipeline(encode, LogisticRegression(max_iter=500)).fit(train[models.FEATURES], train["y"]), base)
+    return base, Workspace(base / ".modelmark")
+
+
+def registration(bench, number=1, **changes):
+    base, workspace = bench
+    said = []
+    usual = {
+        "base": base,
+        "workspace": workspace,
+        "tracking": Tracking(workspace=workspace, progress=said.append),
+        "reference": lambda contract, train, scores: f"{len(train)} {len(scores)}".encode(),
+        "number": number,
+        "by": "ada",
+        "metrics": lambda contract, holdout, scores: {"holdout.roc_auc": 0.9},
+        "progress": said.append,
+    }
+    return Registration(**{**usual, **changes})
+
+
+@pytest.fixture(scope="module")
+def version(bench):
+    return register(models.contract(), registration(bench))
+
+
+def test_a_version_is_whole_on_disk(bench, version):
+    folder = bench[1].version(version.id)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        ["model.onnx", "contract.json", "signature.json", "lock.txt", "reference.json", "version.json"]
+    )
+    assert read_version(folder) == version
+    assert (folder / REFERENCE).read_bytes() == b"400 200"
+    assert "onnxruntime==" in (folder / LOCK).read_text()
+    assert version.parity.rows == 200
+    assert version.parity.flipped == 0
+    assert not list(bench[1].versions.glob(".new-*"))
+
+
+def test_the_same_bytes_again_are_the_same_version(bench, version):
+    assert register(models.contract(), registration(bench, number=2)) == version
+
+
+def test_another_contract_makes_another_version(bench, version):
+    other = register(models.contract(purpose="lend"), registration(bench, number=2))
+    assert other.id != version.id
+    assert other.components.artifact == version.components.artifact
+
+
+def test_mlflow_knows_the_run_and_the_version(bench, version):
+    tracking = registration(bench).tracking
+    client = _mlflow().MlflowClient(tracking_uri=tracking.address, registry_uri=tracking.address)
+    run = client.get_run(version.lineage.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["estimator"] == "ColumnTransformer → LogisticRegression"
+    assert run.data.metrics["holdout.roc_auc"] == 0.9
+    assert run.data.tags["modelmark.holdout_digest"] == version.lineage.holdout_digest
+    tracking.set_alias(version, "champion")
+    assert client.get_model_version_by_alias("loans", "champion").tags["modelmark.version"] == version.id
+    tracking.remove_alias("loans", "champion")
+    assert "champion" not in client.get_registered_model("loans").aliases
+
+
+def test_a_lost_folder_comes_back_from_mlflow_by_id(bench, version, tmp_path):
+    registration(bench).tracking.fetch(version, tmp_path / "back")
+    original = bench[1].version(version.id)
+    for file in original.iterdir():
+        assert (tmp_path / "back" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_changed_file_is_noticed(bench):
+    made = register(models.contract(purpose="tamper"), registration(bench, number=3))
+    path = bench[1].version(made.id) / ARTIFACT
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(errors.Tampered) as caught:
+        register(models.contract(purpose="tamper"), registration(bench, number=3))
+    assert caught.value.field == ARTIFACT
+
+
+@pytest.mark.parametrize("format", ["pickle", "cloudpickle"])
+def test_a_model_in_mlflow_can_be_the_source(bench, version, tmp_path, format):
+    import joblib
+
+    mlflow = _mlflow()
+    import mlflow.sklearn as flavor
+
+    base, workspace = bench
+    tracking = Tracking(workspace=workspace)
+    flavor.save_model(joblib.load(base / "model.joblib"), str(tmp_path / "m"), serialization_format=format)
+    client = mlflow.MlflowClient(tracking_uri=tracking.address)
+    run = client.create_run("0")
+    client.log_artifacts(run.info.run_id, str(tmp_path / "m"), "model")
+    source = f"runs:/{run.info.run_id}/model"
+    contract = models.contract(model=ModelSource(source=source, task=Task.BINARY))
+    made = register(contract, registration(bench, number=4))
+    assert made.components.artifact == version.components.artifact
+    assert made.lineage.source == source
+
+
+def test_a_missing_model_is_named(bench):
+    contract = models.contract(model=ModelSource(source="nowhere.joblib", task=Task.BINARY))
+    with pytest.raises(errors.Missing, match=r"nowhere\.joblib"):
+        register(contract, registration(bench))
+
+
+def test_a_refused_version_leaves_no_folder(bench):
+    def fail(*_):
+        raise errors.NotYet("no")
+
+    before = sorted(os.listdir(bench[1].versions))
+    with pytest.raises(errors.NotYet):
+        register(models.contract(purpose="fail"), registration(bench, metrics=fail))
+    assert sorted(os.listdir(bench[1].versions)) == before
+
+
+def test_an_unreachable_mlflow_says_so(bench):
+    tracking = Tracking(workspace=bench[1], uri="sqlite:////dev/null/mlflow.db")
+    with pytest.raises(errors.NotYet) as caught:
+        register(models.contract(purpose="far"), registration(bench, tracking=tracking))
+    assert caught.value.code == "MLFLOW_UNAVAILABLE"
+
+
+def test_the_git_commit_is_lineage(bench, tmp_path):
+    from modelmark.registry.register import git_state
+
+    assert git_state(tmp_path) == (None, False)
+    for words in (
+        ["init", "-q"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    commit, dirty = git_state(tmp_path)
+    assert len(commit) == 40
+    assert not dirty
+    (tmp_path / "new").touch()
+    assert git_state(tmp_path) == (commit, True)

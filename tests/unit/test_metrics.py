@@ -1,0 +1,59 @@
+"""Our weighted metrics are scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from modelmark.domain.contract import Costs, Metric, Task
+from modelmark.domain.errors import Unmeasured
+from modelmark.stats.metrics import Judged, measure, statistic
+
+RNG = np.random.default_rng(0)
+N = 300
+TRUTH = RNG.integers(0, 2, N)
+SCORE = np.round(np.clip(RNG.normal(0.3 + 0.4 * TRUTH, 0.25), 0.01, 0.99), 2)  # rounded: ties
+BINARY = Judged(
+    task=Task.BINARY, truth=TRUTH, scores=np.c_[1 - SCORE, SCORE], costs=Costs(false_positive=1, false_negative=5)
+)
+SAID = (SCORE >= 0.5).astype(int)
+WEIGHTS = RNG.integers(0, 4, N).astype(float)
+
+EXPECTED = {
+    Metric.ACCURACY: lambda w: sk.accuracy_score(TRUTH, SAID, sample_weight=w),
+    Metric.BALANCED_ACCURACY: lambda w: sk.balanced_accuracy_score(TRUTH, SAID, sample_weight=w),
+    Metric.ROC_AUC: lambda w: sk.roc_auc_score(TRUTH, SCORE, sample_weight=w),
+    Metric.F1: lambda w: sk.f1_score(TRUTH, SAID, sample_weight=w),
+    Metric.PRECISION: lambda w: sk.precision_score(TRUTH, SAID, sample_weight=w),
+    Metric.RECALL: lambda w: sk.recall_score(TRUTH, SAID, sample_weight=w),
+    Metric.LOG_LOSS: lambda w: sk.log_loss(TRUTH, SCORE, sample_weight=w),
+    Metric.BRIER: lambda w: sk.brier_score_loss(TRUTH, SCORE, sample_weight=w),
+    Metric.EXPECTED_COST: lambda w: np.average(np.where(SAID > TRUTH, 1, np.where(SAID < TRUTH, 5, 0)), weights=w),
+}
+
+
+@pytest.mark.parametrize("metric", EXPECTED)
+def test_binary(metric):
+    assert statistic(metric, BINARY)(WEIGHTS) == pytest.approx(EXPECTED[metric](WEIGHTS), abs=1e-12)
+
+
+def test_several_classes():
+    truth = RNG.integers(0, 3, N)
+    scores = RNG.dirichlet([1, 1, 1], N) + np.eye(3)[truth] * 0.5
+    scores /= scores.sum(axis=1, keepdims=True)
+    judged, said = Judged(task=Task.MULTICLASS, truth=truth, scores=scores), scores.argmax(axis=1)
+    assert measure(Metric.ROC_AUC, judged) == pytest.approx(sk.roc_auc_score(truth, scores, multi_class="ovr"))
+    assert measure(Metric.F1, judged) == pytest.approx(sk.f1_score(truth, said, average="macro"))
+    assert measure(Metric.LOG_LOSS, judged) == pytest.approx(sk.log_loss(truth, scores))
+
+
+def test_regression():
+    truth, guess = RNG.normal(0, 1, N), RNG.normal(0, 1, N)
+    judged = Judged(task=Task.REGRESSION, truth=truth, scores=guess[:, None])
+    assert statistic(Metric.R2, judged)(WEIGHTS) == pytest.approx(sk.r2_score(truth, guess, sample_weight=WEIGHTS))
+    assert measure(Metric.RMSE, judged) == pytest.approx(sk.root_mean_squared_error(truth, guess))
+    assert measure(Metric.MAE, judged) == pytest.approx(sk.mean_absolute_error(truth, guess))
+
+
+def test_a_metric_that_does_not_fit_is_unmeasured():
+    with pytest.raises(Unmeasured):
+        measure(Metric.MAE, BINARY)
