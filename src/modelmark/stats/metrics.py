@@ -1,0 +1,168 @@
+"""The metrics a contract may name, as functions of row weights, so that resampling costs one pass each.
+
+Definitions follow scikit-learn's (weighted) ones; tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.contract import Costs, Metric, Task
+from modelmark.domain.errors import Unmeasured
+
+Array = NDArray[np.float64]
+#: Weights of shape (rows,), usually how often a resample drew each row -> the metric. NaN where it is undefined.
+Statistic = Callable[[Array], float]
+
+#: Metrics whose best value is 1.
+TOPPED: Final = frozenset(
+    {
+        Metric.ACCURACY,
+        Metric.BALANCED_ACCURACY,
+        Metric.ROC_AUC,
+        Metric.F1,
+        Metric.PRECISION,
+        Metric.RECALL,
+        Metric.R2,
+    }
+)
+_CLIP: Final = 1e-15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Truth and scores of the same rows.
+
+    truth: class positions (int64) or values (float64), shape (rows,). scores: (rows, classes) or (rows, 1).
+    positive: position of the positive class, for binary tasks.
+    """
+
+    task: Task
+    truth: NDArray[np.int64] | Array
+    scores: Array
+    positive: int = 1
+    threshold: float = 0.5
+    costs: Costs | None = None
+
+    def decisions(self) -> NDArray[np.int64]:
+        """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""
+        if self.task is Task.BINARY:
+            said = self.scores[:, self.positive] >= self.threshold
+            return np.asarray(np.where(said, self.positive, 1 - self.positive), dtype=np.int64)
+        return np.asarray(np.argmax(self.scores, axis=1), dtype=np.int64)
+
+
+def statistic(metric: Metric, judged: Judged) -> Statistic:
+    """The metric on these rows, ready to be weighted. Raises Unmeasured where metric and task do not fit."""
+    if judged.task is Task.REGRESSION:
+        return _regression(metric, judged)
+    if metric is Metric.ROC_AUC:
+        return _auc(judged)
+    rows = _per_row(metric, judged)
+    return _mean(rows) if rows is not None else _counts(metric, judged)
+
+
+def measure(metric: Metric, judged: Judged) -> float:
+    """The metric with every row once."""
+    return statistic(metric, judged)(np.ones(len(judged.truth)))
+
+
+def _mean(rows: Array) -> Statistic:
+    return lambda weights: float(weights @ rows / weights.sum())
+
+
+def _regression(metric: Metric, judged: Judged) -> Statistic:
+    truth = np.asarray(judged.truth, dtype=np.float64)
+    error = judged.scores[:, 0] - truth
+    if metric is Metric.MAE:
+        return _mean(np.abs(error))
+    if metric is Metric.RMSE:
+        squared = _mean(error**2)
+        return lambda weights: float(np.sqrt(squared(weights)))
+    if metric is not Metric.R2:
+        raise Unmeasured(f"{metric.value} is no metric of regression", limit="mae, rmse, r2")
+
+    def r2(weights: Array) -> float:
+        centred = truth - weights @ truth / weights.sum()
+        spread = float(weights @ centred**2)
+        return 1 - float(weights @ error**2) / spread if spread > 0 else float("nan")
+
+    return r2
+
+
+def _per_row(metric: Metric, judged: Judged) -> Array | None:
+    """Metrics that are means of a value per row."""
+    truth = np.asarray(judged.truth, dtype=np.int64)
+    rows = np.arange(len(truth))
+    if metric is Metric.ACCURACY:
+        return (judged.decisions() == truth).astype(np.float64)
+    if metric is Metric.LOG_LOSS:
+        return np.asarray(-np.log(np.clip(judged.scores[rows, truth], _CLIP, 1)), dtype=np.float64)
+    if metric is Metric.BRIER:
+        if judged.task is Task.BINARY:
+            return np.asarray((judged.scores[:, judged.positive] - (truth == judged.positive)) ** 2, dtype=np.float64)
+        return np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[truth]) ** 2).sum(axis=1), dtype=np.float64)
+    if metric is Metric.EXPECTED_COST:
+        return _costs(judged, truth)
+    return None
+
+
+def _costs(judged: Judged, truth: NDArray[np.int64]) -> Array:
+    costs = judged.costs
+    if costs is None or judged.task is not Task.BINARY:
+        raise Unmeasured("expected_cost needs objective.costs and a binary task", field="objective.costs")
+    decided, really = judged.decisions() == judged.positive, truth == judged.positive
+    table = np.array([[costs.true_negative, costs.false_negative], [costs.false_positive, costs.true_positive]])
+    return np.asarray(table[decided.astype(int), really.astype(int)], dtype=np.float64)
+
+
+def _counts(metric: Metric, judged: Judged) -> Statistic:
+    """Metrics of a confusion matrix: of the positive class for binary tasks, else averaged over classes."""
+    if metric not in (Metric.BALANCED_ACCURACY, Metric.F1, Metric.PRECISION, Metric.RECALL):
+        raise Unmeasured(f"{metric.value} is no metric of classification")
+    truth, decided = np.asarray(judged.truth, dtype=np.int64), judged.decisions()
+    classes = judged.scores.shape[1]
+    cell = truth * classes + decided
+
+    def value(weights: Array) -> float:
+        matrix = np.bincount(cell, weights, classes * classes).reshape(classes, classes)
+        right, real, said = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+        if metric is Metric.BALANCED_ACCURACY:
+            return float(np.mean(right[real > 0] / real[real > 0]))
+        above = {Metric.F1: 2 * right, Metric.PRECISION: right, Metric.RECALL: right}[metric]
+        below = {Metric.F1: real + said, Metric.PRECISION: said, Metric.RECALL: real}[metric]
+        each = np.divide(above, below, out=np.zeros(classes), where=below > 0)
+        return float(each[judged.positive] if judged.task is Task.BINARY else each[real + said > 0].mean())
+
+    return value
+
+
+def _auc(judged: Judged) -> Statistic:
+    """Area under the ROC curve, ties counting half; one against the rest, averaged, for several classes."""
+    truth = np.asarray(judged.truth, dtype=np.int64)
+    if judged.task is Task.BINARY:
+        return _auc_of(judged.scores[:, judged.positive], truth == judged.positive)
+    each = [_auc_of(judged.scores[:, k], truth == k) for k in range(judged.scores.shape[1])]
+    return lambda weights: float(np.mean([one(weights) for one in each]))
+
+
+def _auc_of(score: Array, positive: NDArray[np.bool_]) -> Statistic:
+    order = np.argsort(score, kind="stable")
+    ranked, is_positive = score[order], positive[order].astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+
+    def value(weights: Array) -> float:
+        w = weights[order]
+        above = np.add.reduceat(w * is_positive, starts)
+        below = np.add.reduceat(w * (1 - is_positive), starts)
+        pairs = above.sum() * below.sum()
+        if pairs == 0:
+            return float("nan")
+        return float((above * (np.cumsum(below) - below / 2)).sum() / pairs)
+
+    return value
