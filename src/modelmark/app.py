@@ -5,11 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract
@@ -31,6 +32,45 @@ if TYPE_CHECKING:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+#: (step, done, total); done == total ends the step.
+Progress = Callable[[str, float, float], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """What `init` wrote. guesses: (field, line, reason); unfilled: (field, line)."""
+
+    task: str
+    inputs: int
+    guesses: tuple[tuple[str, int, str], ...]
+    unfilled: tuple[tuple[str, int | None], ...]
+
+
+class Steps:
+    """Progress for work that only says what it does next: each new sentence ends the one before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._now: str | None = None
+
+    def __call__(self, sentence: str) -> None:
+        self.end()
+        self._now = sentence
+        self._progress(sentence, 0, 1)
+
+    def end(self) -> None:
+        if self._now is not None:
+            self._progress(self._now, 1, 1)
+
+
+def step(progress: Progress, name: str, work: Callable[[], T]) -> T:
+    progress(name, 0, 1)
+    done = work()
+    progress(name, 1, 1)
+    return done
 
 
 class App:
@@ -94,6 +134,61 @@ class App:
         from modelmark.registry.mlflow import Tracking
 
         return Tracking(workspace=self.workspace, uri=os.environ.get("MLFLOW_TRACKING_URI"))
+
+    def init(
+        self, model: str, *, train: Path, holdout: Path, target: str, name: str | None, out: Path, progress: Progress
+    ) -> Drafted:
+        """Draft a contract at `out` from the model and its tables; paths in it are relative to its folder."""
+        from modelmark.contract import draft, infer, read, table
+        from modelmark.registry.inspect import inspect
+        from modelmark.registry.mlflow import ADDRESSES
+
+        base = out.resolve().parent
+        in_mlflow = model.startswith(ADDRESSES)
+        frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
+        step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
+        facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model)))
+        found = infer.infer(frame, target=target, facts=facts)
+        paths = draft.Paths(
+            name=name or draft.name_from(base.name),
+            model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
+            train=os.path.relpath(train.resolve(), base),
+            holdout=os.path.relpath(holdout.resolve(), base),
+            target=target,
+        )
+        text = draft.render(found, paths)
+        document = read.parse(text.encode(), out)
+        out.write_text(text, encoding="utf-8")
+        return Drafted(
+            task=found.task.value,
+            inputs=len(found.inputs),
+            guesses=tuple(draft.lines(text, "GUESS")),
+            unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
+        )
+
+    def register(self, path: Path, *, progress: Progress) -> tuple[Version, bool]:
+        """A version of the contract at `path`, and whether its bytes are new to this workspace."""
+        from modelmark.contract.read import load
+        from modelmark.registry.register import Registration, register
+        from modelmark.stats.profile import reference
+
+        document = load(path)
+        known = [version.number for version in self.ledger.versions(document.contract.name)]
+        steps = Steps(progress)
+        how = Registration(
+            base=document.path.resolve().parent,
+            workspace=self.workspace,
+            tracking=self.tracking,
+            reference=reference,
+            number=max(known, default=0) + 1,
+            by=self.settings.actor,
+            clock=now,
+            progress=steps,
+        )
+        version = register(document.contract, how)
+        new = self.releases.register(version, actor=self.settings.actor)
+        steps.end()
+        return version, new
 
     def contract_of(self, version: Version) -> Contract:
         """The contract a version was registered with, from its own bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,24 @@ class Paths:
 def render(draft: Draft, paths: Paths) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
     return "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_rest()]) + "\n"
+
+
+def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
+    """(what, line, reason) of every line of a draft that carries `# WORD: reason`."""
+    for number, line in enumerate(text.splitlines(), 1):
+        content, _, reason = line.partition(f"# {word}: ")
+        if reason:
+            found = re.search(r'name: ("[^"]*"|[^,}]+)', content) if content.lstrip().startswith("- {") else None
+            yield (found[1].strip('"') if found else content.split(":")[0].strip()), number, reason
+
+
+def name_from(folder: str) -> str:
+    """A model name from a folder's name.
+
+    >>> name_from("My Churn_model")
+    'my-churn-model'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63] or "model"
 
 
 def _head(draft: Draft, paths: Paths) -> Iterator[str]:

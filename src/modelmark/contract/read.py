@@ -80,6 +80,15 @@ def dotted(path: Path_) -> str:
     return text or "(the whole file)"
 
 
+def undotted(field: str) -> Path_:
+    """The other way round.
+
+    >>> undotted("people[0].name")
+    ('people', 0, 'name')
+    """
+    return tuple(int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", field))
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core types: `no` is text, 1e-5 is a number, dates stay text."""
 

@@ -7,7 +7,7 @@ empty here; `unfilled` names them and a release is refused while any is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -311,7 +311,7 @@ class Gates:
 
     def asked(self) -> tuple[str, ...]:
         """The names of every gate a version must pass."""
-        own = (name for name in self.__dataclass_fields__ if name != "plugins" and getattr(self, name) is not None)
+        own = (f.name for f in fields(self) if f.name != "plugins" and getattr(self, f.name) is not None)
         return (*own, *self.plugins)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ class Settings:
     @classmethod
     def read(cls, environ: Mapping[str, str], **given: Any) -> Settings:
         """Environment variables, then what the command line gave. Raises Rejected, naming variable and limit."""
-        names = {PREFIX + name.upper(): name for name in cls.__dataclass_fields__}
+        names = {PREFIX + name.upper(): name for name in (f.name for f in fields(cls))}
         values: dict[str, Any] = {}
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or variable in _TESTS:
