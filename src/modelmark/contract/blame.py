@@ -26,9 +26,8 @@ def row_count(count: int, limit: int) -> Rejected:
     return Rejected("there are too many rows", code="TOO_MANY_ROWS", field="rows", limit=f"1 to {limit} rows")
 
 
-def not_finite(field: str | None, row: int | None, *, bare: bool = False) -> Rejected:
-    kind = Malformed if bare else Rejected
-    return kind("a value is not a finite number", code="NON_FINITE", field=field, row=row, limit="a finite number")
+def not_finite(field: str | None, row: int | None) -> Rejected:
+    return Rejected("a value is not a finite number", code="NON_FINITE", field=field, row=row, limit="a finite number")
 
 
 def columns(found: Collection[str], names: Sequence[str], row: int | None = None) -> None:
@@ -62,10 +61,11 @@ def row(value: Any, index: int, numeric: Sequence[Numeric], textual: Sequence[Te
     for name in getattr(value, "duplicates", ()):
         return Rejected("a column came twice", code="DUPLICATE_COLUMN", field=jsontext.shown(name), row=index)
     try:
-        columns(value, [c.name for c in (*numeric, *textual)], index)
+        columns(value, [*(c.name for c in numeric), *(c.name for c in textual)], index)
     except Rejected as error:
         return error
-    for expected in (*numeric, *textual):
+    both: list[Numeric | Text] = [*numeric, *textual]
+    for expected in both:
         found = cell(expected, value[expected.name], index)
         if found is not None:
             return found
@@ -89,7 +89,7 @@ def cell(expected: Numeric | Text, value: Any, index: int) -> Rejected | None:
     else:
         right = isinstance(value, (int, float)) and not isinstance(value, bool)
         if right and not _finite(value):
-            return not_finite(expected.name, index, bare=isinstance(value, jsontext.Bare))
+            return not_finite(expected.name, index)
     if right:
         return None
     limit = EXPECTED[expected.type]

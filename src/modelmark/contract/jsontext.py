@@ -46,7 +46,7 @@ def depth(body: bytes) -> int:
 
 
 def read(body: bytes) -> Any:
-    """The value, objects as `Pairs`, bare constants as `Bare`. Raises Malformed with a code of its own for each reason."""
+    """The value, objects as `Pairs`. Raises Malformed, with a code of its own for each reason."""
     if depth(body) > MAX_DEPTH:
         raise Malformed("the JSON is nested too deep", code="TOO_DEEP", limit=f"{MAX_DEPTH} levels")
     try:
@@ -55,12 +55,42 @@ def read(body: bytes) -> Any:
         raise Malformed("the body is not UTF-8", code="INVALID_UTF8", limit=f"wrong at byte {error.start}") from None
     if text.startswith("\ufeff"):
         raise Malformed("the body starts with a byte order mark", code="BAD_JSON", limit="UTF-8 without a mark")
+    bare: list[str] = []
+
+    def constant(name: str) -> Bare:
+        bare.append(name)
+        return Bare(name)
+
     try:
-        return json.loads(text, object_pairs_hook=Pairs, parse_constant=Bare, parse_int=_integer)
+        value = json.loads(text, object_pairs_hook=Pairs, parse_constant=constant, parse_int=_integer)
     except json.JSONDecodeError as error:
         raise Malformed("the body is not JSON", code="BAD_JSON", limit=f"wrong at character {error.pos}") from None
     except (RecursionError, ValueError):
         raise Malformed("the body is not JSON", code="BAD_JSON") from None
+    if bare:
+        field, row = _place(value) or (None, None)
+        raise Malformed(
+            "NaN and infinities are not JSON", code="NON_FINITE", field=field, row=row, limit="a finite number"
+        )
+    return value
+
+
+def _place(value: Any, field: str | None = None, row: int | None = None) -> tuple[str | None, int | None] | None:
+    """The column (or tensor) and row of the first bare constant; recursion ends at MAX_DEPTH."""
+    if isinstance(value, Bare):
+        return field, row
+    if isinstance(value, dict):
+        named = value.get("name")
+        for key, item in value.items():
+            found = _place(item, shown(named if isinstance(named, str) else key), row)
+            if found is not None:
+                return found
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            found = _place(item, field, index)
+            if found is not None:
+                return found
+    return None
 
 
 def well_formed(text: str) -> bool:

@@ -32,7 +32,8 @@ Flag = tuple[int, str, str]
 class Rows:
     """Rows of one request, typed but not yet checked.
 
-    numbers: float64 little-endian, row-major, one per numeric input, NaN for null. texts: row-major, one per text input.
+    numbers: float64 little-endian, row-major, one per numeric input, NaN for null.
+    texts: row-major, one per text input.
     """
 
     count: int
@@ -78,10 +79,11 @@ class RowCodec:
         dtypes = {c: feed.dtype for feed in (signature.feeds if signature else ()) for c in feed.columns}
         self.numeric: tuple[Numeric, ...] = tuple(numeric_column(i, dtypes.get(i.name)) for i in contract.numeric())
         self.textual: tuple[Text, ...] = tuple(text_column(i) for i in contract.textual())
-        self.names: tuple[str, ...] = tuple(c.name for c in (*self.numeric, *self.textual))
+        columns: list[Numeric | Text] = [*self.numeric, *self.textual]
+        self.columns = tuple(columns)
+        self.names: tuple[str, ...] = tuple(c.name for c in columns)
         self.max_rows = contract.serving.max_rows
         self._refuse_unservable()
-        columns = (*self.numeric, *self.textual)
         self.row_type: type[msgspec.Struct] = msgspec.defstruct(
             "Row",
             [(f"c{i}", column.kind) for i, column in enumerate(columns)],
@@ -119,7 +121,7 @@ class RowCodec:
         if not 0 < count <= self.max_rows:
             raise blame.row_count(count, self.max_rows)
         blame.columns(columns, self.names)
-        for column in (*self.numeric, *self.textual):
+        for column in self.columns:
             blame.column(column, columns[column.name])
         numbers = np.empty((count, len(self.numeric)), "<f8")
         for j, numeric in enumerate(self.numeric):
@@ -163,7 +165,9 @@ class RowCodec:
         spans = [0]
         for part in parts:
             spans.append(spans[-1] + part.count)
-        clean = bool(((numbers >= self._low) & (numbers <= self._high)).all()) and self._are_whole(numbers)
+        # One comparison per side; NaN fails both, and the smallest of booleans is "all" without its detour.
+        clean = not k or bool(np.less_equal(self._low, numbers).min() and np.less_equal(numbers, self._high).min())
+        clean = clean and self._are_whole(numbers)
         texts: list[Any] = parts[0].texts if len(parts) == 1 else [t for p in parts for t in p.texts]
         if self._known and not all(t in known for t, known in zip(texts, cycle(self._known), strict=False)):
             clean = False

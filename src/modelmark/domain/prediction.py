@@ -35,7 +35,7 @@ class Decision(NamedTuple):
 class Decider:
     """Turns scores into decisions as one contract says.
 
-    Binary tasks decide for the positive class at `outputs.threshold` or above; multiclass tasks for the likeliest class.
+    Binary tasks decide for the positive class at `outputs.threshold` or above, multiclass tasks for the likeliest.
     """
 
     def __init__(self, contract: Contract) -> None:

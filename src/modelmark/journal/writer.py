@@ -108,7 +108,7 @@ class Writer:
         self.records += len(records)
 
     def tick(self) -> None:
-        """Seal the open segment when it is old enough. Call it now and then; costs nothing when there is nothing to do."""
+        """Seal the open segment when it is old enough. Call it now and then."""
         if self._fd >= 0 and self.failure is None and time.monotonic() - self._opened_at >= self.seal_after:
             self.seal()
 

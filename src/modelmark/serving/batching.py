@@ -1,4 +1,4 @@
-"""One flush per turn of the event loop: every request that has arrived is checked, run, journaled and answered together.
+"""One flush per turn of the event loop: all requests that have arrived are checked, run, journaled, answered together.
 
 A lone request is never made to wait for company. What has expired, or whose caller has gone, never reaches a model.
 """

@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
                 raise
             self._fail(cause)
         except httptools.HttpParserError:
-            self._fail(Fault(400, "BAD_REQUEST", "this is not HTTP/1.1 as the standard has it"))
+            self._fail(Fault(400, "BAD_REQUEST", "the request breaks the standard"))
         if self.fault is None and not self.closing:
             self._hold_sizes()
         if len(self.waiting) >= self.limits.pipelined:

@@ -72,7 +72,7 @@ def _constant(call: Call, id: str, flags: list[Flag], value: object) -> Answer:
 
 
 def constant_scores(version: Loaded, value: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """A fixed answer as scores: the number itself, or all probability on the class. Raises OutputInvalid for neither."""
+    """A fixed answer as scores: the number itself, or all probability on the class. OutputInvalid for neither."""
     contract = version.contract
     if contract.model.task is Task.REGRESSION:
         if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -38,11 +39,11 @@ class Guard:
                 field="outputs",
                 limit=f"{rows} x {self.width}",
             )
-        fine = (scores >= self._low) & (scores <= self._high)  # NaN compares false
-        if self.regression:
-            fine &= np.isfinite(scores)
-        if fine.all():
-            if not self.regression:
+        low, high = float(scores.min()), float(scores.max())  # NaN if any is, and NaN compares false
+        if self._low <= low and high <= self._high and isfinite(low) and isfinite(high):
+            if not self.regression and (low < 0.0 or high > 1.0):
                 np.clip(scores, 0.0, 1.0, out=scores)
             return None
-        return ~fine.all(axis=1)
+        fine = (scores >= self._low) & (scores <= self._high) & np.isfinite(scores)
+        bad: NDArray[np.bool_] = ~fine.all(axis=1)
+        return bad

@@ -115,7 +115,7 @@ def key(name: str, **labels: str) -> str:
 
 
 def render(samples: Iterable[Sample]) -> bytes:
-    """Counters, histograms and gauges add up, except the snapshot's sequence: there the worker furthest behind counts."""
+    """Everything adds up, except the snapshot's sequence: there the worker furthest behind counts."""
     counters: dict[str, float] = {}
     gauges: dict[str, float] = {}
     cells: dict[str, list[float]] = {}
@@ -129,7 +129,7 @@ def render(samples: Iterable[Sample]) -> bytes:
             cells[name] = [a + b for a, b in zip(cells.get(name, [0.0] * len(row)), row, strict=True)]
     lines: list[str] = []
     for name, (kind, text) in NAMES.items():
-        found = [line for line in _lines(name, kind, counters, gauges, cells)]
+        found = list(_lines(name, kind, counters, gauges, cells))
         if found:
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *found]
     return ("\n".join(lines) + "\n").encode()

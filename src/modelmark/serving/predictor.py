@@ -37,7 +37,8 @@ class LocalPredictor:
             raise OutputInvalid(
                 "the model's answer is not finite or out of its range", field="outputs", row=int(bad.argmax())
             )
-        return scores.tolist()
+        found: list[list[float]] = scores.tolist()
+        return found
 
     def predict_all(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """`predict` in calls of at most `serving.max_rows`, for whole tables."""

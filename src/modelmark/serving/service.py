@@ -73,7 +73,7 @@ class Service:
                 self.runtime.tidy()
                 exchange.reply(200, self.runtime.metrics.exposition(), TEXT)
             elif methods is not None or url == b"/metrics":
-                allowed = b", ".join(sorted(methods or {b"GET": None, b"HEAD": None}))
+                allowed = b", ".join(sorted(methods or (b"GET", b"HEAD")))
                 self._not_allowed(exchange, allowed)
             else:
                 raise self._missing(url)

@@ -1,4 +1,4 @@
-"""The real server with one candidate on loopback, outside all traffic: own port, own journal, thrown away afterwards."""
+"""The real server with one candidate on loopback, outside all traffic: own port, own journal, thrown away later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file per protocol: bytes to rows, answers to bytes. All meet in one runtime, so they cannot differ in behaviour."""
+"""One file per protocol: bytes to rows, answers to bytes. All meet in one runtime, so they cannot behave differently."""
 
 from __future__ import annotations
 

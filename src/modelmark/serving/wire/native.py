@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from modelmark.contract import blame, jsontext
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.errors import Malformed, Rejected
+from modelmark.domain.errors import Rejected
 from modelmark.domain.prediction import Path, check_label
 from modelmark.journal.records import Labelled
 from modelmark.serving.answers import Answer
@@ -232,11 +232,8 @@ def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, 
 
 def _label_fault(body: bytes) -> Rejected:
     try:
-        value = _object(body, ("labels",))
+        _object(body, ("labels",))
     except Rejected as error:
         return error
-    for index, item in enumerate(value["labels"] if isinstance(value.get("labels"), list) else ()):
-        if isinstance(item, dict) and isinstance(item.get("label"), jsontext.Bare):
-            return Malformed("a label must be a finite number", code="NON_FINITE", field="label", row=index)
     limit = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'
     return Rejected("the labels are not of the known form", code="WRONG_TYPE", field="labels", limit=limit)
