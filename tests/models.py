@@ -30,7 +30,11 @@ def frame(rows=400, seed=0, nulls=0.0):
             "town": rng.choice(["A", "B", "?"], rows),
         }
     )
-    signal = (table["income per year"] - 50) / 15 + (table["job-title"] == "nurse") * 1.5 - (table["age"] - 45) / 40
+    signal = (
+        1.5 * np.sin((table["income per year"] - 50) / 8)
+        + (table["job-title"] == "nurse") * 1.5
+        - (table["age"] - 45) / 40
+    )
     table["y"] = np.where(signal + rng.normal(0, 0.7, rows) > 0, "yes", "no")
     table["amount"] = signal * 10 + rng.normal(0, 2, rows)
     if nulls:

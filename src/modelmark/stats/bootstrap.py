@@ -35,7 +35,7 @@ class Interval:
 def blocks(rows: int) -> NDArray[np.int64]:
     """Units of consecutive rows, about the cube root of their number long: for rows in time order, which are not
     independent (Künsch 1989; Hall, Horowitz & Jing 1995)."""
-    return np.arange(rows, dtype=np.int64) // max(1, round(rows ** (1 / 3)))
+    return np.asarray(np.arange(rows) // max(1, round(rows ** (1 / 3))), dtype=np.int64)
 
 
 def times_for(rows: int) -> int:
@@ -78,8 +78,8 @@ def _jackknife(statistic: Statistic, units: NDArray[np.int64], count: int) -> Ar
     """The statistic without one of at most a hundred groups of units at a time."""
     groups = units % min(count, _JACKKNIFE_GROUPS) if count <= _JACKKNIFE_GROUPS else units * _JACKKNIFE_GROUPS // count
     values = [statistic((groups != g).astype(np.float64)) for g in range(int(groups.max()) + 1)]
-    known = np.array(values)
-    return known[np.isfinite(known)]
+    known: Array = np.array(values)
+    return np.asarray(known[np.isfinite(known)])
 
 
 def _bca(replicates: Array, estimate: float, jackknife: Array, confidence: float) -> tuple[float, float]:

@@ -52,8 +52,9 @@ class Judged:
     def decisions(self) -> NDArray[np.int64]:
         """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""
         if self.task is Task.BINARY:
-            return np.where(self.scores[:, self.positive] >= self.threshold, self.positive, 1 - self.positive)
-        return np.argmax(self.scores, axis=1).astype(np.int64)
+            said = self.scores[:, self.positive] >= self.threshold
+            return np.asarray(np.where(said, self.positive, 1 - self.positive), dtype=np.int64)
+        return np.asarray(np.argmax(self.scores, axis=1), dtype=np.int64)
 
 
 def statistic(metric: Metric, judged: Judged) -> Statistic:
@@ -99,9 +100,9 @@ def _per_row(metric: Metric, judged: Judged) -> Array | None:
     truth = np.asarray(judged.truth, dtype=np.int64)
     rows = np.arange(len(truth))
     if metric is Metric.ACCURACY:
-        return (judged.decisions() == truth).astype(np.float64)
+        return np.asarray(judged.decisions() == truth, dtype=np.float64)
     if metric is Metric.LOG_LOSS:
-        return -np.log(np.clip(judged.scores[rows, truth], _CLIP, 1))
+        return np.asarray(-np.log(np.clip(judged.scores[rows, truth], _CLIP, 1)), dtype=np.float64)
     if metric is Metric.BRIER:
         if judged.task is Task.BINARY:
             return np.asarray((judged.scores[:, judged.positive] - (truth == judged.positive)) ** 2, dtype=np.float64)

@@ -73,7 +73,7 @@ def numeric_counts(first: Array, second: Array, bins: int = 20) -> tuple[Counts,
     def count(values: Array) -> Counts:
         finite = np.isfinite(values)
         inside = np.bincount(np.searchsorted(edges, values[finite], side="left"), minlength=len(edges) + 1)
-        return np.r_[inside, np.sum(~finite)].astype(np.int64)
+        return np.asarray(np.r_[inside, np.sum(~finite)], dtype=np.int64)
 
     return count(first), count(second)
 

@@ -1,0 +1,149 @@
+"""The candidate before its gates: version, contract, tables, and the serving path without its network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.contract.table import (
+    Violation,
+    as_numbers,
+    broken_rows,
+    check_table,
+    read_table,
+    rows_of,
+    target_codes,
+)
+from modelmark.domain.contract import Contract, Task
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Rejected, Unmeasured
+from modelmark.domain.ports import Clock, Predictor, Staging
+from modelmark.domain.version import Version
+from modelmark.seal.digests import digest_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """What serves today: its label for people, and its serving path."""
+
+    label: str
+    predictor: Predictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """base: the folder of modelmark.yaml. folder: the version's. Tables and scores are made once, when first asked."""
+
+    version: Version
+    contract: Contract
+    base: Path
+    folder: Path
+    predictor: Predictor
+    staging: Staging
+    clock: Clock
+    champion: Champion | None = None
+
+    @cached_property
+    def train(self) -> pd.DataFrame:
+        return self._table(self.contract.data.train)
+
+    @cached_property
+    def holdout(self) -> pd.DataFrame:
+        return self._table(self.contract.data.holdout)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        return read_table(self.base / name, columns=[self.contract.data.target])
+
+    @cached_property
+    def looked_at(self) -> dict[str, Digest]:
+        """Digests of both tables as they are now. Raises Unmeasured when they are not those of the registration."""
+        data, line = self.contract.data, self.version.lineage
+        now = {"train": digest_file(self.base / data.train), "holdout": digest_file(self.base / data.holdout)}
+        for name, registered in (("train", line.train_digest), ("holdout", line.holdout_digest)):
+            if now[name] != registered:
+                raise Unmeasured(
+                    f"the {name} table has changed since {self.version.label} was registered",
+                    code="DATA_CHANGED",
+                    field=f"data.{name}",
+                    hint="register again, so that the version names the data it is judged on",
+                )
+        return now
+
+    @cached_property
+    def violations(self) -> tuple[Violation, ...]:
+        """What the holdout breaks of the contract."""
+        return check_table(self.holdout, self.contract)
+
+    @cached_property
+    def scores(self) -> Array:
+        """The candidate's holdout scores, (rows, classes) or (rows, 1); a row of NaN where the endpoint refuses."""
+        return score(self.predictor, self.holdout, self.contract, set(broken_rows(self.violations)))
+
+    @cached_property
+    def champion_scores(self) -> Array | None:
+        if self.champion is None:
+            return None
+        return score(self.champion.predictor, self.holdout, self.contract, set(broken_rows(self.violations)))
+
+    @cached_property
+    def truth(self) -> NDArray[np.int64] | Array:
+        """Class positions (-1: unknown), or values (NaN: unknown), of the holdout."""
+        return truth_of(self.holdout, self.contract)
+
+
+def truth_of(frame: pd.DataFrame, contract: Contract) -> NDArray[np.int64] | Array:
+    """The target column as class positions or values."""
+    column = frame[contract.data.target]
+    return as_numbers(column) if contract.model.task is Task.REGRESSION else target_codes(column, contract.outputs)
+
+
+def score(predictor: Predictor, frame: pd.DataFrame, contract: Contract, skip: set[int]) -> Array:
+    """Scores of every row that the endpoint accepts, asked in batches of at most serving.max_rows."""
+    width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
+    answers = np.full((len(frame), width), np.nan)
+    kept = np.array([i for i in range(len(frame)) if i not in skip], dtype=np.int64)
+    if not len(kept):
+        return answers
+    rows = rows_of(frame.iloc[kept], contract)
+    size = min(contract.serving.max_rows, 10_000)
+    for start in range(0, len(rows), size):
+        _ask(predictor, rows[start : start + size], answers, kept[start : start + size])
+    return answers
+
+
+def _ask(predictor: Predictor, rows: Sequence[Mapping[str, Any]], answers: Array, places: NDArray[np.int64]) -> None:
+    """Fill in the answers; a refused batch is halved until the refused rows stand alone."""
+    try:
+        got = np.asarray(predictor.predict(rows), dtype=np.float64)
+    except Rejected:
+        if len(rows) > 1:
+            half = len(rows) // 2
+            _ask(predictor, rows[:half], answers, places[:half])
+            _ask(predictor, rows[half:], answers, places[half:])
+        return
+    if got.shape != (len(rows), answers.shape[1]):
+        raise Unmeasured(f"the model answers an array of shape {got.shape}; {(len(rows), answers.shape[1])} was due")
+    answers[places] = got
+
+
+class OneAtATime:
+    """A predictor that several gates may share."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor, self._lock = predictor, Lock()
+
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+        with self._lock:
+            return self._predictor.predict(rows)

@@ -1,0 +1,45 @@
+"""What a gate is: it measures one thing about one candidate. The runner does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from modelmark.domain.digest import Digest
+from modelmark.domain.evidence import Check, Figure, Table
+from modelmark.gates.case import Case
+
+#: (steps done, steps in all).
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A gate's finding before the runner signs it with candidate, time and duration.
+
+    looked_at: digests of what was measured on beside the version itself.
+    """
+
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    looked_at: Mapping[str, Digest] | None = None
+
+
+class Gate(Protocol):
+    """alone: True when nothing else may run meanwhile (it measures time)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def alone(self) -> bool: ...
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        """Raise Unmeasured when it cannot be measured; the runner records that as a failure to tell, never a pass."""
+        ...
+
+
+#: Settings from the contract (a dataclass for built-in gates, a mapping for plugins) -> a gate.
+GateKind = Callable[[Any], Gate]

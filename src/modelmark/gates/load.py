@@ -1,0 +1,134 @@
+"""Does the real server keep its promises at the agreed rate? Open-loop traffic of holdout rows against it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+
+from modelmark.contract.table import broken_rows, rows_of
+from modelmark.domain.contract import LoadGate, Serving
+from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.gates import charts, traffic
+from modelmark.gates.case import Case
+from modelmark.gates.gate import Measurement, Progress
+
+#: The sender must have kept its own timetable, or its figures are about itself.
+ACHIEVED: Final = 0.95
+_LATE: Final = 0.05  # seconds a request may leave late, for 19 in 20
+_REQUESTS: Final = 20_000  # bounds a gate's traffic whatever the contract says
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """p50 and p99 from the moment each request was due; failures; and whether the rate was really reached."""
+
+    settings: LoadGate
+    name: ClassVar[str] = "load"
+    alone: ClassVar[bool] = True
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        bad = set(broken_rows(case.violations))
+        good = [i for i in range(len(case.holdout)) if i not in bad][:1000]
+        if not good:
+            raise NotEnoughData("no holdout row keeps the contract, so there is nothing to send")
+        bodies = [{"rows": [row]} for row in rows_of(case.holdout.iloc[good], case.contract)]
+        serving = case.contract.serving
+        seconds = min(self.settings.seconds, _REQUESTS / serving.rate_per_s)
+        due = traffic.arrivals(serving.rate_per_s, seconds, seed=0)
+        with case.staging.open(case.version, case.folder) as address:
+            heard = traffic.send(
+                f"{address.rstrip('/')}/models/{case.contract.name}/predict",
+                bodies,
+                due,
+                timeout=serving.deadline_ms / 1000 + 1,
+                progress=progress,
+            )
+        return self.judge(heard, serving, seconds)
+
+    def judge(self, heard: list[traffic.Heard], serving: Serving, seconds: float) -> Measurement:
+        """Checks from what was heard; pure arithmetic."""
+        failures = Counter(h.failure for h in heard if h.failure)
+        late = sum(1 for h in heard if not h.failure and h.milliseconds > serving.deadline_ms)
+        if late:
+            failures[f"an answer after the deadline of {serving.deadline_ms} ms"] = late
+        lag = float(np.quantile([h.sent - h.due for h in heard], 0.95))
+        answered = sorted(h.milliseconds for h in heard if not h.failure)
+        asked = len(heard) / seconds
+        rate = len(heard) / max(seconds, max(h.done for h in heard))
+        kept = lag <= _LATE
+        checks = [
+            self._rate(asked, rate, lag, len(heard)),
+            self._latency(answered, serving, kept),
+            self._errors(failures, len(heard)),
+        ]
+        table = Table(title="Requests that failed", columns=("why", "requests"), rows=tuple(failures.most_common(20)))
+        return Measurement(
+            checks=tuple(checks),
+            figures=(charts.latencies(answered, _quantile(answered, 0.99)[0], serving.p99_ms),) if answered else (),
+            tables=(table,) if failures else (),
+        )
+
+    def _rate(self, asked: float, rate: float, lag: float, n: int) -> Check:
+        kept = lag <= _LATE
+        share = rate / asked
+        words = f"{rate:.1f} requests/s of the {asked:.1f} asked were answered or refused in time ({share:.1%})"
+        return Check(
+            name="rate reached",
+            measured=share if kept else None,
+            estimate=share,
+            n=n,
+            limit=Limit(bound=Bound.AT_LEAST, value=ACHIEVED),
+            sentence=f"{words}."
+            if kept
+            else f"Could not measure: this machine sent requests up to {lag * 1000:.0f} ms late; {words}.",
+        )
+
+    def _latency(self, answered: list[float], serving: Serving, kept: bool) -> Check:
+        limit = Limit(bound=Bound.AT_MOST, value=serving.p99_ms)
+        if not answered:
+            return Check(
+                name="p99", measured=None, limit=limit, n=0, sentence="Could not measure: nothing was answered."
+            )
+        p99, low, high = _quantile(answered, 0.99)
+        middle = _quantile(answered, 0.5)[0]
+        sentence = (
+            f"Half of {len(answered):,} answers came within {middle:.1f} ms and 99 of 100 within {p99:.1f} ms "
+            f"[{low:.1f}, {high:.1f}] at {serving.rate_per_s:g} requests/s; the limit is {serving.p99_ms:g} ms"
+        )
+        return Check(
+            name="p99",
+            measured=p99 if kept else None,
+            estimate=p99,
+            low=low,
+            high=high,
+            n=len(answered),
+            confidence=0.95,
+            limit=limit,
+            sentence=sentence + ("." if kept else ", but the sender was late, so this is no measurement."),
+        )
+
+    def _errors(self, failures: Counter[str], n: int) -> Check:
+        count = sum(failures.values())
+        detail = f"; most often: {failures.most_common(1)[0][0]}" if failures else ""
+        return Check(
+            name="errors",
+            measured=count / n,
+            estimate=count / n,
+            n=n,
+            limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_error_rate),
+            sentence=f"{count:,} of {n:,} requests failed ({count / n:.2%}){detail}.",
+        )
+
+
+def _quantile(ordered: list[float], share: float) -> tuple[float, float, float]:
+    """A quantile of sorted values with its 95% interval from order statistics (no assumption about their shape)."""
+    from scipy.stats import binom
+
+    n = len(ordered)
+    place = min(int(np.ceil(share * n)) - 1, n - 1)
+    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share))
+    return ordered[place], ordered[max(low - 1, 0)], ordered[min(high, n - 1)]
