@@ -129,7 +129,7 @@ def _cut(reference: Counts, n: int, m: int, share: float, rng: np.random.Generat
     freedom = 2 * mean**2 / variance
     # Wilson & Hilferty 1931: the cube root of a chi-squared over its degrees of freedom is nearly normal.
     z = NormalDist().inv_cdf(1 - share)
-    return mean * max(0.0, 1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3
+    return float(mean * max(0.0, 1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3)
 
 
 def _draw(rng: np.random.Generator, n: int, shares: Array, times: int) -> Array:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from modelmark.domain.contract import Contract, Input, Kind, Task
 from modelmark.domain.errors import Tampered
-from modelmark.seal.digests import canonical
 
 Counts = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -107,12 +106,13 @@ class Reference:
             if value["format"] != FORMAT:
                 raise ValueError("its format is unknown")
             columns = {name: _column(name, item) for name, item in value["columns"].items()}
-            return cls(int(value["rows"]), columns)
+            return cls(int(value["rows"]), {name: columns[name] for name in value["order"]})
         except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Tampered(f"this is no reference profile: {error}", code="BAD_FORM") from None
 
     def to_bytes(self) -> bytes:
-        return canonical({"format": FORMAT, "rows": self.rows, "columns": {k: _plain(c) for k, c in self.columns.items()}})
+        columns = {name: _plain(column) for name, column in self.columns.items()}
+        return msgspec.json.encode({"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted")
 
 
 def reference(contract: Contract, train: Any, scores: Array) -> bytes:
@@ -134,7 +134,7 @@ def answer(contract: Contract, scores: Array) -> Array:
     if contract.model.task is Task.REGRESSION:
         return scores[:, 0]
     if contract.model.task is Task.BINARY:
-        return scores[:, contract.outputs.classes.index(contract.outputs.positive)]  # type: ignore[arg-type]
+        return scores[:, contract.outputs.classes.index(contract.outputs.positive)]
     return np.asarray(scores.max(axis=1), dtype=np.float64)
 
 
@@ -190,8 +190,9 @@ def _textual(item: Input, values: Any) -> Column:
 
 
 def _floats(values: Any) -> Array:
-    if hasattr(values, "combine_chunks") or hasattr(values, "to_pylist"):  # pyarrow
-        return np.asarray(values.to_numpy(zero_copy_only=False) if not hasattr(values, "chunks") else values.to_numpy(), float)
+    if hasattr(values, "to_pylist"):  # pyarrow: nulls become NaN
+        found = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
+        return np.asarray(found, dtype=np.float64)
     if hasattr(values, "to_numpy"):  # pandas: nullable types too
         return np.asarray(values.to_numpy(dtype=float, na_value=np.nan), dtype=np.float64)
     return np.asarray(values, dtype=np.float64)
