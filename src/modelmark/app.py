@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
-from modelmark.domain.evidence import Evidence
+from modelmark.domain.evidence import Evidence, Verdict, worst
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.release import Approval, Snapshot, Waiver
 from modelmark.domain.settings import Settings
@@ -23,10 +25,16 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 
 if TYPE_CHECKING:
-    from modelmark.governance.releases import Releases
+    from starlette.applications import Starlette
+
+    from modelmark.feedback.labels import LabelImport
+    from modelmark.gates.case import Case
+    from modelmark.governance.releases import Releases, Standing
     from modelmark.governance.verify import Item
     from modelmark.registry.mlflow import Tracking
     from modelmark.seal.keys import Signer, Verifier
+    from modelmark.steward.loop import Steward
+    from modelmark.steward.profiler import Watched
     from modelmark.storage.database import Database
 
 
@@ -47,6 +55,26 @@ class Drafted:
     inputs: int
     guesses: tuple[tuple[str, int, str], ...]
     unfilled: tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What `check` found: this run's evidence and verdict, and how the version stands after it."""
+
+    evidence: tuple[Evidence, ...]
+    standing: Standing
+    verdict: Verdict
+    report: Path
+
+    @property
+    def sentence(self) -> str:
+        failed = [item.gate for item in self.evidence if item.verdict is Verdict.FAIL]
+        unsure = [item.gate for item in self.evidence if item.verdict is Verdict.CANNOT_TELL]
+        if failed:
+            return f"{len(failed)} of {len(self.evidence)} gates failed: {', '.join(failed)}"
+        if unsure:
+            return f"{len(unsure)} of {len(self.evidence)} gates could not measure: {', '.join(unsure)}"
+        return f"all {len(self.evidence)} gates passed"
 
 
 class Steps:
@@ -190,6 +218,119 @@ class App:
         steps.end()
         return version, new
 
+    def check(self, version: Version, path: Path, *, progress: Progress) -> Checked:
+        """Run the version's gates on the tables beside the contract at `path`; keep the evidence and write the report.
+
+        The version's own contract decides, not the file: editing limits makes another version.
+        """
+        from modelmark.gates.runner import run_gates
+
+        base = (path if path.is_dir() else path.parent).resolve()
+        evidence = run_gates(self._case(version, base), progress=progress)
+        standing = self.releases.record(version, evidence, actor=self.settings.actor)
+        report = self.workspace.report(version.id)
+        return Checked(
+            evidence=evidence,
+            standing=standing,
+            verdict=worst(item.verdict for item in evidence),
+            report=report,
+        )
+
+    def _case(self, version: Version, base: Path) -> Case:
+        from modelmark.gates.case import Case, Champion
+        from modelmark.serving.predictor import LocalPredictor
+        from modelmark.serving.staging import LocalStaging
+
+        folder = self.workspace.version(version.id)
+        champion = self.releases.champion(version.model)
+        return Case(
+            version=version,
+            contract=self.contract_of(version),
+            base=base,
+            folder=folder,
+            predictor=LocalPredictor.of_candidate(folder, version.id),
+            staging=LocalStaging(),
+            clock=now,
+            champion=None
+            if champion is None or champion.id == version.id
+            else Champion(
+                label=champion.label,
+                predictor=LocalPredictor.of_marked(self.workspace.version(champion.id), self.verifier, champion.id),
+            ),
+        )
+
+    def steward(self, *, on_step: Callable[[Any], None] | None = None) -> Steward:
+        """The control loop over everything that serves now."""
+        from modelmark.notify.apprise import AppriseNotifier
+        from modelmark.steward.loop import Steward
+
+        notifier = AppriseNotifier(self.settings.notify) if self.settings.notify else None
+        if notifier is not None:
+            notifier.check()
+        return Steward(self.workspace, self.watchbook, self.watched, notifier, now, on_step=on_step)
+
+    def watched(self) -> list[Watched]:
+        """What monitors need of every version that serves now."""
+        from modelmark.steward.profiler import Watched
+
+        snapshot = self.ledger.snapshot()
+        versions = [
+            self.ledger.version(arm.version) for route in (snapshot.routes if snapshot else ()) for arm in route.arms
+        ]
+        return [
+            Watched(
+                model=version.model,
+                version=version.id,
+                contract=self.contract_of(version),
+                reference=(self.workspace.version(version.id) / names.REFERENCE).read_bytes(),
+                baseline=self._baseline(version),
+            )
+            for version in versions
+        ]
+
+    def _baseline(self, version: Version) -> float | None:
+        """The objective on the holdout, as the holdout gate measured it."""
+        metric = self.contract_of(version).objective.metric.value
+        found = [
+            check.estimate
+            for item in self.ledger.evidence(version.id)
+            if item.gate == "holdout"
+            for check in item.checks
+            if check.name == metric and check.estimate is not None
+        ]
+        return found[-1] if found else None
+
+    def worker_options(self) -> tuple[str, ...]:
+        """How `serving.worker` is told of the settings."""
+        wait = self.settings.journal_sync_ms
+        return ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
+
+    def dashboard(self) -> Starlette:
+        from modelmark.web.server import build
+        from modelmark.web.source import Source
+
+        return build(
+            Source(
+                workspace=self.workspace,
+                ledger=self.ledger,
+                watchbook=self.watchbook,
+                releases=self.releases,
+                contract_of=self.contract_of,
+                clock=now,
+            )
+        )
+
+    def label(self, model: str, path: Path) -> LabelImport:
+        """Take the labels of a file into the journal. They count as soon as the steward has compacted them."""
+        from modelmark.feedback.labels import import_labels
+        from modelmark.journal.writer import Sync, Writer
+
+        champion = self.releases.champion(model)
+        if champion is None:
+            raise Missing(f"{model} serves nothing, so there is nothing to label", code="NOTHING_SERVES")
+        with Writer(self.workspace.wal, sync=Sync.ALWAYS) as writer:
+            return import_labels(path, model, self.contract_of(champion), self.workspace, writer, now())
+
     def contract_of(self, version: Version) -> Contract:
         """The contract a version was registered with, from its own bytes."""
         from modelmark.seal.digests import digest_bytes
@@ -264,7 +405,15 @@ class App:
         )
 
     def _journal_parts(self) -> Iterator[tuple[str, int]]:
-        raise NotImplementedError
+        from modelmark.journal.reader import verify_wal
+        from modelmark.journal.receipts import Receipts, verify_tables
+
+        yield from verify_tables(self.workspace)
+        report = verify_wal(self.workspace.wal, Receipts.of(self.workspace).anchors)
+        for writer in report.writers:
+            yield f"log of writer {writer.writer[:8]}", writer.records
+        if report.bad:
+            raise report.bad
 
     def _alias(self, model: str) -> None:
         """MLflow's aliases follow the route. A dead MLflow undoes no release; people are told."""
@@ -311,6 +460,35 @@ class App:
         from modelmark.seal.snapshot import write_snapshot
 
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+
+class Together:
+    """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
+
+    def __init__(self, app: App, say: Callable[[str], None]) -> None:
+        from modelmark.serving.supervisor import Worker
+
+        settings, base = app.settings, [sys.executable, "-m", "modelmark"]
+        place = ["--workspace", str(app.workspace.root)]
+        serve = ["serve", "--port", str(settings.port), "--workers", str(settings.workers)]
+        watch = ["steward", "--dashboard-port", str(settings.dashboard_port)]
+        self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Until `request_stop`."""
+        for child in self._children:
+            child.start()
+        while not self._stop.wait(0.1):
+            for child in self._children:
+                child.revive(time.monotonic())
+        for child in self._children:
+            child.end()
+        for child in self._children:
+            child.join(time.monotonic() + 35)
+
+    def request_stop(self) -> None:
+        self._stop.set()
 
 
 def write_whole(path: Path, data: bytes) -> None:

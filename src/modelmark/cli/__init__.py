@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from modelmark.cli.output import USAGE, complain, exit_code
+from modelmark.cli.output import ERROR, USAGE, complain, exit_code
 from modelmark.domain.errors import ModelmarkError
 
 
@@ -25,4 +25,18 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         code = 0  # whoever read us has seen enough
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
+        code = _broke(error)
     raise SystemExit(code or 0)
+
+
+def _broke(error: Exception) -> int:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="modelmark-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    sys.stderr.write(
+        f"error: Modelmark itself failed ({type(error).__name__}: {error}) → please report it with {file.name}\n"
+    )
+    return ERROR

@@ -22,6 +22,10 @@ COMMANDS: Final[dict[str, str]] = {
     "rollback": "modelmark.cli.govern:rollback",
     "status": "modelmark.cli.govern:status",
     "verify": "modelmark.cli.govern:verify",
+    "serve": "modelmark.cli.run:serve",
+    "steward": "modelmark.cli.run:steward",
+    "up": "modelmark.cli.run:up",
+    "label": "modelmark.cli.run:label",
 }
 
 usage_errors: Final = (_click.exceptions.ClickException,)

@@ -55,8 +55,8 @@ def init(
     for field, line, reason in drafted.guesses:
         say(f"  {out}:{line}  {field}: {reason}")
     say("\nOnly a person can fill these; nothing is released while one is empty:")
-    for field, line in drafted.unfilled:
-        say(f"  {out}:{line}  {field}")
+    for field, gap in drafted.unfilled:
+        say(f"  {out}:{gap}  {field}")
     say("\nNext: fill them in, then modelmark register")
     return OK
 
@@ -133,21 +133,17 @@ def check(
                 "report": result.report,
             }
         )
-        return result.verdict.exit_code
+        return int(result.verdict.exit_code)
     say(f"{result.verdict.sign} {found.model} {found.label} ({found.id.short}): {result.sentence}\n")
-    table(
-        ("", "gate", "what it says"),
-        [
-            (c.verdict.sign, item.gate, c.sentence)
-            for item in result.evidence
-            for c in item.checks
-            if c.verdict.exit_code
-        ],
-    ) if result.verdict.exit_code else None
+    attention = [
+        (c.verdict.sign, item.gate, c.sentence) for item in result.evidence for c in item.checks if c.verdict.exit_code
+    ]
+    if attention:
+        table(("", "gate", "what it says"), attention)
     for item in result.evidence:
         say(f"  {item.verdict.sign} {item.gate:<14} {len(item.checks)} checks in {item.seconds:.1f} s")
     say(f"\n  the whole report: {result.report}")
-    return result.verdict.exit_code
+    return int(result.verdict.exit_code)
 
 
 def fetch(

@@ -1,1 +1,129 @@
-"""What keeps running: serve, steward, up; and labels, which feed it."""
+"""What keeps running: serve, steward, up; and labels, which feed them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelmark.cli import options
+from modelmark.cli.output import OK, say, say_json
+
+if TYPE_CHECKING:
+    from modelmark.app import App
+
+Port = Annotated[int | None, typer.Option(help="Port of the prediction endpoint; 0 picks one [default: 8080].")]
+DashboardPort = Annotated[int | None, typer.Option(help="Port of the dashboard; 0 picks one [default: 8081].")]
+Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes [default: 1].")]
+
+
+def _open(workspace: Any, **given: Any) -> App:
+    from modelmark.app import App
+
+    return App.open(workspace=workspace, **given)
+
+
+def serve(
+    workers: Workers = None,
+    port: Port = None,
+    workspace: options.Workspace = None,
+) -> int:
+    """Answer predictions. Workers follow new releases within a second; dead ones are replaced.
+
+    Example: modelmark serve --workers 2 --port 8080
+    """
+    from modelmark.serving.supervisor import serve as run
+
+    app = _open(workspace, workers=workers, port=port)
+    run(
+        app.workspace,
+        host=app.settings.host,
+        port=app.settings.port,
+        workers=app.settings.workers,
+        worker_options=app.worker_options(),
+        on_ready=lambda address: say(f"ready: predictions on {address}"),
+    )
+    return OK
+
+
+def steward(
+    dashboard_port: DashboardPort = None,
+    workspace: options.Workspace = None,
+) -> int:
+    """Compact the journal, watch for drift and decay, send alerts, and show the dashboard.
+
+    Example: MODELMARK_NOTIFY="mailto://…" modelmark steward --dashboard-port 8081
+    """
+    app = _open(workspace, dashboard_port=dashboard_port)
+    app.releases.republish()
+    stop = threading.Event()
+    loop = threading.Thread(target=app.steward().run, args=(stop,), name="steward")
+    loop.start()
+    try:
+        _dashboard(app)
+    finally:
+        stop.set()
+        loop.join()
+    return OK
+
+
+def _dashboard(app: App) -> None:
+    """Serve the pages until SIGTERM or SIGINT."""
+    import uvicorn
+
+    from modelmark.serving.listening import reserve
+
+    listener = reserve(app.settings.host, app.settings.dashboard_port)
+    listener.listen(64)
+    config = uvicorn.Config(app.dashboard(), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    say(f"ready: dashboard on http://{app.settings.host}:{listener.getsockname()[1]}")
+    server.run(sockets=[listener])
+
+
+def up(
+    workers: Workers = None,
+    port: Port = None,
+    dashboard_port: DashboardPort = None,
+    workspace: options.Workspace = None,
+) -> int:
+    """Endpoint and steward on one machine, each a process of its own, replaced when it dies.
+
+    Example: modelmark up --workers 2
+    """
+    from modelmark.app import Together
+
+    app = _open(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
+    together = Together(app, say)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: together.request_stop())
+    together.run()
+    return OK
+
+
+def label(
+    file: Annotated[
+        Path, typer.Argument(help="CSV with the columns id, label and, for requests of several rows, row.")
+    ],
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Tell what turned out to be true, by prediction id. Exit code 1 when any line was not taken.
+
+    Example: modelmark label outcomes.csv --model churn
+    """
+    app = _open(workspace)
+    found = app.label(app.model(model), file)
+    left = found.unknown + found.conflicting + found.refused
+    if json:
+        say_json(found)
+        return int(left > 0)
+    say(f"{'✓' if not left else '!'} {found.accepted} labels taken, {found.duplicates} repeated, {left} not taken")
+    for line in found.examples:
+        sys.stderr.write(f"  {file}:{line.number}: {line.reason}\n")
+    return int(left > 0)

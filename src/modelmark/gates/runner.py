@@ -29,8 +29,7 @@ _log = logging.getLogger(__name__)
 
 def required(contract: Contract) -> tuple[str, ...]:
     """The names of the gates this contract asks for, in the order they are shown."""
-    asked = [name for name in BUILTIN if getattr(contract.gates, name) is not None]
-    return (*asked, *contract.gates.plugins)
+    return contract.gates.asked()
 
 
 def kinds() -> Mapping[str, GateKind]:

@@ -70,5 +70,3 @@ class Quality:
 def _share(hits: int, column: Column) -> float:
     rows = int(column.histogram(column.counts).sum())
     return hits / rows if rows else 0.0
-
-

@@ -27,8 +27,10 @@ START: Final = 30.0
 class Worker:
     """One process and what is known of it."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], on_ready: Callable[[str], None] = lambda _: None) -> None:
+        """on_ready is told each line that begins with `ready`."""
         self._command = command
+        self._on_ready = on_ready
         self.process: subprocess.Popen[str] | None = None
         self.ready = threading.Event()
         self.started_at = 0.0
@@ -49,6 +51,7 @@ class Worker:
             return
         for line in process.stdout:
             if line.startswith("ready"):
+                self._on_ready(line.rstrip())
                 self.ready.set()
         process.stdout.close()
 

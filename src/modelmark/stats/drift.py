@@ -46,7 +46,13 @@ class Drift:
 
 
 def drift(
-    reference: Counts, current: Counts, *, columns: int = 1, false_alarm_rate: float = 0.01, confidence: float = 0.95, seed: int = 0
+    reference: Counts,
+    current: Counts,
+    *,
+    columns: int = 1,
+    false_alarm_rate: float = 0.01,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Drift:
     """Two histograms over the same bins. columns: how many are looked at together, sharing the false-alarm rate.
 

@@ -112,7 +112,9 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         columns = {name: _plain(column) for name, column in self.columns.items()}
-        return msgspec.json.encode({"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted")
+        return msgspec.json.encode(
+            {"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted"
+        )
 
 
 def reference(contract: Contract, train: Any, scores: Array) -> bytes:
