@@ -46,13 +46,14 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": out})
 import uvicorn
-uvicorn.run(app, port=int(sys.argv[2]), loop="uvloop", http="httptools", access_log=False, log_level="error", lifespan="off")
+uvicorn.run(app, port=int(sys.argv[2]), loop="uvloop", http="httptools", access_log=False, log_level="error",
+            lifespan="off")
 """
 
 
 def request(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def whole(answer: bytes) -> bool:
@@ -63,7 +64,7 @@ def whole(answer: bytes) -> bool:
 
 
 def load(port: int, message: bytes, connections: int, seconds: float) -> tuple[float, list[float], int]:
-    """Closed loop: every connection sends its next request when it has its answer. (requests/s, seconds each, errors)."""
+    """Closed loop: a connection sends its next request when it has its answer. (requests/s, seconds each, errors)."""
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     sent: dict[int, float] = {}
@@ -179,7 +180,7 @@ def _compare(servers, connections: int, slices: int, seconds: float, results) ->
     took: dict[str, list[float]] = {name: [] for name in servers}
     cost: dict[str, list[float]] = {name: [] for name in servers}
     wrong = dict.fromkeys(servers, 0)
-    for name, (port, _, message) in servers.items():
+    for port, _, message in servers.values():
         load(port, message, connections, 0.5)
     for turn in range(slices):
         for name in sorted(servers, reverse=bool(turn % 2)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import threading
@@ -17,7 +18,7 @@ import pytest
 import serving_case as case
 from modelmark import Client
 from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving, Task
-from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, OutputInvalid, Overloaded
+from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
 from modelmark.domain.version import ARTIFACT
 from modelmark.journal.reader import read_segment, recover_all, sealed_segments, verify_wal
 from modelmark.journal.records import Predicted
@@ -300,3 +301,33 @@ def test_a_candidate_is_staged_outside_all_traffic(tmp_path):
         assert version(client, built) == "staged"
         assert client._http.get("/v2").headers["x-modelmark-staged"] == "true"
     assert not built.workspace.wal.exists()
+
+
+def test_a_full_disk_stops_answers_and_heals_by_itself(tmp_path):
+    built = case.build(tmp_path)
+    case.release(built)
+    with running(built.workspace) as supervisor, Client(supervisor.address) as client:
+        before = client.predict("churn", [case.row(built)])
+        worker = supervisor.workers[0].process
+        assert worker is not None
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (200, 200))
+        with pytest.raises(NotYet) as refusal:
+            client.predict("churn", [case.row(built)])
+        assert refusal.value.code == "JOURNAL_FAILED"
+        assert not client.ready()
+        eventually(client.ready, 20)
+        after = client.predict("churn", [case.row(built)])
+    recover_all(built.workspace.wal)
+    records = [r for f in sealed_segments(built.workspace.wal) for r in read_segment(f).records]
+    assert {before.id, after.id} <= {r.id for r in records if isinstance(r, Predicted)}
+
+
+def test_a_snapshot_put_right_again_is_no_longer_a_problem(tmp_path):
+    built = case.build(tmp_path)
+    case.release(built)
+    with running(built.workspace) as supervisor, Client(supervisor.address) as client:
+        sound = built.workspace.snapshot.read_bytes()
+        built.workspace.snapshot.write_bytes(b"{}")
+        eventually(lambda: problems(client) != [])
+        built.workspace.snapshot.write_bytes(sound)
+        eventually(lambda: problems(client) == [])

@@ -87,7 +87,12 @@ class Batcher:
         for call in calls:
             groups.setdefault(id(call.version), []).append(call)
         for group in groups.values():
-            self._answer_group(group)
+            try:
+                self._answer_group(group)
+            except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
+                self._loop.call_exception_handler({"message": "a flush failed", "exception": error})
+                for call in group:
+                    call.answer, call.error = None, ModelmarkError("the server made a mistake")
         self._finish(calls)
 
     def _take(self) -> list[Call]:

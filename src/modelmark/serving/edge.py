@@ -9,68 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import httptools
-import msgspec
 
+from modelmark.serving.http import JSON, READ, REASONS, REQUEST_ID, SECURITY, Fault, Limits
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.service import Service
-
-JSON: Final = b"application/json"
-_REASONS: Final = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
-_SECURITY: Final = (
-    b"x-content-type-options: nosniff\r\n"
-    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
-    b"referrer-policy: no-referrer\r\n"
-    b"cache-control: no-store\r\n"
-)
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-#: Headers somebody reads; all others are only counted. Each may come once.
-_READ: Final = frozenset(
-    {
-        b"host",
-        b"content-length",
-        b"transfer-encoding",
-        b"content-type",
-        b"content-encoding",
-        b"expect",
-        b"x-request-id",
-        b"inference-header-content-length",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one connection may ask for. Sizes in bytes, times in seconds."""
-
-    url: int = 8192
-    header_bytes: int = 16 * 1024
-    header_count: int = 100
-    chunks: int = 65_536
-    chunk_overhead: int = 16 * 1024  # extensions and trailers, beyond 12 bytes a chunk
-    receipt: float = 10.0  # from a request's first byte to its last
-    stall: float = 10.0  # a reader that takes nothing
-    idle: float = 75.0
-    linger: float = 2.0  # after an error, so that the answer is read before the connection goes
-    pipelined: int = 64
-    connections: int = 4096
-
-
-class Fault(Exception):
-    """The request cannot be read on."""
-
-    def __init__(self, status: int, code: str, message: str, limit: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.limit = status, code, message, limit
-
-    def body(self) -> bytes:
-        facts = {"error": self.message, "code": self.code, "limit": self.limit}
-        return msgspec.json.encode({name: value for name, value in facts.items() if value is not None})
 
 
 class Edge:
@@ -91,6 +37,7 @@ class Edge:
         self.limits = limits or Limits()
         self.connections: set[Connection] = set()
         self.draining = False
+        self.held = 0
         self._count = 0
         self._extra = extra
         self.common = b""
@@ -121,7 +68,7 @@ class Edge:
             self.sweep_now()
 
     def sweep_now(self) -> None:
-        self.common = b"date: %b\r\n" % formatdate(usegmt=True).encode() + _SECURITY + self._extra
+        self.common = b"date: %b\r\n" % formatdate(usegmt=True).encode() + SECURITY + self._extra
         now = self.loop.time()
         for connection in list(self.connections):
             connection.hold_deadlines(now, self.limits)
@@ -166,7 +113,7 @@ class Request:
             self.keep = False
         self.response = b"".join(
             (
-                _REASONS[status],
+                REASONS[status],
                 edge.common,
                 b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
                 % (content_type, len(body), self.echo),
@@ -195,13 +142,16 @@ class Connection(asyncio.Protocol):
         self.closing = False
         self.in_head = True
         self.head_fed = self.body_fed = 0
+        self.body = b""
+        self.more: bytearray | None = None
+        self.held = 0
         self._reset()
 
     def _reset(self) -> None:
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
         self.header_count = self.header_bytes = 0
-        self.body: list[bytes] = []
+        self._let_go()
         self.body_bytes = self.chunks = 0
         self.body_limit = 0
 
@@ -220,6 +170,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.parser = None
+        self._let_go()
         self.waiting.clear()
         self.edge.connections.discard(self)
 
@@ -282,7 +233,7 @@ class Connection(asyncio.Protocol):
             limit = f"{self.limits.header_count} headers, {self.limits.header_bytes} bytes"
             raise Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
         name = name.lower()
-        if name in _READ and self.in_head:
+        if name in READ and self.in_head:
             if name in self.headers:
                 raise Fault(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())
             self.headers[name] = value
@@ -325,7 +276,16 @@ class Connection(asyncio.Protocol):
         self.body_bytes += len(body)
         if self.body_bytes > self.body_limit:
             raise self._too_large()
-        self.body.append(body)
+        if not self.body:
+            self.body = body
+        elif self.more is None:
+            self.more = bytearray(self.body) + body
+        else:
+            self.more += body
+        self.held += len(body)
+        self.edge.held += len(body)
+        if self.edge.held > self.limits.held:
+            raise Fault(503, "OVERLOADED", "too many bodies are on their way in", "try again in 1 s")
 
     def on_message_complete(self) -> None:
         parser, edge = self.parser, self.edge
@@ -334,7 +294,7 @@ class Connection(asyncio.Protocol):
         self.receiving, self.in_head, self.head_fed = False, True, 0
         self.touched = self.started
         given = self.headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
+        if given is not None and REQUEST_ID.fullmatch(given):
             echo, request_id = given, given.decode()
         else:
             request_id = edge.next_id()
@@ -343,8 +303,8 @@ class Connection(asyncio.Protocol):
         keep = parser.should_keep_alive() and not parser.should_upgrade()
         request = Request(self, request_id, echo, keep, method == b"HEAD")
         self.waiting.append(request)
-        chunks, self.body = self.body, []
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = self.body if self.more is None else bytes(self.more)
+        self._let_go()
         try:
             edge.service.handle(request, method, self.url, self.headers, body)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not show, nor take the worker down
@@ -401,11 +361,16 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def _let_go(self) -> None:
+        """Forget the body."""
+        self.edge.held -= self.held
+        self.body, self.more, self.held = b"", None, 0
+
     def _fail(self, fault: Fault) -> None:
         """Answer what came before, then this, then close."""
         self.fault = fault
         self.receiving = False
-        self.body = []
+        self._let_go()
         self.edge.metrics.add(key("modelmark_errors_total", status=str(fault.status), code=fault.code))
         if not self.waiting:
             self._send_fault()
@@ -418,7 +383,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(
             b"".join(
                 (
-                    _REASONS[fault.status],
+                    REASONS[fault.status],
                     self.edge.common,
                     b"content-type: %b\r\ncontent-length: %d\r\n" % (JSON, len(body)),
                     b"x-request-id: %b\r\nconnection: close\r\n\r\n" % self.edge.next_id().encode(),

@@ -45,5 +45,4 @@ class Guard:
                 np.clip(scores, 0.0, 1.0, out=scores)
             return None
         fine = (scores >= self._low) & (scores <= self._high) & np.isfinite(scores)
-        bad: NDArray[np.bool_] = ~fine.all(axis=1)
-        return bad
+        return np.asarray((~fine).any(axis=1))

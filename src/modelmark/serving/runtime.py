@@ -102,7 +102,9 @@ class Runtime:
         if seen == self._seen and not retry:
             return
         try:
-            plan = await asyncio.to_thread(self._prepare, self.health.sequence, dict(self.routes), retry)
+            plan = await asyncio.to_thread(
+                self._prepare, self.health.sequence, dict(self.routes), bool(self.health.failures)
+            )
         except (ModelmarkError, OSError) as error:
             self._report((str(error),))
         else:

@@ -19,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
@@ -33,6 +34,8 @@ from modelmark.serving.wire import builtin
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
 NOTICE = 0.3
 GRACE = 25.0
+#: How long a worker whose journal failed stays, saying that it is not ready.
+JOURNAL_NOTICE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ async def run(options: Options) -> None:
     server = await loop.create_server(edge.protocol, sock=listener, backlog=1024)
     _freeze()
     tasks = [loop.create_task(edge.sweep()), loop.create_task(runtime.tick())]
+    tasks.append(loop.create_task(_end_with_journal(writer, stop)))
     if not staged:
         tasks.append(loop.create_task(runtime.follow()))
     _watch_tasks(tasks, stop)
@@ -91,6 +95,15 @@ async def run(options: Options) -> None:
         task.cancel()
     runtime.tidy()
     await asyncio.to_thread(writer.close)
+
+
+async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
+    """A writer that failed never recovers: be not ready for a moment, then make way for a worker with a new one."""
+    while writer.failure is None:
+        await asyncio.sleep(0.2)
+    print(f"the journal failed: {writer.failure}; this worker ends", file=sys.stderr, flush=True)  # noqa: T201
+    await asyncio.sleep(JOURNAL_NOTICE)
+    stop.set()
 
 
 async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer) -> None:
@@ -156,7 +169,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = Options(**found)
     with tempfile.TemporaryDirectory(prefix="modelmark-empty-") as empty, contextlib.chdir(empty):
         os.chmod(empty, 0o500)  # nothing lies beside us that a model could name
-        uvloop.run(run(options))
+        try:
+            uvloop.run(run(options))
+        except ModelmarkError as error:
+            print(f"worker: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+            return 1
     return 0
 
 

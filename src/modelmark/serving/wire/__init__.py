@@ -1,4 +1,4 @@
-"""One file per protocol: bytes to rows, answers to bytes. All meet in one runtime, so they cannot behave differently."""
+"""One file per protocol: bytes to rows, answers to bytes. All meet in one runtime, so none behaves differently."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """Open Inference Protocol v2 over REST, JSON only.
 
 Inputs: one tensor per column, shape [n] or [n, 1]; or, when every input is numeric, one tensor of shape [n, columns]
-under any name that is no column. Answers: `label` and `probabilities`, or `value`; the prediction's id is in `parameters`.
+under any name that is no column. Answers: `label` and `probabilities`, or `value`; `parameters` has the id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -222,7 +223,7 @@ def _values(tensor: _Tensor, count: int, width: int) -> list[Any]:
         )
     kind = _kind(tensor.datatype, field)
     try:
-        values = _flat[kind](tensor.data)
+        values: list[Any] = _flat[kind](tensor.data)
     except _FAILED:
         values = _flattened(tensor, kind, field, width)
     if len(values) != count * width:
@@ -250,13 +251,13 @@ def _kind(datatype: str, field: str | None) -> str:
 
 def _flattened(tensor: _Tensor, kind: str, field: str | None, width: int) -> list[Any]:
     try:
-        nested = _nested[kind](tensor.data)
+        nested: list[list[Any]] = _nested[kind](tensor.data)
     except _FAILED:
         found = jsontext.read(bytes(tensor.data))
         for index, value in enumerate(found if isinstance(found, list) else ()):
-            cells = value if isinstance(value, list) else [value]
-            if any(isinstance(c, float) and (c != c or c in (float("inf"), float("-inf"))) for c in cells):
-                raise blame.not_finite(field, index // width if value is cells else index) from None
+            nests = isinstance(value, list)
+            if any(isinstance(cell, float) and not isfinite(cell) for cell in (value if nests else [value])):
+                raise blame.not_finite(field, index if nests else index // width) from None
         raise Malformed(
             f"the data is not {tensor.datatype}", code="WRONG_TYPE", field=field, limit=tensor.datatype
         ) from None
