@@ -36,7 +36,10 @@ def serve(
 
     Example: modelmark serve --workers 2 --port 8080
     """
+    from modelmark.serving.supervisor import follow_parent
     from modelmark.serving.supervisor import serve as run
+
+    follow_parent()
 
     app = _open(workspace, workers=workers, port=port)
     run(
@@ -58,6 +61,9 @@ def steward(
 
     Example: MODELMARK_NOTIFY="mailto://…" modelmark steward --dashboard-port 8081
     """
+    from modelmark.serving.supervisor import follow_parent
+
+    follow_parent()
     app = _open(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()

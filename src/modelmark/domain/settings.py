@@ -38,7 +38,7 @@ class Settings:
         names = {PREFIX + name.upper(): name for name in (f.name for f in fields(cls))}
         values: dict[str, Any] = {}
         for variable, text in environ.items():
-            if not variable.startswith(PREFIX) or variable in _TESTS:
+            if not variable.startswith(PREFIX) or variable in _INTERNAL:
                 continue
             if variable not in names:
                 near = difflib.get_close_matches(variable, names, n=1)
@@ -77,5 +77,5 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "notify": lambda text: tuple(text.split()),
     "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
 }
-#: Read by our own scripts, not by the product.
-_TESTS: Final = frozenset({"MODELMARK_TEST_PROCESSES"})
+#: Set by our own scripts and processes for each other, not by people.
+_INTERNAL: Final = frozenset({"MODELMARK_TEST_PROCESSES", "MODELMARK_SUPERVISED"})

@@ -41,9 +41,9 @@ class Span:
 def slots(workspace: Workspace, model: str, start: datetime, end: datetime, seconds: int) -> list[Slot]:
     """Buckets of `seconds` that hold at least one prediction, oldest first."""
     query = """
-        SELECT time_bucket(to_seconds(?), at) AS slot, count(DISTINCT id), count(*), count(*) FILTER (path <> 'model'),
+        SELECT time_bucket(to_seconds(?), "at") AS slot, count(DISTINCT id), count(*), count(*) FILTER (path <> 'model'),
                quantile_cont(micros, 0.5), quantile_cont(micros, 0.99)
-        FROM predictions WHERE at >= ? AND at < ? GROUP BY slot ORDER BY slot"""
+        FROM predictions WHERE "at" >= ? AND "at" < ? GROUP BY slot ORDER BY slot"""
     rows = _ask(workspace, model, query, (seconds, start, end))
     return [
         Slot(at=at, requests=requests, rows=n, fallbacks=fallbacks, p50_micros=p50, p99_micros=p99)
@@ -55,10 +55,10 @@ def span(workspace: Workspace, model: str, start: datetime, end: datetime, bins:
     totals = """
         SELECT count(*), count(DISTINCT id), quantile_cont(micros, 0.5), quantile_cont(micros, 0.99),
                count(*) FILTER (path <> 'model')
-        FROM predictions WHERE at >= ? AND at < ?"""
+        FROM predictions WHERE "at" >= ? AND "at" < ?"""
     shares = """
         SELECT least(floor(score * ?), ? - 1)::INTEGER AS bin, count(*)
-        FROM predictions WHERE at >= ? AND at < ? AND score IS NOT NULL GROUP BY bin"""
+        FROM predictions WHERE "at" >= ? AND "at" < ? AND score IS NOT NULL GROUP BY bin"""
     ((rows, requests, p50, p99, fallbacks),) = _ask(workspace, model, totals, (start, end)) or [(0, 0, None, None, 0)]
     found = dict(_ask(workspace, model, shares, (bins, bins, start, end)))
     counts = tuple(found.get(i, 0) for i in range(bins)) if found else ()
@@ -69,15 +69,15 @@ def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -
     """(code, field, how many) of refused requests, most first."""
     query = """
         SELECT code, field, sum(count)::BIGINT AS n FROM predictions
-        WHERE model = ? AND at >= ? AND at < ? GROUP BY code, field ORDER BY n DESC, code"""
+        WHERE model = ? AND "at" >= ? AND "at" < ? GROUP BY code, field ORDER BY n DESC, code"""
     return [(c, f, n) for c, f, n in _query(workspace.tables / "refusals", query, (model, start, end))]
 
 
 def latest(workspace: Workspace, model: str, limit: int = 100) -> list[dict[str, Any]]:
     """The newest predicted rows, newest first."""
     query = """
-        SELECT id, row, at, version, arm, path, score, prediction, value, flags, micros FROM predictions
-        ORDER BY at DESC, id DESC, row LIMIT ?"""
+        SELECT id, "row", "at", version, arm, path, score, prediction, value, flags, micros FROM predictions
+        ORDER BY "at" DESC, id DESC, "row" LIMIT ?"""
     names = ("id", "row", "at", "version", "arm", "path", "score", "prediction", "value", "flags", "micros")
     return [dict(zip(names, row, strict=True)) for row in _ask(workspace, model, query, (limit,))]
 
@@ -96,5 +96,5 @@ def _query(table: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ..
     with duckdb.connect(config={"autoinstall_known_extensions": False, "threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("predictions", DeltaTable(str(table)).to_pyarrow_dataset())
-        rows: list[tuple[Any, ...]] = connection.execute(query, list(values)).fetchall()
-        return rows
+        found = connection.sql(query, params=list(values)).to_arrow_table()  # Arrow keeps times' zones
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))

@@ -174,6 +174,19 @@ def serve(
     supervisor.stop()
 
 
+def follow_parent() -> None:
+    """In a process that a `Worker` started: end in good order when whoever started us is gone, killed or not."""
+    if not os.environ.get("MODELMARK_SUPERVISED"):
+        return
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
 @contextmanager
 def running(
     workspace: Workspace, *, workers: int = 1, port: int = 0, worker_options: tuple[str, ...] = ()

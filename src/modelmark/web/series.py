@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from modelmark.domain.finding import Finding
 from modelmark.journal.timeline import Slot, Span
 from modelmark.web import sentences
@@ -47,7 +49,7 @@ def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
     span = source.span(name, start, end)
     refused = source.refused(name, start, end)
     slots = source.slots(name, start, end, seconds)
-    reference = _score_shares(source, name)
+    reference = _score_shares(source, name, len(span.counts))
     return {
         "at": _ms(end),
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
@@ -102,11 +104,16 @@ def _says(findings: Sequence[Finding], monitor: str, what: str) -> str:
     return sentences.monitor([f for f in findings if f.monitor == monitor], what, nothing)
 
 
-def _score_shares(source: Source, name: str) -> list[float] | None:
+def _score_shares(source: Source, name: str, bins: int) -> list[float] | None:
+    """The holdout's scores in `bins` of equal width over [0, 1], spread evenly within the reference's own bins."""
     champion = source.champion(name)
-    found = source.score_reference(champion) if champion else None
-    counts = (found or {}).get("score_shares")
-    return list(counts) if counts else None
+    if champion is None or not bins:
+        return None
+    column = source.score_reference(champion)
+    counts = column.histogram(column.counts)[: len(column.edges) + 1]
+    below = np.concatenate([[0], np.cumsum(counts)]) / max(1, counts.sum())
+    edges = np.concatenate([[0.0], column.edges, [1.0]])
+    return list(np.diff(np.interp(np.linspace(0, 1, bins + 1), edges, below)).round(6).tolist())
 
 
 def _scores(span: Span, reference: Sequence[float] | None) -> list[dict[str, float | None]]:

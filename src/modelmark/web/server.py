@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from modelmark.web.bundle import vega_bundle
 from modelmark.web.glossary import GLOSSARY
 from modelmark.web.source import SPANS, Source
 
+_log = logging.getLogger(__name__)
 LIVE_SECONDS: Final = 2.0
 #: Which status each error has. The first kind that fits counts.
 STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
@@ -199,6 +201,7 @@ class _Pages:
         )
 
     async def broken(self, request: Request, error: Exception) -> Response:
+        _log.error("the page %s failed", request.url.path, exc_info=error)
         facts = {"code": "INTERNAL", "message": "the page failed"}
         return await self._problem(request, 500, "This page failed; the server's log has the reason.", None, facts)
 

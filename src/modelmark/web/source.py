@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.releases import Releases
 from modelmark.journal import timeline
+from modelmark.stats.profile import SCORE, Column, Reference
 
 #: Spans a page may show: name -> (length, bucket seconds).
 SPANS: dict[str, tuple[timedelta, int]] = {
@@ -67,13 +67,10 @@ class Source:
             e for e in self.ledger.events() if e.act in wanted and e.details.get("model") == model and e.at >= start
         ]
 
-    def score_reference(self, version: Version) -> dict[str, Any] | None:
-        """What scores looked like on the holdout, from the version's reference file: None where it has none."""
-        path = self.workspace.version(version.id) / REFERENCE
-        if not path.exists():
-            return None
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
+    def score_reference(self, version: Version) -> Column:
+        """What scores looked like on the holdout, from the version's reference file."""
+        data = (self.workspace.version(version.id) / REFERENCE).read_bytes()
+        return Reference.from_bytes(data).columns[SCORE]
 
     def slots(self, model: str, start: datetime, end: datetime, seconds: int) -> list[timeline.Slot]:
         return timeline.slots(self.workspace, model, start, end, seconds)
