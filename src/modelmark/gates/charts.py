@@ -233,7 +233,7 @@ def shifts(found: Mapping[str, Shift], limit: float, most: int = 25) -> Figure:
 
 def latencies(milliseconds: Sequence[float], p99: float, limit: float) -> Figure:
     """How long answers took, with the 99th percentile and the limit."""
-    top = max(limit * 1.1, p99 * 1.1)
+    top = max(limit * 1.1, p99 * 1.1) if limit < 4 * p99 else p99 * 1.5  # a far limit would flatten the picture
     shown = [_round(min(v, top)) for v in milliseconds]
     counts, edges = np.histogram(shown, bins=40, range=(0.0, top))
     rows = [
@@ -241,6 +241,7 @@ def latencies(milliseconds: Sequence[float], p99: float, limit: float) -> Figure
     ]
     x = {"field": "from", "type": "quantitative", "title": "latency (ms, from the moment it was due)", "bin": "binned"}
     marks = [(p99, "p99", CATEGORICAL[-1]), (limit, "limit", CATEGORICAL[3])]
+    marks = [mark for mark in marks if mark[0] <= top]
     return _figure(
         f"Latency of {len(shown):,} requests",
         {

@@ -139,4 +139,5 @@ def svg(figure: Figure) -> Any:
     drawn = str(vl_convert.vegalite_to_svg(spec, config=CONFIG))
     start = drawn.index("<svg")
     label = markupsafe.escape(figure.title)
-    return markupsafe.Markup(f'<svg role="img" aria-label="{label}"') + markupsafe.Markup(drawn[start + 4 :])
+    # Vega escapes the text it draws, and the page's policy lets nothing run; a test holds both.
+    return markupsafe.Markup(f'<svg role="img" aria-label="{label}"{drawn[start + 4 :]}')  # noqa: S704
