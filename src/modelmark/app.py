@@ -1,1 +1,330 @@
-"""The composition root: reads settings once, builds every object by hand, in order."""
+"""The composition root: reads settings once and builds every object by hand, each when it is first needed."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from modelmark.domain import version as names
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
+from modelmark.domain.evidence import Evidence
+from modelmark.domain.ports import Ledger, Watchbook
+from modelmark.domain.release import Approval, Snapshot, Waiver
+from modelmark.domain.settings import Settings
+from modelmark.domain.version import Version
+from modelmark.domain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from modelmark.governance.releases import Releases
+    from modelmark.governance.verify import Item
+    from modelmark.registry.mlflow import Tracking
+    from modelmark.seal.keys import Signer, Verifier
+    from modelmark.storage.database import Database
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+#: (step, done, total); done == total ends the step.
+Progress = Callable[[str, float, float], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """What `init` wrote. guesses: (field, line, reason); unfilled: (field, line)."""
+
+    task: str
+    inputs: int
+    guesses: tuple[tuple[str, int, str], ...]
+    unfilled: tuple[tuple[str, int | None], ...]
+
+
+class Steps:
+    """Progress for work that only says what it does next: each new sentence ends the one before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._now: str | None = None
+
+    def __call__(self, sentence: str) -> None:
+        self.end()
+        self._now = sentence
+        self._progress(sentence, 0, 1)
+
+    def end(self) -> None:
+        if self._now is not None:
+            self._progress(self._now, 1, 1)
+
+
+def step(progress: Progress, name: str, work: Callable[[], T]) -> T:
+    progress(name, 0, 1)
+    done = work()
+    progress(name, 1, 1)
+    return done
+
+
+class App:
+    """One installation. Attributes are built on first use, so a command pays only for what it touches."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workspace: Workspace = settings.place
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> App:
+        return cls(Settings.read({"MODELMARK_ACTOR": _login(), **environ}, **given))
+
+    @cached_property
+    def database(self) -> Database:
+        from modelmark.storage.database import Database, sqlite_url
+
+        return Database(self.settings.database or sqlite_url(self.workspace.database))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from modelmark.storage.ledger import SqlLedger
+
+        return SqlLedger(self.database)
+
+    @cached_property
+    def watchbook(self) -> Watchbook:
+        from modelmark.storage.watchbook import SqlWatchbook
+
+        return SqlWatchbook(self.database)
+
+    @cached_property
+    def signer(self) -> Signer:
+        from modelmark.seal.keys import signer
+
+        return signer(self.workspace.keys)
+
+    @property
+    def verifier(self) -> Verifier:
+        from modelmark.seal.keys import verifier
+
+        return verifier(self.workspace.keys)
+
+    @cached_property
+    def releases(self) -> Releases:
+        from modelmark.governance.audit import Audit
+        from modelmark.governance.releases import Releases
+
+        return Releases(
+            self.ledger,
+            Audit(self.ledger, now),
+            now,
+            contract_of=self.contract_of,
+            required=lambda contract: contract.gates.asked(),
+            write_mark=self._write_mark,
+            publish=self._publish,
+        )
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        from modelmark.registry.mlflow import Tracking
+
+        return Tracking(workspace=self.workspace, uri=os.environ.get("MLFLOW_TRACKING_URI"))
+
+    def init(
+        self, model: str, *, train: Path, holdout: Path, target: str, name: str | None, out: Path, progress: Progress
+    ) -> Drafted:
+        """Draft a contract at `out` from the model and its tables; paths in it are relative to its folder."""
+        from modelmark.contract import draft, infer, read, table
+        from modelmark.registry.inspect import inspect
+        from modelmark.registry.mlflow import ADDRESSES
+
+        base = out.resolve().parent
+        in_mlflow = model.startswith(ADDRESSES)
+        frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
+        step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
+        facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model)))
+        found = infer.infer(frame, target=target, facts=facts)
+        paths = draft.Paths(
+            name=name or draft.name_from(base.name),
+            model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
+            train=os.path.relpath(train.resolve(), base),
+            holdout=os.path.relpath(holdout.resolve(), base),
+            target=target,
+        )
+        text = draft.render(found, paths)
+        document = read.parse(text.encode(), out)
+        out.write_text(text, encoding="utf-8")
+        return Drafted(
+            task=found.task.value,
+            inputs=len(found.inputs),
+            guesses=tuple(draft.lines(text, "GUESS")),
+            unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
+        )
+
+    def register(self, path: Path, *, progress: Progress) -> tuple[Version, bool]:
+        """A version of the contract at `path`, and whether its bytes are new to this workspace."""
+        from modelmark.contract.read import load
+        from modelmark.registry.register import Registration, register
+        from modelmark.stats.profile import reference
+
+        document = load(path)
+        known = [version.number for version in self.ledger.versions(document.contract.name)]
+        steps = Steps(progress)
+        how = Registration(
+            base=document.path.resolve().parent,
+            workspace=self.workspace,
+            tracking=self.tracking,
+            reference=reference,
+            number=max(known, default=0) + 1,
+            by=self.settings.actor,
+            clock=now,
+            progress=steps,
+        )
+        version = register(document.contract, how)
+        new = self.releases.register(version, actor=self.settings.actor)
+        steps.end()
+        return version, new
+
+    def contract_of(self, version: Version) -> Contract:
+        """The contract a version was registered with, from its own bytes."""
+        from modelmark.seal.digests import digest_bytes
+        from modelmark.seal.values import decode
+
+        path = self.workspace.version(version.id) / names.CONTRACT
+        if not path.exists():
+            raise Missing(
+                f"the files of {version.model} {version.label} are not in this workspace",
+                code="NO_FILES",
+                hint=f"modelmark fetch {version.label}",
+            )
+        data = path.read_bytes()
+        if digest_bytes(data) != version.components.contract:
+            raise Tampered(f"the contract of {version.model} {version.label} was changed", code="CONTRACT_CHANGED")
+        return decode(Contract, data)
+
+    def find(self, reference: str | None, model: str | None = None) -> Version:
+        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.
+
+        Raises Missing when there is none and Rejected when several models could be meant.
+        """
+        models = sorted({version.model for version in self.ledger.versions()})
+        if model is None and len(models) == 1:
+            model = models[0]
+        if model is not None and model not in models:
+            raise Missing(
+                f"there is no model {model!r}", code="NO_MODEL", limit="known: " + (", ".join(models) or "none")
+            )
+        versions = self.ledger.versions(model)
+        if not versions:
+            raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
+        reference = reference or "latest"
+        if reference in ("latest", "champion", "canary") or (reference[0] == "v" and reference[1:].isdigit()):
+            if model is None:
+                raise Rejected(
+                    "several models could be meant", code="WHICH_MODEL", hint="say --model " + "|".join(models)
+                )
+            found = self._named(versions, reference, model)
+        else:
+            found = [v for v in versions if v.id.hex.startswith(reference.removeprefix("sha256:").lower())]
+        if not found:
+            known = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
+            raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {known}")
+        if len(found) > 1:
+            raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
+        return found[0]
+
+    def release(self, version: Version, *, share: float = 1.0) -> Snapshot:
+        """Mark the version, give it traffic, and let MLflow's aliases say so."""
+        snapshot = self.releases.release(version, share=share, actor=self.settings.actor)
+        self._alias(version.model)
+        return snapshot
+
+    def rollback(self, model: str, *, reason: str = "") -> tuple[Version, Version, Snapshot]:
+        done = self.releases.rollback(model, actor=self.settings.actor, reason=reason)
+        self._alias(model)
+        return done
+
+    def verify(self) -> Iterator[Item]:
+        """Every mark, the audit, the snapshot and the journal, one item each."""
+        from modelmark.governance.verify import verify
+        from modelmark.seal.snapshot import read_snapshot
+
+        verifier = self.verifier
+        return verify(
+            self.workspace,
+            self.ledger,
+            verifier,
+            snapshot=lambda: read_snapshot(self.workspace.snapshot, verifier),
+            journal=self._journal_parts,
+        )
+
+    def _journal_parts(self) -> Iterator[tuple[str, int]]:
+        raise NotImplementedError
+
+    def _alias(self, model: str) -> None:
+        """MLflow's aliases follow the route. A dead MLflow undoes no release; people are told."""
+        route = self.releases.route(model)
+        arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
+        try:
+            for alias in ("champion", "canary"):
+                if alias in arms:
+                    self.tracking.set_alias(arms[alias], alias)
+                else:
+                    self.tracking.remove_alias(model, alias)
+        except ModelmarkError as error:
+            sys.stderr.write(f"warning: MLflow's aliases of {model} are out of date: {error.message}\n")
+
+    def model(self, name: str | None) -> str:
+        """The model meant: the named one, or the only one."""
+        return self.find("latest", name).model
+
+    def _named(self, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
+        if reference == "latest":
+            return [versions[-1]]
+        if reference[0] == "v":
+            return [v for v in versions if v.label == reference]
+        route = self.releases.route(model)
+        arms = {arm.name: arm.version for arm in route.arms} if route else {}
+        return [v for v in versions if v.id == arms.get(reference)]
+
+    def _write_mark(
+        self,
+        version: Version,
+        evidence: Sequence[Evidence],
+        approvals: Sequence[Approval],
+        waivers: Sequence[Waiver],
+        at: datetime,
+    ) -> None:
+        from modelmark.seal.mark import issue
+
+        folder = self.workspace.version(version.id)
+        self.contract_of(version)
+        envelope = issue(version, evidence, approvals, waivers, at=at, folder=folder, signer=self.signer)
+        write_whole(folder / names.MARK, envelope)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        from modelmark.seal.snapshot import write_snapshot
+
+        write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Readers see the old file or the new one, never a part."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in bare containers
+        return f"uid {os.getuid()}"

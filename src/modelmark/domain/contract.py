@@ -7,7 +7,7 @@ empty here; `unfilled` names them and a release is refused while any is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -117,7 +117,7 @@ class ModelSource:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     source: str
-    """A file beside this contract (joblib, pickle or ONNX), or an MLflow address: runs:/RUN/path or models:/NAME/VERSION."""
+    """A file beside this contract (joblib, pickle, ONNX), or in MLflow: runs:/RUN/path or models:/NAME/VERSION."""
     task: Task
     """What it answers."""
 
@@ -309,6 +309,11 @@ class Gates:
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""
 
+    def asked(self) -> tuple[str, ...]:
+        """The names of every gate a version must pass."""
+        own = (f.name for f in fields(self) if f.name != "plugins" and getattr(self, f.name) is not None)
+        return (*own, *self.plugins)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:
@@ -450,9 +455,9 @@ class Contract:
     monitors: Monitors = field(default_factory=Monitors)
     """What is watched after release."""
     labels: Labels = field(default_factory=Labels)
-    """How the truth comes back."""
+    """What is known about coming labels."""
     retraining: Retraining = field(default_factory=Retraining)
-    """When to train again."""
+    """What calls for a new version."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""

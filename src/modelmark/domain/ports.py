@@ -18,7 +18,7 @@ Clock = Callable[[], datetime]
 
 
 class Ledger(Protocol):
-    """Governance's memory. `transaction` makes what happens inside it one act: all of it or none, one writer at a time."""
+    """Governance's memory. What happens inside `transaction` is one act: all of it or none, one writer at a time."""
 
     def transaction(self) -> AbstractContextManager[None]: ...
 

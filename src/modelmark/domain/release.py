@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from modelmark.domain.contract import Role
 from modelmark.domain.digest import Digest
@@ -83,7 +83,7 @@ class Event:
     actor: str
     act: str
     subject: str
-    details: Mapping[str, object]
+    details: Mapping[str, Any]
     previous: str
     hash: str
 

@@ -1,4 +1,7 @@
-"""What a journal frame holds: one of these, as msgpack. Released formats are read for ever, so fields are only added at the end."""
+"""What a journal frame holds: one of these, as msgpack.
+
+Released formats are read for ever, so fields are only added at the end.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 It works in an empty folder that holds `request.json` and what that names. It answers through files that it opens
 before it arms itself; the parent treats them as untrusted and parses none of them as pickle.
 
-Verbs: `convert` (source.bin, holdout.parquet -> model.onnx, signature.json, original.npy) and `score`
+Verbs: `inspect` (source.bin -> facts), `convert` (source.bin, holdout.parquet -> model.onnx, signature.json, original.npy) and `score`
 (model.onnx, holdout.parquet, signature.json or none -> signature.json, converted.npy); `score` never unpickles.
 """
 
@@ -31,7 +31,7 @@ def main(verb: str) -> None:
     _warm_up(verb)
     from modelmark.registry import seccomp, tensors
 
-    holdout = tensors.load_frame("holdout.parquet")
+    holdout = None if verb == "inspect" else tensors.load_frame("holdout.parquet")
     filtered = seccomp.install()
     jail.limit(
         memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"], file_bytes=request["file_bytes"]
@@ -40,7 +40,7 @@ def main(verb: str) -> None:
     end = os._exit
     facts: dict[str, Any] = {"network_cut": isolated, "seccomp": filtered}
     try:
-        facts |= (_convert if verb == "convert" else _score)(request, holdout, out)
+        facts |= {"inspect": _inspect, "convert": _convert, "score": _score}[verb](request, holdout, out)
         code = jail.DONE
     except Refusal as refusal:
         facts |= {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
@@ -70,10 +70,24 @@ def _warm_up(verb: str) -> None:
 
     onnxruntime.set_default_logger_severity(3)
     onnx.load_model_from_string(onnx.ModelProto(ir_version=8).SerializeToString())
-    if verb == "convert":
+    if verb != "score":
         from modelmark.registry import unpickle
 
         unpickle.warm_up()
+
+
+def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+    """What the model says of itself: its kind, the columns it was fitted on, its classes. Absent ones are null."""
+    from modelmark.registry import estimators, unpickle
+
+    model, _ = unpickle.load("source.bin")
+    model = estimators.unwrap(model)
+    names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
+    return {
+        "estimator": estimators.name_of(model),
+        "features": None if names is None else [str(name) for name in names],
+        "classes": None if classes is None else list(classes.tolist()),
+    }
 
 
 def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:

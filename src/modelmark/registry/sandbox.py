@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from modelmark.domain.errors import Rejected, TimedOut
 from modelmark.registry import jail
 
-Verb = Literal["convert", "score"]
+Verb = Literal["inspect", "convert", "score"]
 
 _RESULT_BYTES: Final = 1 << 20
 _UNSAFE_HINT: Final = "do not open this file; find out where it comes from"

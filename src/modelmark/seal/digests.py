@@ -36,6 +36,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        return plain(value.item())  # a NumPy scalar
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)

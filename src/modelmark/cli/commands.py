@@ -1,0 +1,65 @@
+"""The table of commands. Each is imported when it is called, so `--help` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+from typer import _click
+
+#: name -> where it is. Spelled out, so `grep` finds every command.
+COMMANDS: Final[dict[str, str]] = {
+    "init": "modelmark.cli.model:init",
+    "schema": "modelmark.cli.model:schema",
+    "register": "modelmark.cli.model:register",
+    "check": "modelmark.cli.model:check",
+    "fetch": "modelmark.cli.model:fetch",
+    "approve": "modelmark.cli.govern:approve",
+    "waive": "modelmark.cli.govern:waive",
+    "release": "modelmark.cli.govern:release",
+    "rollback": "modelmark.cli.govern:rollback",
+    "status": "modelmark.cli.govern:status",
+    "verify": "modelmark.cli.govern:verify",
+}
+
+usage_errors: Final = (_click.exceptions.ClickException,)
+
+
+def _load(place: str) -> Callable[..., Any]:
+    module, name = place.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from modelmark import __version__
+
+        typer.echo(f"modelmark {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="modelmark",
+    help="Take a trained model from a file to a production endpoint, and keep it honest there.",
+    epilog="Start with: modelmark demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and end."
+    ),
+) -> None:
+    """Take a trained model from a file to a production endpoint, and keep it honest there."""
+
+
+for _name, _place in COMMANDS.items():
+    app.command(_name)(_load(_place))

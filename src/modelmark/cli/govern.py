@@ -1,0 +1,227 @@
+"""People and releases: approve, waive, release, rollback, status, verify."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelmark.cli import options
+from modelmark.cli.output import OK, REFUSED, say, say_json, table
+from modelmark.domain.errors import Rejected
+
+if TYPE_CHECKING:
+    from modelmark.app import App
+    from modelmark.governance.releases import Standing
+
+
+def _open(workspace: Any) -> App:
+    from modelmark.app import App
+
+    return App.open(workspace=workspace)
+
+
+def approve(
+    version: options.Version = None,
+    *,
+    role: options.RoleOption,
+    name: options.Name,
+    comment: Annotated[str, typer.Option(help="What should be remembered.")] = "",
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Approve a version's evidence in the name of a signer.
+
+    Example: modelmark approve v3 --role product --name "Bob Ray"
+    """
+    app = _open(workspace)
+    found = app.find(version, model)
+    standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.settings.actor)
+    if json:
+        say_json(standing)
+    else:
+        say(f"✓ {name} approved {found.model} {found.label} ({found.id.short}) as {role}")
+        _say_next(standing)
+    return OK
+
+
+def waive(
+    version: options.Version = None,
+    *,
+    gate: Annotated[str, typer.Option(help="The gate to let through.")],
+    role: options.RoleOption,
+    name: options.Name,
+    reason: Annotated[str, typer.Option(help="Why; it is part of the mark.")],
+    expires: Annotated[str, typer.Option(help="Last day: 2027-01-31, or a number of days: 30d.")],
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Let one failed gate through: with a name, a reason and an end.
+
+    Example: modelmark waive v3 --gate load --role product --name "Bob Ray" --reason "pilot of 50 users" --expires 30d
+    """
+    app = _open(workspace)
+    found = app.find(version, model)
+    until = _day(expires)
+    standing = app.releases.waive(
+        found, gate=gate, role=role, name=name, reason=reason, expires_at=until, actor=app.settings.actor
+    )
+    if json:
+        say_json(standing)
+    else:
+        say(f"✓ the gate {gate} of {found.model} {found.label} is waived until {until:%Y-%m-%d} in the name of {name}")
+        _say_next(standing)
+    return OK
+
+
+def release(
+    version: options.Version = None,
+    share: Annotated[float, typer.Option(help="Part of the traffic, 0 to 1; less than 1 makes a canary.")] = 1.0,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Sign the mark and give the version its traffic; workers follow within a second.
+
+    Example: modelmark release v3 --share 0.1
+    """
+    app = _open(workspace)
+    found = app.find(version, model)
+    snapshot = app.release(found, share=share)
+    if json:
+        say_json({"version": found.id, "label": found.label, "share": share, "snapshot": snapshot.sequence})
+    else:
+        part = "all" if share == 1 else f"{share:.0%}"
+        say(f"✓ {found.model} {found.label} ({found.id.short}) carries its mark and takes {part} of the traffic")
+        say("  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback")
+    return OK
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it goes into the audit.")] = "",
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """End the canary, or bring back the version that served before the champion.
+
+    Example: modelmark rollback --reason "complaints since noon"
+    """
+    app = _open(workspace)
+    name = app.model(model)
+    left, back, snapshot = app.rollback(name, reason=reason)
+    if json:
+        say_json({"model": name, "left": left.id, "serving": back.id, "snapshot": snapshot.sequence})
+    else:
+        say(f"✓ {name} rolled back from {left.label} to {back.label}; {back.label} takes all of the traffic")
+    return OK
+
+
+def status(
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Every version, its state, and what still stands between it and traffic.
+
+    Example: modelmark status --json
+    """
+    app = _open(workspace)
+    standings = [app.releases.standing(version) for version in app.ledger.versions(model)]
+    alerts = app.watchbook.alerts(model=model, open_only=True)
+    if json:
+        say_json({"versions": [_facts(app, item) for item in standings], "open_alerts": alerts})
+        return OK
+    if not standings:
+        say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
+        return OK
+    rows = [
+        (
+            s.version.model,
+            s.version.label,
+            s.version.id.short,
+            s.state.value,
+            _traffic(app, s),
+            " ".join(f"{verdict.sign}{gate}" for gate, verdict in s.gates.items()),
+            ", ".join(a.name for a in s.approvals),
+        )
+        for s in standings
+    ]
+    table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
+    for alert in alerts:
+        say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
+    _say_next(standings[-1])
+    return OK
+
+
+def verify(workspace: options.Workspace = None, json: options.Json = False) -> int:
+    """Check marks, artifacts, snapshot, audit and journal offline; name the first bad item. Exit code 1 if any is bad.
+
+    Example: modelmark verify --json
+    """
+    app = _open(workspace)
+    items = list(app.verify())
+    bad = [item for item in items if item.fault]
+    if json:
+        say_json({"verdict": "fail" if bad else "pass", "first_bad": bad[0] if bad else None, "items": items})
+        return REFUSED if bad else OK
+    for item in items:
+        say(f"{'✕' if item.fault else '✓'} {item.kind:<9} {item.name}: {item.sentence}")
+    if bad:
+        say(f"\n✕ The first bad item is {bad[0].kind} {bad[0].name}: {bad[0].sentence} [{bad[0].fault}]")
+        return REFUSED
+    say(f"\n✓ All {len(items)} items are what was signed and recorded.")
+    return OK
+
+
+def _say_next(standing: Standing) -> None:
+    from modelmark.domain.release import SERVING
+
+    version = standing.version
+    if standing.state in SERVING:
+        return
+    for obstacle in standing.obstacles:
+        say(f"  {version.label}: {obstacle}")
+    if standing.open_gates:
+        say(f"  next: modelmark check {version.label}")
+    elif standing.missing_signatures:
+        say(f"  next: modelmark approve {version.label} --role ROLE --name NAME")
+    elif not standing.obstacles:
+        say(f"  next: modelmark release {version.label}")
+
+
+def _traffic(app: App, standing: Standing) -> str:
+    route = app.releases.route(standing.version.model)
+    weights = {arm.version: arm.weight for arm in route.arms} if route else {}
+    share = weights.get(standing.version.id)
+    return "" if share is None else f"{share:.0%}"
+
+
+def _facts(app: App, standing: Standing) -> dict[str, Any]:
+    version = standing.version
+    return {
+        "model": version.model,
+        "label": version.label,
+        "id": version.id,
+        "state": standing.state,
+        "traffic": _traffic(app, standing),
+        "gates": standing.gates,
+        "obstacles": standing.obstacles,
+        "approvals": standing.approvals,
+        "waivers": standing.waived,
+        "created_at": version.created_at,
+    }
+
+
+def _day(text: str) -> datetime:
+    if text.endswith("d") and text[:-1].isdigit():
+        return datetime.now(UTC) + timedelta(days=int(text[:-1]))
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
+    except ValueError:
+        raise Rejected(
+            f"{text!r} is not a day", code="BAD_DATE", field="--expires", limit="2027-01-31 or 30d"
+        ) from None

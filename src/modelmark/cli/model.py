@@ -1,0 +1,177 @@
+"""From a model file to evidence: init, schema, register, check, fetch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelmark.cli import options
+from modelmark.cli.output import OK, progress, say, say_json, table
+from modelmark.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from modelmark.app import App
+
+
+def _open(workspace: Any) -> App:
+    from modelmark.app import App
+
+    return App.open(workspace=workspace)
+
+
+def init(
+    model: Annotated[
+        str, typer.Argument(help="The trained model: a joblib, pickle or ONNX file, or runs:/… models:/…")
+    ],
+    *,
+    train: Annotated[Path, typer.Option(help="The training table: CSV (.gz) or Parquet.")],
+    holdout: Annotated[Path, typer.Option(help="Rows the model has never seen.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    name: Annotated[str | None, typer.Option(help="The model's name in addresses [default: the folder's].")] = None,
+    out: Annotated[Path, typer.Option(help="The contract to write.")] = Path("modelmark.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a contract that is there.")] = False,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Draft the contract from the data; say what was guessed and what only a person can fill.
+
+    Example: modelmark init model.joblib --train train.csv --holdout holdout.csv --target churned
+    """
+    if out.exists() and not force:
+        raise Conflict(
+            f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
+        )
+    with progress(quiet=json) as bar:
+        drafted = _open(workspace).init(
+            model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar
+        )
+    if json:
+        say_json({"contract": out, "guesses": drafted.guesses, "unfilled": drafted.unfilled})
+        return OK
+    say(f"✓ wrote {out}: {drafted.task}, {drafted.inputs} inputs\n")
+    say("Guessed from the data; check these lines:")
+    for field, line, reason in drafted.guesses:
+        say(f"  {out}:{line}  {field}: {reason}")
+    say("\nOnly a person can fill these; nothing is released while one is empty:")
+    for field, line in drafted.unfilled:
+        say(f"  {out}:{line}  {field}")
+    say("\nNext: fill them in, then modelmark register")
+    return OK
+
+
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write to a file instead of standard output.")] = None,
+    json: options.Json = True,
+) -> int:
+    """The contract's JSON Schema, for editors that complete and check YAML.
+
+    Example: modelmark schema --out modelmark.schema.json
+    """
+    from modelmark.contract.read import schema as body
+
+    if out is None:
+        say_json(body())
+    else:
+        import json as form
+
+        out.write_text(form.dumps(body(), indent=2) + "\n", encoding="utf-8")
+    return OK
+
+
+def register(
+    contract: options.Contract = Path("modelmark.yaml"),
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Convert the model to ONNX in a sandbox, compare every holdout row, and name the version by its digest.
+
+    Example: modelmark register --contract models/churn/modelmark.yaml
+    """
+    app = _open(workspace)
+    with progress(quiet=json) as bar:
+        version, new = app.register(contract, progress=bar)
+    if json:
+        say_json({"version": version, "new": new})
+        return OK
+    parity = version.parity
+    word = "registered" if new else "these exact bytes are registered already:"
+    say(f"✓ {word} {version.model} {version.label} ({version.id.short})")
+    say(
+        f"  conversion: {parity.flipped} of {parity.rows} holdout decisions flipped, "
+        f"largest difference {parity.max_difference:.2g}"
+    )
+    say(f"  next: modelmark check {version.label}")
+    return OK
+
+
+def check(
+    version: options.Version = None,
+    *,
+    contract: options.Contract = Path("modelmark.yaml"),
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Run every gate the contract asks for and write the report. Exit code 0 pass, 1 failed, 2 could not measure.
+
+    Example: modelmark check v3 --json > evidence.json
+    """
+    app = _open(workspace)
+    found = app.find(version, model)
+    with progress(quiet=json) as bar:
+        result = app.check(found, contract, progress=bar)
+    if json:
+        say_json(
+            {
+                "version": found.id,
+                "label": found.label,
+                "verdict": result.verdict,
+                "evidence": [_without_figures(item) for item in result.evidence],
+                "standing": result.standing.gates,
+                "report": result.report,
+            }
+        )
+        return result.verdict.exit_code
+    say(f"{result.verdict.sign} {found.model} {found.label} ({found.id.short}): {result.sentence}\n")
+    table(
+        ("", "gate", "what it says"),
+        [
+            (c.verdict.sign, item.gate, c.sentence)
+            for item in result.evidence
+            for c in item.checks
+            if c.verdict.exit_code
+        ],
+    ) if result.verdict.exit_code else None
+    for item in result.evidence:
+        say(f"  {item.verdict.sign} {item.gate:<14} {len(item.checks)} checks in {item.seconds:.1f} s")
+    say(f"\n  the whole report: {result.report}")
+    return result.verdict.exit_code
+
+
+def fetch(
+    version: options.Version = None,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Bring a version's files back from MLflow into this workspace, digest by digest.
+
+    Example: modelmark fetch v3
+    """
+    app = _open(workspace)
+    found = app.find(version, model)
+    app.tracking.fetch(found, app.workspace.version(found.id))
+    if json:
+        say_json({"version": found.id, "folder": app.workspace.version(found.id)})
+    else:
+        say(f"✓ {found.model} {found.label} is in {app.workspace.version(found.id)}")
+    return OK
+
+
+def _without_figures(evidence: Any) -> dict[str, Any]:
+    from modelmark.seal.digests import plain
+
+    facts: dict[str, Any] = plain(evidence)
+    return {**{k: v for k, v in facts.items() if k != "figures"}, "verdict": evidence.verdict.value}

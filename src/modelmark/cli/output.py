@@ -1,0 +1,103 @@
+"""How the command line speaks: sentences for people, one JSON document for machines, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from modelmark.domain.errors import ModelmarkError, NotPermitted, Unmeasured
+
+#: Exit codes, the same for every command: docs/commands.md.
+OK, REFUSED, UNMEASURED, ERROR, USAGE = 0, 1, 2, 3, 64
+
+
+def exit_code(error: ModelmarkError) -> int:
+    if isinstance(error, NotPermitted):
+        return REFUSED
+    return UNMEASURED if isinstance(error, Unmeasured) else ERROR
+
+
+def say(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def say_json(value: Any) -> None:
+    """One document on standard output, in the form that `seal.digests.plain` gives."""
+    from modelmark.seal.digests import plain
+
+    say(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def complain(error: ModelmarkError, *, as_json: bool) -> None:
+    """One line: what is wrong, where, what is allowed, what to do next."""
+    if as_json:
+        say_json({"error": error.facts()})
+        return
+    place = "".join(
+        [f" (row {error.row})" if error.row is not None else "", f" [allowed: {error.limit}]" if error.limit else ""]
+    )
+    hint = f" → {error.hint}" if error.hint else ""
+    sys.stderr.write(f"error: {error.message}{place}{hint}\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A plain table; numbers to the right. Colours only on a terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[i], (int, float)) for row in rows)
+        drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140).print(drawn)
+
+
+class Progress:
+    """A bar per step on a terminal, a line per finished step elsewhere; silent when machines read."""
+
+    def __init__(self, bars: Any, quiet: bool) -> None:
+        self._bars = bars
+        self._quiet = quiet
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, step: str, done: float, total: float) -> None:
+        """Say how far a step is. done == total ends it."""
+        if self._quiet:
+            return
+        if self._bars is None:
+            if done >= total and self._known.get(step) != "done":
+                self._known[step] = "done"
+                sys.stderr.write(f"  {step}\n")
+                sys.stderr.flush()
+            return
+        if step not in self._known:
+            self._known[step] = self._bars.add_task(step, total=total)
+        self._bars.update(self._known[step], completed=done, total=total)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Progress]:
+    """Progress on standard error, so that standard output stays clean."""
+    if quiet or not sys.stderr.isatty():
+        yield Progress(None, quiet)
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.SpinnerColumn(finished_text="✓"),
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(bar_width=30),
+        rich.TaskProgressColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True)) as bars:
+        yield Progress(bars, quiet)

@@ -1,0 +1,1 @@
+"""What keeps running: serve, steward, up; and labels, which feed it."""

@@ -1,0 +1,145 @@
+"""A small synchronous client: predict, and tell the truth later.
+
+client = Client("http://127.0.0.1:8080")
+prediction = client.predict("churn", [{"age": 41, "plan": "basic"}])
+client.label("churn", [(prediction.id, 0, "stays")])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx2
+
+from modelmark.domain import errors
+
+Label = bool | int | float | str
+
+_ERRORS: Final[Mapping[int, type[errors.ModelmarkError]]] = {
+    400: errors.Malformed,
+    403: errors.NotPermitted,
+    404: errors.Missing,
+    408: errors.TimedOut,
+    409: errors.Conflict,
+    413: errors.TooLarge,
+    415: errors.Malformed,
+    422: errors.Rejected,
+    502: errors.OutputInvalid,
+    503: errors.NotYet,
+    504: errors.TimedOut,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row's answer. label None and value None: a person will answer (`served_by` is `review`)."""
+
+    label: Label | None
+    score: float | None
+    probabilities: Mapping[str, float] | None
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something about an input that the contract lets through and notes."""
+
+    row: int
+    field: str
+    flag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the endpoint answered. Keep the id: labels refer to it."""
+
+    id: str
+    model: str
+    version: str
+    arm: str
+    served_by: str
+    answers: tuple[Answer, ...]
+    flags: tuple[Flag, ...]
+
+
+class Client:
+    """Talks to one Modelmark server over kept-alive connections. Use it as a context manager, or close it."""
+
+    def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
+        self._http = httpx2.Client(base_url=base_url, timeout=timeout)
+
+    def predict(self, model: str, rows: Sequence[Mapping[str, Any]], *, entity: str | None = None) -> Prediction:
+        """entity: whom the rows are about; the same entity always meets the same version.
+
+        Raises the error the server answered, as a `modelmark.domain.errors` type with its code, field, row and limit;
+        NotYet when it cannot be reached, TimedOut when it does not answer.
+        """
+        body: dict[str, Any] = {"rows": [dict(row) for row in rows]}
+        if entity is not None:
+            body["entity"] = entity
+        found = self._post(f"/models/{model}/predict", body)
+        return Prediction(
+            id=found["id"],
+            model=found["model"],
+            version=found["version"],
+            arm=found["arm"],
+            served_by=found["served_by"],
+            answers=tuple(_answer(item) for item in found["predictions"]),
+            flags=tuple(Flag(**flag) for flag in found["flags"]),
+        )
+
+    def label(self, model: str, labels: Iterable[tuple[str, int, Label]], *, source: str = "api") -> int:
+        """The truth about (prediction id, row). Returns how many were taken; all or none are."""
+        items = [{"id": id, "row": row, "label": label, "source": source} for id, row, label in labels]
+        return int(self._post(f"/models/{model}/labels", {"labels": items})["accepted"])
+
+    def ready(self) -> bool:
+        try:
+            return self._http.get("/v2/health/ready").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            response = self._http.post(path, json=body)
+        except ValueError as error:  # NaN and infinities have no JSON
+            raise errors.Rejected(f"this cannot be sent: {error}", code="NON_FINITE") from None
+        except httpx2.TimeoutException:
+            raise errors.TimedOut(f"no answer from {self._http.base_url} in time") from None
+        except httpx2.TransportError as error:
+            raise errors.NotYet(f"cannot reach {self._http.base_url}: {error}") from None
+        if response.status_code == 200:
+            found: dict[str, Any] = response.json()
+            return found
+        raise _error(response)
+
+
+def _answer(item: Mapping[str, Any]) -> Answer:
+    return Answer(item.get("label"), item.get("score"), item.get("probabilities"), item.get("value"))
+
+
+def _error(response: httpx2.Response) -> errors.ModelmarkError:
+    try:
+        facts = response.json()
+    except ValueError:
+        facts = {}
+    message = str(facts.pop("error", f"HTTP {response.status_code}"))
+    if response.status_code == 429:
+        return errors.Overloaded(message, retry_after=int(response.headers.get("retry-after", "1")))
+    kind = _ERRORS.get(response.status_code, errors.ModelmarkError)
+    known = {name: facts[name] for name in ("code", "field", "row", "limit", "hint") if name in facts}
+    return kind(message, **known)

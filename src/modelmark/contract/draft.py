@@ -1,0 +1,149 @@
+"""A draft contract as the YAML file a person reviews: guesses carry a reason, gaps say who must fill them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from modelmark.contract.infer import Draft
+from modelmark.domain.contract import Input, Policy, Role, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """What the caller named, as it should stand in the file."""
+
+    name: str
+    model: str
+    train: str
+    holdout: str
+    target: str
+
+
+def render(draft: Draft, paths: Paths) -> str:
+    """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
+    return "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_rest()]) + "\n"
+
+
+def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
+    """(what, line, reason) of every line of a draft that carries `# WORD: reason`."""
+    for number, line in enumerate(text.splitlines(), 1):
+        content, _, reason = line.partition(f"# {word}: ")
+        if reason:
+            found = re.search(r'name: ("[^"]*"|[^,}]+)', content) if content.lstrip().startswith("- {") else None
+            yield (found[1].strip('"') if found else content.split(":")[0].strip()), number, reason
+
+
+def name_from(folder: str) -> str:
+    """A model name from a folder's name.
+
+    >>> name_from("My Churn_model")
+    'my-churn-model'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63] or "model"
+
+
+def _head(draft: Draft, paths: Paths) -> Iterator[str]:
+    yield "# The contract of one model. Lines marked GUESS were inferred from the data: check them."
+    yield "# Lines marked PERSON are for people alone; no version is released while one of them is empty."
+    yield "modelmark: 1"
+    yield f"name: {_text(paths.name)}"
+    yield 'purpose: ""  # PERSON: what decision does this model help with?'
+    yield "intended_uses: []  # PERSON: what is it for?"
+    yield "forbidden_uses: []  # PERSON: what must it not be used for?"
+    yield "people:  # PERSON: who has a say; delete roles you do not have, but keep at least one with signs: true"
+    for role in Role:
+        signs = role in (Role.DATA_SCIENCE, Role.PRODUCT)
+        yield f'  - {{role: {role}, name: "", signs: {_text(signs)}}}'
+    yield "model:"
+    yield f"  source: {_text(paths.model)}"
+    yield f"  task: {draft.task}{_guess(draft, 'model.task')}"
+    yield "data:"
+    yield f"  train: {_text(paths.train)}"
+    yield f"  holdout: {_text(paths.holdout)}"
+    yield f"  target: {_text(paths.target)}"
+    yield "  time: null  # a column that orders rows in time, or row_order; then random splits flatter"
+    yield "  group: null  # a column whose groups must not stand on both sides of the split"
+    yield "  entity_key: null  # a column that names whom a row is about"
+    yield f"  sensitive: {_text(list(draft.sensitive))}{_guess(draft, 'data.sensitive')}"
+
+
+def _inputs(draft: Draft) -> Iterator[str]:
+    yield f"inputs:{_guess(draft, 'inputs')}"
+    if draft.left_out:
+        yield f"  # not taken by the model: {', '.join(draft.left_out)}"
+    for item in draft.inputs:
+        fields = ", ".join(f"{key}: {_text(value)}" for key, value in _fields(item).items())
+        yield f"  - {{{fields}}}{_guess(draft, f'inputs.{item.name}')}"
+
+
+def _fields(item: Input) -> dict[str, Any]:
+    fields: dict[str, Any] = {"name": item.name, "type": item.type.value}
+    if item.minimum is not None or item.maximum is not None:
+        fields |= {"minimum": item.minimum, "maximum": item.maximum}
+    if item.categories is not None:
+        fields["categories"] = list(item.categories)
+    if item.nullable:
+        fields["nullable"] = True
+    if item.on_out_of_range is not Policy.REJECT:
+        fields["on_out_of_range"] = item.on_out_of_range.value
+    if item.categories is not None:
+        fields["on_unseen"] = item.on_unseen.value
+    return fields
+
+
+def _answer(draft: Draft) -> Iterator[str]:
+    yield "outputs:"
+    if draft.task is Task.REGRESSION and draft.target_range:
+        low, high = draft.target_range
+        room = high - low
+        floor = max(0.0, low - room) if low >= 0 else low - room
+        yield f"  minimum: {floor:.6g}  # GUESS: an answer outside this makes no sense"
+        yield f"  maximum: {high + room:.6g}  # GUESS: the range seen in training, and as much again"
+    else:
+        yield f"  classes: {_text(list(draft.classes))}  # in the model's order"
+    if draft.task is Task.BINARY:
+        yield f"  positive: {_text(draft.positive)}{_guess(draft, 'outputs.positive')}"
+        yield "  threshold: 0.5  # a score at or above this decides for the positive class"
+    yield "objective:"
+    yield f"  metric: {draft.metric}{_guess(draft, 'objective.metric')}"
+    yield "guardrails: []  # metrics that must hold whatever the objective does: {metric: recall, limit: 0.8}"
+
+
+def _rest() -> Iterator[str]:
+    yield "gates: {}  # every check at its default limit; the schema lists them: modelmark schema"
+    yield "serving:"
+    yield "  rate_per_s: 50  # GUESS: agreed peak traffic; the load gate sends this much"
+    yield "  p99_ms: 100  # GUESS: 99 of 100 answers must be faster"
+    yield "  deadline_ms: 500  # GUESS: an answer later than this is a failure"
+    yield "  max_rows: 1000"
+    yield "fallback:  # what answers when the model cannot, in order"
+    yield "  - {kind: previous_version}"
+    yield "  - {kind: review}"
+    yield "monitors: {window_minutes: 60, every_seconds: 60}"
+    yield "labels:"
+    yield "  expected_delay_hours: null  # PERSON: how long from a prediction until the truth is known?"
+    yield "retraining: {owner: data_science}"
+
+
+def _guess(draft: Draft, field: str) -> str:
+    reason = draft.guesses.get(field)
+    return f"  # GUESS: {reason}" if reason else ""
+
+
+def _text(value: Any) -> str:
+    """JSON is YAML; names that need no quotes get none.
+
+    >>> _text("age"), _text("no: thanks"), _text(True)
+    ('age', '"no: thanks"', 'true')
+    """
+    if isinstance(value, str) and value.replace("_", "a").replace("-", "a").isalnum() and value[0].isalpha():
+        return (
+            value
+            if value.lower() not in ("true", "false", "null", "y", "n", "yes", "no", "on", "off")
+            else f'"{value}"'
+        )
+    return json.dumps(value, ensure_ascii=False)

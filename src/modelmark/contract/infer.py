@@ -1,0 +1,166 @@
+"""Draft a contract from the data: what can be guessed is guessed and said, what only a person knows is left empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.domain.contract import Input, Kind, Metric, Policy, Task
+from modelmark.domain.errors import Rejected
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: More distinct texts than this are free text, not categories.
+_MOST_CATEGORIES: Final = 200
+#: More distinct targets than this, or fractions, make it a regression.
+_MOST_CLASSES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the model itself knows, where it could be asked. None: it does not say."""
+
+    estimator: str | None = None
+    features: tuple[str, ...] | None = None
+    classes: tuple[bool | int | str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The parts of a contract that data can tell. guesses: field -> why, for the person who reviews it."""
+
+    task: Task
+    classes: tuple[bool | int | str, ...]
+    positive: bool | int | str | None
+    metric: Metric
+    inputs: tuple[Input, ...]
+    left_out: tuple[str, ...]
+    target_range: tuple[float, float] | None
+    sensitive: tuple[str, ...]
+    guesses: dict[str, str]
+
+
+def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Draft:
+    """Raises Rejected when the target or a feature the model wants is not in the table."""
+    facts = facts or Facts()
+    if target not in train.columns:
+        raise Rejected(
+            f"the training table has no column {target!r}",
+            code="MISSING_COLUMN",
+            field="target",
+            limit="it has " + ", ".join(map(str, train.columns)),
+        )
+    guesses: dict[str, str] = {}
+    task, classes, positive = _answer(train[target], facts, guesses)
+    names = _features(train, target, facts, guesses)
+    inputs = tuple(_input(name, train[name], guesses) for name in names)
+    metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
+    guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
+    numbers = train[target].astype(float) if task is Task.REGRESSION else None
+    return Draft(
+        task=task,
+        classes=classes,
+        positive=positive,
+        metric=metric,
+        inputs=inputs,
+        left_out=tuple(str(c) for c in train.columns if c != target and c not in names),
+        target_range=(float(numbers.min()), float(numbers.max())) if numbers is not None else None,
+        sensitive=_sensitive(names, guesses),
+        guesses=guesses,
+    )
+
+
+def _answer(
+    target: pd.Series, facts: Facts, guesses: dict[str, str]
+) -> tuple[Task, tuple[bool | int | str, ...], bool | int | str | None]:
+    present = target.dropna()
+    if present.empty:
+        raise Rejected("the target column is empty", code="EMPTY_TARGET", field=str(target.name))
+    classes = facts.classes or tuple(_scalar(value) for value in sorted(present.unique().tolist()))
+    whole = not _is_number(present) or bool((present == present.round()).all())
+    if facts.classes is None and (len(classes) > _MOST_CLASSES or not whole):
+        guesses["model.task"] = f"{target.name!r} holds {len(classes)} different numbers"
+        return Task.REGRESSION, (), None
+    if len(classes) == 1:
+        raise Rejected(f"the target holds one value only, {classes[0]!r}", code="ONE_CLASS", field=str(target.name))
+    guesses["model.task"] = f"{target.name!r} holds {len(classes)} different values"
+    if len(classes) > 2:
+        return Task.MULTICLASS, classes, None
+    counts = present.value_counts()
+    positive: bool | int | str | None = next((c for c in classes if c in (1, True) and not isinstance(c, str)), None)
+    reason = "the class 1"
+    if positive is None:
+        positive = min(classes, key=lambda c: int(counts.get(c, 0)))
+        reason = "the rarer class"
+    guesses["outputs.positive"] = f"{reason}; the score is its probability"
+    return Task.BINARY, classes, positive
+
+
+def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str, str]) -> list[str]:
+    if facts.features is None:
+        guesses["inputs"] = "every column but the target; delete those the model does not take"
+        return [str(name) for name in train.columns if name != target]
+    absent = [name for name in facts.features if name not in train.columns]
+    if absent:
+        raise Rejected(
+            f"the model was trained with the column {absent[0]!r}, which the training table lacks",
+            code="MISSING_COLUMN",
+            field=absent[0],
+        )
+    guesses["inputs"] = "the columns the model says it was trained with, in its order"
+    return list(facts.features)
+
+
+def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
+    present = values.dropna()
+    nullable = len(present) < len(values)
+    if _is_bool(present):
+        return Input(name=name, type=Kind.BOOLEAN, nullable=nullable)
+    if _is_number(present):
+        kind = Kind.INTEGER if len(present) and bool((present == present.round()).all()) else Kind.NUMBER
+        low, high = _range(present)
+        guesses[f"inputs.{name}"] = f"seen {_short(present.min())} to {_short(present.max())}, widened by half"
+        return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
+    texts = sorted(str(value) for value in present.unique())
+    if len(texts) > _MOST_CATEGORIES or not texts:
+        guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text"
+        return Input(name=name, type=Kind.STRING, nullable=nullable)
+    guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training"
+    return Input(name=name, type=Kind.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
+
+
+def _range(present: pd.Series) -> tuple[float, float]:
+    """The seen range and half of it again on each side; a quantity never seen below zero stays above it."""
+    low, high = float(present.min()), float(present.max())
+    room = (high - low) / 2 or abs(high) / 2 or 1.0
+    widened = max(0.0, low - room) if low >= 0 else low - room
+    return float(f"{widened:.4g}"), float(f"{high + room:.4g}")
+
+
+def _sensitive(names: Sequence[str], guesses: dict[str, str]) -> tuple[str, ...]:
+    words = r"age|sex|gender|race|ethnic\w*|religion|nationality|native[-_ ]country|disab\w*|marital[-_ ]status"
+    found = tuple(name for name in names if re.fullmatch(rf"(.*[-_ ])?({words})([-_ ].*)?", name.lower()))
+    if found:
+        guesses["data.sensitive"] = "named like a protected characteristic"
+    return found
+
+
+def _is_number(values: pd.Series) -> bool:
+    return values.dtype.kind in "iuf"
+
+
+def _is_bool(values: pd.Series) -> bool:
+    return values.dtype.kind == "b" or (len(values) > 0 and all(isinstance(v, bool) for v in values.head(100)))
+
+
+def _scalar(value: Any) -> bool | int | str:
+    if isinstance(value, bool | str):
+        return value
+    return int(value)
+
+
+def _short(value: Any) -> str:
+    return f"{float(value):.4g}"

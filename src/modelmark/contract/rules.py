@@ -1,0 +1,145 @@
+"""What a contract must hold beyond its schema: fields that have to agree with each other."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
+
+#: Which task each metric can judge.
+_BOTH = frozenset({Task.BINARY, Task.MULTICLASS})
+_ONE = frozenset({Task.BINARY})
+JUDGES: dict[Metric, frozenset[Task]] = {
+    Metric.ACCURACY: _BOTH,
+    Metric.BALANCED_ACCURACY: _BOTH,
+    Metric.LOG_LOSS: _BOTH,
+    Metric.F1: _BOTH,
+    Metric.ROC_AUC: _ONE,
+    Metric.PRECISION: _ONE,
+    Metric.RECALL: _ONE,
+    Metric.BRIER: _ONE,
+    Metric.EXPECTED_COST: _ONE,
+    Metric.MAE: frozenset({Task.REGRESSION}),
+    Metric.RMSE: frozenset({Task.REGRESSION}),
+    Metric.R2: frozenset({Task.REGRESSION}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    path: tuple[str | int, ...]
+    found: str
+    allowed: str
+
+
+def broken_rules(contract: Contract) -> Iterator[Broken]:
+    """Every rule the contract breaks, in the order of the file."""
+    if contract.modelmark != 1:
+        yield Broken(("modelmark",), str(contract.modelmark), "1, the version of this format")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", contract.name):
+        yield Broken(("name",), repr(contract.name), "1 to 63 lower-case letters, digits and inner hyphens")
+    yield from _inputs(contract)
+    yield from _outputs(contract)
+    yield from _metrics(contract)
+    yield from _limits(contract)
+    for i, step in enumerate(contract.fallback):
+        if step.kind is FallbackKind.CONSTANT:
+            yield from _constant(contract, i, step.value)
+        elif step.value is not None:
+            yield Broken(("fallback", i, "value"), repr(step.value), f"nothing; {step.kind} takes no value")
+
+
+def _inputs(contract: Contract) -> Iterator[Broken]:
+    if not contract.inputs:
+        yield Broken(("inputs",), "no inputs", "at least one")
+    if len(contract.inputs) > 10_000:
+        yield Broken(("inputs",), f"{len(contract.inputs)} inputs", "at most 10000")
+    for name, count in Counter(item.name for item in contract.inputs).items():
+        if count > 1:
+            index = [item.name for item in contract.inputs].index(name)
+            yield Broken(("inputs", index, "name"), f"{name!r} {count} times", "each name once")
+    for i, item in enumerate(contract.inputs):
+        if item.name == contract.data.target:
+            yield Broken(("inputs", i, "name"), f"the target {item.name!r}", "a column other than the target")
+        yield from _input(i, item)
+
+
+def _input(i: int, item: Input) -> Iterator[Broken]:
+    textual = item.type in (Kind.CATEGORY, Kind.STRING)
+    if textual and (item.minimum is not None or item.maximum is not None):
+        yield Broken(("inputs", i, "minimum"), "a range", f"no minimum or maximum for type {item.type}")
+    if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
+        yield Broken(("inputs", i, "minimum"), f"{item.minimum:g}", f"at most the maximum, {item.maximum:g}")
+    if item.type is Kind.CATEGORY and not item.categories:
+        yield Broken(("inputs", i, "categories"), "no categories", "at least one for type category")
+    if item.type is not Kind.CATEGORY and item.categories is not None:
+        yield Broken(("inputs", i, "categories"), "categories", f"none for type {item.type}")
+    if item.categories and len(set(item.categories)) < len(item.categories):
+        yield Broken(("inputs", i, "categories"), "a category twice", "each category once")
+    asks = item.on_unseen if item.type is Kind.CATEGORY else item.on_out_of_range
+    if asks is Policy.IMPUTE and item.impute is None:
+        yield Broken(("inputs", i, "impute"), "nothing", "the value that stands in, because a policy says impute")
+    if item.impute is not None and isinstance(item.impute, str) is not textual:
+        yield Broken(("inputs", i, "impute"), repr(item.impute), "text" if textual else "a number")
+
+
+def _outputs(contract: Contract) -> Iterator[Broken]:
+    classes, task = contract.outputs.classes, contract.model.task
+    if task is Task.REGRESSION:
+        if classes:
+            yield Broken(("outputs", "classes"), f"{len(classes)} classes", "none for regression")
+        low, high = contract.outputs.minimum, contract.outputs.maximum
+        if low is not None and high is not None and low >= high:
+            yield Broken(("outputs", "minimum"), f"{low:g}", f"less than the maximum, {high:g}")
+        return
+    wanted = "exactly 2" if task is Task.BINARY else "at least 3"
+    if (len(classes) != 2) if task is Task.BINARY else (len(classes) < 3):
+        yield Broken(("outputs", "classes"), f"{len(classes)} classes", f"{wanted} for {task}")
+    if len({(type(c), c) for c in classes}) < len(classes):
+        yield Broken(("outputs", "classes"), "a class twice", "each class once")
+    if task is Task.BINARY and contract.outputs.positive not in classes:
+        yield Broken(("outputs", "positive"), repr(contract.outputs.positive), f"one of {list(classes)}")
+    if not 0 < contract.outputs.threshold < 1:
+        yield Broken(("outputs", "threshold"), f"{contract.outputs.threshold:g}", "more than 0 and less than 1")
+
+
+def _metrics(contract: Contract) -> Iterator[Broken]:
+    named = [(("objective", "metric"), contract.objective.metric)]
+    named += [(("guardrails", i, "metric"), rail.metric) for i, rail in enumerate(contract.guardrails)]  # type: ignore[misc]
+    for path, metric in named:
+        if contract.model.task not in JUDGES[metric]:
+            fit = ", ".join(m for m, tasks in JUDGES.items() if contract.model.task in tasks)
+            yield Broken(path, metric, f"a metric for {contract.model.task}: {fit}")
+        if metric is Metric.EXPECTED_COST and contract.objective.costs is None:
+            yield Broken(("objective", "costs"), "nothing", "costs, because the metric is expected_cost")
+
+
+def _limits(contract: Contract) -> Iterator[Broken]:
+    serving, monitors = contract.serving, contract.monitors
+    ranges: list[tuple[tuple[str, ...], float, float, float]] = [
+        (("serving", "deadline_ms"), serving.deadline_ms, 1, 600_000),
+        (("serving", "p99_ms"), serving.p99_ms, 0.1, 600_000),
+        (("serving", "rate_per_s"), serving.rate_per_s, 0.1, 1_000_000),
+        (("serving", "max_rows"), serving.max_rows, 1, 100_000),
+        (("serving", "max_body_bytes"), serving.max_body_bytes, 1024, 1_073_741_824),
+        (("monitors", "window_minutes"), monitors.window_minutes, 0.05, 60 * 24 * 366),
+        (("monitors", "every_seconds"), monitors.every_seconds, 0.2, 60 * 60 * 24 * 31),
+    ]
+    if contract.gates.holdout:
+        ranges.append((("gates", "holdout", "confidence"), contract.gates.holdout.confidence, 0.5, 0.9999))
+    if contract.gates.load:
+        ranges.append((("gates", "load", "seconds"), contract.gates.load.seconds, 1, 3600))
+    for path, value, low, high in ranges:
+        if not low <= value <= high:
+            yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")
+
+
+def _constant(contract: Contract, i: int, value: object) -> Iterator[Broken]:
+    if contract.model.task is Task.REGRESSION:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            yield Broken(("fallback", i, "value"), repr(value), "a number")
+    elif value not in contract.outputs.classes:
+        yield Broken(("fallback", i, "value"), repr(value), f"one of {list(contract.outputs.classes)}")

@@ -1,0 +1,81 @@
+"""Everything the environment may say, in one frozen object. An unknown MODELMARK_* variable is an error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from modelmark.domain.errors import Rejected
+from modelmark.domain.workspace import Workspace
+
+PREFIX: Final = "MODELMARK_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Built once, in `app`. docs/settings.md has a heading for each field."""
+
+    workspace: Path = Path(".modelmark")
+    database: str | None = None  # None: SQLite in the workspace
+    host: str = "127.0.0.1"
+    port: int = 8080
+    dashboard_port: int = 8081
+    workers: int = 1
+    notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
+    actor: str = "unknown"
+    journal_sync_ms: int = 50  # how long an answer may wait for the disk to be sure; 0: every flush is synced
+
+    @property
+    def place(self) -> Workspace:
+        return Workspace(self.workspace.resolve())
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], **given: Any) -> Settings:
+        """Environment variables, then what the command line gave. Raises Rejected, naming variable and limit."""
+        names = {PREFIX + name.upper(): name for name in (f.name for f in fields(cls))}
+        values: dict[str, Any] = {}
+        for variable, text in environ.items():
+            if not variable.startswith(PREFIX) or variable in _TESTS:
+                continue
+            if variable not in names:
+                near = difflib.get_close_matches(variable, names, n=1)
+                raise Rejected(
+                    f"there is no setting {variable}",
+                    code="UNKNOWN_SETTING",
+                    field=variable,
+                    limit="known: " + ", ".join(sorted(names)),
+                    hint=f"did you mean {near[0]}?" if near else "unset it",
+                )
+            values[names[variable]] = _FORMS.get(names[variable], str)(text) if text else None
+        values = {name: value for name, value in values.items() if value is not None}
+        values |= {name: value for name, value in given.items() if value is not None}
+        return cls(**values)
+
+
+def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
+    def form(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise Rejected(
+                f"{PREFIX}{name} is not a whole number in its range",
+                code="BAD_SETTING",
+                field=PREFIX + name,
+                limit=f"{low} to {high}",
+            )
+        return int(text)
+
+    return form
+
+
+_FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "workspace": Path,
+    "port": _whole("PORT", 0, 65535),
+    "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
+    "workers": _whole("WORKERS", 1, 256),
+    "notify": lambda text: tuple(text.split()),
+    "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
+}
+#: Read by our own scripts, not by the product.
+_TESTS: Final = frozenset({"MODELMARK_TEST_PROCESSES"})

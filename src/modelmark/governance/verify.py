@@ -1,0 +1,93 @@
+"""Offline verification of mark, artifact, snapshot, audit and journal, without a server and trusting none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from modelmark.domain.errors import ModelmarkError, Tampered
+from modelmark.domain.ports import Ledger
+from modelmark.domain.release import Snapshot, State
+from modelmark.domain.version import Version
+from modelmark.domain.workspace import Workspace
+from modelmark.governance.audit import verify_chain
+from modelmark.seal.digests import canonical, digest_value
+from modelmark.seal.keys import Verifier
+from modelmark.seal.mark import open_marked
+
+#: States whose versions were released at some time, so they must carry a mark.
+_MARKED = frozenset({State.CANARY, State.CHAMPION, State.RETIRED, State.ROLLED_BACK})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing verified. fault None: it holds."""
+
+    kind: str
+    name: str
+    sentence: str
+    fault: str | None = None
+
+
+def verify(
+    workspace: Workspace,
+    ledger: Ledger,
+    verifier: Verifier,
+    *,
+    snapshot: Callable[[], Snapshot],
+    journal: Callable[[], Iterator[tuple[str, int]]],
+) -> Iterator[Item]:
+    """Every item in turn; a fault in one does not hide the next.
+
+    snapshot: reads and verifies the published snapshot. journal: (writer, records) per writer, raising Tampered.
+    """
+    for version in ledger.versions():
+        name = f"{version.model} {version.label} ({version.id.short})"
+        if ledger.state(version.id) not in _MARKED:
+            continue
+        yield _try("mark", name, partial(_mark, workspace, ledger, verifier, version))
+    yield _try("audit", "chain", lambda: f"{verify_chain(ledger.events())} events, each linked to the one before")
+    yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
+    yield from _journal(journal)
+
+
+def _mark(workspace: Workspace, ledger: Ledger, verifier: Verifier, version: Version) -> str:
+    marked = open_marked(workspace.version(version.id), verifier, expected=version.id)
+    if canonical(marked.version) != canonical(version):
+        raise Tampered("the database describes another version than the mark", code="MARK_MISMATCH")
+    predicate = marked.statement["predicate"]
+    kept = {digest_value(item) for item in ledger.evidence(version.id)}
+    for gate in predicate["evidence"]["gates"]:
+        if gate["digest"] not in kept:
+            raise Tampered(f"the evidence of gate {gate['gate']} is not what was signed", code="EVIDENCE_CHANGED")
+    names = ", ".join(approval["name"] for approval in predicate["approvals"])
+    count = len(predicate["evidence"]["gates"])
+    return f"artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
+
+
+def _snapshot(ledger: Ledger, read: Callable[[], Snapshot]) -> str:
+    published, known = read(), ledger.snapshot()
+    if known is None or canonical(published) != canonical(known):
+        raise Tampered("the published snapshot is not the last one that was issued", code="SNAPSHOT_DIFFERS")
+    return f"number {published.sequence}, {len(published.routes)} models"
+
+
+def _journal(read: Callable[[], Iterator[tuple[str, int]]]) -> Iterator[Item]:
+    parts = read()
+    while True:
+        try:
+            name, records = next(parts)
+        except StopIteration:
+            return
+        except ModelmarkError as error:
+            yield Item(kind="journal", name=error.field or "journal", sentence=error.message, fault=error.code)
+            return
+        yield Item(kind="journal", name=name, sentence=f"{records} records, each linked to the one before")
+
+
+def _try(kind: str, name: str, check: Callable[[], str]) -> Item:
+    try:
+        return Item(kind=kind, name=name, sentence=check())
+    except ModelmarkError as error:
+        return Item(kind=kind, name=name, sentence=error.message, fault=error.code)

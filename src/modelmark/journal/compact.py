@@ -1,0 +1,367 @@
+"""Compaction: sealed segments of the write-ahead log become rows of Delta Lake tables, exactly once.
+
+One process commits at a time (a file lock says who). A pass goes: close what dead writers left open; read sealed segments and
+check each against where its writer's chain stood; append one commit per table, which carries the newest segment number of
+every writer as a Delta application transaction; sync what the commits added (deltalake does not); write and sync receipts;
+only then delete the segments. Whatever a crash interrupts is found again in the next pass: a commit by its transaction
+number, a missing receipt from Delta's own log, a segment that should be gone by its receipt.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from modelmark.domain.errors import NotYet, Tampered
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.reader import (
+    Anchor,
+    Segment,
+    SegmentFile,
+    alive,
+    folders,
+    read_segment,
+    recover_all,
+    segment_files,
+)
+from modelmark.journal.receipts import OURS, Receipts, check_file, commit_facts, table_names
+from modelmark.journal.records import Labelled, Predicted, Record, Refused, Schema
+from modelmark.journal.tables import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
+from modelmark.journal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.seal.chain import START
+from modelmark.seal.digests import digest_file
+
+PASS_BYTES: Final = 64 * 1024 * 1024
+SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
+CHECKPOINT_EVERY: Final = 50  # commits
+KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compacted:
+    """What one pass did. rows: appended, by table. segments: retired. dropped: bytes of torn tails cut off.
+    damaged: what was found broken and set aside or skipped. more: sealed segments are left for the next pass."""
+
+    rows: Mapping[str, int]
+    segments: int
+    dropped: int
+    damaged: tuple[Tampered, ...]
+    more: bool
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a pass is about to append to one table. newest: the last segment of each writer in it."""
+
+    records: list[Any] = field(default_factory=list)
+    newest: dict[str, int] = field(default_factory=dict)
+
+
+def compact(workspace: Workspace) -> Compacted:
+    """One pass with nothing remembered. Raises NotYet (COMPACTION_RUNS) while another process is at it."""
+    return Compactor(workspace).run()
+
+
+class Compactor:
+    """Keeps what it read of the receipts between passes."""
+
+    def __init__(self, workspace: Workspace, *, pass_bytes: int = PASS_BYTES) -> None:
+        self._workspace = workspace
+        self._pass_bytes = pass_bytes
+        self._receipts = Receipts(workspace.tables.parent / "receipts.jsonl")
+
+    def run(self) -> Compacted:
+        with only_committer(self._workspace):
+            self._receipts.load(repair=True)
+            damaged: list[Tampered] = []
+            damaged += self._settle()
+            dropped = 0
+            for found in recover_all(self._workspace.wal):
+                if isinstance(found, Tampered):
+                    self._set_aside(found, damaged)
+                else:
+                    dropped += found.dropped
+            segments, more = self._read(damaged)
+            rows = self._append(segments)
+            damaged += self._settle()
+            self._retire(segments)
+            self._sweep()
+            return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
+
+    def maintain(self) -> tuple[Tampered, ...]:
+        """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small files."""
+        with only_committer(self._workspace):
+            self._receipts.load(repair=True)
+            damaged = self._settle()
+            for name in table_names(self._workspace):
+                damaged += self._maintain(name)
+            return tuple(damaged)
+
+    def _read(self, damaged: list[Tampered]) -> tuple[list[Segment], bool]:
+        """Sound segments, each checked to continue the one before; the rest is set aside and reported."""
+        segments: list[Segment] = []
+        size = 0
+        for folder in folders(self._workspace.wal):
+            after: Anchor | None = self._receipts.anchors.get(folder.name, Anchor(-1, 0, START))
+            for file in segment_files(folder, SEALED):
+                if after is not None and file.number <= after.number:
+                    file.path.unlink()  # its receipt is written; a crash came before it could go
+                    continue
+                if size >= self._pass_bytes:
+                    return segments, True
+                segment = self._sound(file, after, damaged)
+                after = segment.end if segment else None
+                if segment:
+                    segments.append(segment)
+                    size += segment.size
+        return segments, False
+
+    def _sound(self, file: SegmentFile, after: Anchor | None, damaged: list[Tampered]) -> Segment | None:
+        try:
+            return read_segment(file, after=after)
+        except Tampered as error:
+            try:
+                alone = read_segment(file) if after is not None else None
+            except Tampered:
+                alone = None
+            if alone is None:
+                self._set_aside(error, damaged)
+            else:  # sound in itself: what came before it is gone or was changed
+                damaged.append(error)
+                self._receipts.append([{"kind": "damage", "what": error.field, "why": error.message, "kept": True}])
+            return alone
+
+    def _set_aside(self, error: Tampered, damaged: list[Tampered]) -> None:
+        """Move what cannot be believed into quarantine, with a receipt."""
+        damaged.append(error)
+        place = Path(str(error.field))
+        source = self._workspace.wal / place
+        if len(place.parts) != 2 or not source.is_file():
+            return
+        target = self._workspace.quarantine / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._receipts.append([{"kind": "damage", "what": error.field, "why": error.message, "kept": False}])
+        source.rename(target)
+        sync_folder(target.parent)
+        sync_folder(source.parent)
+
+    def _append(self, segments: list[Segment]) -> dict[str, int]:
+        """One commit per table, skipping what an earlier pass has committed already."""
+        schemas: dict[str, Schema] = {}
+        batches: dict[str, _Batch] = defaultdict(_Batch)
+        done: dict[str, Any] = {}
+        for segment in segments:
+            writer, number = segment.file.writer, segment.file.number
+            for name, records in _by_table(segment.records, schemas).items():
+                if name not in done:
+                    done[name] = _open_table(self._workspace.tables / name)
+                table = done[name]
+                seen = table.transaction_version(writer) if table is not None else None
+                if seen is None or seen < number:
+                    batches[name].records += records
+                    batches[name].newest[writer] = number
+        return {
+            name: _commit(self._workspace.tables / name, name, batch, schemas, done[name])
+            for name, batch in sorted(batches.items())
+        }
+
+    def _settle(self) -> list[Tampered]:
+        """Sync and write receipts for every commit that has none."""
+        lines: list[dict[str, Any]] = []
+        damaged: list[Tampered] = []
+        for name in table_names(self._workspace):
+            table = self._workspace.tables / name
+            first = self._receipts.versions.get(name, -1) + 1
+            while (table / "_delta_log" / f"{first:020d}.json").exists():
+                try:
+                    lines.append(self._receipt(table, name, first))
+                except Tampered as error:
+                    damaged.append(error)
+                first += 1
+        if lines:
+            sync_folder(self._workspace.tables)
+            self._receipts.append(lines)
+        return damaged
+
+    def _receipt(self, table: Path, name: str, version: int) -> dict[str, Any]:
+        facts, added, removed = commit_facts(table, version)
+        if not facts:
+            raise Tampered(
+                f"table {name}: commit {version} is not ours", code="FOREIGN_COMMIT", field=name, row=version
+            )
+        known = self._receipts.files.get(name, {})
+        for path in removed:
+            if path in known:
+                check_file(table, name, known[path])
+        items = [_data_file(table, path) for path in sorted(added)]
+        before = sum(known[path].rows for path in removed if path in known)
+        if facts["kind"] == "optimize" and before != sum(item["rows"] for item in items):
+            raise Tampered(f"table {name}: commit {version} lost rows", code="ROWS_LOST", field=name, row=version)
+        _sync(table / "_delta_log" / f"{version:020d}.json")
+        for folder in (table / "_delta_log", table, table.parent):
+            sync_folder(folder)
+        return {**facts, "table": name, "version": version, "added": items, "removed": sorted(removed)}
+
+    def _retire(self, segments: list[Segment]) -> None:
+        if not segments:
+            return
+        covered = [
+            {
+                "writer": s.file.writer,
+                "number": s.end.number,
+                "sequence": s.end.sequence,
+                "link": s.end.link.hex(),
+                "records": len(s.records),
+            }
+            for s in segments
+        ]
+        self._receipts.append([{"kind": "retire", "segments": covered}])
+        for segment in segments:
+            segment.file.path.unlink()
+
+    def _sweep(self) -> None:
+        """Remove the folders of dead writers once nothing is left in them."""
+        for folder in folders(self._workspace.wal):
+            if segment_files(folder, SEALED) or segment_files(folder, OPEN) or alive(folder):
+                continue
+            if {path.name for path in folder.iterdir()} <= {LOCK}:
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+
+    def _maintain(self, name: str) -> list[Tampered]:
+        from deltalake import CommitProperties, DeltaTable
+
+        folder = self._workspace.tables / name
+        active = self._receipts.files.get(name, {})
+        damaged: list[Tampered] = []
+        if len(active) >= SMALL_FILES:
+            try:
+                for item in active.values():
+                    check_file(folder, name, item)
+            except Tampered as error:
+                return [error]  # rewriting would launder it
+            DeltaTable(str(folder)).optimize.compact(
+                target_size=64 * 1024 * 1024,
+                writer_properties=_writer_properties(),
+                commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "optimize"})}),
+                post_commithook_properties=_no_hooks(),
+            )
+            damaged = self._settle()
+            DeltaTable(str(folder)).vacuum(
+                retention_hours=KEEP_HOURS,
+                dry_run=False,
+                enforce_retention_duration=False,
+                commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "vacuum"})}),
+                post_commithook_properties=_no_hooks(),
+            )
+            damaged += self._settle()
+        log = folder / "_delta_log"
+        newest = self._receipts.versions.get(name, 0)
+        last = max((int(path.name[:20]) for path in log.glob("*.checkpoint.parquet")), default=0)
+        if newest - last >= CHECKPOINT_EVERY:
+            table = DeltaTable(str(folder))
+            table.create_checkpoint()
+            for path in (*log.glob(f"{table.version():020d}.checkpoint*"), log / "_last_checkpoint"):
+                _sync(path)
+            sync_folder(log)
+            table.cleanup_metadata()
+        return damaged
+
+
+@contextmanager
+def only_committer(workspace: Workspace) -> Iterator[None]:
+    """Raises NotYet (COMPACTION_RUNS) while another process, or thread, compacts this workspace."""
+    folder = workspace.tables.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "compact.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotYet("another process compacts this journal", code="COMPACTION_RUNS") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _by_table(records: tuple[Record, ...], schemas: dict[str, Schema]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for record in records:
+        if isinstance(record, Predicted):
+            found[table_of(record.model)].append(record)
+        elif isinstance(record, Labelled):
+            found[LABELS].append(record)
+        elif isinstance(record, Refused):
+            found[REFUSALS].append(record)
+        else:
+            schemas[record.version] = record
+    return found
+
+
+def _commit(folder: Path, name: str, batch: _Batch, schemas: Mapping[str, Schema], table: Any) -> int:
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
+    if name == LABELS:
+        data = labels_table(batch.records)
+    elif name == REFUSALS:
+        data = refusals_table(batch.records)
+    else:
+        data = predictions_table(batch.records, schemas)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_deltalake(
+        table if table is not None else str(folder),
+        data,
+        mode="append",
+        schema_mode="merge",
+        configuration={"delta.logRetentionDuration": "interval 1 days"} if table is None else None,
+        writer_properties=_writer_properties(),
+        commit_properties=CommitProperties(
+            custom_metadata={OURS: json.dumps({"kind": "append", "newest": batch.newest})},
+            app_transactions=[Transaction(app_id=writer, version=number) for writer, number in batch.newest.items()],
+        ),
+        post_commithook_properties=_no_hooks(),
+    )
+    return int(data.num_rows)
+
+
+def _open_table(folder: Path) -> Any:
+    """The Delta table, or None where there is none yet (a folder that a crash left without a commit counts as none)."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
+
+
+def _writer_properties() -> Any:
+    from deltalake import WriterProperties
+
+    return WriterProperties(compression="ZSTD", max_row_group_size=128 * 1024)
+
+
+def _no_hooks() -> Any:
+    """No checkpoint behind our back: deltalake would not sync it."""
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+def _data_file(table: Path, path: str) -> dict[str, Any]:
+    from pyarrow.parquet import read_metadata
+
+    _sync(table / path)
+    rows = read_metadata(table / path).num_rows
+    return {"path": path, "sha256": digest_file(table / path).hex, "rows": rows}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

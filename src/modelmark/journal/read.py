@@ -1,0 +1,169 @@
+"""Reading the compacted journal: through DuckDB over Delta's own list of files. An absent table is simply empty.
+
+What is still in the write-ahead log is not seen here until the next compaction, a few seconds later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.receipts import table_names
+from modelmark.journal.tables import LABELS, REFUSALS, table_of
+
+#: The columns of every predictions table, before its inputs.
+ANSWER: Final = (
+    "id", "row", "at", "model", "version", "arm", "path", "request_id", "entity", "flags",
+    "score", "prediction", "value", "probabilities", "micros",
+)  # fmt: skip
+_LATEST: Final = """
+    SELECT id AS label_id, row AS label_row, arg_max(label, ns) AS label, arg_max(value, ns) AS label_value,
+           arg_max(source, ns) AS label_source, max("at") AS labelled_at
+    FROM labels WHERE {which} GROUP BY id, row
+"""
+
+
+def predictions(
+    workspace: Workspace,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    version: str | None = None,
+    columns: Sequence[str] | None = None,
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> Any:
+    """A pyarrow table of the rows predicted in [start, end), in order of time. version: digest hex. columns: None for all.
+    An absent table gives a table without rows and columns."""
+    name = table_of(model)
+    if name not in table_names(workspace):
+        return _empty()
+    picked = ", ".join(_quoted(column) for column in columns) if columns else "*"
+    query = f'SELECT {picked} FROM predictions WHERE "at" >= ? AND "at" < ? AND model = ?'
+    values: list[Any] = [start, end, model]
+    if version is not None:
+        query += " AND version = ?"
+        values.append(version.removeprefix("sha256:"))
+    query += f' ORDER BY "at" {"DESC" if newest_first else "ASC"}, id, row' + (f" LIMIT {int(limit)}" if limit else "")
+    with _connected(workspace, predictions=name) as connection:
+        return connection.sql(query, params=values).to_arrow_table()
+
+
+def labelled(
+    workspace: Workspace,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    version: str | None = None,
+    by: Literal["prediction", "label"] = "label",
+    inputs: bool = False,
+    limit: int | None = None,
+) -> Any:
+    """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label (text),
+    label_value, label_source, labelled_at. Of several labels of one row the latest counts.
+
+    by: which time must lie in [start, end), that of the prediction or that of the (latest) label. limit: newest labels only.
+    """
+    name = table_of(model)
+    if not {name, LABELS} <= set(table_names(workspace)):
+        return _empty()
+    picked = "p.*" if inputs else ", ".join(f'p."{column}"' for column in ANSWER)
+    when = "labelled_at" if by == "label" else 'p."at"'
+    query = f"WITH l AS ({_LATEST.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
+    query += f" FROM predictions p JOIN l ON p.id = l.label_id AND p.row = l.label_row WHERE {when} >= ? AND {when} < ?"
+    query += " AND p.model = ?"
+    values: list[Any] = [model, start, end, model]
+    if version is not None:
+        query += " AND p.version = ?"
+        values.append(version.removeprefix("sha256:"))
+    query += " ORDER BY labelled_at DESC, p.id, p.row" + (f" LIMIT {int(limit)}" if limit else "")
+    with _connected(workspace, predictions=name, labels=LABELS) as connection:
+        return connection.sql(query, params=values).to_arrow_table()
+
+
+def find(workspace: Workspace, id: str, *, model: str | None = None) -> list[dict[str, Any]]:
+    """The rows of one prediction as dictionaries, each with its label where one came (label, labelled_at), in order of rows.
+    Empty when no compacted prediction has that id."""
+    names = [name for name in table_names(workspace) if name.startswith("predictions/")]
+    if model is not None:
+        names = [name for name in names if name == table_of(model)]
+    for name in names:
+        with _connected(workspace, predictions=name) as connection:
+            rows = connection.sql("SELECT * FROM predictions WHERE id = ? ORDER BY row", params=[id]).to_arrow_table()
+        if rows.num_rows:
+            truth = _truth(workspace, id)
+            return [{**row, **truth.get(row["row"], {"label": None, "labelled_at": None})} for row in rows.to_pylist()]
+    return []
+
+
+def known(workspace: Workspace, model: str, ids: Sequence[str]) -> Mapping[str, int]:
+    """How many rows each of these predictions has; those that are unknown are left out."""
+    import pyarrow as pa
+
+    name = table_of(model)
+    if name not in table_names(workspace) or not ids:
+        return {}
+    with _connected(workspace, predictions=name) as connection:
+        connection.register("asked", pa.table({"id": pa.array(sorted(set(ids)), pa.string())}))
+        found = connection.execute(
+            "SELECT p.id, count(*) FROM predictions p JOIN asked USING (id) WHERE p.model = ? GROUP BY p.id", [model]
+        ).fetchall()
+    return {str(id): int(rows) for id, rows in found}
+
+
+def counts(workspace: Workspace) -> dict[str, int]:
+    """Rows of every table, from Delta's log alone."""
+    from deltalake import DeltaTable
+
+    return {name: int(DeltaTable(str(workspace.tables / name)).count()) for name in table_names(workspace)}
+
+
+def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -> dict[tuple[str, str], int]:
+    """How many requests were refused, by (code, field)."""
+    if REFUSALS not in table_names(workspace):
+        return {}
+    query = """SELECT code, field, sum(count) FROM refusals
+               WHERE "at" >= ? AND "at" < ? AND model = ? GROUP BY code, field"""
+    with _connected(workspace, refusals=REFUSALS) as connection:
+        found = connection.execute(query, [start, end, model]).fetchall()
+    return {(code, field): int(count) for code, field, count in found}
+
+
+def _truth(workspace: Workspace, id: str) -> dict[int, dict[str, Any]]:
+    if LABELS not in table_names(workspace):
+        return {}
+    with _connected(workspace, labels=LABELS) as connection:
+        found = connection.sql(_LATEST.format(which="id = ?"), params=[id]).to_arrow_table().to_pylist()
+    return {row["label_row"]: {"label": row["label"], "labelled_at": row["labelled_at"]} for row in found}
+
+
+@contextmanager
+def _connected(workspace: Workspace, **tables: str) -> Iterator[Any]:
+    """A DuckDB connection in which each name stands for a Delta table, as it is now."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET threads = 2")
+        for name, path in tables.items():
+            connection.register(name, DeltaTable(str(workspace.tables / path)).to_pyarrow_dataset())
+        yield connection
+    finally:
+        connection.close()
+
+
+def _empty() -> Any:
+    import pyarrow as pa
+
+    return pa.table({})
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

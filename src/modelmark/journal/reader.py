@@ -1,0 +1,279 @@
+"""The read path of the journal: nothing is believed before its checksum, sequence and chain were checked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.domain.errors import Tampered
+from modelmark.journal.frames import HEADER_SIZE, SEAL, Damage, Frame, Header, Seal, encode, frame, read_header, walk
+from modelmark.journal.records import Record
+from modelmark.journal.writer import LOCK, OPEN, SEALED, sync_folder
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentFile:
+    """A segment on disk, unread."""
+
+    writer: str
+    number: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a writer's chain stood at the end of one of its segments. Keep it to check what follows."""
+
+    number: int
+    sequence: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment read whole and found sound. sequence of records[i] is header.first + i. end: where the chain stands."""
+
+    file: SegmentFile
+    header: Header
+    records: tuple[Record, ...]
+    sealed: bool
+    end: Anchor
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
+    (or, after a power cut under a policy other than `always`, not yet synced)."""
+
+    writer: str
+    sealed: int
+    records: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriterReport:
+    """What verification found in one writer's folder. end: None when it has no sealed segment."""
+
+    writer: str
+    segments: int
+    records: int
+    alive: bool
+    end: Anchor | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalReport:
+    """bad: the first item that is not what was written, None when everything is sound."""
+
+    writers: tuple[WriterReport, ...]
+    bad: Tampered | None
+
+    @property
+    def records(self) -> int:
+        return sum(writer.records for writer in self.writers)
+
+
+def folders(wal: Path) -> list[Path]:
+    """The folders of all writers, dead and alive, in order."""
+    if not wal.is_dir():
+        return []
+    return sorted(path for path in wal.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def sealed_segments(wal: Path) -> list[SegmentFile]:
+    """Every sealed segment of every writer, in order of writer and number."""
+    return [file for folder in folders(wal) for file in segment_files(folder, SEALED)]
+
+
+def segment_files(folder: Path, suffix: str) -> list[SegmentFile]:
+    return sorted(
+        SegmentFile(folder.name, int(path.stem), path) for path in folder.glob(f"*{suffix}") if path.stem.isdigit()
+    )
+
+
+def read_segment(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
+    """The whole segment, verified. Raises Tampered naming segment and offset.
+
+    after: where the writer's chain stood before it; without it the segment is checked on its own.
+    A `.open` segment may end anywhere between two frames, or torn: what is sound is returned, `sealed` is False.
+    """
+    data = file.path.read_bytes()
+    header = read_header(data)
+    if header is None:
+        if file.path.suffix == OPEN and len(data) < HEADER_SIZE:
+            header = Header(
+                file.writer, file.number, after.sequence if after else 0, after.link if after else b"\0" * 32
+            )
+            return Segment(file, header, (), False, Anchor(file.number - 1, header.first, header.previous), 0)
+        raise _tampered(file, 0, "the header is damaged")
+    _check_place(file, header, after)
+    records: list[Record] = []
+    end, size, sealed = Anchor(file.number, header.first, header.link()), HEADER_SIZE, False
+    for item in walk(data, header):
+        if isinstance(item, Damage):
+            if item.torn and file.path.suffix == OPEN:
+                break
+            raise _tampered(file, item.offset, item.reason)
+        end, size = Anchor(file.number, item.sequence + 1, item.link), item.end
+        if isinstance(item.record, Seal):
+            sealed = True
+            _check_seal(file, item, header, len(records))
+        else:
+            records.append(item.record)
+    if not sealed and file.path.suffix == SEALED:
+        raise _tampered(file, size, "the seal is missing")
+    return Segment(file, header, tuple(records), sealed, end, size)
+
+
+def alive(folder: Path) -> bool:
+    """Whether the writer that owns a folder still runs."""
+    descriptor = _try_lock(folder)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def recover(folder: Path) -> Recovery | None:
+    """Close what a dead writer left open: cut torn tails, seal, rename. None when the writer lives.
+
+    Raises Tampered, and changes nothing, when sound frames follow a damaged one: that is no torn tail.
+    """
+    descriptor = _try_lock(folder)
+    if descriptor is None:
+        return None
+    try:
+        sealed = records = dropped = 0
+        before = segment_files(folder, SEALED)
+        after = read_segment(before[-1]).end if before and segment_files(folder, OPEN) else None
+        for file in segment_files(folder, OPEN):
+            segment = read_segment(file, after=after)
+            dropped += file.path.stat().st_size - segment.size
+            if segment.size == 0:  # not even its header was finished
+                file.path.unlink()
+                continue
+            after = _finish(segment)
+            sealed += 1
+            records += len(segment.records)
+        sync_folder(folder)
+        return Recovery(folder.name, sealed, records, dropped)
+    finally:
+        os.close(descriptor)
+
+
+def recover_all(wal: Path) -> list[Recovery | Tampered]:
+    """`recover` for every dead writer that left something open; damage is reported beside the rest."""
+    found: list[Recovery | Tampered] = []
+    for folder in folders(wal):
+        if not segment_files(folder, OPEN):
+            continue
+        try:
+            done = recover(folder)
+        except Tampered as error:
+            found.append(error)
+            continue
+        if done is not None:
+            found.append(done)
+    return found
+
+
+def verify_wal(wal: Path, anchors: Mapping[str, Anchor] | None = None) -> WalReport:
+    """Check every sealed segment, and the sound part of open ones, of every writer, across segments.
+
+    anchors: per writer, where its chain stood after the last retired segment. A writer without one must begin at
+    segment 0, or its first segment is trusted for what came before.
+    """
+    reports: list[WriterReport] = []
+    bad: Tampered | None = None
+    for folder in folders(wal):
+        report, found = _verify_writer(folder, (anchors or {}).get(folder.name))
+        reports.append(report)
+        bad = bad or found
+    return WalReport(tuple(reports), bad)
+
+
+def _verify_writer(folder: Path, anchor: Anchor | None) -> tuple[WriterReport, Tampered | None]:
+    running = alive(folder)
+    end, after = None, anchor
+    segments = records = 0
+    try:
+        for file in _in_order(folder):
+            try:
+                segment = read_segment(file, after=after)
+            except FileNotFoundError:  # sealed or retired while we looked
+                renamed = file.path.with_suffix(SEALED)
+                if not renamed.exists():
+                    break
+                segment = read_segment(SegmentFile(file.writer, file.number, renamed), after=after)
+            after = segment.end
+            end = segment.end if segment.sealed else end
+            segments += 1
+            records += len(segment.records)
+    except Tampered as error:
+        return WriterReport(folder.name, segments, records, running, end), error
+    return WriterReport(folder.name, segments, records, running, end), None
+
+
+def _in_order(folder: Path) -> Iterable[SegmentFile]:
+    found = {file.number: file for file in segment_files(folder, OPEN)}
+    found |= {file.number: file for file in segment_files(folder, SEALED)}
+    return [found[number] for number in sorted(found)]
+
+
+def _check_place(file: SegmentFile, header: Header, after: Anchor | None) -> None:
+    if header.writer != file.writer or header.segment != file.number:
+        raise _tampered(file, 0, f"it is segment {header.segment} of writer {header.writer[:8]}")
+    if after is None:
+        return
+    if header.segment != after.number + 1:
+        raise _tampered(file, 0, f"segment {after.number + 1} before it is gone")
+    if header.previous != after.link or header.first != after.sequence:
+        raise _tampered(file, 0, "it does not continue the segment before it")
+
+
+def _check_seal(file: SegmentFile, item: Frame, header: Header, records: int) -> None:
+    seal = item.record
+    if not isinstance(seal, Seal) or seal.records != records or seal.first != header.first:
+        raise _tampered(file, item.offset, "the seal counts other records")
+
+
+def _finish(segment: Segment) -> Anchor:
+    """Cut, seal and rename a dead writer's open segment; every step may be repeated after a crash."""
+    end = segment.end
+    descriptor = os.open(segment.file.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.ftruncate(descriptor, segment.size)
+        if not segment.sealed:
+            seal = encode(Seal(len(segment.records), segment.header.first))
+            data, last = frame(end.link, end.sequence, seal, SEAL)
+            os.write(descriptor, data)
+            end = Anchor(end.number, end.sequence + 1, last)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    segment.file.path.rename(segment.file.path.with_suffix(SEALED))
+    return end
+
+
+def _try_lock(folder: Path) -> int | None:
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _tampered(file: SegmentFile, offset: int, reason: str) -> Tampered:
+    return Tampered(
+        f"journal segment {file.writer[:8]}/{file.path.name} is damaged at byte {offset}: {reason}",
+        code="SEGMENT_DAMAGED",
+        field=f"{file.writer}/{file.path.name}",
+        row=offset,
+    )

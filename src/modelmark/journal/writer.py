@@ -1,0 +1,264 @@
+"""The write path of the journal: one writer, one folder, append-only segments.
+
+A record is in the kernel's hands, safe from kill -9, when `append` returns; safe from a power cut as the policy says:
+`always` when `append` returns, `interval` within `sync_ms`, `never` when the kernel pleases.
+The first failed write or sync ends the writer for good: what a failed fsync leaves on disk is unknowable.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Final, Self
+
+from modelmark.domain.errors import NotYet
+from modelmark.journal.frames import SEAL, Header, Seal, encode, frame
+from modelmark.journal.records import Predicted, Record, Schema
+from modelmark.seal.chain import START
+
+LOCK: Final = "lock"
+OPEN: Final = ".open"
+SEALED: Final = ".seg"
+
+
+class Sync(StrEnum):
+    ALWAYS = "always"
+    INTERVAL = "interval"
+    NEVER = "never"
+
+
+class PredictionIds:
+    """Ids of 32 hexadecimal digits that sort by time: 48 bits milliseconds, 32 bits writer, 48 bits counter."""
+
+    def __init__(self, writer: str) -> None:
+        self._tail = writer[:8]
+        self._count = 0
+
+    def next(self, now_ns: int) -> str:
+        self._count += 1
+        return f"{now_ns // 1_000_000:012x}{self._tail}{self._count:012x}"
+
+
+class Writer:
+    """Owns `wal/<id>/` while its lock is held. Not thread-safe: one thread appends, another of its own syncs."""
+
+    def __init__(
+        self,
+        wal: Path,
+        *,
+        sync: Sync = Sync.INTERVAL,
+        sync_ms: float = 50.0,
+        seal_after: float = 2.0,
+        max_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        self.id = os.urandom(16).hex()
+        self.folder = wal / self.id
+        self.sync, self.sync_ms, self.seal_after, self.max_bytes = sync, sync_ms, seal_after, max_bytes
+        self.ids = PredictionIds(self.id)
+        self.failure: str | None = None
+        self.records = 0
+        self._schemas: dict[str, Schema] = {}
+        self._announced: set[str] = set()
+        self._link, self._sequence, self._segment = START, 0, 0
+        self._fd = -1
+        self._size = self._count = self._first = 0
+        self._opened_at = 0.0
+        self._dirty = False
+        self._guard = threading.Lock()  # over the descriptor while the other thread syncs it
+        self._retiring: SimpleQueue[tuple[int, Path]] = SimpleQueue()
+        self._stop = threading.Event()
+        self._lock_fd = self._claim(wal)
+        self._thread = threading.Thread(target=self._tend, name="journal-sync", daemon=True)
+        self._thread.start()
+
+    def declare(self, schema: Schema) -> None:
+        """Say how predictions of a version read. Goes into every segment before the first of them."""
+        self._schemas[schema.version] = schema
+
+    def append(self, record: Record) -> None:
+        self.append_many((record,))
+
+    def append_many(self, records: Sequence[Record]) -> None:
+        """All of them in one write. Raises NotYet (code JOURNAL_FAILED) when this writer is, or now becomes, unusable:
+        then none of them may be acknowledged."""
+        if self.failure is not None:
+            raise self._refusal()
+        if not records:
+            return
+        try:
+            if self._fd < 0:
+                self._open()
+            self._write(self._frames(records))
+            if self.sync is Sync.ALWAYS:
+                os.fdatasync(self._fd)
+            else:
+                self._dirty = True
+            if self._size >= self.max_bytes:
+                self._seal()
+        except OSError as error:
+            self._fail(error)
+            raise self._refusal() from None
+        self.records += len(records)
+
+    def tick(self) -> None:
+        """Seal the open segment when it is old enough. Call it now and then."""
+        if self._fd >= 0 and self.failure is None and time.monotonic() - self._opened_at >= self.seal_after:
+            self.seal()
+
+    def seal(self) -> None:
+        """Close the open segment, if any; it is renamed once it is on disk, a moment later."""
+        if self._fd < 0 or self.failure is not None:
+            return
+        try:
+            self._seal()
+        except OSError as error:
+            self._fail(error)
+            raise self._refusal() from None
+
+    def close(self) -> None:
+        """Seal, wait until everything is on disk, let go of the folder. Raises NotYet when that failed."""
+        try:
+            self.seal()
+        finally:
+            self._stop.set()
+            self._thread.join()
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
+                self._lock_fd = -1
+        if self.failure is not None:
+            raise self._refusal()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _claim(self, wal: Path) -> int:
+        """Lock a hidden folder, then show it: nobody ever sees one without its owner's lock."""
+        wal.mkdir(parents=True, exist_ok=True)
+        hidden = wal / f".{self.id}"
+        hidden.mkdir()
+        descriptor = os.open(hidden / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden.rename(self.folder)
+        sync_folder(wal)
+        return descriptor
+
+    def _open(self) -> None:
+        header = Header(self.id, self._segment, self._sequence, self._link)
+        path = self.folder / f"{self._segment:012d}{OPEN}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        with self._guard:
+            self._fd = descriptor
+        self._first, self._count, self._size = self._sequence, 0, 0
+        self._announced.clear()
+        self._opened_at = time.monotonic()
+        self._write(header.to_bytes())
+        self._link = header.link()
+        sync_folder(self.folder)
+
+    def _frames(self, records: Iterable[Record]) -> bytes:
+        parts: list[bytes] = []
+        add = parts.append
+        last, sequence, announced = self._link, self._sequence, self._announced
+        for record in records:
+            if isinstance(record, Predicted) and record.version not in announced:
+                announced.add(record.version)
+                schema = self._schemas.get(record.version)
+                if schema is not None:
+                    data, last = frame(last, sequence, encode(schema))
+                    add(data)
+                    sequence += 1
+            data, last = frame(last, sequence, encode(record))
+            add(data)
+            sequence += 1
+        self._count += sequence - self._sequence
+        self._link, self._sequence = last, sequence
+        return b"".join(parts)
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        while written < len(data):  # a short write; the rest, or the error that cut it short
+            written += os.write(self._fd, data[written:])
+        self._size += written
+
+    def _seal(self) -> None:
+        data, self._link = frame(self._link, self._sequence, encode(Seal(self._count, self._first)), SEAL)
+        self._write(data)
+        path = self.folder / f"{self._segment:012d}{OPEN}"
+        with self._guard:
+            descriptor, self._fd = self._fd, -1
+        self._sequence += 1
+        self._segment += 1
+        self._retiring.put((descriptor, path))
+
+    def _tend(self) -> None:
+        """The other thread: sync what is dirty, retire what is sealed."""
+        try:
+            while not self._stop.wait(self.sync_ms / 1000):
+                self._sync_open()
+                self._retire()
+            self._sync_open()
+            self._retire()
+        except OSError as error:
+            self._fail(error)
+
+    def _sync_open(self) -> None:
+        if self.sync is not Sync.INTERVAL or not self._dirty or self.failure is not None:
+            return
+        self._dirty = False
+        with self._guard:
+            copy = os.dup(self._fd) if self._fd >= 0 else -1
+        if copy < 0:
+            return
+        try:
+            os.fdatasync(copy)
+        finally:
+            os.close(copy)
+
+    def _retire(self) -> None:
+        while True:
+            try:
+                descriptor, path = self._retiring.get_nowait()
+            except Empty:
+                return
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            path.rename(path.with_suffix(SEALED))
+            sync_folder(path.parent)
+
+    def _fail(self, error: OSError) -> None:
+        if self.failure is None:
+            self.failure = f"{type(error).__name__}: {error.strerror}"
+
+    def _refusal(self) -> NotYet:
+        return NotYet(
+            "the journal cannot take records, so nothing is answered",
+            code="JOURNAL_FAILED",
+            limit=self.failure,
+            hint="free or replace the disk, then restart the worker",
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""Data quality: are inputs as clean as at training time, and are callers refused more than is tolerated?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from modelmark.domain.contract import QualityMonitor
+from modelmark.domain.finding import Finding, Outcome
+from modelmark.monitors.monitor import View
+from modelmark.stats.profile import SCORE, Column
+from modelmark.stats.rates import wilson
+
+FALSE_ALARM_RATE: Final = 0.01  # per window, all inputs together
+NAME: Final = "quality"
+
+
+class Quality:
+    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about refusals."""
+
+    name = NAME
+
+    def __init__(self, settings: QualityMonitor) -> None:
+        self._settings = settings
+
+    def look(self, view: View) -> list[Finding]:
+        columns = [column for name, column in view.reference.columns.items() if name != SCORE]
+        confidence = 1 - 2 * FALSE_ALARM_RATE / (2 * len(columns) + 1)
+        found = [self._input(view, column, confidence) for column in columns]
+        return [*found, self._refused(view, confidence)]
+
+    def _input(self, view: View, column: Column, confidence: float) -> Finding:
+        counts = view.profiles.get(column.name)
+        n = 0 if counts is None else int(column.histogram(counts).sum())
+        if counts is None or n == 0:
+            sentence = f"Cannot tell whether {column.name} is clean: no predictions in this window."
+            return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=0)
+        outside = "out of range" if column.numeric else "unseen"
+        shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
+        if column.numeric or column.closed:
+            shares.append((outside, column.outside(counts), _share(column.outside(column.counts), column)))
+        what, hits, usual = max(shares, key=lambda item: item[1] / n - item[2])
+        low, high = wilson(hits, n, confidence)
+        limit = usual + self._settings.tolerance
+        numbers = f"{hits / n:.1%} of {column.name} {what} ({hits:,} of {n:,} rows; interval {low:.1%} to {high:.1%})"
+        outcome = Outcome.ALERT if low > limit else Outcome.OK
+        tail = f"at training time {usual:.1%}, tolerated up to {limit:.1%}."
+        return view.finding(
+            NAME, column.name, outcome, f"{numbers}; {tail}", n=n, measured=hits / n, low=low, high=high, limit=limit
+        )
+
+    def _refused(self, view: View, confidence: float) -> Finding:
+        refused = sum(view.refused.values())
+        n = refused + view.requests
+        limit = self._settings.tolerance
+        if n == 0:
+            sentence = "Cannot tell whether callers are refused: no requests in this window."
+            return view.finding(NAME, "requests", Outcome.CANNOT_TELL, sentence, n=0, limit=limit)
+        low, high = wilson(refused, n, confidence)
+        sentence = f"{refused / n:.1%} of requests refused ({refused:,} of {n:,}; interval {low:.1%} to {high:.1%})"
+        if refused:
+            code, field = max(view.refused, key=lambda reason: view.refused[reason])
+            sentence += f", mostly {code}" + (f" in {field}" if field else "")
+        outcome = Outcome.ALERT if low > limit else Outcome.OK
+        sentence += f"; tolerated up to {limit:.1%}."
+        return view.finding(
+            NAME, "requests", outcome, sentence, n=n, measured=refused / n, low=low, high=high, limit=limit
+        )
+
+
+def _share(hits: int, column: Column) -> float:
+    rows = int(column.histogram(column.counts).sum())
+    return hits / rows if rows else 0.0
+
+

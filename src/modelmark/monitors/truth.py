@@ -1,0 +1,45 @@
+"""Labelled rows of the journal as truth and scores that metrics can judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from modelmark.domain.contract import Contract, Task
+from modelmark.journal.tables import label_text
+from modelmark.stats.metrics import Judged
+
+_ANSWERED = ("model", "previous_version")  # a constant or a person is not the version's doing
+
+
+def judged(contract: Contract, table: Any) -> Judged | None:
+    """None when no row has an answer of the model and a label of the contract. table: from `journal.read.labelled`."""
+    if not table.num_rows:
+        return None
+    rows = table.to_pandas()
+    rows = rows[rows["path"].isin(_ANSWERED)]
+    if contract.model.task is Task.REGRESSION:
+        rows = rows[rows["value"].notna() & rows["label_value"].notna()]
+        if rows.empty:
+            return None
+        scores = rows["value"].to_numpy(float).reshape(-1, 1)
+        return Judged(task=Task.REGRESSION, truth=rows["label_value"].to_numpy(float), scores=scores)
+    place = {label_text(value): i for i, value in enumerate(contract.outputs.classes)}
+    rows = rows[rows["score"].notna() & rows["label"].isin(list(place))]
+    if rows.empty:
+        return None
+    truth = rows["label"].map(place).to_numpy(np.int64)
+    if contract.model.task is Task.MULTICLASS:
+        scores = np.array([list(each) for each in rows["probabilities"]], dtype=np.float64)
+        return Judged(task=Task.MULTICLASS, truth=truth, scores=scores)
+    positive = contract.outputs.classes.index(contract.outputs.positive)
+    score = rows["score"].to_numpy(float)
+    return Judged(
+        task=Task.BINARY,
+        truth=truth,
+        scores=np.stack([1 - score, score] if positive == 1 else [score, 1 - score], axis=1),
+        positive=positive,
+        threshold=contract.outputs.threshold,
+        costs=contract.objective.costs,
+    )

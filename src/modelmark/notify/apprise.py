@@ -1,0 +1,67 @@
+"""Messages through Apprise: mail, chat, paging. Addresses hold secrets, so no message or error ever repeats one."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from modelmark.domain.errors import NotYet, Rejected
+
+_REMEMBERED: Final = 256
+
+
+class AppriseNotifier:
+    """Implements `domain.ports.Notifier`. A message sent again after a failure goes only to those it did not reach."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = tuple(urls)
+        self._targets: list[Any] | None = None
+        self._reached: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
+
+    def check(self) -> None:
+        """Raises Rejected, naming the place in the list and the scheme, for an address Apprise does not know."""
+        self._open()
+
+    def send(self, title: str, body: str) -> None:
+        """Raises NotYet (NOT_DELIVERED) unless every address took it, Rejected for an address of no known kind."""
+        reached = self._reached.setdefault((title, body), set())
+        while len(self._reached) > _REMEMBERED:
+            self._reached.popitem(last=False)
+        failed = []
+        for i, target in enumerate(self._open()):
+            if i in reached:
+                continue
+            if target.notify(title=title, body=body):
+                reached.add(i)
+            else:
+                failed.append(_name(self._urls[i], i))
+        if failed:
+            raise NotYet(f"not delivered to {', '.join(failed)}", code="NOT_DELIVERED", hint="it is tried again later")
+        del self._reached[(title, body)]
+
+    def _open(self) -> list[Any]:
+        if self._targets is None:
+            import apprise
+
+            logging.getLogger("apprise").addHandler(logging.NullHandler())  # its warnings quote parts of addresses
+            logging.getLogger("apprise").propagate = False
+            targets = []
+            for i, url in enumerate(self._urls):
+                target = apprise.Apprise()
+                if not target.add(url):
+                    raise Rejected(
+                        f"notification address {_name(url, i)} is of no kind Apprise knows",
+                        code="BAD_NOTIFY_URL",
+                        hint="see the list of services Apprise supports",
+                    )
+                targets.append(target)
+            self._targets = targets
+        return self._targets
+
+
+def _name(url: str, index: int) -> str:
+    """An address without its secrets: place and scheme."""
+    scheme, found, _ = url.partition("://")
+    return f"{index + 1} ({scheme if found and scheme.isalnum() and len(scheme) <= 20 else 'unreadable'})"

@@ -1,0 +1,466 @@
+"""HTTP/1.1 on the wire: framing, limits, deadlines, keep-alive, back-pressure; nothing else.
+
+llhttp (through httptools) parses. Everything a client can do wrong ends in one error with a JSON body and a closed
+connection; nothing a client does makes memory grow beyond the limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httptools
+import msgspec
+
+from modelmark.serving.metrics import Metrics, key
+from modelmark.serving.service import Service
+
+JSON: Final = b"application/json"
+_REASONS: Final = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+_SECURITY: Final = (
+    b"x-content-type-options: nosniff\r\n"
+    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+    b"referrer-policy: no-referrer\r\n"
+    b"cache-control: no-store\r\n"
+)
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+#: Headers somebody reads; all others are only counted. Each may come once.
+_READ: Final = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-type",
+        b"content-encoding",
+        b"expect",
+        b"x-request-id",
+        b"inference-header-content-length",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one connection may ask for. Sizes in bytes, times in seconds."""
+
+    url: int = 8192
+    header_bytes: int = 16 * 1024
+    header_count: int = 100
+    chunks: int = 65_536
+    chunk_overhead: int = 16 * 1024  # extensions and trailers, beyond 12 bytes a chunk
+    receipt: float = 10.0  # from a request's first byte to its last
+    stall: float = 10.0  # a reader that takes nothing
+    idle: float = 75.0
+    linger: float = 2.0  # after an error, so that the answer is read before the connection goes
+    pipelined: int = 64
+    connections: int = 4096
+
+
+class Fault(Exception):
+    """The request cannot be read on."""
+
+    def __init__(self, status: int, code: str, message: str, limit: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.limit = status, code, message, limit
+
+    def body(self) -> bytes:
+        facts = {"error": self.message, "code": self.code, "limit": self.limit}
+        return msgspec.json.encode({name: value for name, value in facts.items() if value is not None})
+
+
+class Edge:
+    """All connections of one worker."""
+
+    def __init__(
+        self,
+        service: Service,
+        metrics: Metrics,
+        *,
+        hosts: frozenset[bytes],
+        limits: Limits | None = None,
+        loop: asyncio.AbstractEventLoop,
+        extra: bytes = b"",
+    ) -> None:
+        """hosts: names a caller may use for us, without port: nobody else's web page may talk to us under its own."""
+        self.service, self.metrics, self.hosts, self.loop = service, metrics, hosts, loop
+        self.limits = limits or Limits()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._count = 0
+        self._extra = extra
+        self.common = b""
+        self._known_hosts: set[bytes] = set()
+        self.sweep_now()
+
+    def protocol(self) -> Connection:
+        return Connection(self)
+
+    def next_id(self) -> str:
+        self._count += 1
+        return f"{self.service.runtime.writer.id[:12]}-{self._count:x}"
+
+    def allows(self, host: bytes) -> bool:
+        if host in self._known_hosts:
+            return True
+        name = host.rpartition(b":")[0] if re.search(rb":\d*$", host) else host
+        if name.lower() in self.hosts:
+            if len(self._known_hosts) < 64:
+                self._known_hosts.add(host)
+            return True
+        return False
+
+    async def sweep(self) -> None:
+        """Hold the deadlines of all connections. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(0.25)
+            self.sweep_now()
+
+    def sweep_now(self) -> None:
+        self.common = b"date: %b\r\n" % formatdate(usegmt=True).encode() + _SECURITY + self._extra
+        now = self.loop.time()
+        for connection in list(self.connections):
+            connection.hold_deadlines(now, self.limits)
+        self.metrics.gauges["modelmark_connections"] = len(self.connections)
+
+    @property
+    def busy(self) -> int:
+        """Requests received whose answers have not left."""
+        return sum(len(connection.waiting) for connection in self.connections)
+
+    def drain(self) -> None:
+        """From now on every answer closes its connection."""
+        self.draining = True
+
+    def close_idle(self) -> None:
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+
+    def abort_all(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class Request:
+    """One request on one connection; implements `answers.Exchange`."""
+
+    __slots__ = ("connection", "echo", "head", "keep", "request_id", "response")
+
+    def __init__(self, connection: Connection, request_id: str, echo: bytes, keep: bool, head: bool) -> None:
+        self.connection, self.request_id, self.echo = connection, request_id, echo
+        self.keep, self.head = keep, head
+        self.response: bytes | None = None
+
+    @property
+    def gone(self) -> bool:
+        return self.connection.transport is None
+
+    def reply(self, status: int, body: bytes, content_type: bytes = JSON, extra: bytes = b"") -> None:
+        edge = self.connection.edge
+        if edge.draining:
+            self.keep = False
+        self.response = b"".join(
+            (
+                _REASONS[status],
+                edge.common,
+                b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+                % (content_type, len(body), self.echo),
+                extra,
+                b"\r\n" if self.keep else b"connection: close\r\n\r\n",
+                b"" if self.head else body,
+            )
+        )
+        self.connection.send()
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.limits = edge.limits
+        self.transport: asyncio.Transport | None = None
+        self.parser: Any = None
+        self.waiting: deque[Request] = deque()
+        self.fault: Fault | None = None
+        self.receiving = False
+        self.started = self.touched = 0.0
+        self.stalled_at = self.lingering_at = 0.0
+        self.paused = self.reading_paused = False
+        self.closing = False
+        self.in_head = True
+        self.head_fed = self.body_fed = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.url = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.header_count = self.header_bytes = 0
+        self.body: list[bytes] = []
+        self.body_bytes = self.chunks = 0
+        self.body_limit = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.touched = self.edge.loop.time()
+        if len(self.edge.connections) >= self.limits.connections:
+            self.abort()
+            return
+        self.edge.connections.add(self)
+        self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
+        self.parser = httptools.HttpRequestParser(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.parser = None
+        self.waiting.clear()
+        self.edge.connections.discard(self)
+
+    def eof_received(self) -> bool:
+        """A client that half-closes still gets what it asked for."""
+        if not self.waiting:
+            return False
+        self.closing = True
+        return True
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self.stalled_at = self.edge.loop.time()
+        self._throttle()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.stalled_at = 0.0
+        self._throttle()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing or self.fault is not None or self.parser is None:
+            return
+        if self.in_head:
+            self.head_fed += len(data)
+        else:
+            self.body_fed += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.closing = True  # an upgrade is ignored; what follows it is not HTTP to us
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            if not isinstance(cause, Fault):
+                raise
+            self._fail(cause)
+        except httptools.HttpParserError:
+            self._fail(Fault(400, "BAD_REQUEST", "the request breaks the standard"))
+        if self.fault is None and not self.closing:
+            self._hold_sizes()
+        if len(self.waiting) >= self.limits.pipelined:
+            self._throttle()
+
+    # httptools callbacks
+
+    def on_message_begin(self) -> None:
+        self._reset()
+        self.receiving = True
+        self.started = self.edge.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > self.limits.url:
+            raise Fault(414, "URL_TOO_LONG", "the address is too long", f"{self.limits.url} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.header_count += 1
+        self.header_bytes += len(name) + len(value) + 4
+        if self.header_count > self.limits.header_count or self.header_bytes > self.limits.header_bytes:
+            limit = f"{self.limits.header_count} headers, {self.limits.header_bytes} bytes"
+            raise Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
+        name = name.lower()
+        if name in _READ and self.in_head:
+            if name in self.headers:
+                raise Fault(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())
+            self.headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        self.body_fed = 0
+        headers = self.headers
+        host = headers.get(b"host")
+        if host is None:
+            if self.parser.get_http_version() != "1.0":
+                raise Fault(400, "NO_HOST", "the Host header is missing")
+        elif not self.edge.allows(host):
+            raise Fault(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
+        declared, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
+        if declared is not None or coding is not None:
+            self.body_limit = self.edge.service.body_limit(self.url)
+        if declared is not None:
+            if coding is not None:
+                raise Fault(400, "BAD_REQUEST", "Content-Length and Transfer-Encoding exclude each other")
+            if int(declared) > self.body_limit:
+                raise self._too_large()
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise Fault(400, "BAD_REQUEST", "the transfer coding is not known", "chunked")
+        if self.parser.should_upgrade() and (coding is not None or declared not in (None, b"0")):
+            raise Fault(400, "UPGRADE_WITH_BODY", "an upgrade with a body is not understood")
+        expect = headers.get(b"expect")
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                raise Fault(417, "UNKNOWN_EXPECTATION", "the expectation is not known", "100-continue")
+            if not self.waiting and self.transport is not None:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_chunk_header(self) -> None:
+        self.chunks += 1
+        if self.chunks > self.limits.chunks:
+            raise Fault(413, "TOO_MANY_CHUNKS", "the body comes in too many chunks", f"{self.limits.chunks} chunks")
+
+    def on_body(self, body: bytes) -> None:
+        self.body_bytes += len(body)
+        if self.body_bytes > self.body_limit:
+            raise self._too_large()
+        self.body.append(body)
+
+    def on_message_complete(self) -> None:
+        parser, edge = self.parser, self.edge
+        if self.closing:
+            return  # an answer before this one ended the connection
+        self.receiving, self.in_head, self.head_fed = False, True, 0
+        self.touched = self.started
+        given = self.headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            echo, request_id = given, given.decode()
+        else:
+            request_id = edge.next_id()
+            echo = request_id.encode()
+        method = parser.get_method()
+        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        request = Request(self, request_id, echo, keep, method == b"HEAD")
+        self.waiting.append(request)
+        chunks, self.body = self.body, []
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        try:
+            edge.service.handle(request, method, self.url, self.headers, body)
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not show, nor take the worker down
+            edge.loop.call_exception_handler({"message": "a request handler failed", "exception": error})
+            edge.metrics.add(key("modelmark_errors_total", status="500", code="INTERNAL"))
+            if request.response is None:
+                request.reply(500, b'{"error":"the server made a mistake","code":"INTERNAL"}')
+
+    # ours
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.receiving and not self.lingering_at
+
+    def send(self) -> None:
+        """Write every answer whose turn it is, in the order the requests came."""
+        transport = self.transport
+        if transport is None:
+            return
+        waiting = self.waiting
+        while waiting and waiting[0].response is not None:
+            request = waiting.popleft()
+            transport.write(request.response or b"")
+            if not request.keep:
+                waiting.clear()
+                self._linger()
+                return
+        if not waiting:
+            if self.fault is not None:
+                self._send_fault()
+            elif self.closing:
+                self._linger()
+        if self.reading_paused:
+            self._throttle()
+
+    def hold_deadlines(self, now: float, limits: Limits) -> None:
+        if self.stalled_at:
+            if now - self.stalled_at > limits.stall:
+                self.abort()
+            else:
+                self.lingering_at = now if self.lingering_at else 0.0  # the last answer is still on its way
+        elif self.lingering_at and now - self.lingering_at > limits.linger:
+            self.abort()
+        elif self.receiving and now - self.started > limits.receipt and self.fault is None:
+            self._fail(Fault(408, "TOO_SLOW", "the request did not arrive in time", f"{limits.receipt:g} s"))
+        elif self.idle and now - self.touched > (limits.idle if self.touched == self.started else limits.receipt):
+            self.close()
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _fail(self, fault: Fault) -> None:
+        """Answer what came before, then this, then close."""
+        self.fault = fault
+        self.receiving = False
+        self.body = []
+        self.edge.metrics.add(key("modelmark_errors_total", status=str(fault.status), code=fault.code))
+        if not self.waiting:
+            self._send_fault()
+
+    def _send_fault(self) -> None:
+        fault = self.fault
+        if fault is None or self.lingering_at or self.transport is None:
+            return
+        body = fault.body()
+        self.transport.write(
+            b"".join(
+                (
+                    _REASONS[fault.status],
+                    self.edge.common,
+                    b"content-type: %b\r\ncontent-length: %d\r\n" % (JSON, len(body)),
+                    b"x-request-id: %b\r\nconnection: close\r\n\r\n" % self.edge.next_id().encode(),
+                    body,
+                )
+            )
+        )
+        self._linger()
+
+    def _linger(self) -> None:
+        """Stop sending, read on for a moment and throw it away: closing at once could destroy the answer on its way."""
+        self.closing = True
+        self.lingering_at = self.edge.loop.time()
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _too_large(self) -> Fault:
+        return Fault(413, "BODY_TOO_LARGE", "the body is too large", f"{self.body_limit} bytes")
+
+    def _hold_sizes(self) -> None:
+        """Bytes that llhttp has taken in and not yet shown us count too."""
+        if self.in_head and self.receiving and self.head_fed > self.limits.header_bytes + self.limits.url:
+            self._fail(
+                Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", f"{self.limits.header_bytes} bytes")
+            )
+        elif not self.in_head and self.body_fed > self.body_bytes + 12 * self.chunks + self.limits.chunk_overhead:
+            self._fail(
+                Fault(
+                    400,
+                    "CHUNK_OVERHEAD",
+                    "chunk extensions or trailers are too large",
+                    f"{self.limits.chunk_overhead} bytes",
+                )
+            )
+
+    def _throttle(self) -> None:
+        """Read nothing while the client takes nothing, or while too much of it waits."""
+        stop = self.paused or len(self.waiting) >= self.limits.pipelined
+        if self.transport is None or stop == self.reading_paused:
+            return
+        self.reading_paused = stop
+        if stop:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()

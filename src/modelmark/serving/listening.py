@@ -1,0 +1,65 @@
+"""Where we listen, and who may reach us there."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from modelmark.domain.errors import Conflict, NotPermitted
+
+
+def hold_loopback(host: str) -> None:
+    """Raises NotPermitted for anything but this machine itself: there is no authentication yet."""
+    try:
+        fine = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        fine = False
+    if not fine:
+        raise NotPermitted(
+            f"serving on {host} would let others in without authentication",
+            code="NOT_LOOPBACK",
+            field="host",
+            limit="127.0.0.1, ::1 or localhost",
+            hint="put a reverse proxy with TLS and authentication in front of it",
+        )
+
+
+def host_names(host: str) -> frozenset[bytes]:
+    """Names a caller may use in the Host header, lower case, without port."""
+    return frozenset({b"localhost", b"127.0.0.1", b"[::1]", host.lower().encode()})
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket other workers may share. Raises Conflict when the port is not to be had."""
+    hold_loopback(host)
+    name = "127.0.0.1" if host == "localhost" else host
+    found = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        found.bind((name, port))
+    except OSError as error:
+        found.close()
+        raise Conflict(
+            f"port {port} of {host} is not free: {error.strerror}", code="PORT_TAKEN", field="port"
+        ) from None
+    found.setblocking(False)
+    return found
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Hold a port without listening on it; 0 picks a free one. Raises Conflict when anybody listens there already."""
+    hold_loopback(host)
+    name = "127.0.0.1" if host == "localhost" else host
+    if port:
+        probe = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except OSError as error:
+            raise Conflict(
+                f"port {port} of {host} is taken: {error.strerror}", code="PORT_TAKEN", field="port"
+            ) from None
+        finally:
+            probe.close()
+    return bind(host, port)

@@ -1,0 +1,165 @@
+"""Counters that any worker can report for all workers.
+
+Each worker counts in plain dictionaries, writes them to its own file twice a second, and whoever is asked adds up all
+files. A dead worker's file stays until the supervisor starts anew, so counters never go backwards.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+#: name -> (type, help). Spelled out, so `grep` finds every metric.
+NAMES: Final = {
+    "modelmark_requests_total": ("counter", "Answered prediction requests, by what answered."),
+    "modelmark_rows_total": ("counter", "Rows in answered prediction requests."),
+    "modelmark_errors_total": ("counter", "Requests that got an error, by HTTP status and code."),
+    "modelmark_labels_total": ("counter", "Labels taken in."),
+    "modelmark_model_runs_total": ("counter", "Runs of a model; one run answers all requests that wait for it."),
+    "modelmark_model_rows_total": ("counter", "Rows that a model was run on."),
+    "modelmark_abandoned_total": ("counter", "Requests dropped before the model: the caller had gone."),
+    "modelmark_fallback_total": ("counter", "Requests that the model could not answer, by reason."),
+    "modelmark_snapshot_failures_total": ("counter", "Snapshots or versions that were refused; the old ones serve on."),
+    "modelmark_queue_requests": ("gauge", "Requests waiting for the next run."),
+    "modelmark_connections": ("gauge", "Open connections."),
+    "modelmark_snapshot_sequence": ("gauge", "The release snapshot that is followed; the lowest among workers."),
+    "modelmark_ready": ("gauge", "Workers that are ready."),
+    "modelmark_request_seconds": ("histogram", "Time from the last byte of a request to its answer."),
+}
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Sample(msgspec.Struct, array_like=True):
+    """What one worker counted. Keys: name and labels."""
+
+    counters: dict[str, float]
+    gauges: dict[str, float]
+    histograms: dict[str, list[float]]  # counts per bucket, then the rest, then the sum
+
+
+class Histogram:
+    """Held by whoever observes; one bisection per observation."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self) -> None:
+        self.cells = [0.0] * (len(BUCKETS) + 2)
+
+    def observe(self, seconds: float) -> None:
+        self.cells[bisect_left(BUCKETS, seconds)] += 1
+        self.cells[-1] += seconds
+
+
+class Metrics:
+    """One worker's counts."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """folder: where workers leave their counts for each other; None when there is one process."""
+        self.folder = folder
+        self.counters: dict[str, float] = {}
+        self.gauges: dict[str, float] = {}
+        self._histograms: dict[str, Histogram] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, key: str, amount: float = 1.0) -> None:
+        """key: from `key()`; build it once and keep it."""
+        self.counters[key] = self.counters.get(key, 0.0) + amount
+
+    def histogram(self, key: str) -> Histogram:
+        return self._histograms.setdefault(key, Histogram())
+
+    def sample(self) -> Sample:
+        return Sample(dict(self.counters), dict(self.gauges), {k: list(h.cells) for k, h in self._histograms.items()})
+
+    def share(self) -> None:
+        """Leave the counts where other workers find them."""
+        if self.folder is None:
+            return
+        path = self.folder / f"{os.getpid()}.json"
+        scratch = path.with_suffix(".tmp")
+        scratch.write_bytes(msgspec.json.encode(self.sample()))
+        scratch.replace(path)
+
+    def exposition(self) -> bytes:
+        """Everything all workers counted, in Prometheus' text format."""
+        samples = [self.sample()]
+        if self.folder is not None:
+            own = f"{os.getpid()}.json"
+            for path in sorted(self.folder.glob("*.json")):
+                if path.name != own:
+                    dead = not _runs(path.stem)
+                    sample = msgspec.json.decode(path.read_bytes(), type=Sample)
+                    samples.append(Sample(sample.counters, {}, sample.histograms) if dead else sample)
+        return render(samples)
+
+
+def key(name: str, **labels: str) -> str:
+    """The series as the text format spells it.
+
+    >>> key("modelmark_rows_total", model="churn")
+    'modelmark_rows_total{model="churn"}'
+    """
+    if not labels:
+        return name
+    inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
+    return f"{name}{{{inside}}}"
+
+
+def render(samples: Iterable[Sample]) -> bytes:
+    """Everything adds up, except the snapshot's sequence: there the worker furthest behind counts."""
+    counters: dict[str, float] = {}
+    gauges: dict[str, float] = {}
+    cells: dict[str, list[float]] = {}
+    for sample in samples:
+        for name, value in sample.counters.items():
+            counters[name] = counters.get(name, 0.0) + value
+        for name, value in sample.gauges.items():
+            lowest = name == "modelmark_snapshot_sequence" and name in gauges
+            gauges[name] = min(gauges[name], value) if lowest else gauges.get(name, 0.0) + value
+        for name, row in sample.histograms.items():
+            cells[name] = [a + b for a, b in zip(cells.get(name, [0.0] * len(row)), row, strict=True)]
+    lines: list[str] = []
+    for name, (kind, text) in NAMES.items():
+        found = list(_lines(name, kind, counters, gauges, cells))
+        if found:
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *found]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _lines(
+    name: str, kind: str, counters: dict[str, float], gauges: dict[str, float], cells: dict[str, list[float]]
+) -> Iterable[str]:
+    if kind != "histogram":
+        source = counters if kind == "counter" else gauges
+        for series in sorted(source):
+            if series.partition("{")[0] == name:
+                yield f"{series} {source[series]:.17g}"
+        return
+    for series in sorted(cells):
+        if series.partition("{")[0] != name:
+            continue
+        labels = series[len(name) + 1 : -1]
+        comma = "," if labels else ""
+        running = 0.0
+        for edge, count in zip((*map(str, BUCKETS), "+Inf"), cells[series], strict=False):
+            running += count
+            yield f'{name}_bucket{{{labels}{comma}le="{edge}"}} {running:.17g}'
+        yield f"{name}_sum{{{labels}}} {cells[series][-1]:.17g}"
+        yield f"{name}_count{{{labels}}} {running:.17g}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _runs(pid: str) -> bool:
+    return pid.isdigit() and Path(f"/proc/{pid}").exists()

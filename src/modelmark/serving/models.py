@@ -1,0 +1,175 @@
+"""Versions in memory: verified first, then parsed, then tried once before any traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelmark.contract.rows import RowCodec
+from modelmark.domain import version as names
+from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Missing, Tampered
+from modelmark.domain.prediction import Decider, class_name
+from modelmark.domain.release import Route
+from modelmark.domain.version import Components, Signature
+from modelmark.journal.records import Schema
+from modelmark.seal.digests import digest_bytes, digest_value
+from modelmark.seal.keys import Verifier
+from modelmark.seal.mark import open_marked
+from modelmark.seal.values import decode
+from modelmark.serving import flavours
+from modelmark.serving.guard import Guard
+
+
+class Loaded:
+    """One version, ready to answer. label: v3; `staged` for a candidate that carries no mark."""
+
+    def __init__(self, id: Digest, label: str, contract: Contract, signature: Signature, artifact: bytes) -> None:
+        self.id, self.label, self.contract, self.signature = id, label, contract, signature
+        self.model = contract.name
+        self.codec = RowCodec(contract, signature)
+        self.guard = Guard(contract)
+        self.decide = Decider(contract)
+        self.classes = [class_name(name) for name in contract.outputs.classes]
+        self.deadline = contract.serving.deadline_ms / 1000
+        numeric = [column.name for column in self.codec.numeric]
+        textual = [column.name for column in self.codec.textual]
+        self.flavour = flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual)
+        self.schema = Schema(
+            version=str(id),
+            model=contract.name,
+            task=str(contract.model.task),
+            numeric=numeric,
+            text=textual,
+            classes=list(contract.outputs.classes),
+            positive=contract.outputs.positive,
+            threshold=contract.outputs.threshold,
+        )
+        self._try()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything a caller may call this version by."""
+        return (self.label, self.label.removeprefix("v"), self.id.short, self.id.hex)
+
+    def _try(self) -> None:
+        """Run one plausible row: a version that cannot answer in the right shape never meets traffic."""
+        numbers = np.array([[_plausible(c.minimum, c.maximum) for c in self.codec.numeric]])
+        texts = [c.categories[0] if c.categories else "" for c in self.codec.textual]
+        self.guard.look(self.flavour.run(numbers.reshape(1, -1), texts), 1)
+
+
+def _plausible(low: float | None, high: float | None) -> float:
+    if low is not None and high is not None:
+        return float(round((low + high) / 2))
+    return low if low is not None else high if high is not None else 0.0
+
+
+def load_marked(folder: Path, verifier: Verifier, id: Digest) -> Loaded:
+    """Raises NoMark, Tampered, or whatever the model's runtime objects to."""
+    marked = open_marked(folder, verifier, expected=id)
+    return Loaded(id, marked.version.label, marked.contract, marked.signature, marked.artifact)
+
+
+def load_candidate(folder: Path, id: Digest) -> Loaded:
+    """A version that has no mark yet, for gates and staging only. Its bytes must still be those its id names."""
+    try:
+        contents = {
+            name: (folder / name).read_bytes() for name in (names.ARTIFACT, names.CONTRACT, names.SIGNATURE, names.LOCK)
+        }
+    except FileNotFoundError as error:
+        raise Missing(f"{error.filename} of the candidate is gone", code="FILE_GONE") from None
+    found = digest_value(
+        Components(
+            artifact=digest_bytes(contents[names.ARTIFACT]),
+            contract=digest_bytes(contents[names.CONTRACT]),
+            preprocessing=digest_bytes(contents[names.SIGNATURE]),
+            lock=digest_bytes(contents[names.LOCK]),
+        )
+    )
+    if found != id:
+        raise Tampered(f"the files are not those that version {id.short} was named after", code="WRONG_FILES")
+    return Loaded(
+        id,
+        "staged",
+        decode(Contract, contents[names.CONTRACT]),
+        decode(Signature, contents[names.SIGNATURE]),
+        contents[names.ARTIFACT],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LiveArm:
+    """A version that takes a share of the traffic."""
+
+    name: str
+    weight: float
+    version: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRoute:
+    """Who answers for one model now. arms: champion first. previous: None when there is none, or it did not load."""
+
+    model: str
+    arms: tuple[LiveArm, ...]
+    previous: Loaded | None
+
+    @property
+    def champion(self) -> Loaded:
+        return self.arms[0].version
+
+    @property
+    def weights(self) -> list[float]:
+        return [arm.weight for arm in self.arms]
+
+
+def live_route(route: Route, loaded: Mapping[Digest, Loaded]) -> LiveRoute | None:
+    """The route over what could be loaded; None when its champion could not be."""
+    ordered = sorted(route.arms, key=lambda arm: arm.name != "champion")
+    if not ordered or ordered[0].version not in loaded:
+        return None
+    arms = tuple(LiveArm(a.name, a.weight, loaded[a.version]) for a in ordered if a.version in loaded)
+    return LiveRoute(route.model, arms, loaded.get(route.previous) if route.previous else None)
+
+
+def described(route: LiveRoute) -> dict[str, Any]:
+    """A model for people and programs that ask what it is."""
+    contract = route.champion.contract
+    return {
+        "name": route.model,
+        "task": contract.model.task,
+        "purpose": contract.purpose,
+        "versions": [
+            {"version": arm.version.label, "id": str(arm.version.id), "arm": arm.name, "weight": arm.weight}
+            for arm in route.arms
+        ],
+        "inputs": [
+            {
+                "name": i.name,
+                "type": i.type,
+                "unit": i.unit,
+                "minimum": i.minimum,
+                "maximum": i.maximum,
+                "categories": i.categories,
+                "nullable": i.nullable,
+            }
+            for i in contract.inputs
+        ],
+        "outputs": {
+            "classes": contract.outputs.classes,
+            "positive": contract.outputs.positive,
+            "threshold": contract.outputs.threshold,
+            "unit": contract.outputs.unit,
+        },
+        "limits": {
+            "max_rows": contract.serving.max_rows,
+            "max_body_bytes": contract.serving.max_body_bytes,
+            "deadline_ms": contract.serving.deadline_ms,
+        },
+    }

@@ -1,0 +1,24 @@
+"""The real server with one candidate on loopback, outside all traffic: own port, own journal, thrown away later."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelmark.domain.version import Version
+from modelmark.domain.workspace import Workspace
+from modelmark.serving.supervisor import running
+
+
+class LocalStaging:
+    """Implements `domain.ports.Staging`."""
+
+    @contextmanager
+    def open(self, version: Version, folder: Path) -> Iterator[str]:
+        """Yields the base address. The model answers under its own name, its version label is `staged`."""
+        with tempfile.TemporaryDirectory(prefix="modelmark-staging-") as scratch:
+            options = ("--candidate", str(folder.resolve()), "--candidate-id", str(version.id))
+            with running(Workspace(Path(scratch)), worker_options=options) as supervisor:
+                yield supervisor.address

@@ -1,0 +1,188 @@
+"""Keeps N workers on one port: starts them, replaces the dead, passes the end on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from modelmark.domain.errors import NotYet
+from modelmark.domain.workspace import Workspace
+from modelmark.serving.listening import hold_loopback, reserve
+
+#: A worker that lived less than this crashed at its start; the next one waits.
+SETTLED: Final = 5.0
+MAX_DELAY: Final = 5.0
+GRACE: Final = 30.0
+START: Final = 30.0
+
+
+class Worker:
+    """One process and what is known of it."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self.process: subprocess.Popen[str] | None = None
+        self.ready = threading.Event()
+        self.started_at = 0.0
+        self.delay = 0.0
+        self.due_at = 0.0
+
+    def start(self) -> None:
+        environment = {**os.environ, "MODELMARK_SUPERVISED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.ready.clear()
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        for line in process.stdout:
+            if line.startswith("ready"):
+                self.ready.set()
+        process.stdout.close()
+
+    def revive(self, now: float) -> None:
+        """Replace a dead process: at once when it had been well, ever later when it crashes at its start."""
+        process = self.process
+        if process is None:
+            if now >= self.due_at:
+                self.start()
+            return
+        status = process.poll()
+        if status is None:
+            return
+        settled = now - self.started_at >= SETTLED or self.ready.is_set()
+        self.delay = 0.0 if settled else min(max(0.1, 2 * self.delay), MAX_DELAY)
+        self.due_at = now + self.delay
+        print(f"worker {process.pid} ended ({status}); replaced in {self.delay:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+        if process.stdin is not None:
+            process.stdin.close()
+        self.process = None
+        self.revive(now)
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def join(self, until: float) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+class Supervisor:
+    """Workers on one port of loopback."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        workers: int = 1,
+        worker_options: tuple[str, ...] = (),
+    ) -> None:
+        """port 0 picks a free one. worker_options: further arguments for `serving.worker`.
+
+        Raises NotPermitted for a host that is not loopback, Conflict when the port is taken.
+        """
+        self._socket = reserve(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        shutil.rmtree(workspace.runtime / "metrics", ignore_errors=True)
+        command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
+        command += ["--host", host, "--port", str(self.port), *worker_options]
+        self.workers = [Worker(command) for _ in range(workers)]
+        self._stop = threading.Event()
+
+    @property
+    def address(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self, timeout: float = START) -> None:
+        """Returns when every worker listens. Raises NotYet, everything ended, when one does not."""
+        for worker in self.workers:
+            worker.start()
+        until = time.monotonic() + timeout
+        for worker in self.workers:
+            while not worker.ready.wait(0.02):
+                process = worker.process
+                if time.monotonic() > until or (process is not None and process.poll() is not None):
+                    self.stop()
+                    raise NotYet("a worker did not start; its own words stand above", code="WORKER_FAILED")
+
+    def watch(self) -> None:
+        """Replace the dead until `stop` or `request_stop`."""
+        while not self._stop.wait(0.05):
+            now = time.monotonic()
+            for worker in self.workers:
+                worker.revive(now)
+
+    def request_stop(self) -> None:
+        """From a signal handler: `watch` returns soon."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """SIGTERM to every worker; those that do not drain within the grace period are killed."""
+        self._stop.set()
+        for worker in self.workers:
+            worker.end()
+        until = time.monotonic() + GRACE
+        for worker in self.workers:
+            worker.join(until)
+        self._socket.close()
+
+
+def serve(
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    workers: int = 1,
+    worker_options: tuple[str, ...] = (),
+    on_ready: Callable[[str], None] = lambda address: print(f"serving on {address}", flush=True),  # noqa: T201
+) -> None:
+    """Serve until SIGTERM or SIGINT. on_ready is told the address once every worker listens."""
+    hold_loopback(host)
+    supervisor = Supervisor(workspace, host=host, port=port, workers=workers, worker_options=worker_options)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.request_stop())
+    supervisor.start()
+    on_ready(supervisor.address)
+    supervisor.watch()
+    supervisor.stop()
+
+
+@contextmanager
+def running(
+    workspace: Workspace, *, workers: int = 1, port: int = 0, worker_options: tuple[str, ...] = ()
+) -> Iterator[Supervisor]:
+    """A server for the length of a block, watched by a thread."""
+    supervisor = Supervisor(workspace, port=port, workers=workers, worker_options=worker_options)
+    supervisor.start()
+    watcher = threading.Thread(target=supervisor.watch, daemon=True)
+    watcher.start()
+    try:
+        yield supervisor
+    finally:
+        supervisor.request_stop()
+        watcher.join()
+        supervisor.stop()

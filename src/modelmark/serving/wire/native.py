@@ -1,0 +1,239 @@
+"""The native protocol: rows of named columns in, decisions out; labels by prediction id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from modelmark.contract import blame, jsontext
+from modelmark.contract.rows import RowCodec, Rows
+from modelmark.domain.errors import Rejected
+from modelmark.domain.prediction import Path, check_label
+from modelmark.journal.records import Labelled
+from modelmark.serving.answers import Answer
+from modelmark.serving.models import LiveRoute, described
+from modelmark.serving.runtime import Runtime
+from modelmark.serving.wire import Endpoint, Parsed, Predict
+
+_FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+MAX_LABELS = 10_000
+MAX_ENTITY = 256
+
+
+class _Peek(msgspec.Struct):
+    entity: Any = None
+
+
+class _Label(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    label: bool | int | float | str
+    row: int = 0
+    source: str = "api"
+
+
+class _Labels(msgspec.Struct, forbid_unknown_fields=True):
+    labels: list[_Label]
+
+
+class Out(msgspec.Struct, omit_defaults=True):
+    """One row's answer. Without label and value: a person will answer."""
+
+    label: bool | int | str | float | None = None
+    score: float | None = None
+    probabilities: dict[str, float] | None = None
+    value: float | None = None
+
+
+class OutFlag(msgspec.Struct):
+    row: int
+    field: str
+    flag: str
+
+
+class Reply(msgspec.Struct):
+    """What a prediction request gets."""
+
+    id: str
+    model: str
+    version: str
+    arm: str
+    served_by: str
+    predictions: list[Out]
+    flags: list[OutFlag]
+
+
+_encode = msgspec.json.Encoder().encode
+_peek = msgspec.json.Decoder(_Peek).decode
+_labels = msgspec.json.Decoder(_Labels).decode
+
+
+class Native:
+    """POST /models/NAME/predict and /labels, GET /models and /models/NAME."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[int, tuple[RowCodec, Any]] = {}
+
+    def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
+        self._decoders.clear()
+        yield "GET", "/models", lambda runtime, body: (200, {"models": [_brief(r) for r in runtime.routes.values()]})
+        for model, route in routes.items():
+            yield "GET", f"/models/{model}", partial(_describe, route)
+            yield "POST", f"/models/{model}/predict", Predict(model, self)
+            yield "POST", f"/models/{model}/labels", partial(_take_labels, route)
+
+    def unknown(self, path: str) -> str | None:
+        parts = path.split("/")
+        return parts[2] if len(parts) >= 3 and parts[1] == "models" else None
+
+    def entity(self, body: bytes) -> str | None:
+        try:
+            found = _peek(body).entity
+        except _FAILED:
+            return None
+        return found if isinstance(found, str) else None
+
+    def parse(self, body: bytes, codec: RowCodec) -> Parsed:
+        """`{"rows": [{...}], "entity"?: "..."}` or `{"row": {...}, "entity"?: "..."}`."""
+        known = self._decoders.get(id(codec))
+        if known is None:
+            known = self._decoders[id(codec)] = (codec, _decoder(codec))
+        try:
+            message = known[1](body)
+        except _FAILED:
+            raise _diagnose(body, codec) from None
+        rows, row, entity = message.rows, message.row, message.entity
+        if (rows is UNSET) == (row is UNSET):
+            raise _diagnose(body, codec)
+        parsed: Rows = codec.rows(rows if row is UNSET else (row,))
+        # Every key and text costs two quotation marks; more of them may mean that a key came twice.
+        strings = parsed.count * len(codec.names) + len(parsed.texts) - parsed.texts.count(None) + 1
+        if entity is not UNSET:
+            strings += 1 if entity is None else 2
+            if entity is not None and len(entity) > MAX_ENTITY:
+                raise Rejected(
+                    "the entity is too long", code="TOO_LONG", field="entity", limit=f"{MAX_ENTITY} characters"
+                )
+        if body.count(b'"') != 2 * strings:
+            _refuse_duplicates(body, codec)
+        return Parsed(parsed, entity or "" if entity is not UNSET else "", render)
+
+
+def render(answer: Answer) -> bytes:
+    classes = answer.version.classes
+    predictions = [
+        Out(d.label, d.score, dict(zip(classes, d.probabilities, strict=True)) if d.probabilities else None, d.value)
+        for d in answer.decisions
+    ]
+    return _encode(
+        Reply(
+            answer.id,
+            answer.version.model,
+            answer.version.label,
+            answer.arm,
+            answer.path.value,
+            predictions,
+            [OutFlag(*flag) for flag in answer.flags] if answer.path is not Path.CONSTANT or answer.flags else [],
+        )
+    )
+
+
+def _decoder(codec: RowCodec) -> Any:
+    message = msgspec.defstruct(
+        "PredictBody",
+        [
+            ("rows", list[codec.row_type] | UnsetType, UNSET),  # type: ignore[name-defined]
+            ("row", codec.row_type | UnsetType, UNSET),
+            ("entity", str | None | UnsetType, UNSET),
+        ],
+        forbid_unknown_fields=True,
+    )
+    return msgspec.json.Decoder(message).decode
+
+
+def _diagnose(body: bytes, codec: RowCodec) -> Rejected:
+    try:
+        value = _object(body, ("rows", "row", "entity"))
+    except Rejected as error:
+        return error
+    entity = value.get("entity")
+    if entity is not None and not (isinstance(entity, str) and jsontext.well_formed(entity)):
+        return Rejected("entity must be a string", code="WRONG_TYPE", field="entity", limit="a string")
+    if ("rows" in value) == ("row" in value):
+        return Rejected("send either rows or row", code="MISSING_FIELD", field="rows", limit="exactly one of rows, row")
+    return codec.diagnose(value["rows"] if "rows" in value else [value["row"]])
+
+
+def _object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
+    value = jsontext.read(body)
+    if not isinstance(value, jsontext.Pairs):
+        raise Rejected("the body must be an object", code="WRONG_TYPE", limit="an object")
+    for name in value.duplicates:
+        raise Rejected("a field came twice", code="DUPLICATE_FIELD", field=jsontext.shown(name))
+    for name in value:
+        if name not in keys:
+            raise Rejected(
+                "a field is not known", code="UNKNOWN_FIELD", field=jsontext.shown(name), limit=", ".join(keys)
+            )
+    return value
+
+
+def _refuse_duplicates(body: bytes, codec: RowCodec) -> None:
+    value = _object(body, ("rows", "row", "entity"))
+    for index, row in enumerate(value["rows"] if "rows" in value else [value["row"]]):
+        found = blame.row(row, index, codec.numeric, codec.textual)
+        if found is not None:
+            raise found
+
+
+def _brief(route: LiveRoute) -> dict[str, Any]:
+    return {"name": route.model, "versions": [arm.version.label for arm in route.arms]}
+
+
+def _describe(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, Any]:
+    return 200, described(route)
+
+
+def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, Any]:
+    """All labels of a request or none; in the journal before the answer leaves."""
+    try:
+        labels = _labels(body).labels
+    except _FAILED:
+        raise _label_fault(body) from None
+    if not 0 < len(labels) <= MAX_LABELS:
+        raise Rejected(
+            "the number of labels is out of range",
+            code="TOO_MANY_LABELS" if labels else "NO_LABELS",
+            field="labels",
+            limit=f"1 to {MAX_LABELS}",
+        )
+    contract = route.champion.contract
+    at = time.time_ns()
+    records: list[Labelled] = []
+    for index, item in enumerate(labels):
+        if len(item.id) != 32 or not item.id.isascii() or not item.id.isalnum():
+            raise Rejected(
+                "this is no prediction id", code="BAD_ID", field="id", row=index, limit="32 hexadecimal digits"
+            )
+        if not 0 <= item.row < 2**31 or len(item.source) > 64:
+            raise Rejected("row or source is out of range", code="OUT_OF_RANGE", field="row", row=index)
+        try:
+            label = check_label(contract, item.label)
+        except Rejected as error:
+            raise Rejected(error.message, code=error.code, field="label", row=index, limit=error.limit) from None
+        records.append(Labelled(item.id, item.row, at, route.model, label, item.source))
+    runtime.label(records)
+    return 200, {"accepted": len(records)}
+
+
+def _label_fault(body: bytes) -> Rejected:
+    try:
+        _object(body, ("labels",))
+    except Rejected as error:
+        return error
+    limit = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'
+    return Rejected("the labels are not of the known form", code="WRONG_TYPE", field="labels", limit=limit)

@@ -1,0 +1,164 @@
+"""One worker process: `python -m modelmark.serving.worker --workspace W --port N`.
+
+It needs the workspace's snapshot, public key, version folders and a place for its journal; nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from modelmark.domain.digest import Digest
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.writer import Sync, Writer
+from modelmark.seal.keys import verifier
+from modelmark.serving.edge import Edge, Limits
+from modelmark.serving.listening import bind, host_names
+from modelmark.serving.metrics import Metrics
+from modelmark.serving.models import load_candidate
+from modelmark.serving.runtime import Runtime
+from modelmark.serving.service import Service
+from modelmark.serving.wire import builtin
+
+#: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
+NOTICE = 0.3
+GRACE = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """candidate: serve this version folder alone, unmarked, outside all traffic (staging)."""
+
+    workspace: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    sync: Sync = Sync.INTERVAL
+    sync_ms: float = 50.0
+    seal_after: float = 2.0
+    max_requests: int = 1024
+    max_queue_bytes: int = 64 * 1024 * 1024
+    candidate: Path | None = None
+    candidate_id: Digest | None = None
+
+
+async def run(options: Options) -> None:
+    """Serve until SIGTERM, SIGINT or the end of standard input (the supervisor has gone), then drain."""
+    loop = asyncio.get_running_loop()
+    workspace = Workspace(options.workspace)
+    metrics = Metrics(workspace.runtime / "metrics")
+    writer = Writer(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
+    runtime = Runtime(
+        workspace,
+        writer,
+        metrics,
+        verifier=lambda: verifier(workspace.keys),
+        max_requests=options.max_requests,
+        max_queue_bytes=options.max_queue_bytes,
+    )
+    service = Service(runtime, builtin())
+    staged = options.candidate is not None
+    extra = b"x-modelmark-staged: true\r\n" if staged else b""
+    edge = Edge(service, metrics, hosts=host_names(options.host), limits=Limits(), loop=loop, extra=extra)
+    if options.candidate is not None and options.candidate_id is not None:
+        runtime.serve_only(load_candidate(options.candidate, options.candidate_id))
+    else:
+        await runtime.refresh()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _watch_parent(loop, stop)
+    listener = bind(options.host, options.port)
+    server = await loop.create_server(edge.protocol, sock=listener, backlog=1024)
+    _freeze()
+    tasks = [loop.create_task(edge.sweep()), loop.create_task(runtime.tick())]
+    if not staged:
+        tasks.append(loop.create_task(runtime.follow()))
+    _watch_tasks(tasks, stop)
+    print(f"ready {listener.getsockname()[1]}", flush=True)  # noqa: T201
+    await stop.wait()
+    await _drain(runtime, edge, server)
+    for task in tasks:
+        task.cancel()
+    runtime.tidy()
+    await asyncio.to_thread(writer.close)
+
+
+async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer) -> None:
+    """Say not ready, keep answering for a moment, stop listening, finish what is in the making."""
+    runtime.health.draining = True
+    edge.drain()
+    await asyncio.sleep(NOTICE)
+    server.close()
+    until = asyncio.get_running_loop().time() + GRACE
+    while edge.connections and asyncio.get_running_loop().time() < until:
+        edge.close_idle()
+        await asyncio.sleep(0.05)
+    edge.abort_all()
+
+
+def _freeze() -> None:
+    """What is loaded stays: keep the collector from walking over it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """The supervisor holds the other end of standard input; when it dies, so do we, in good order."""
+    if not os.environ.get("MODELMARK_SUPERVISED"):
+        return
+
+    def gone() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
+    loop.add_reader(0, gone)
+
+
+def _watch_tasks(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """A background task that dies ends the worker: better replaced than half alive."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            print(f"a background task failed: {task.exception()!r}", file=sys.stderr, flush=True)  # noqa: T201
+            stop.set()
+
+    for task in tasks:
+        task.add_done_callback(ended)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="modelmark.serving.worker")
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--sync", type=Sync, default=Sync.INTERVAL)
+    parser.add_argument("--sync-ms", type=float, default=50.0)
+    parser.add_argument("--seal-after", type=float, default=2.0)
+    parser.add_argument("--max-requests", type=int, default=1024)
+    parser.add_argument("--max-queue-bytes", type=int, default=64 * 1024 * 1024)
+    parser.add_argument("--candidate", type=Path)
+    parser.add_argument("--candidate-id", type=Digest)
+    found = vars(parser.parse_args(arguments))
+    for name in ("workspace", "candidate"):
+        found[name] = found[name].resolve() if found[name] else None
+    options = Options(**found)
+    with tempfile.TemporaryDirectory(prefix="modelmark-empty-") as empty, contextlib.chdir(empty):
+        os.chmod(empty, 0o500)  # nothing lies beside us that a model could name
+        uvloop.run(run(options))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

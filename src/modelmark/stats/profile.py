@@ -1,0 +1,221 @@
+"""Profiles: what a column looked like, as counts over the bins of its training data. Profiles of two spans of time add up.
+
+Bins come from the reference and never move, so a window is the sum of its parts and comparing costs the same for a hundred
+rows and a hundred million. Counts are int64, laid out per column as
+numeric: one count per interval between edges (right-closed), missing, below or above the contract's range;
+text: one count per known value, all others, missing.
+The range count stands outside the histogram: those values are in their bins as well. Infinite values count as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.contract import Contract, Input, Kind, Task
+from modelmark.domain.errors import Tampered
+
+Counts = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+BINS: Final = 32
+VALUES: Final = 32  # known values of a free text column
+SCORE: Final = "@score"  # the answer's column: no input of a contract is compared with it
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column's bins and the counts of the training data in them.
+
+    edges: inner edges, float64, for numbers; values: known texts otherwise. minimum, maximum: the contract's range.
+    closed: values outside `values` are unseen, as for categories, and not just rare, as for free text.
+    """
+
+    name: str
+    numeric: bool
+    counts: Counts
+    edges: Array
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    closed: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.edges) + 3 if self.numeric else len(self.values) + 2
+
+    def histogram(self, counts: Counts) -> Counts:
+        """The disjoint bins only: every row once."""
+        return counts[:-1] if self.numeric else counts
+
+    def missing(self, counts: Counts) -> int:
+        return int(counts[-2] if self.numeric else counts[-1])
+
+    def outside(self, counts: Counts) -> int:
+        """Values out of the contract's range, or not among its categories."""
+        return int(counts[-1] if self.numeric else counts[-2])
+
+    def tally(self, values: Any) -> Counts:
+        """Counts of a NumPy array, pandas Series or pyarrow column of this column's values."""
+        return self._numbers(_floats(values)) if self.numeric else self._texts(values)
+
+    def _numbers(self, values: Array) -> Counts:
+        known = np.isfinite(values)
+        whole = bool(known.all())
+        inside = values if whole else values[known]
+        bins = np.bincount(np.searchsorted(self.edges, inside), minlength=len(self.edges) + 1)
+        out = 0
+        if self.minimum is not None:
+            out += int(np.count_nonzero(inside < self.minimum))
+        if self.maximum is not None:
+            out += int(np.count_nonzero(inside > self.maximum))
+        return np.concatenate([bins, [len(values) - len(inside), out]]).astype(np.int64)
+
+    def _texts(self, values: Any) -> Counts:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not isinstance(values, (pa.Array, pa.ChunkedArray)):
+            values = pa.array(values, pa.string(), from_pandas=True)
+        counted = pc.value_counts(values)
+        place = {value: i for i, value in enumerate(self.values)}
+        counts = np.zeros(self.size, dtype=np.int64)
+        for value, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):
+            counts[-1 if value is None else place.get(value, len(self.values))] += count
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What training data looked like. columns: inputs in contract order, then `SCORE`. rows: of the training table."""
+
+    rows: int
+    columns: Mapping[str, Column]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Reference:
+        """Raises Tampered for bytes that are no reference."""
+        try:
+            value = msgspec.json.decode(data)
+            if value["format"] != FORMAT:
+                raise ValueError("its format is unknown")
+            columns = {name: _column(name, item) for name, item in value["columns"].items()}
+            return cls(int(value["rows"]), {name: columns[name] for name in value["order"]})
+        except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Tampered(f"this is no reference profile: {error}", code="BAD_FORM") from None
+
+    def to_bytes(self) -> bytes:
+        columns = {name: _plain(column) for name, column in self.columns.items()}
+        return msgspec.json.encode({"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted")
+
+
+def reference(contract: Contract, train: Any, scores: Array) -> bytes:
+    """The reference of a version as canonical JSON: edges, values and counts of every input and of the score.
+
+    train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of the
+    contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own training
+    rows a model is surer than it will ever be again, and every quiet window would look like drift. n need not be len(train).
+    """
+    columns = {item.name: _input(item, train[item.name]) for item in contract.inputs}
+    answers = answer(contract, np.asarray(scores, dtype=np.float64))
+    columns[SCORE] = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
+    return Reference(len(train), columns).to_bytes()
+
+
+def answer(contract: Contract, scores: Array) -> Array:
+    """The one number per row that is watched, as the journal's tables keep it: the probability of the positive class, the
+    largest one of several classes, or the value."""
+    if contract.model.task is Task.REGRESSION:
+        return scores[:, 0]
+    if contract.model.task is Task.BINARY:
+        return scores[:, contract.outputs.classes.index(contract.outputs.positive)]
+    return np.asarray(scores.max(axis=1), dtype=np.float64)
+
+
+def tally(reference: Reference, table: Any, columns: Mapping[str, str] | None = None) -> dict[str, Counts]:
+    """Counts of every reference column that the table has. table: pandas, pyarrow, or a mapping of arrays.
+
+    columns: the table's name of each reference column, where it differs.
+    """
+    present = set(getattr(table, "column_names", None) or table.keys())
+    named = {name: (columns or {}).get(name, name) for name in reference.columns}
+    return {name: reference.columns[name].tally(table[at]) for name, at in named.items() if at in present}
+
+
+def merge(one: Mapping[str, Counts], other: Mapping[str, Counts]) -> dict[str, Counts]:
+    """The profile of both spans together. Commutative and associative; an absent column counts as zeros."""
+    found = dict(one)
+    for name, counts in other.items():
+        found[name] = found[name] + counts if name in found else counts
+    return found
+
+
+def pack(counts: Counts) -> bytes:
+    """Compact JSON: most profiles are small numbers, and people may want to look."""
+    return msgspec.json.encode(counts.tolist())
+
+
+def unpack(data: bytes) -> Counts:
+    return np.array(msgspec.json.decode(data, type=list[int]), dtype=np.int64)
+
+
+def _input(item: Input, values: Any) -> Column:
+    if item.type in (Kind.CATEGORY, Kind.STRING):
+        return _textual(item, values)
+    return _numeric(item.name, _floats(values), item.minimum, item.maximum)
+
+
+def _numeric(name: str, values: Array, minimum: float | None, maximum: float | None) -> Column:
+    known = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.array([0.0])
+    empty = Column(name, True, np.zeros(0, dtype=np.int64), edges, minimum=minimum, maximum=maximum)
+    return Column(name, True, empty.tally(values), edges, minimum=minimum, maximum=maximum)
+
+
+def _textual(item: Input, values: Any) -> Column:
+    known = item.categories
+    if known is None:
+        known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
+    closed = item.type is Kind.CATEGORY
+    edges = np.zeros(0)
+    text = [None if value is None or value != value else str(value) for value in values]
+    counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
+    return Column(item.name, False, counts, edges, known, closed=closed)
+
+
+def _floats(values: Any) -> Array:
+    if hasattr(values, "to_pylist"):  # pyarrow: nulls become NaN
+        found = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
+        return np.asarray(found, dtype=np.float64)
+    if hasattr(values, "to_numpy"):  # pandas: nullable types too
+        return np.asarray(values.to_numpy(dtype=float, na_value=np.nan), dtype=np.float64)
+    return np.asarray(values, dtype=np.float64)
+
+
+def _plain(column: Column) -> dict[str, Any]:
+    if not column.numeric:
+        return {"values": column.values, "closed": column.closed, "counts": column.counts.tolist()}
+    return {
+        "edges": column.edges.tolist(),
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "counts": column.counts.tolist(),
+    }
+
+
+def _column(name: str, item: Mapping[str, Any]) -> Column:
+    counts = np.array(item["counts"], dtype=np.int64)
+    if "values" in item:
+        found = Column(name, False, counts, np.zeros(0), tuple(item["values"]), closed=bool(item["closed"]))
+    else:
+        edges = np.array(item["edges"], dtype=np.float64)
+        found = Column(name, True, counts, edges, minimum=item["minimum"], maximum=item["maximum"])
+    if len(counts) != found.size or (counts < 0).any() or (np.diff(found.edges) <= 0).any():
+        raise ValueError(f"the counts of {name!r} do not fit its bins")
+    return found

@@ -1,0 +1,20 @@
+"""Intervals of a share."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The score interval of hits / n; (0, 1) for n = 0. Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
+
+    >>> [round(end, 4) for end in wilson(81, 263)]
+    [0.2553, 0.3662]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    share = hits / n
+    middle = share + z2 / (2 * n)
+    reach = (z2 * (share * (1 - share) / n + z2 / (4 * n * n))) ** 0.5
+    return max(0.0, (middle - reach) / (1 + z2 / n)), min(1.0, (middle + reach) / (1 + z2 / n))

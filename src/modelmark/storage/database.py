@@ -1,0 +1,134 @@
+"""One database, SQLite or PostgreSQL: opened, migrated, and written by one writer at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from modelmark.domain.errors import NotYet, Rejected
+
+#: The newest migration. A test holds it equal to Alembic's head.
+HEAD: Final = "0001"
+#: Names the advisory lock that makes PostgreSQL writers take turns, as SQLite's do by themselves.
+_LOCK: Final = 0x6D6F64656C6D61726B % 2**62
+
+
+class Database:
+    """Connections are per thread; `transaction` nests, and the outermost one commits."""
+
+    def __init__(self, url: str) -> None:
+        """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers."""
+        self.engine = _engine(url)
+        self._local = threading.local()
+        try:
+            _migrate(self.engine)
+        except OperationalError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            raise NotYet(
+                f"cannot open the database {where}: {str(error.orig).strip().splitlines()[0]}",
+                code="DATABASE_UNAVAILABLE",
+                hint="check MODELMARK_DATABASE and that the server runs",
+            ) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self.writing():
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The open transaction of this thread, or a new one that commits at the end."""
+        open_now: Connection | None = getattr(self._local, "connection", None)
+        if open_now is not None:
+            yield open_now
+            return
+        with self.engine.connect().execution_options(modelmark_write=True) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            self._local.connection = connection
+            try:
+                yield connection
+            finally:
+                self._local.connection = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """The open transaction of this thread, or a connection that sees what is committed."""
+        open_now: Connection | None = getattr(self._local, "connection", None)
+        if open_now is not None:
+            yield open_now
+            return
+        with self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path.resolve()}"
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise Rejected(
+            "the database address is of no known kind",
+            code="BAD_DATABASE_URL",
+            field="MODELMARK_DATABASE",
+            limit="sqlite:///path or postgresql://user@host/name",
+        )
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, so that a writer takes its lock at once
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("modelmark_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        known = inspect(connection).has_table("alembic_version")
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise Rejected(
+            f"the database was written by a newer Modelmark (format {found})",
+            code="DATABASE_TOO_NEW",
+            limit=f"this one reads up to {HEAD}",
+            hint="upgrade modelmark",
+        )
+    from alembic import command  # 0.3 s to import: only when there is something to do
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with engine.connect().execution_options(modelmark_write=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

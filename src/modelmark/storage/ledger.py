@@ -1,0 +1,135 @@
+"""Governance's memory in SQL: versions, evidence, approvals, waivers, snapshots and the audit chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Conflict, Missing
+from modelmark.domain.evidence import Evidence
+from modelmark.domain.release import Approval, Event, Snapshot, State, Waiver
+from modelmark.domain.version import Version
+from modelmark.seal.digests import canonical
+from modelmark.seal.values import decode
+from modelmark.storage import tables
+from modelmark.storage.database import Database
+
+T = TypeVar("T")
+
+
+class SqlLedger:
+    """Implements `domain.ports.Ledger`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.transaction()
+
+    def add_version(self, version: Version) -> None:
+        self._insert(
+            tables.versions,
+            id=version.id,
+            model=version.model,
+            number=version.number,
+            state=State.REGISTERED.value,
+            body=_text(version),
+        )
+
+    def version(self, id: Digest) -> Version:
+        return decode(Version, self._version_row(id).body.encode())
+
+    def versions(self, model: str | None = None) -> Sequence[Version]:
+        query = select(tables.versions.c.body).order_by(tables.versions.c.model, tables.versions.c.number)
+        if model is not None:
+            query = query.where(tables.versions.c.model == model)
+        return self._bodies(query, Version)
+
+    def state(self, id: Digest) -> State:
+        return State(self._version_row(id).state)
+
+    def set_state(self, id: Digest, state: State, *, expected: State) -> None:
+        query = (
+            update(tables.versions)
+            .where(tables.versions.c.id == id, tables.versions.c.state == expected.value)
+            .values(state=state.value)
+        )
+        with self._database.writing() as connection:
+            changed = connection.execute(query).rowcount
+        if changed != 1:
+            raise Conflict(
+                f"version {id.short} is no longer {expected}", code="STATE_CHANGED", hint="look again: modelmark status"
+            )
+
+    def add_evidence(self, evidence: Evidence) -> None:
+        self._insert(
+            tables.evidence,
+            version=evidence.candidate,
+            gate=evidence.gate,
+            at=evidence.at,
+            body=_text(evidence),
+        )
+
+    def evidence(self, id: Digest) -> Sequence[Evidence]:
+        table = tables.evidence
+        return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Evidence)
+
+    def add_approval(self, approval: Approval) -> None:
+        self._insert(tables.approvals, version=approval.version, body=_text(approval))
+
+    def approvals(self, id: Digest) -> Sequence[Approval]:
+        table = tables.approvals
+        return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Approval)
+
+    def add_waiver(self, waiver: Waiver) -> None:
+        self._insert(tables.waivers, version=waiver.version, body=_text(waiver))
+
+    def waivers(self, id: Digest) -> Sequence[Waiver]:
+        table = tables.waivers
+        return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Waiver)
+
+    def set_snapshot(self, snapshot: Snapshot) -> None:
+        self._insert(tables.snapshots, sequence=snapshot.sequence, body=_text(snapshot))
+
+    def snapshot(self) -> Snapshot | None:
+        query = select(tables.snapshots.c.body).order_by(tables.snapshots.c.sequence.desc()).limit(1)
+        return next(iter(self._bodies(query, Snapshot)), None)
+
+    def append_event(self, event: Event) -> None:
+        self._insert(tables.audit, sequence=event.sequence, at=event.at, body=_text(event))
+
+    def last_event(self) -> Event | None:
+        query = select(tables.audit.c.body).order_by(tables.audit.c.sequence.desc()).limit(1)
+        return next(iter(self._bodies(query, Event)), None)
+
+    def events(self, *, after: int = 0, limit: int | None = None) -> Sequence[Event]:
+        table = tables.audit
+        query = select(table.c.body).where(table.c.sequence > after).order_by(table.c.sequence).limit(limit)
+        return self._bodies(query, Event)
+
+    def _insert(self, table: Table, **values: Any) -> None:
+        try:
+            with self._database.writing() as connection:
+                connection.execute(insert(table).values(**values))
+        except IntegrityError:
+            raise Conflict(f"somebody else wrote this {table.name} row first", code="WRITTEN_ALREADY") from None
+
+    def _bodies(self, query: Any, kind: type[T]) -> list[T]:
+        with self._database.reading() as connection:
+            return [decode(kind, body.encode()) for (body,) in connection.execute(query)]
+
+    def _version_row(self, id: Digest) -> Any:
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.versions).where(tables.versions.c.id == id)).first()
+        if row is None:
+            raise Missing(f"no version {id.short}", code="NO_VERSION", hint="modelmark status lists them")
+        return row
+
+
+def _text(value: Any) -> str:
+    return canonical(value).decode()

@@ -1,0 +1,198 @@
+"""The steward's memory in SQL: checkpoints, profiles, findings, alerts and the outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from modelmark.domain.digest import Digest
+from modelmark.domain.finding import Alert, Finding
+from modelmark.seal.digests import canonical
+from modelmark.seal.values import decode
+from modelmark.storage import tables
+from modelmark.storage.database import Database
+
+
+class SqlWatchbook:
+    """Implements `domain.ports.Watchbook`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.transaction()
+
+    def checkpoint(self, name: str) -> Mapping[str, Any]:
+        query = select(tables.checkpoints.c.body).where(tables.checkpoints.c.name == name)
+        with self._database.reading() as connection:
+            body = connection.execute(query).scalar()
+        found: Mapping[str, Any] = json.loads(body) if body else {}
+        return found
+
+    def set_checkpoint(self, name: str, value: Mapping[str, Any]) -> None:
+        with self._database.writing() as connection:
+            _upsert(connection, tables.checkpoints, {"name": name, "body": canonical(value).decode()})
+
+    def add_profile(self, model: str, version: str, bucket: datetime, column: str, counts: bytes) -> None:
+        row = {"model": model, "version": version, "bucket": bucket, "column": column, "counts": counts}
+        with self._database.writing() as connection:
+            _upsert(connection, tables.profiles, row)
+
+    def profiles(
+        self, model: str, version: str, start: datetime, end: datetime
+    ) -> Iterable[tuple[datetime, str, bytes]]:
+        table = tables.profiles
+        query = (
+            select(table.c.bucket, table.c.column, table.c.counts)
+            .where(table.c.model == model, table.c.version == version)
+            .where(table.c.bucket >= start, table.c.bucket < end)
+            .order_by(table.c.bucket, table.c.column)
+        )
+        with self._database.reading() as connection:
+            return [(bucket, column, counts) for bucket, column, counts in connection.execute(query)]
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        with self._database.writing() as connection:
+            for finding in findings:
+                row = {
+                    "model": finding.model,
+                    "version": finding.version,
+                    "monitor": finding.monitor,
+                    "subject": finding.subject,
+                    "start": finding.window.start,
+                    "end": finding.window.end,
+                    "outcome": finding.outcome.value,
+                    "body": canonical(finding).decode(),
+                }
+                _upsert(
+                    connection,
+                    tables.findings,
+                    row,
+                    key=("model", "version", "monitor", "subject", "start", "end"),
+                )
+
+    def findings(
+        self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
+    ) -> Sequence[Finding]:
+        """Newest window first."""
+        table = tables.findings
+        query = select(table.c.body).where(table.c.model == model)
+        if start is not None:
+            query = query.where(table.c.end > start)
+        if monitor is not None:
+            query = query.where(table.c.monitor == monitor)
+        query = query.order_by(table.c.end.desc(), table.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return [decode(Finding, body.encode()) for (body,) in connection.execute(query)]
+
+    def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
+        table = tables.alerts
+        story = (
+            (table.c.model == finding.model)
+            & (table.c.version == finding.version)
+            & (table.c.monitor == finding.monitor)
+            & (table.c.subject == finding.subject)
+            & (table.c.closed_at.is_(None))
+        )
+        with self._database.writing() as connection:
+            row = connection.execute(select(table).where(story)).first()
+            if row is None:
+                connection.execute(
+                    insert(table).values(
+                        model=finding.model,
+                        version=finding.version,
+                        monitor=finding.monitor,
+                        subject=finding.subject,
+                        sentence=finding.sentence,
+                        opened_at=at,
+                        seen_at=at,
+                        count=1,
+                    )
+                )
+            else:
+                connection.execute(
+                    update(table)
+                    .where(table.c.id == row.id)
+                    .values(sentence=finding.sentence, seen_at=at, count=table.c.count + 1)
+                )
+            return _alert(connection.execute(select(table).where(story)).one()), row is None
+
+    def close_alert(self, alert: int, at: datetime) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.alerts)
+                .where(tables.alerts.c.id == alert, tables.alerts.c.closed_at.is_(None))
+                .values(closed_at=at)
+            )
+
+    def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
+        """Newest first."""
+        table = tables.alerts
+        query = select(table).order_by(table.c.opened_at.desc(), table.c.id.desc()).limit(limit)
+        if model is not None:
+            query = query.where(table.c.model == model)
+        if open_only:
+            query = query.where(table.c.closed_at.is_(None))
+        with self._database.reading() as connection:
+            return [_alert(row) for row in connection.execute(query)]
+
+    def queue_message(self, key: str, title: str, body: str, at: datetime) -> None:
+        row = {"key": key, "title": title, "body": body, "due_at": at, "tries": 0}
+        with self._database.writing() as connection:
+            connection.execute(_insert(connection, tables.outbox).values(**row).on_conflict_do_nothing())
+
+    def due_messages(self, now: datetime) -> Sequence[tuple[str, str, str, int]]:
+        table = tables.outbox
+        query = (
+            select(table.c.key, table.c.title, table.c.body, table.c.tries)
+            .where(table.c.sent_at.is_(None), table.c.due_at <= now)
+            .order_by(table.c.due_at)
+        )
+        with self._database.reading() as connection:
+            return [(row.key, row.title, row.body, row.tries) for row in connection.execute(query)]
+
+    def message_sent(self, key: str, at: datetime) -> None:
+        with self._database.writing() as connection:
+            connection.execute(update(tables.outbox).where(tables.outbox.c.key == key).values(sent_at=at, error=None))
+
+    def message_failed(self, key: str, at: datetime, retry_at: datetime, error: str) -> None:
+        table = tables.outbox
+        with self._database.writing() as connection:
+            connection.execute(
+                update(table).where(table.c.key == key).values(due_at=retry_at, tries=table.c.tries + 1, error=error)
+            )
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def _upsert(connection: Connection, table: Table, row: Mapping[str, Any], key: tuple[str, ...] | None = None) -> None:
+    names = key or tuple(column.name for column in table.primary_key)
+    rest = {name: value for name, value in row.items() if name not in names}
+    statement = _insert(connection, table).values(**row)
+    connection.execute(statement.on_conflict_do_update(index_elements=names, set_=rest))
+
+
+def _alert(row: Any) -> Alert:
+    named = row._mapping
+    return Alert(
+        id=named["id"],
+        model=named["model"],
+        version=Digest(named["version"]),
+        monitor=named["monitor"],
+        subject=named["subject"],
+        sentence=named["sentence"],
+        opened_at=named["opened_at"],
+        seen_at=named["seen_at"],
+        count=named["count"],
+        closed_at=named["closed_at"],
+    )

@@ -1,0 +1,95 @@
+"""What the pages are made from: the ports, the journal's tables and the versions' contracts, gathered once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
+from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.ports import Clock, Ledger, Watchbook
+from modelmark.domain.release import Event, Route
+from modelmark.domain.version import REFERENCE, Version
+from modelmark.domain.workspace import Workspace
+from modelmark.governance.releases import Releases
+from modelmark.journal import timeline
+
+#: Spans a page may show: name -> (length, bucket seconds).
+SPANS: dict[str, tuple[timedelta, int]] = {
+    "15m": (timedelta(minutes=15), 10),
+    "1h": (timedelta(hours=1), 60),
+    "6h": (timedelta(hours=6), 300),
+    "24h": (timedelta(hours=24), 900),
+    "7d": (timedelta(days=7), 7200),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Reads only. Every page is a function of it and of now."""
+
+    workspace: Workspace
+    ledger: Ledger
+    watchbook: Watchbook
+    releases: Releases
+    contract_of: Callable[[Version], Contract]
+    clock: Clock
+
+    def models(self) -> list[str]:
+        return sorted({version.model for version in self.ledger.versions()})
+
+    def route(self, model: str) -> Route | None:
+        return self.releases.route(model)
+
+    def champion(self, model: str) -> Version | None:
+        return self.releases.champion(model)
+
+    def versions(self, model: str | None = None) -> Sequence[Version]:
+        return self.ledger.versions(model)
+
+    def version(self, id: str) -> Version:
+        return self.ledger.version(Digest(id if id.startswith("sha256:") else f"sha256:{id}"))
+
+    def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
+        return self.watchbook.alerts(model=model, open_only=open_only)
+
+    def findings(self, model: str, start: datetime) -> Sequence[Finding]:
+        return self.watchbook.findings(model, start=start, limit=20_000)
+
+    def acts(self, model: str, start: datetime) -> list[Event]:
+        """Releases and rollbacks of a model since `start`, for the thin lines in charts."""
+        wanted = ("released", "released as canary", "rolled back")
+        return [
+            e for e in self.ledger.events() if e.act in wanted and e.details.get("model") == model and e.at >= start
+        ]
+
+    def score_reference(self, version: Version) -> dict[str, Any] | None:
+        """What scores looked like on the holdout, from the version's reference file: None where it has none."""
+        path = self.workspace.version(version.id) / REFERENCE
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+
+    def slots(self, model: str, start: datetime, end: datetime, seconds: int) -> list[timeline.Slot]:
+        return timeline.slots(self.workspace, model, start, end, seconds)
+
+    def span(self, model: str, start: datetime, end: datetime) -> timeline.Span:
+        return timeline.span(self.workspace, model, start, end)
+
+    def refused(self, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
+        return timeline.refusals(self.workspace, model, start, end)
+
+    def rows(self, model: str) -> list[dict[str, Any]]:
+        return timeline.latest(self.workspace, model)
+
+
+def newest_windows(findings: Iterable[Finding], monitor: str) -> list[Finding]:
+    """The findings of one monitor's last window."""
+    own = [finding for finding in findings if finding.monitor == monitor]
+    end = max((finding.window.end for finding in own), default=None)
+    return [finding for finding in own if finding.window.end == end]

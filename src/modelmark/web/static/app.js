@@ -1,0 +1,151 @@
+// Behaviour of every page: relative times, charts, and live values that never move what is being read.
+"use strict";
+
+const block = document.getElementById("data");
+let data = block ? JSON.parse(block.textContent) : null;
+const views = [];
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const at = (path) => path.split(".").reduce((value, key) => (value == null ? value : value[key]), data);
+
+function relative(ms) {
+  const seconds = Math.round((Date.now() - ms) / 1000);
+  const form = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    if (Math.abs(seconds) >= size) return form.format(-Math.round(seconds / size), unit);
+  }
+  return form.format(-seconds, "second");
+}
+
+function times() {
+  for (const node of document.querySelectorAll("time[data-relative]")) {
+    const stamp = Date.parse(node.dateTime);
+    node.textContent = relative(stamp);
+    node.title = new Date(stamp).toLocaleString() + " (" + new Date(stamp).toISOString() + ")";
+  }
+}
+
+// A spec names colours by their role; the style sheet says what they are in this light.
+function coloured(value) {
+  if (Array.isArray(value)) return value.map(coloured);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));
+  return ["accent", "bad", "good", "muted", "unsure"].includes(value) ? css(value === "muted" ? "quiet" : value) : value;
+}
+
+function theme() {
+  const text = { labelColor: css("quiet"), titleColor: css("quiet"), labelFont: "system-ui", titleFont: "system-ui", titleFontWeight: "normal" };
+  return {
+    background: null,
+    view: { stroke: null },
+    axis: { ...text, gridColor: css("grid"), domainColor: css("line"), tickColor: css("line"), labelFontSize: 12, titleFontSize: 12 },
+    mark: { color: css("accent") },
+    rule: { color: css("quiet") },
+    point: { color: css("accent") },
+  };
+}
+
+const tip = document.createElement("div");
+tip.id = "tip";
+tip.hidden = true;
+document.body.append(tip);
+
+function tooltip(_, event, __, value) {
+  if (value == null || value === "") { tip.hidden = true; return; }
+  const said = value.text ?? value.sentence;
+  const shown = said ?? Object.entries(value)
+    .filter(([key, item]) => item != null && !key.startsWith("__"))
+    .map(([key, item]) => key + ": " + (key === "at" ? new Date(item).toLocaleTimeString() : typeof item === "number" ? +item.toPrecision(4) : item))
+    .join("\n");
+  tip.textContent = shown;
+  tip.hidden = false;
+  tip.style.left = Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8) + "px";
+  tip.style.top = event.clientY + 12 + "px";
+}
+
+async function draw() {
+  const places = document.querySelectorAll("[data-chart]");
+  if (!places.length || !window.vegaEmbed) return;
+  const specs = await (await fetch("/api/charts")).json();
+  for (const { view } of views.splice(0)) view.finalize();
+  for (const place of places) {
+    const points = at(place.dataset.key) ?? [];
+    place.hidden = points.length === 0;
+    const spec = coloured(structuredClone(specs[place.dataset.chart]));
+    const result = await vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, {
+      ast: true, actions: false, defaultStyle: false, renderer: "svg", mode: "vega-lite", config: theme(), tooltip,
+      patch: (compiled) => {
+        for (const set of compiled.data) {
+          if (set.name === "points") set.values = points;
+          if (set.name === "marks") set.values = data.marks ?? [];
+          if (set.name === "edges") set.values = data.edges ?? [];
+        }
+        return compiled;
+      },
+    });
+    views.push({ view: result.view, place });
+  }
+}
+
+function fill() {
+  for (const node of document.querySelectorAll("[data-live]")) {
+    const value = at(node.dataset.live);
+    const text = value == null ? "–" : String(value);
+    if (node.textContent !== text) node.textContent = text;
+    if (node.dataset.state) {
+      node.classList.toggle("bad", Boolean(at(node.dataset.state)));
+      node.classList.toggle("good", !at(node.dataset.state));
+    }
+  }
+  const region = document.querySelector("[data-alerts]");
+  if (region) {
+    region.replaceChildren(...data.alerts.map((alert) => {
+      const line = document.createElement("p");
+      line.className = "alert";
+      const sign = document.createElement("span");
+      sign.className = "verdict fail";
+      sign.textContent = "✕ alert";
+      const count = document.createElement("span");
+      count.className = "quiet";
+      count.textContent = " seen " + alert.count + " times";
+      line.append(sign, " " + alert.sentence + " ", count);
+      return line;
+    }));
+  }
+  for (const { view, place } of views) {
+    const points = at(place.dataset.key) ?? [];
+    const was = place.hidden;
+    place.hidden = points.length === 0;
+    const known = view.getState({ data: () => true }).data;
+    if ("points" in known) view.data("points", points);
+    if ("marks" in known) view.data("marks", data.marks ?? []);
+    if ("edges" in known) view.data("edges", data.edges ?? []);
+    if (was && !place.hidden) view.resize();
+    view.runAsync();
+  }
+}
+
+function live() {
+  const badge = document.getElementById("live");
+  const beats = new EventSource("/live");
+  let busy = false;
+  const say = (text, on) => { badge.textContent = text; badge.classList.toggle("on", on); };
+  beats.addEventListener("beat", async () => {
+    say("live", true);
+    times();
+    if (!block || busy || document.hidden) return;
+    busy = true;
+    try {
+      const answer = await fetch(block.dataset.from);
+      if (answer.ok) { data = await answer.json(); fill(); }
+      else say("the server answered " + answer.status, false);
+    } catch { say("not live: the server does not answer", false); }
+    finally { busy = false; }
+  });
+  beats.onerror = () => say("not live: the server does not answer", false);
+  addEventListener("pagehide", () => beats.close());
+}
+
+times();
+draw().then(() => { document.documentElement.dataset.drawn = "true"; });
+live();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

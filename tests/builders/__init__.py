@@ -1,0 +1,1 @@
+"""Builders supply the usual; a test names only what matters to it."""

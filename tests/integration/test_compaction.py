@@ -1,0 +1,233 @@
+"""The write-ahead log becomes Delta tables, exactly once, and what became of it can be checked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from builders.domain import NOON
+from builders.journal import AT, VERSION, journal, label, predicted, refused, schema
+from modelmark.domain.errors import NotYet, Tampered
+from modelmark.domain.workspace import Workspace
+from modelmark.journal import compact as module
+from modelmark.journal.compact import Compactor, compact, only_committer
+from modelmark.journal.read import counts, find, known, labelled, predictions, refusals
+from modelmark.journal.reader import sealed_segments
+from modelmark.journal.receipts import Receipts, verify_tables
+from modelmark.journal.writer import Writer
+
+LATER = NOON + timedelta(hours=1)
+
+
+def test_every_record_becomes_rows_and_its_segment_goes(tmp_path: Path) -> None:
+    space = journal(
+        tmp_path,
+        predicted("p1", ages=(1.0, float("nan")), jobs=("a", None), flags=[(1, "job", "MISSING")], score=0.2),
+        predicted("p2", score=0.5),
+        predicted("p3", scores=b"", path="review"),
+        label("p1", 1, row=1),
+        refused(3),
+    )
+    done = compact(space)
+    assert done.rows == {"predictions/loans": 4, "labels": 1, "refusals": 1}
+    assert counts(space) == done.rows
+    assert sealed_segments(space.wal) == []
+    rows = predictions(space, "loans", NOON, LATER).to_pylist()
+    assert [(r["id"], r["row"], r["num_age"], r["cat_job"]) for r in rows] == [
+        ("p1", 0, 1.0, "a"), ("p1", 1, None, None), ("p2", 0, 40.0, "a"), ("p3", 0, 40.0, "a"),
+    ]  # fmt: skip
+    assert [(r["score"], r["prediction"]) for r in rows[1:]] == [(0.2, "0"), (0.5, "1"), (None, None)]
+    assert rows[1]["flags"] == ["MISSING:job"]
+    assert rows[0]["version"] == VERSION
+    assert rows[0]["at"] == NOON
+    assert find(space, "p1")[1]["label"] == "1"
+    assert refusals(space, "loans", NOON, LATER) == {("OUT_OF_RANGE", "age"): 3}
+    assert known(space, "loans", ["p1", "p2", "nobody"]) == {"p1": 2, "p2": 1}
+
+
+def test_tables_that_are_not_there_are_empty(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    assert compact(space).rows == {}
+    assert predictions(space, "loans", NOON, LATER).num_rows == 0
+    assert labelled(space, "loans", NOON, LATER).num_rows == 0
+    assert (find(space, "x"), counts(space), refusals(space, "loans", NOON, LATER)) == ([], {}, {})
+    assert list(verify_tables(space)) == []
+
+
+def test_the_latest_label_wins_and_names_its_own_row(tmp_path: Path) -> None:
+    space = journal(
+        tmp_path,
+        predicted("p1", ages=(1.0, 2.0), jobs=("a", "b")),
+        label("p1", 0, at=AT + 2),
+        label("p1", 1, at=AT + 1),
+        label("p2", 1),
+    )
+    compact(space)
+    (row,) = labelled(space, "loans", NOON, LATER, inputs=True).to_pylist()
+    assert (row["id"], row["row"], row["label"], row["label_value"], row["num_age"]) == ("p1", 0, "0", 0.0, 1.0)
+
+
+def test_columns_of_several_versions_and_tasks_are_united(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"))
+    with Writer(space.wal) as writer:
+        writer.declare(schema(version="v2", numeric=["age", "Hours/Week"], text=[]))
+        writer.append(predicted("p2", ages=(1.0,), version="v2", numbers=b"\0" * 16, texts=[]))
+    compact(space)
+    with Writer(space.wal) as writer:
+        writer.declare(schema(version="v3", numeric=[], text=[], task="regression", classes=[], positive=None))
+        writer.append(predicted("p3", version="v3", numbers=b"", texts=[], scores=b"\0" * 8))
+    compact(space)
+    one, two, three = (find(space, id)[0] for id in ("p1", "p2", "p3"))
+    assert (one["cat_job"], two["cat_job"], two["num_hours_week"], three["num_hours_week"]) == ("a", None, 0.0, None)
+    assert (three["value"], three["score"], three["prediction"]) == (0.0, None, None)
+
+
+def test_a_prediction_whose_schema_is_nowhere_is_kept_and_says_so(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        writer.append(predicted("p1", flags=[(0, "age", "MISSING")]))
+    compact(space)
+    assert find(space, "p1")[0]["flags"] == ["SCHEMA_MISSING:", "MISSING:age"]
+
+
+@pytest.mark.parametrize("crash", ["before receipts", "before retirement", "between tables"])
+def test_a_crash_doubles_nothing(tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = journal(tmp_path, predicted("p1"), label("p1", 1), refused())
+
+    class Killed(BaseException): ...
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if crash == "before receipts":
+            patch.setattr(Receipts, "append", die)
+        elif crash == "before retirement":
+            patch.setattr(Path, "unlink", die)
+        else:
+            real, seen = module._commit, []
+            patch.setattr(module, "_commit", lambda *a: die() if seen else (seen.append(1), real(*a))[1])
+        with pytest.raises(Killed):
+            compact(space)
+    compact(space)
+    compact(space)
+    assert counts(space) == {"predictions/loans": 1, "labels": 1, "refusals": 1}
+    assert sealed_segments(space.wal) == []
+    assert dict(verify_tables(space)) == counts(space)
+
+
+def test_what_a_dead_writer_left_open_is_taken_too(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    writer = Writer(space.wal)
+    writer.declare(schema())
+    writer.append(predicted("p1"))
+    assert compact(space).rows == {}  # it lives, and its segment is open
+    writer.close()
+    assert compact(space).rows == {"predictions/loans": 1}
+    assert list(space.wal.iterdir()) == []
+
+
+def test_a_damaged_segment_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        for i in range(3):
+            writer.append(predicted(f"p{i}"))
+            writer.seal()
+    second = sealed_segments(space.wal)[1]
+    data = bytearray(second.path.read_bytes())
+    data[200] ^= 1
+    second.path.write_bytes(data)
+    done = compact(space)
+    assert [error.field for error in done.damaged] == [f"{second.writer}/{second.path.name}"]
+    assert counts(space) == {"predictions/loans": 2}
+    assert (space.quarantine / second.writer / second.path.name).read_bytes() == data
+    with pytest.raises(Tampered, match="set aside"):
+        list(verify_tables(space))
+
+
+def test_a_missing_segment_is_reported_and_the_next_is_kept(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        for i in range(2):
+            writer.append(predicted(f"p{i}"))
+            writer.seal()
+    sealed_segments(space.wal)[0].path.unlink()
+    done = compact(space)
+    assert "is gone" in done.damaged[0].message
+    assert counts(space) == {"predictions/loans": 1}
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_verification_names_what_was_changed(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"), label("p1", 1))
+    compact(space)
+    assert list(verify_tables(space)) == [("labels", 1), ("predictions/loans", 1)]
+    (file,) = (space.tables / "predictions/loans").glob("*.parquet")
+    kept = file.read_bytes()
+    _flip(file)
+    with pytest.raises(Tampered, match=file.name):
+        list(verify_tables(space))
+    file.unlink()
+    with pytest.raises(Tampered, match="missing"):
+        list(verify_tables(space))
+    file.write_bytes(kept)
+    DeltaTable(str(space.tables / "labels")).delete()
+    with pytest.raises(Tampered, match="not ours"):
+        list(verify_tables(space))
+
+
+def test_a_changed_receipt_is_named(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"))
+    compact(space)
+    receipts = space.tables.parent / "receipts.jsonl"
+    kept = receipts.read_bytes()
+    _flip(receipts)
+    with pytest.raises(Tampered, match="receipt 1 "):
+        list(verify_tables(space))
+    receipts.write_bytes(kept[:0])
+    assert compact(space).damaged == ()  # a lost receipt of our own commit is written again
+
+
+def test_small_files_become_few_with_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL_FILES", 4)
+    monkeypatch.setattr(module, "CHECKPOINT_EVERY", 5)
+    monkeypatch.setattr(module, "KEEP_HOURS", 0)
+    space = Workspace(tmp_path)
+    compactor = Compactor(space)
+    with Writer(space.wal) as writer:
+        writer.declare(schema())
+        for i in range(6):
+            writer.append(predicted(f"p{i}"))
+            writer.seal()
+            while not sealed_segments(space.wal):
+                pass
+            compactor.run()
+    assert compactor.maintain() == ()
+    table = space.tables / "predictions/loans"
+    assert len(list(table.glob("*.parquet"))) == 1
+    assert list((table / "_delta_log").glob("*.checkpoint.parquet"))
+    assert dict(verify_tables(space)) == {"predictions/loans": 6}
+    assert compactor.run().rows == {}
+    assert sorted(predictions(space, "loans", NOON, LATER)["id"].to_pylist()) == [f"p{i}" for i in range(6)]
+
+
+def test_a_changed_file_is_not_rewritten_into_a_clean_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL_FILES", 1)
+    space = journal(tmp_path, predicted("p1"))
+    compact(space)
+    _flip(next((space.tables / "predictions/loans").glob("*.parquet")))
+    assert "changed" in Compactor(space).maintain()[0].message
+
+
+def test_one_process_compacts_at_a_time(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"))
+    with only_committer(space), pytest.raises(NotYet):
+        compact(space)

@@ -1,0 +1,376 @@
+"""A real worker on loopback: answers, refusals, framing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import socket
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+import serving_case as case
+from modelmark import Client
+from modelmark.domain.contract import Serving
+from modelmark.domain.errors import Malformed, Missing, Rejected
+from modelmark.journal.reader import read_segment, sealed_segments
+from modelmark.journal.records import Labelled, Predicted, Refused
+from modelmark.serving.predictor import LocalPredictor
+from modelmark.serving.supervisor import running
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    agreed = case.contract(serving=Serving(deadline_ms=5000, max_rows=2000, max_body_bytes=1_000_000))
+    found = case.build(tmp_path_factory.mktemp("workspace"), agreed)
+    case.release(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def port(built):
+    with running(built.workspace, worker_options=("--seal-after", "0.1")) as supervisor:
+        yield supervisor.port
+
+
+@pytest.fixture
+def client(port):
+    with Client(f"http://127.0.0.1:{port}") as found:
+        yield found
+
+
+def raw(port: int, data: bytes, seconds: float = 5.0) -> bytes:
+    """Send bytes, read until the server closes or falls silent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+        try:
+            s.sendall(data)
+        except OSError:
+            pass  # the server had enough; its answer still counts
+        found = b""
+        while True:
+            try:
+                piece = s.recv(65536)
+            except (TimeoutError, ConnectionResetError):
+                return found
+            if not piece:
+                return found
+            found += piece
+
+
+def http(port: int, method: str, path: str, body: bytes = b"", headers: str = "") -> tuple[int, dict[str, str], bytes]:
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}"
+    if body:
+        head += f"Content-Length: {len(body)}\r\n"
+    answer = raw(port, head.encode() + b"\r\n" + body)
+    top, _, rest = answer.partition(b"\r\n\r\n")
+    lines = top.decode().split("\r\n")
+    return int(lines[0].split()[1]), dict(line.lower().split(": ", 1) for line in lines[1:]), rest
+
+
+def journal(built) -> list:
+    return [record for file in sealed_segments(built.workspace.wal) for record in read_segment(file).records]
+
+
+def eventually(check, seconds: float = 10.0):
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_endpoint_answers_as_the_predictor_does_and_the_journal_has_it(built, client):
+    rows = [case.row(built, value) for value in (0.1, -3.0, 7.5)]
+    prediction = client.predict("churn", rows, entity="anna")
+    expected = LocalPredictor.of_candidate(built.folder, built.id).predict(rows)
+    assert [list(a.probabilities.values()) for a in prediction.answers] == expected
+    assert (prediction.version, prediction.arm, prediction.served_by) == ("v1", "champion", "model")
+    eventually(lambda: any(isinstance(r, Predicted) and r.id == prediction.id for r in journal(built)))
+    (record,) = [r for r in journal(built) if isinstance(r, Predicted) and r.id == prediction.id]
+    assert (record.rows, record.entity, record.version) == (3, "anna", built.id)
+
+
+def test_one_request_and_many_rows_answer_alike(built, client):
+    rows = [case.row(built, value / 10) for value in range(600)]
+    together = client.predict("churn", rows).answers
+    assert [client.predict("churn", [row]).answers[0] for row in rows[::60]] == list(together[::60])
+
+
+def test_labels_are_in_the_journal_when_they_are_taken(built, client):
+    prediction = client.predict("churn", [case.row(built)])
+    assert client.label("churn", [(prediction.id, 0, 1)]) == 1
+    eventually(lambda: any(isinstance(r, Labelled) and r.prediction == prediction.id for r in journal(built)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        ([("0" * 32, 0, 7)], "BAD_LABEL"),
+        ([("0" * 32, 0, True)], "BAD_LABEL"),
+        ([("short", 0, 1)], "BAD_ID"),
+        ([("0" * 32, -1, 1)], "OUT_OF_RANGE"),
+        ([], "NO_LABELS"),
+    ],
+)
+def test_a_wrong_label_is_refused(client, labels, code):
+    with pytest.raises(Rejected) as refusal:
+        client.label("churn", labels)
+    assert refusal.value.code == code
+
+
+def test_refusals_are_counted_in_the_journal(built, client):
+    with pytest.raises(Rejected) as refusal:
+        client.predict("churn", [case.row(built) | {"f1": 1e6}])
+    assert (refusal.value.code, refusal.value.field, refusal.value.row) == ("OUT_OF_RANGE", "f1", 0)
+    eventually(lambda: any(isinstance(r, Refused) and r.field == "f1" for r in journal(built)))
+
+
+def test_an_unknown_model_is_missing(built, client):
+    with pytest.raises(Missing):
+        client.predict("nobody", [case.row(built)])
+
+
+def infer(port: int, **message) -> tuple[int, dict]:
+    status, _, body = http(port, "POST", "/v2/models/churn/infer", json.dumps(message).encode())
+    return status, json.loads(body)
+
+
+def tensor(name: str, data, datatype: str = "FP64", shape=None) -> dict:
+    return {"name": name, "shape": shape or [len(data)], "datatype": datatype, "data": data}
+
+
+COLUMNS = ("f0", "f1", "f2")
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pytest.param([tensor(n, [0.5, 1.5]) for n in COLUMNS], id="a tensor per column"),
+        pytest.param([tensor(n, [[0.5], [1.5]], shape=[2, 1]) for n in reversed(COLUMNS)], id="nested, reordered"),
+        pytest.param([tensor("X", [0.5] * 3 + [1.5] * 3, "FP32", [2, 3])], id="one matrix, flat"),
+        pytest.param([tensor("X", [[0.5] * 3, [1.5] * 3], "FP32", [2, 3])], id="one matrix, nested"),
+    ],
+)
+def test_the_open_inference_protocol_answers_as_the_native_one(built, port, client, inputs):
+    native = client.predict("churn", [case.row(built, 0.5), case.row(built, 1.5)])
+    status, answer = infer(port, inputs=inputs, id="mine")
+    assert (status, answer["id"], answer["model_version"]) == (200, "mine", "v1")
+    outputs = {o["name"]: o for o in answer["outputs"]}
+    assert outputs["label"]["data"] == [a.label for a in native.answers]
+    assert outputs["probabilities"]["data"] == [p for a in native.answers for p in a.probabilities.values()]
+    assert len(answer["parameters"]["prediction_id"]) == 32
+
+
+GOOD = [tensor(n, [0.5]) for n in COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "code"),
+    [
+        ({"inputs": []}, 400, "NO_INPUTS"),
+        ({"inputs": GOOD[:2]}, 422, "MISSING_COLUMN"),
+        ({"inputs": [*GOOD, tensor("x", [1])]}, 422, "UNKNOWN_COLUMN"),
+        ({"inputs": [*GOOD, GOOD[0]]}, 400, "DUPLICATE_COLUMN"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [1, 2])]}, 400, "BAD_SHAPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [1, 2], shape=[1])]}, 400, "BAD_SHAPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [1], shape=[-1])]}, 400, "BAD_SHAPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", ["1"])]}, 400, "WRONG_TYPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [True])]}, 400, "WRONG_TYPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [300], "INT8")]}, 422, "OUT_OF_RANGE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [1], "FP8")]}, 400, "BAD_DATATYPE"),
+        ({"inputs": [*GOOD[:2], tensor("f2", [1000])]}, 422, "OUT_OF_RANGE"),
+        ({"inputs": [tensor("X", [[1, 2], [3]], "FP32", [2, 3])]}, 400, "BAD_SHAPE"),
+        ({"inputs": [tensor("X", [], "FP32", [0, 3])]}, 422, "NO_ROWS"),
+        ({"inputs": [tensor("X", [1], "FP32", [10**18, 3])]}, 422, "TOO_MANY_ROWS"),
+        ({"inputs": GOOD, "outputs": [{"name": "nope"}]}, 400, "UNKNOWN_OUTPUT"),
+        ({"inputs": 5}, 400, "BAD_REQUEST"),
+        ({"inputs": GOOD, "parameters": {"a": [1]}}, 400, "BAD_REQUEST"),
+    ],
+)
+def test_the_open_inference_protocol_refuses(port, message, status, code):
+    found, answer = infer(port, **message)
+    assert (found, answer["code"]) == (status, code)
+    assert isinstance(answer["error"], str), "tritonclient reads it as text"
+
+
+def test_a_version_may_be_named_only_if_it_serves(built, port):
+    body = json.dumps({"inputs": GOOD}).encode()
+    for name in ("v1", "1", built.id.short):
+        assert http(port, "POST", f"/v2/models/churn/versions/{name}/infer", body)[0] == 200
+    assert http(port, "POST", "/v2/models/churn/versions/2/infer", body)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2", 200),
+        ("GET", "/v2/health/live", 200),
+        ("GET", "/v2/health/ready", 200),
+        ("HEAD", "/v2/health/ready", 200),
+        ("GET", "/v2/models/churn", 200),
+        ("GET", "/v2/models/churn/versions/1/ready", 200),
+        ("GET", "/v2/models/nobody", 404),
+        ("GET", "/models/churn?x=1", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/models/churn/predict", 405),
+        ("DELETE", "/models/churn", 405),
+        ("GET", "/", 404),
+        ("GET", "/../../etc/passwd", 404),
+        ("CONNECT", "x:1", 404),
+        ("OPTIONS", "*", 404),
+    ],
+)
+def test_addresses(port, method, path, status):
+    found, headers, body = http(port, method, path)
+    assert found == status
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert (body == b"") == (method == "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.2:x_", True), ("a b", False), ("x" * 129, False), ('"><script>', False)]
+)
+def test_a_request_id_comes_back_when_it_is_harmless(port, given, kept):
+    _, headers, _ = http(port, "GET", "/v2", headers=f"X-Request-Id: {given}\r\n")
+    assert (headers["x-request-id"] == given.lower()) == kept
+
+
+LINE = b"POST /models/churn/predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        pytest.param(LINE + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, id="CL and TE"),
+        pytest.param(LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n", 400, id="TE and CL"),
+        pytest.param(LINE + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400, id="two lengths"),
+        pytest.param(LINE + b"Content-Length: +2\r\n\r\n{}", 400, id="signed length"),
+        pytest.param(LINE + b"Content-Length: -1\r\n\r\n", 400, id="negative length"),
+        pytest.param(LINE + b"Content-Length: 99999999999999999999999\r\n\r\n", 400, id="length beyond 64 bits"),
+        pytest.param(LINE + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, id="gzip coding"),
+        pytest.param(LINE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, id="bad chunk size"),
+        pytest.param(LINE + b"Transfer-Encoding: chunked\r\n\r\n1\r\naXX", 400, id="bad chunk end"),
+        pytest.param(LINE + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_000_000, 400, id="endless extension"),
+        pytest.param(LINE + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 65_537, 413, id="65,537 chunks"),
+        pytest.param(
+            LINE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"T: x\r\n" * 9000 + b"\r\n", 431, id="huge trailers"
+        ),
+        pytest.param(LINE + b"Host: other\r\n\r\n", 400, id="two hosts"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\n\r\n", 400, id="no host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, id="somebody else's host"),
+        pytest.param(LINE + b"X: a\r\n b\r\n\r\n", 400, id="folded header"),
+        pytest.param(LINE + b"X : a\r\n\r\n", 400, id="space before colon"),
+        pytest.param(LINE.replace(b"\r\n", b"\n") + b"\n", 400, id="bare line feeds"),
+        pytest.param(LINE + b"X: a\0b\r\n\r\n", 400, id="NUL"),
+        pytest.param(LINE + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431, id="70 KB header"),
+        pytest.param(LINE + b"X: " + b"a" * 70_000, 431, id="70 KB header without an end"),
+        pytest.param(LINE + b"X: a\r\n" * 10_000 + b"\r\n", 431, id="10,000 headers"),
+        pytest.param(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, id="1 MB address"),
+        pytest.param(LINE + b"Content-Length: 1000001\r\n\r\n", 413, id="declared one byte too much"),
+        pytest.param(LINE + b"Content-Length: 1073741824\r\n\r\n", 413, id="declared 1 GB"),
+        pytest.param(
+            LINE + b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b" " * 65536 + b"\r\n" * 1, 0, id="unfinished"
+        ),
+        pytest.param(
+            LINE + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 16,
+            413,
+            id="chunked",
+        ),
+        pytest.param(LINE + b"Expect: magic\r\nContent-Length: 2\r\n\r\n{}", 417, id="unknown expectation"),
+        pytest.param(LINE + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n{}", 400, id="h2c, body"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2 preface"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS"),
+        pytest.param(LINE + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 415, id="compressed"),
+        pytest.param(LINE + b"Content-Type: text/csv\r\nContent-Length: 2\r\n\r\n{}", 415, id="CSV"),
+    ],
+)
+def test_framing(port, data, status):
+    answer = raw(port, data, seconds=1.5)
+    assert (int(answer.split()[1]) if answer else 0) == status
+    assert answer.count(b"HTTP/1.1 ") == (1 if answer else 0), "one answer per broken connection"
+    assert b"Traceback" not in answer
+
+
+def test_an_upgrade_without_a_body_is_ignored(port):
+    answer = raw(port, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_pipelined_requests_are_answered_in_order(built, port):
+    body = json.dumps({"rows": [case.row(built)]}).encode()
+    one = LINE + b"X-Request-Id: r%d\r\nContent-Length: %d\r\n\r\n" + body
+    quick = b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r%d\r\n\r\n"
+    data = b"".join(one % (n, len(body)) if n % 2 else quick % n for n in range(200))
+    answer = raw(port, data + b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    ids = [
+        line.removeprefix(b"x-request-id: r") for line in answer.split(b"\r\n") if line.startswith(b"x-request-id: r")
+    ]
+    assert [int(id) for id in ids] == list(range(200))
+
+
+def test_a_waiting_client_is_told_to_continue(built, port):
+    body = json.dumps({"rows": [case.row(built)]}).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        s.sendall(LINE + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert s.recv(100).startswith(b"HTTP/1.1 100")
+        s.sendall(body)
+        assert s.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_slow_clients_are_cut_and_others_do_not_notice(built, port, client):
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+    for index, s in enumerate(slow):
+        s.sendall(LINE if index % 2 else LINE + b"Content-Length: 100\r\n\r\n{")
+    until = time.monotonic() + 9
+    while time.monotonic() < until:
+        for s in slow:
+            s.send(b"X" if slow.index(s) % 2 else b" ")
+        client.predict("churn", [case.row(built)])
+        time.sleep(0.5)
+    for s in slow:
+        s.settimeout(until + 5 - time.monotonic())
+        assert s.recv(4096).startswith(b"HTTP/1.1 408")
+        s.close()
+
+
+def test_metrics_add_up(built, port, client):
+    def total() -> float:
+        text = http(port, "GET", "/metrics")[2].decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("modelmark_rows_total{"))
+
+    before = total()
+    client.predict("churn", [case.row(built)] * 5)
+    assert total() == before + 5
+
+
+def test_a_bare_nan_is_malformed_whatever_else_is_sent(built, port):
+    body = json.dumps({"rows": [case.row(built) | {"f0": float("nan")}]}).encode()
+    status, _, answer = http(port, "POST", "/models/churn/predict", body)
+    assert (status, json.loads(answer)["code"]) == (400, "NON_FINITE")
+    with Client(f"http://127.0.0.1:{port}") as client, pytest.raises((Malformed, Rejected)):
+        client.predict("churn", [{"f0": float("nan")}])
+
+
+@pytest.mark.skipif(not (SHARED / "json_test_suite.tar.gz").exists(), reason="../shared/data is not here")
+def test_the_json_test_suite_meets_no_server_error(port):
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress((SHARED / "json_test_suite.tar.gz").read_bytes()))) as archive:
+        files = {m.name: archive.extractfile(m).read() for m in archive.getmembers() if m.isfile()}
+    parsing = {
+        Path(n).name: data
+        for n, data in files.items()
+        if Path(n).name[:2] in ("y_", "n_", "i_") and n.endswith(".json")
+    }
+    assert len(parsing) >= 318
+    for address in ("/models/churn/predict", "/v2/models/churn/infer", "/models/churn/labels"):
+        wrong = {}
+        for name, data in parsing.items():
+            status = http(port, "POST", address, data or b" ")[0]
+            allowed = {"y": (422, 400), "n": (400,), "i": (400, 422)}[name[0]]
+            if status not in allowed or (name[0] == "y" and status == 400 and "infer" not in address):
+                wrong[name] = status
+        assert wrong == {}, address

@@ -1,0 +1,168 @@
+"""The same promises on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from builders.domain import NOON, approval, digest, evidence, finding, version
+from modelmark.domain.errors import Conflict, Missing, Rejected
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.release import Arm, Event, Route, Snapshot, State, Waiver
+from modelmark.storage import database as module
+from modelmark.storage.database import HEAD, Database
+from modelmark.storage.ledger import SqlLedger
+from modelmark.storage.tables import metadata
+from modelmark.storage.watchbook import SqlWatchbook
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+def test_migrations_lead_to_exactly_the_declared_tables(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, metadata) == []
+    config = Config()
+    config.set_main_option("script_location", module.__file__.replace("database.py", "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_opening_twice_migrates_once(database_url: str) -> None:
+    Database(database_url).close()
+    Database(database_url).close()
+
+
+def test_everything_a_ledger_is_told_comes_back_equal(database: Database) -> None:
+    ledger, one = SqlLedger(database), version()
+    ledger.add_version(one)
+    seen = evidence(one.id, measured=float("nan"))
+    ledger.add_evidence(seen)
+    given = approval(one, digest("evidence"))
+    ledger.add_approval(given)
+    waived = Waiver(version=one.id, gate="load", name="Ann", reason="r", expires_at=NOON + timedelta(days=1), at=NOON)
+    ledger.add_waiver(waived)
+    shot = Snapshot(
+        sequence=1,
+        issued_at=NOON,
+        routes=(Route(model="loans", arms=(Arm(version=one.id, name="champion", weight=1.0),), previous=None),),
+    )
+    ledger.set_snapshot(shot)
+    assert ledger.version(one.id) == one
+    assert ledger.versions("loans") == [one]
+    assert ledger.versions("other") == []
+    (found,) = ledger.evidence(one.id)
+    assert found.checks[0].measured is None  # not a number is kept as "could not measure"
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert ledger.approvals(one.id) == [given]
+    assert ledger.waivers(one.id) == [waived]
+    assert ledger.snapshot() == shot
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    ledger = SqlLedger(database)
+    with pytest.raises(Conflict), ledger.transaction():
+        ledger.add_version(version())
+        ledger.add_version(version())
+    assert ledger.versions() == []
+
+
+def test_of_many_racers_for_one_state_exactly_one_wins(database: Database) -> None:
+    ledger, one = SqlLedger(database), version()
+    ledger.add_version(one)
+    outcomes: list[str] = []
+
+    def race() -> None:
+        try:
+            with ledger.transaction():
+                ledger.set_state(one.id, State.CHECKED, expected=State.REGISTERED)
+            outcomes.append("won")
+        except Conflict:
+            outcomes.append("lost")
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["lost"] * 7 + ["won"]
+    assert ledger.state(one.id) is State.CHECKED
+
+
+def test_an_event_number_is_given_once(database: Database) -> None:
+    ledger = SqlLedger(database)
+    event = Event(sequence=1, at=NOON, actor="a", act="b", subject="c", details={"n": 1}, previous="", hash="h")
+    ledger.append_event(event)
+    with pytest.raises(Conflict):
+        ledger.append_event(event)
+    assert ledger.last_event() == event
+    assert ledger.events(after=1) == []
+
+
+def test_an_unknown_version_is_missing(database: Database) -> None:
+    with pytest.raises(Missing):
+        SqlLedger(database).state(digest("nobody"))
+
+
+def test_checkpoints_and_profiles_replace_what_stood_there(database: Database) -> None:
+    book = SqlWatchbook(database)
+    assert book.checkpoint("look") == {}
+    book.set_checkpoint("look", {"n": 1})
+    book.set_checkpoint("look", {"n": 2})
+    assert book.checkpoint("look") == {"n": 2}
+    for counts in (b"1", b"2"):
+        book.add_profile("loans", "v", NOON, "age", counts)
+    book.add_profile("loans", "v", NOON + timedelta(hours=1), "age", b"3")
+    assert list(book.profiles("loans", "v", NOON, NOON + timedelta(hours=1))) == [(NOON, "age", b"2")]
+
+
+def test_one_story_is_one_alert_until_it_closes(database: Database) -> None:
+    book, story = SqlWatchbook(database), finding()
+    first, new = book.open_alert(story, NOON)
+    again, newer = book.open_alert(finding(sentence="more"), NOON + timedelta(minutes=5))
+    assert (new, newer) == (True, False)
+    assert (again.id, again.count, again.sentence) == (first.id, 2, "more")
+    book.close_alert(first.id, NOON + timedelta(minutes=6))
+    later, new = book.open_alert(story, NOON + timedelta(minutes=7))
+    assert new
+    assert later.id != first.id
+    assert [alert.id for alert in book.alerts(open_only=True)] == [later.id]
+    assert len(book.alerts(model="loans")) == 2
+
+
+def test_the_same_finding_twice_is_kept_once(database: Database) -> None:
+    book = SqlWatchbook(database)
+    book.add_findings([finding(), finding(sentence="now known better")])
+    (kept,) = book.findings("loans")
+    assert kept == finding(sentence="now known better")
+    assert book.findings("loans", monitor="quality") == []
+    assert book.findings("loans", start=NOON + timedelta(hours=1)) == []
+
+
+def test_a_message_waits_until_it_is_sent(database: Database) -> None:
+    book = SqlWatchbook(database)
+    for _ in range(2):
+        book.queue_message("k", "title", "body", NOON)
+    assert book.due_messages(NOON) == [("k", "title", "body", 0)]
+    book.message_failed("k", NOON, NOON + timedelta(minutes=1), "refused")
+    assert book.due_messages(NOON) == []
+    assert book.due_messages(NOON + timedelta(minutes=1)) == [("k", "title", "body", 1)]
+    book.message_sent("k", NOON)
+    assert book.due_messages(NOON + timedelta(days=1)) == []
+
+
+def test_a_database_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(Rejected) as caught:
+        Database("mysql://localhost/x")
+    assert caught.value.code == "BAD_DATABASE_URL"

@@ -1,0 +1,166 @@
+"""The contract file: what it accepts, what it says when it does not, and what `init` drafts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from builders.domain import contract
+from modelmark.contract.draft import Paths, render
+from modelmark.contract.infer import Facts, infer
+from modelmark.contract.read import load, parse, schema
+from modelmark.domain.contract import Contract, Kind, Metric, Task
+from modelmark.domain.errors import ContractInvalid, Missing, Rejected
+from modelmark.seal.digests import canonical
+from modelmark.seal.values import decode
+
+HERE = Path("modelmark.yaml")
+PATHS = Paths(name="loans", model="model.joblib", train="train.csv", holdout="holdout.csv", target="y")
+TABLE = pd.DataFrame(
+    {
+        "age": [20.5, 30.0, 41.0, None],
+        "visits": [1, 2, 3, 4],
+        "job: kind": ["no", "yes", "no", "yes"],
+        "sex": ["f", "m", "f", "m"],
+        "member": [True, False, True, False],
+        "y": [0, 1, 0, 1],
+    }
+)
+
+
+def drafted(table: pd.DataFrame = TABLE, facts: Facts | None = None) -> Contract:
+    return parse(render(infer(table, target="y", facts=facts), PATHS).encode(), HERE).contract
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(ContractInvalid) as caught:
+        parse(text.encode(), HERE)
+    return [str(fault) for fault in caught.value.faults]
+
+
+GOOD = render(infer(TABLE, target="y"), PATHS)
+
+
+def test_a_draft_reads_back_and_lacks_only_what_people_must_say() -> None:
+    found = drafted()
+    assert found.unfilled() == (
+        "purpose",
+        "intended_uses",
+        "forbidden_uses",
+        "labels.expected_delay_hours",
+        *(f"people[{i}].name" for i in range(5)),
+    )
+    assert [(i.name, i.type) for i in found.inputs] == [
+        ("age", Kind.NUMBER),
+        ("visits", Kind.INTEGER),
+        ("job: kind", Kind.CATEGORY),
+        ("sex", Kind.CATEGORY),
+        ("member", Kind.BOOLEAN),
+    ]
+    assert found.inputs[0].nullable
+    assert found.inputs[2].categories == ("no", "yes")
+    assert (found.outputs.classes, found.outputs.positive) == ((0, 1), 1)
+    assert found.data.sensitive == ("age", "sex")
+
+
+def test_every_guess_and_every_gap_is_marked_in_the_draft() -> None:
+    assert GOOD.count("# PERSON:") == 5
+    assert "GUESS: seen 20.5 to 41, widened by half" in GOOD
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "metric"),
+    [
+        ([0.5, 1.5, 2.5, 3.5], Task.REGRESSION, Metric.RMSE),
+        (["a", "b", "c", "a"], Task.MULTICLASS, Metric.ACCURACY),
+        (["<=50K", ">50K", "<=50K", "<=50K"], Task.BINARY, Metric.ROC_AUC),
+    ],
+)
+def test_the_target_tells_the_task(target: list[object], task: Task, metric: Metric) -> None:
+    found = drafted(TABLE.assign(y=target))
+    assert (found.model.task, found.objective.metric) == (task, metric)
+    if task is Task.BINARY:
+        assert found.outputs.positive == ">50K"  # the rarer one
+
+
+def test_the_model_s_own_columns_win() -> None:
+    assert [i.name for i in drafted(facts=Facts(features=("visits", "age"))).inputs] == ["visits", "age"]
+    with pytest.raises(Rejected, match="'gone'"):
+        drafted(facts=Facts(features=("gone",)))
+
+
+def test_a_missing_target_is_named() -> None:
+    with pytest.raises(Rejected, match="no column 'z'"):
+        infer(TABLE, target="z")
+
+
+def test_a_contract_survives_its_canonical_form() -> None:
+    assert decode(Contract, canonical(drafted())) == drafted()
+    assert decode(Contract, canonical(contract())) == contract()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("name: loans", "name: My Loans", "modelmark.yaml:4: name: found 'My Loans'; allowed: 1 to 63 lower-case"),
+        ("task: binary", "task: guess", "model.task: found \"guess\"; allowed: 'binary', 'multiclass' or 'regression'"),
+        ("threshold: 0.5", "threshold: 2", "outputs.threshold: found 2; allowed: more than 0 and less than 1"),
+        ("positive: 1", "positive: 3", "outputs.positive: found 3; allowed: one of [0, 1]"),
+        ("metric: roc_auc", "metric: rmse", "objective.metric: found rmse; allowed: a metric for binary"),
+        ("metric: roc_auc", "metric: expected_cost", "objective.costs: found nothing; allowed: costs"),
+        ("max_rows: 1000", "max_rowz: 1000", "serving.max_rowz: found the unknown field 'max_rowz'"),
+        ("max_rows: 1000", "max_rows: many", 'serving.max_rows: found "many"; allowed: a valid integer'),
+        ("kind: review", "kind: constant, value: 7", "fallback[1].value: found 7; allowed: one of [0, 1]"),
+        ("gates: {}", "gates: {}\ngates: {}", "found the field 'gates' twice; allowed: each field once"),
+        ("gates: {}", "gates: &a {}\nguardrails: *a", "an alias (*a)"),
+        ("max_rows: 1000", "max_rows: .inf", "serving.max_rows"),
+    ],
+)
+def test_a_fault_names_file_line_field_found_and_allowed(old: str, new: str, says: str) -> None:
+    assert old in GOOD
+    told = faults(GOOD.replace(old, new))
+    assert any(says in line for line in told), told
+
+
+def test_a_fault_s_line_is_the_line_of_the_field() -> None:
+    (fault,) = faults(GOOD.replace("threshold: 0.5", "threshold: 2"))
+    line = next(i for i, text in enumerate(GOOD.splitlines(), 1) if "threshold" in text)
+    assert fault.startswith(f"modelmark.yaml:{line}: ")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    broken = GOOD.replace("threshold: 0.5", "threshold: 2").replace("name: loans", "name: My Loans")
+    assert len(faults(broken)) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00", "- " * 5000, "{" * 5000])
+def test_what_is_not_a_contract_is_refused_in_a_sentence(text: str) -> None:
+    assert all(line.startswith("modelmark.yaml") for line in faults(text))
+
+
+def test_no_is_a_category_and_not_false() -> None:
+    assert drafted().inputs[2].categories == ("no", "yes")
+    assert parse(GOOD.replace('["no", "yes"]', "[no, yes]").encode(), HERE).contract.inputs[2].categories == (
+        "no",
+        "yes",
+    )
+
+
+def test_a_folder_without_a_contract_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(Missing) as caught:
+        load(tmp_path)
+    assert "modelmark init" in str(caught.value.hint)
+
+
+def test_the_schema_forbids_unknown_fields_and_describes_known_ones() -> None:
+    found = schema()
+    assert found["additionalProperties"] is False
+    undescribed = [
+        f"{name}.{field}"
+        for name, kind in {"Contract": found, **found["$defs"]}.items()
+        for field, body in kind.get("properties", {}).items()
+        if "description" not in body
+    ]
+    assert undescribed == []
