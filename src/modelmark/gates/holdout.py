@@ -125,7 +125,8 @@ class Holdout:
             words = "is worse than"
         else:
             words = "cannot be told apart from"
-        sentence = f"The model {words} {name} ({title_of(metric)} {theirs.estimate:.4g}): paired gain {found} on {found.n:,} rows"
+        theirs_is = f"{title_of(metric)} {theirs.estimate:.4g}"
+        sentence = f"The model {words} {name} ({theirs_is}): paired gain {found} on {found.n:,} rows"
         if name == LINEAR:
             # A model may be no better than a linear one (it may be one); it must not be clearly worse.
             return _check(f"against {name}", found.high, found, limit, sentence + ".")
