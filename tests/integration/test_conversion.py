@@ -167,3 +167,24 @@ def test_weights_in_another_file_are_refused(tmp_path):
     with pytest.raises(errors.Rejected) as caught:
         convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
     assert caught.value.code == "EXTERNAL_DATA"
+
+
+def test_damaged_graphs_are_refused_and_harm_nobody(tmp_path):
+    """A byte here and there, a cut, a lie about size: always a verdict, never a crash of ours."""
+    contract = models.contract(names=models.NUMERIC)
+    *_, first = converted(
+        tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
+    )
+    rng, path = np.random.default_rng(0), tmp_path / "model.onnx"
+    damaged = [first.model[: len(first.model) // 2], b"\x08\x08" + b"\xff" * 50]
+    for _ in range(4):
+        data = bytearray(first.model)
+        for place in rng.integers(0, len(data), 8):
+            data[place] = int(rng.integers(0, 256))
+        damaged.append(bytes(data))
+    for data in damaged:
+        path.write_bytes(data)
+        try:
+            convert(path, contract, models.frame(50), limits=sandbox.Limits(seconds=60), progress=lambda _: None)
+        except errors.Rejected as refusal:
+            assert refusal.code in {"NOT_A_MODEL", "CONVERSION_FAILED", "CRASHED", "CUSTOM_OPERATOR", "COLUMNS_DIFFER"}  # noqa: PT017

@@ -16,6 +16,8 @@ _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans',
 
 CONFIG: Final[dict[str, Any]] = {
     "background": None,
+    # Room for labels that another machine's font draws wider.
+    "padding": {"left": 28, "right": 16, "top": 8, "bottom": 8},
     "font": _FONT,
     "view": {"stroke": None},
     "axis": {

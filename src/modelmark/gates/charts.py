@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract, Metric, Task
 from modelmark.domain.evidence import Figure
 from modelmark.domain.theme import ACCENT, CATEGORICAL, SCHEMA
 from modelmark.stats.bootstrap import Interval
@@ -16,6 +16,20 @@ from modelmark.stats.shift import Shift
 
 WIDTH: Final = 560
 _POINTS: Final = 800  # as many as can be told apart, and as the ledger should keep
+
+
+TITLES: Final[Mapping[Metric, str]] = {
+    Metric.ROC_AUC: "ROC AUC",
+    Metric.F1: "F1",
+    Metric.MAE: "mean absolute error",
+    Metric.RMSE: "root mean squared error",
+    Metric.R2: "R²",
+    Metric.BRIER: "Brier score",
+}
+
+
+def title_of(metric: Metric) -> str:
+    return TITLES.get(metric, metric.value.replace("_", " "))
 
 
 def _figure(title: str, spec: Mapping[str, Any]) -> Figure:
@@ -219,7 +233,7 @@ def shifts(found: Mapping[str, Shift], limit: float, most: int = 25) -> Figure:
 
 def latencies(milliseconds: Sequence[float], p99: float, limit: float) -> Figure:
     """How long answers took, with the 99th percentile and the limit."""
-    top = max(limit * 1.1, p99 * 1.1)
+    top = max(limit * 1.1, p99 * 1.1) if limit < 4 * p99 else p99 * 1.5  # a far limit would flatten the picture
     shown = [_round(min(v, top)) for v in milliseconds]
     counts, edges = np.histogram(shown, bins=40, range=(0.0, top))
     rows = [
@@ -227,6 +241,7 @@ def latencies(milliseconds: Sequence[float], p99: float, limit: float) -> Figure
     ]
     x = {"field": "from", "type": "quantitative", "title": "latency (ms, from the moment it was due)", "bin": "binned"}
     marks = [(p99, "p99", CATEGORICAL[-1]), (limit, "limit", CATEGORICAL[3])]
+    marks = [mark for mark in marks if mark[0] <= top]
     return _figure(
         f"Latency of {len(shown):,} requests",
         {

@@ -85,7 +85,8 @@ class DataContract:
             n=len(holdout),
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_duplicate_rate),
             sentence=f"{exact.sum():,} of {len(holdout):,} holdout rows also stand in train, target included "
-            f"({rate:.2%}); {same.sum():,} have the same inputs.",
+            f"({rate:.2%}); {same.sum():,} have the same inputs. Of train's own rows {_repeated(train, names):.2%} "
+            f"have a twin in train.",
         )
 
     def _shift(self, shifts: dict[str, Shift], n: int, m: int) -> Check:
@@ -150,6 +151,11 @@ def _copied(train: pd.DataFrame, holdout: pd.DataFrame, names: list[str]) -> np.
         return pd.util.hash_pandas_object(rows.astype(numeric), index=False)
 
     return np.asarray(keys(holdout).isin(set(keys(train))).to_numpy())
+
+
+def _repeated(train: pd.DataFrame, names: list[str]) -> float:
+    """How common twins are by nature: a table of few distinct rows has copies in any split."""
+    return float(train.duplicated(names, keep=False).mean())
 
 
 def _groups(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Iterator[Check]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Check, Figure, Table
 from modelmark.gates.case import Case
+
+#: The limit of a gain that must be more than nothing: a model that is the baseline gains exactly 0.
+MORE_THAN_NOTHING: Final = 1e-9
 
 #: (steps done, steps in all).
 Progress = Callable[[int, int], None]

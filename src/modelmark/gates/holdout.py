@@ -14,7 +14,8 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates import baselines, charts
 from modelmark.gates.case import Array, Case, truth_of
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.charts import title_of
+from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
 from modelmark.stats.bootstrap import Interval, blocks, interval
 from modelmark.stats.metrics import TOPPED, Judged, measure, statistic
 
@@ -24,21 +25,6 @@ if TYPE_CHECKING:
 #: One input alone that predicts this well is the target in disguise until someone explains it.
 SINGLE_COLUMN: Final = 0.995
 LINEAR: Final = "a linear model"
-#: "Better" must be more than nothing: a model that is the baseline has a difference of exactly 0.
-_MORE_THAN_NOTHING: Final = 1e-9
-
-TITLES: Final[Mapping[Metric, str]] = {
-    Metric.ROC_AUC: "ROC AUC",
-    Metric.F1: "F1",
-    Metric.MAE: "mean absolute error",
-    Metric.RMSE: "root mean squared error",
-    Metric.R2: "R²",
-    Metric.BRIER: "Brier score",
-}
-
-
-def title(metric: Metric) -> str:
-    return TITLES.get(metric, metric.value.replace("_", " "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +80,7 @@ class Holdout:
         return Measurement(
             checks=tuple(checks),
             notes=tuple(notes),
-            figures=(charts.intervals(title(metric), shown), *charts.quality(contract, scene.judged)),
+            figures=(charts.intervals(title_of(metric), shown), *charts.quality(contract, scene.judged)),
             tables=(_table(metric, shown),),
         )
 
@@ -104,7 +90,7 @@ class Holdout:
         )
 
     def _objective(self, metric: Metric, ours: Interval, floor: str, value: float) -> Check:
-        sentence = f"{_cap(title(metric))} {ours} on {ours.n:,} rows"
+        sentence = f"{_cap(title_of(metric))} {ours} on {ours.n:,} rows"
         losing = metric in LOSSES
         if self.settings.minimum is None:
             limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=value)
@@ -120,7 +106,9 @@ class Holdout:
         limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=value)
         worse = found.high if losing else found.low
         verb = "holds" if limit.holds(worse) else "does not hold"
-        sentence = f"Guardrail {title(metric)} {found} on {found.n:,} rows {verb} {limit} at the interval's worse end."
+        sentence = (
+            f"Guardrail {title_of(metric)} {found} on {found.n:,} rows {verb} {limit} at the interval's worse end."
+        )
         return _check(f"guardrail {metric.value}", worse, found, limit, sentence)
 
     def _compare(
@@ -137,9 +125,8 @@ class Holdout:
             words = "is worse than"
         else:
             words = "cannot be told apart from"
-        sentence = (
-            f"The model {words} {name} ({title(metric)} {theirs.estimate:.4g}): paired gain {found} on {found.n:,} rows"
-        )
+        theirs_is = f"{title_of(metric)} {theirs.estimate:.4g}"
+        sentence = f"The model {words} {name} ({theirs_is}): paired gain {found} on {found.n:,} rows"
         if name == LINEAR:
             # A model may be no better than a linear one (it may be one); it must not be clearly worse.
             return _check(f"against {name}", found.high, found, limit, sentence + ".")
@@ -153,7 +140,7 @@ class Holdout:
             limit = Limit(bound=Bound.AT_MOST, value=self.settings.suspicious)
             good = limit.holds(ours.estimate)
             words = "is believable" if good else "is too good to be true: a leak until someone explains it"
-            sentence = f"{_cap(title(metric))} {ours.estimate:.4g} on {ours.n:,} rows {words}."
+            sentence = f"{_cap(title_of(metric))} {ours.estimate:.4g} on {ours.n:,} rows {words}."
             yield _check("believable", ours.estimate, ours, limit, sentence)
         if self.settings.suspicious >= 1:
             return
@@ -166,7 +153,7 @@ class Holdout:
             estimate=value,
             n=len(scene.rows),
             limit=limit,
-            sentence=f"The strongest input alone, {name}, reaches {title(probe)} {value:.4g} "
+            sentence=f"The strongest input alone, {name}, reaches {title_of(probe)} {value:.4g} "
             f"on {len(scene.rows):,} rows{tail}.",
         )
 
@@ -221,13 +208,13 @@ def _rivals(case: Case, scene: _Scene, margin: float) -> Iterator[tuple[str, tup
     contract = case.contract
     train_truth = truth_of(case.train, contract)
     name, scores = baselines.constant(contract, train_truth, len(case.holdout))
-    yield name, (scores, _MORE_THAN_NOTHING)
+    yield name, (scores, MORE_THAN_NOTHING)
     if contract.data.time is not None:
         ordered = np.full_like(case.scores, np.nan)
         ordered[scene.rows] = baselines.no_change(
             contract, _in_time(case.train, train_truth, contract), scene.judged.truth
         )
-        yield "no change (the label before)", (ordered, _MORE_THAN_NOTHING)
+        yield "no change (the label before)", (ordered, MORE_THAN_NOTHING)
     linear = baselines.linear(contract, case.train, train_truth, case.holdout)
     yield LINEAR, (linear, 0.0)
     if case.champion is not None and case.champion_scores is not None:
@@ -250,7 +237,7 @@ def _best_single_column(case: Case, scene: _Scene) -> tuple[str, float, Metric]:
 def _table(metric: Metric, shown: Mapping[str, Interval]) -> Table:
     rows = tuple((name, f"{i.estimate:.4g}", f"{i.low:.4g} to {i.high:.4g}", i.n) for name, i in shown.items())
     return Table(
-        title=f"{_cap(title(metric))} of the model and its rivals",
-        columns=("who", title(metric), "interval", "rows"),
+        title=f"{_cap(title_of(metric))} of the model and its rivals",
+        columns=("who", title_of(metric), "interval", "rows"),
         rows=rows,
     )

@@ -3,8 +3,8 @@
 It works in an empty folder that holds `request.json` and what that names. It answers through files that it opens
 before it arms itself; the parent treats them as untrusted and parses none of them as pickle.
 
-Verbs: `inspect` (source.bin -> facts), `convert` (source.bin, holdout.parquet -> model.onnx, signature.json,
-original.npy) and `score` (model.onnx, holdout.parquet, signature.json or none -> signature.json, converted.npy); `score` never unpickles.
+Verbs: `inspect` (source.bin -> facts), `convert` (source.bin, holdout.parquet -> model, signature, original scores)
+and `score` (model.onnx, holdout.parquet, signature or none -> signature, its scores); `score` never unpickles.
 """
 
 from __future__ import annotations

@@ -82,7 +82,10 @@ SCORES: Final = {
         },
         {
             "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "color": "muted"},
-            "encoding": {"x": {"field": "low", "type": "quantitative"}, "y": {"field": "reference"}},
+            "encoding": {
+                "x": {"field": "low", "type": "quantitative"},
+                "y": {"field": "reference", "type": "quantitative"},
+            },
         },
     ],
 }

@@ -3,7 +3,7 @@
 
 const block = document.getElementById("data");
 let data = block ? JSON.parse(block.textContent) : null;
-const views = [];
+const views = new Map();
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const at = (path) => path.split(".").reduce((value, key) => (value == null ? value : value[key]), data);
@@ -62,28 +62,48 @@ function tooltip(_, event, __, value) {
   tip.style.top = event.clientY + 12 + "px";
 }
 
+let specs;
+
+async function drawOne(place) {
+  const points = at(place.dataset.key) ?? [];
+  place.hidden = points.length === 0;
+  if (place.hidden) return;
+  const spec = coloured(structuredClone(specs[place.dataset.chart]));
+  const result = await vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...spec }, {
+    ast: true, actions: false, defaultStyle: false, renderer: "svg", mode: "vega-lite", config: theme(), tooltip,
+    logLevel: 1,
+    patch: (compiled) => {
+      for (const set of compiled.data) {
+        if (set.name === "points") set.values = points;
+        if (set.name === "marks") set.values = data.marks ?? [];
+        if (set.name === "edges") set.values = data.edges ?? [];
+      }
+      return compiled;
+    },
+  });
+  views.set(place, result.view);
+}
+
 async function draw() {
-  const places = document.querySelectorAll("[data-chart]");
+  const places = [...document.querySelectorAll("[data-chart]")];
   if (!places.length || !window.vegaEmbed) return;
-  const specs = await (await fetch("/api/charts")).json();
-  for (const { view } of views.splice(0)) view.finalize();
-  for (const place of places) {
-    const points = at(place.dataset.key) ?? [];
-    place.hidden = points.length === 0;
-    const spec = coloured(structuredClone(specs[place.dataset.chart]));
-    const result = await vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v5.json", ...spec }, {
-      ast: true, actions: false, defaultStyle: false, renderer: "svg", mode: "vega-lite", config: theme(), tooltip,
-      patch: (compiled) => {
-        for (const set of compiled.data) {
-          if (set.name === "points") set.values = points;
-          if (set.name === "marks") set.values = data.marks ?? [];
-          if (set.name === "edges") set.values = data.edges ?? [];
-        }
-        return compiled;
-      },
-    });
-    views.push({ view: result.view, place });
-  }
+  specs ??= await (await fetch("/api/charts")).json();
+  for (const view of views.values()) view.finalize();
+  views.clear();
+  for (const place of places) await drawOne(place);
+}
+
+function alertLine(alert) {
+  const line = document.createElement("p");
+  line.className = "alert";
+  const sign = document.createElement("span");
+  sign.className = "verdict fail";
+  sign.textContent = "✕ alert";
+  const count = document.createElement("span");
+  count.className = "quiet";
+  count.textContent = " since " + relative(alert.opened_at) + (alert.count > 1 ? ", seen " + alert.count + " times" : "");
+  line.append(sign, " " + alert.sentence, count);
+  return line;
 }
 
 function fill() {
@@ -97,29 +117,29 @@ function fill() {
     }
   }
   const region = document.querySelector("[data-alerts]");
-  if (region) {
-    region.replaceChildren(...data.alerts.map((alert) => {
-      const line = document.createElement("p");
-      line.className = "alert";
-      const sign = document.createElement("span");
-      sign.className = "verdict fail";
-      sign.textContent = "✕ alert";
-      const count = document.createElement("span");
-      count.className = "quiet";
-      count.textContent = " seen " + alert.count + " times";
-      line.append(sign, " " + alert.sentence + " ", count);
-      return line;
-    }));
+  if (region && JSON.stringify(data.alerts) !== region.dataset.shown) {
+    region.dataset.shown = JSON.stringify(data.alerts);
+    const open = region.querySelector("details")?.open;
+    const lines = data.alerts.map(alertLine);
+    region.replaceChildren(...lines.slice(0, 2));
+    if (lines.length > 2) {
+      const more = document.createElement("details");
+      const title = document.createElement("summary");
+      title.textContent = lines.length - 2 + " more open alerts";
+      more.append(title, ...lines.slice(2));
+      more.open = Boolean(open);
+      region.append(more);
+    }
   }
-  for (const { view, place } of views) {
+  for (const place of document.querySelectorAll("[data-chart]")) {
     const points = at(place.dataset.key) ?? [];
-    const was = place.hidden;
+    const view = views.get(place);
+    if (!view) { if (specs && points.length) drawOne(place); continue; }
     place.hidden = points.length === 0;
     const known = view.getState({ data: () => true }).data;
     if ("points" in known) view.data("points", points);
     if ("marks" in known) view.data("marks", data.marks ?? []);
     if ("edges" in known) view.data("edges", data.edges ?? []);
-    if (was && !place.hidden) view.resize();
     view.runAsync();
   }
 }
