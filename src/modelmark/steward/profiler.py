@@ -1,0 +1,151 @@
+"""Profiles of what compaction appended, each row counted exactly once.
+
+Every append has a receipt that names its files. The rows of those files are counted, added to the profiles that stand in
+the watchbook, and the receipt's line is noted, all in one transaction of the database: a kill before it commits leaves
+nothing, after it everything. Adding costs as much as the new rows do; counting a touched bucket again would cost the bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from modelmark.domain.contract import Contract, Monitors, Task
+from modelmark.domain.digest import Digest
+from modelmark.domain.ports import Watchbook
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.receipts import Receipts
+from modelmark.journal.tables import input_columns
+from modelmark.monitors.monitor import REQUESTS
+from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally, unpack
+
+CHECKPOINT: Final = "profile"
+COMMITS_PER_STEP: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A version that serves. reference: what `stats.profile.reference` made. baseline: the objective on its holdout."""
+
+    model: str
+    version: Digest
+    contract: Contract
+    reference: bytes
+    baseline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """rows: counted. skipped: rows of versions nobody watches. lost: files that were gone. behind: more is waiting."""
+
+    rows: int
+    skipped: int
+    lost: int
+    behind: bool
+
+
+def bucket_seconds(settings: Monitors) -> int:
+    """How fine profiles are kept: a thirtieth of the window, between a second and a minute."""
+    return int(min(60, max(1, settings.window_minutes * 2)))
+
+
+class Profiler:
+    """Keeps parsed references and its place in the receipts between steps."""
+
+    def __init__(self, workspace: Workspace, book: Watchbook) -> None:
+        self._workspace = workspace
+        self._book = book
+        self._receipts = Receipts(workspace.tables.parent / "receipts.jsonl")
+        self._waiting: list[tuple[int, str, list[str]]] = []  # line, table, files
+        self._watched: dict[str, tuple[Watched, Reference]] = {}
+
+    def watch(self, watched: Watched) -> Reference:
+        """Know a version's bins. Versions once watched stay known: their last rows may come after they left."""
+        known = self._watched.get(watched.version.hex)
+        if known is None or known[0].reference != watched.reference:
+            known = (watched, Reference.from_bytes(watched.reference))
+        self._watched[watched.version.hex] = (watched, known[1])
+        return known[1]
+
+    def step(self) -> Profiled:
+        for entry in self._receipts.read():
+            if entry["kind"] == "append" and entry["table"].startswith("predictions/"):
+                self._waiting.append((self._receipts.lines, entry["table"], [f["path"] for f in entry["added"]]))
+        batch, rest = self._waiting[:COMMITS_PER_STEP], self._waiting[COMMITS_PER_STEP:]
+        rows = skipped = lost = 0
+        with self._book.transaction():
+            done = int(self._book.checkpoint(CHECKPOINT).get("line", 0))
+            added: dict[tuple[str, datetime], dict[str, Counts]] = {}
+            for line, table, files in batch:
+                for path in files if line > done else ():
+                    try:
+                        data = self._read(table, path)
+                    except FileNotFoundError:
+                        lost += 1
+                        continue
+                    counted = self._count(data, added)
+                    rows += counted
+                    skipped += data.num_rows - counted
+            for (version, bucket), counts in added.items():
+                self._add(self._watched[version][0], bucket, counts)
+            if batch and batch[-1][0] > done:
+                self._book.set_checkpoint(CHECKPOINT, {"line": batch[-1][0]})
+        self._waiting = rest
+        return Profiled(rows=rows, skipped=skipped, lost=lost, behind=bool(rest))
+
+    def window(self, watched: Watched, start: datetime, end: datetime) -> dict[str, Counts]:
+        """The profile of a span of time: the sum of its buckets."""
+        found: dict[str, Counts] = {}
+        for _, column, counts in self._book.profiles(watched.model, watched.version.hex, start, end):
+            found = merge(found, {column: unpack(counts)})
+        return found
+
+    def _read(self, table: str, path: str) -> Any:
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(self._workspace.tables / table / path) as file:
+            inputs = [name for name in file.schema_arrow.names if name.startswith(("num_", "cat_"))]
+            return file.read(columns=["at", "row", "version", "score", "value", *inputs])
+
+    def _count(self, data: Any, added: dict[tuple[str, datetime], dict[str, Counts]]) -> int:
+        import pyarrow.compute as pc
+
+        rows = 0
+        for version in pc.unique(data["version"]).to_pylist():
+            known = self._watched.get(version)
+            if known is None:
+                continue
+            watched, reference = known
+            size = bucket_seconds(watched.contract.monitors)
+            for bucket, part in _by_bucket(data.filter(pc.equal(data["version"], version)), size):
+                counts = tally(reference, part, _columns(watched.contract))
+                counts[REQUESTS] = np.array([pc.sum(pc.equal(part["row"], 0)).as_py() or 0], dtype=np.int64)
+                key = (version, bucket)
+                added[key] = merge(added.get(key, {}), counts)
+                rows += part.num_rows
+        return rows
+
+    def _add(self, watched: Watched, bucket: datetime, counts: Mapping[str, Counts]) -> None:
+        end = bucket + timedelta(microseconds=1)
+        before = {c: unpack(data) for _, c, data in self._book.profiles(watched.model, watched.version.hex, bucket, end)}
+        for column in counts:
+            both = counts[column] + before[column] if column in before else counts[column]
+            self._book.add_profile(watched.model, watched.version.hex, bucket, column, pack(both))
+
+
+def _by_bucket(data: Any, seconds: int) -> Iterator[tuple[datetime, Any]]:
+    import pyarrow as pa
+
+    buckets = data["at"].cast(pa.int64()).to_numpy() // (seconds * 1_000_000)
+    for bucket in np.unique(buckets):
+        at = datetime.fromtimestamp(int(bucket) * seconds, UTC)
+        yield at, data.filter(pa.array(buckets == bucket))
+
+
+def _columns(contract: Contract) -> dict[str, str]:
+    named = input_columns([i.name for i in contract.numeric()], [i.name for i in contract.textual()])
+    return {**named, SCORE: "value" if contract.model.task is Task.REGRESSION else "score"}
