@@ -10,7 +10,7 @@ import pytest
 from builders.domain import contract
 from modelmark.domain.contract import Input, Kind
 from modelmark.domain.errors import Tampered
-from modelmark.stats.profile import SCORE, Reference, merge, pack, reference, tally, unpack
+from modelmark.stats.profile import SCORE, Reference, _binned, merge, pack, reference, tally, unpack
 
 
 def train(n: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -90,3 +90,18 @@ def test_a_constant_column_and_an_empty_one_have_bins_too() -> None:
 def test_what_is_no_reference_is_refused(data: bytes) -> None:
     with pytest.raises(Tampered):
         Reference.from_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["normal", "heavy tails", "few values", "huge", "one far edge"])
+def test_fast_counting_is_exact(name: str) -> None:
+    rng = np.random.default_rng(9)
+    values = {
+        "normal": rng.normal(size=100_000),
+        "heavy tails": rng.standard_cauchy(100_000) ** 3,
+        "few values": rng.integers(0, 40, 100_000).astype(float),
+        "huge": rng.normal(size=100_000) * 1e307,
+        "one far edge": np.r_[rng.normal(size=99_000), np.full(1000, 1e9)],
+    }[name]
+    edges = np.unique(np.r_[np.quantile(values, np.linspace(0, 1, 33)[1:-1]), values[:20]])
+    plain = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
+    assert list(_binned(edges, values)) == list(plain)

@@ -27,6 +27,8 @@ BINS: Final = 32
 VALUES: Final = 32  # known values of a free text column
 SCORE: Final = "@score"  # the answer's column: no input of a contract is compared with it
 FORMAT: Final = 1
+_CELLS: Final = 2048
+_CHUNK: Final = 32_768  # values that stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Column:
         known = np.isfinite(values)
         whole = bool(known.all())
         inside = values if whole else values[known]
-        bins = np.bincount(np.searchsorted(self.edges, inside), minlength=len(self.edges) + 1)
+        bins = _binned(self.edges, inside)
         out = 0
         if self.minimum is not None:
             out += int(np.count_nonzero(inside < self.minimum))
@@ -187,6 +189,39 @@ def _textual(item: Input, values: Any) -> Column:
     text = [None if value is None or value != value else str(value) for value in values]
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
     return Column(item.name, False, counts, edges, known, closed=closed)
+
+
+def _binned(edges: Array, values: Array) -> Counts:
+    """Counts of finite values between edges, as searchsorted and bincount give them, several times faster.
+
+    Values fall into many even cells first. A cell's number never falls as its values rise, so every value of a cell without
+    an edge lies between the same two edges; only values that share their cell with an edge are searched.
+    """
+    size = len(edges) + 1
+    span = float(edges[-1] - edges[0])
+    if len(values) < _CHUNK // 4 or not 0 < span < np.inf or not np.isfinite(_CELLS / span):
+        return np.bincount(np.searchsorted(edges, values), minlength=size).astype(np.int64)
+    first, scale = edges[0], _CELLS / span
+
+    def cell(of: Array) -> NDArray[np.int32]:
+        with np.errstate(over="ignore"):
+            place = (of - first) * scale
+        np.clip(place, -1.0, _CELLS, out=place)
+        return np.floor(place, out=place).astype(np.int32) + 1
+
+    edge_cells = cell(edges)
+    shared = np.zeros(_CELLS + 2, dtype=bool)
+    shared[edge_cells] = True
+    bin_of = np.searchsorted(edge_cells, np.arange(_CELLS + 2))  # edges in earlier cells
+    counts, found = np.zeros(_CELLS + 2, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    for start in range(0, len(values), _CHUNK):
+        part = values[start : start + _CHUNK]
+        cells = cell(part)
+        counts += np.bincount(cells, minlength=_CELLS + 2)
+        search = part[shared[cells]]
+        found += np.bincount(np.searchsorted(edges, search), minlength=size)
+    counts[shared] = 0
+    return found + np.bincount(bin_of, counts, size).astype(np.int64)
 
 
 def _floats(values: Any) -> Array:

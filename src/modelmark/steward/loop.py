@@ -85,6 +85,8 @@ class Steward:
     def step(self, now: datetime) -> Step:
         """One round. What is due at `now` is done; whatever fails is a finding, and the rest goes on."""
         done = Step(now)
+        if not self._serving:  # a fault found below is told about what serves
+            self._try(done, "versions", self._ask)
         self._try(done, "compaction", lambda: self._compact(done))
         self._try(done, "versions", self._ask)  # after compaction: every version in the tables is known by now
         self._try(done, "profiles", lambda: self._profile(done))
