@@ -56,9 +56,7 @@ class Header:
     previous: bytes = START
 
     def to_bytes(self) -> bytes:
-        body = _HEADER.pack(
-            MAGIC, FORMAT, 0, bytes.fromhex(self.writer), self.segment, self.first, self.previous
-        )
+        body = _HEADER.pack(MAGIC, FORMAT, 0, bytes.fromhex(self.writer), self.segment, self.first, self.previous)
         return body + _CRC.pack(crc32(body))
 
     def link(self) -> bytes:

@@ -106,7 +106,9 @@ def read_segment(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
     header = read_header(data)
     if header is None:
         if file.path.suffix == OPEN and len(data) < HEADER_SIZE:
-            header = Header(file.writer, file.number, after.sequence if after else 0, after.link if after else b"\0" * 32)
+            header = Header(
+                file.writer, file.number, after.sequence if after else 0, after.link if after else b"\0" * 32
+            )
             return Segment(file, header, (), False, Anchor(file.number - 1, header.first, header.previous), 0)
         raise _tampered(file, 0, "the header is damaged")
     _check_place(file, header, after)

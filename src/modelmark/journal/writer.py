@@ -108,7 +108,7 @@ class Writer:
         self.records += len(records)
 
     def tick(self) -> None:
-        """Seal the open segment when it is old enough. Call it now and then; costs nothing when there is nothing to do."""
+        """Seal the open segment when it is old enough. Call it now and then."""
         if self._fd >= 0 and self.failure is None and time.monotonic() - self._opened_at >= self.seal_after:
             self.seal()
 
@@ -141,7 +141,9 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _claim(self, wal: Path) -> int:
