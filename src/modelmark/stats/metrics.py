@@ -100,7 +100,7 @@ def _per_row(metric: Metric, judged: Judged) -> Array | None:
     truth = np.asarray(judged.truth, dtype=np.int64)
     rows = np.arange(len(truth))
     if metric is Metric.ACCURACY:
-        return (judged.decisions() == truth).astype(np.float64)
+        return np.asarray(judged.decisions() == truth, dtype=np.float64)
     if metric is Metric.LOG_LOSS:
         return np.asarray(-np.log(np.clip(judged.scores[rows, truth], _CLIP, 1)), dtype=np.float64)
     if metric is Metric.BRIER:

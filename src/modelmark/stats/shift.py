@@ -58,7 +58,7 @@ def shift(
     upper, lower = np.quantile(again, [(1 + confidence) / 2, (1 - confidence) / 2])
     root = np.sqrt(np.clip([here, 2 * here - upper, 2 * here - lower, np.quantile(null, 1 - false_alarm_rate)], 0, 1))
     distance, low, high, cut = map(float, root)
-    return Shift(distance=distance, low=min(low, distance), high=high, null=cut)
+    return Shift(distance=distance, low=min(low, distance), high=max(high, distance), null=cut)
 
 
 def _draw(rng: np.random.Generator, n: int, shares: Array, times: int) -> Array:
