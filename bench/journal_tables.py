@@ -1,4 +1,5 @@
-"""Compaction: rows a second from the write-ahead log into Delta tables, and rows lost or doubled under repeated kill -9.
+"""Compaction: rows a second from the write-ahead log into Delta tables, and rows lost or doubled under repeated kill
+-9.
 
     python bench/journal_tables.py [--rows 200000] [--kills 20]
 

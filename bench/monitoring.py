@@ -2,10 +2,11 @@
 
     python bench/monitoring.py [--rows 1000000]
 
-Both start from the same table in memory and a reference of 100,000 rows, and are measured in CPU seconds in one process.
-Ours: tally into the reference's bins (done once per row, as rows are compacted), then distance, interval, cut-off and shares
-of missing, unseen and out-of-range values for every column. By hand: KS (scipy.stats.ks_2samp) per number and chi-squared per
-category, missing values dropped; no interval, no effect size, no correction for 30 looks. Prints a sentence, then JSON.
+Both start from the same table in memory and a reference of 100,000 rows, and are measured in CPU seconds in one
+process. Ours: tally into the reference's bins (done once per row, as rows are compacted), then distance, interval,
+cut-off and shares of missing, unseen and out-of-range values for every column. By hand: KS (scipy.stats.ks_2samp) per
+number and chi-squared per category, missing values dropped; no interval, no effect size, no correction for 30 looks.
+Prints a sentence, then JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ import pyarrow as pa
 from scipy import stats
 
 from modelmark.domain.contract import (
-    Contract, Data, DriftMonitor, Input, Kind, Metric, ModelSource, Objective, Outputs, QualityMonitor, Task,
+    Contract,
+    Data,
+    DriftMonitor,
+    Input,
+    Kind,
+    Metric,
+    ModelSource,
+    Objective,
+    Outputs,
+    QualityMonitor,
+    Task,
 )  # fmt: skip
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
@@ -59,7 +70,9 @@ def sample(rng: np.random.Generator, rows: int, changed: set[str]) -> pa.Table:
         columns[name] = pa.array(values, from_pandas=True)
     for name in WORDS:
         shares = np.arange(1, 9, dtype=float) if name in changed else np.ones(8)
-        columns[name] = pa.array(np.array(KINDS, dtype=object)[rng.choice(8, rows, p=shares / shares.sum())], pa.string())
+        columns[name] = pa.array(
+            np.array(KINDS, dtype=object)[rng.choice(8, rows, p=shares / shares.sum())], pa.string()
+        )
     columns["score"] = pa.array(rng.beta(2, 2, rows))
     return pa.table(columns)
 

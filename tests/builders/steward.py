@@ -13,9 +13,9 @@ import pandas as pd
 from builders.domain import contract, version
 from modelmark.domain.contract import Metric, Monitors, Objective, PerformanceMonitor
 from modelmark.domain.workspace import Workspace
+from modelmark.stats.profile import reference
 from modelmark.steward.loop import Steward
 from modelmark.steward.profiler import Watched
-from modelmark.stats.profile import reference
 from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.watchbook import SqlWatchbook
 

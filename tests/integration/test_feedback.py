@@ -29,7 +29,19 @@ def test_every_line_of_a_file_of_labels_is_accounted_for(tmp_path: Path) -> None
     space = journal(tmp_path, predicted("p1"), predicted("p2", ages=(1.0, 2.0), jobs=("a", "b")), predicted("p3"))
     compact(space)
     journal(tmp_path, predicted("p4"))  # not compacted yet
-    lines = ["id,row,label", "p1,,1", "p1,0,1.0", "p2,1,0", "p2,,1", "p2,7,1", "p3,0,0", "p3,0,1", "p4,,0", "p9,,1", "p1,,2"]
+    lines = [
+        "id,row,label",
+        "p1,,1",
+        "p1,0,1.0",
+        "p2,1,0",
+        "p2,,1",
+        "p2,7,1",
+        "p3,0,0",
+        "p3,0,1",
+        "p4,,0",
+        "p9,,1",
+        "p1,,2",
+    ]
     found = bring(space, tmp_path, "\n".join(lines) + "\n")
     assert dataclasses.replace(found, examples=()) == LabelImport(
         accepted=3, unknown=1, duplicates=1, conflicting=2, refused=3, examples=()

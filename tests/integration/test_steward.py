@@ -27,9 +27,9 @@ from modelmark.journal.compact import compact
 from modelmark.journal.read import counts, predictions
 from modelmark.journal.receipts import verify_tables
 from modelmark.journal.writer import Writer
+from modelmark.stats.profile import SCORE
 from modelmark.steward.loop import Step
 from modelmark.steward.profiler import Profiler
-from modelmark.stats.profile import SCORE
 
 MINUTE = timedelta(minutes=1)
 
@@ -101,7 +101,9 @@ def test_wrong_answers_become_an_alert_once_labels_come(tmp_path: Path) -> None:
     keeper = steward(tmp_path)
     keeper.step(NOON + MINUTE)
     rows = predictions(Workspace(tmp_path), "loans", NOON, NOON + MINUTE).to_pylist()
-    wrong = [label(r["id"], 1 - int(r["prediction"]) if i % 2 else int(r["prediction"]), at=AT) for i, r in enumerate(rows)]
+    wrong = [
+        label(r["id"], 1 - int(r["prediction"]) if i % 2 else int(r["prediction"]), at=AT) for i, r in enumerate(rows)
+    ]
     journal(tmp_path, *wrong, refused(200))
     found = keeper.step(NOON + 2 * MINUTE)
     assert outcomes(found)["performance", "accuracy"] is Outcome.ALERT
@@ -231,7 +233,7 @@ def test_a_steward_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Pa
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
     before = counts(space)["predictions/loans"]
-    assert 0 < before  # it did get to work between the kills
+    assert before > 0  # it did get to work between the kills
     last = steward(tmp_path).step(NOON)
     assert last.errors == []
     table = predictions(space, "loans", NOON - timedelta(days=9000), NOON + timedelta(days=9000))

@@ -7,7 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelmark.domain.contract import DriftMonitor, Metric, Monitors, Objective, PerformanceMonitor, QualityMonitor, Task
+from modelmark.domain.contract import (
+    DriftMonitor,
+    Metric,
+    Monitors,
+    Objective,
+    PerformanceMonitor,
+    QualityMonitor,
+    Task,
+)
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.monitors import BUILTIN, enabled
@@ -68,7 +76,9 @@ def test_three_bad_rows_of_twenty_are_not_yet_an_alert() -> None:
 
 
 def test_refusals_alone_are_told_when_nothing_was_answered() -> None:
-    view = dataclasses.replace(empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])})
+    view = dataclasses.replace(
+        empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])}
+    )
     found = by_subject(Quality(QualityMonitor()).look(view))
     assert found["requests"].outcome is Outcome.ALERT
     assert found["kind"].outcome is Outcome.CANNOT_TELL

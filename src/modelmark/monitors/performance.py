@@ -1,7 +1,7 @@
 """Live performance: is the objective on labelled rows still what the holdout promised?
 
-Looks at the labels that came in the window, whenever their predictions were made. Labels that come fast need not be typical
-of those that come late, so right after a release this speaks of the fast ones only.
+Looks at the labels that came in the window, whenever their predictions were made. Labels that come fast need not be
+typical of those that come late, so right after a release this speaks of the fast ones only.
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ class Performance:
             return [self._unknown(view, f"Cannot tell whether {metric} fell: the holdout's value is not known.", n)]
         more = self._settings.min_labels - n
         if judged is None or more > 0:
-            sentence = f"Cannot tell whether {metric} holds: {n:,} labels in this window; about {more:,} more would tell."
+            sentence = (
+                f"Cannot tell whether {metric} holds: {n:,} labels in this window; about {more:,} more would tell."
+            )
             return [self._unknown(view, sentence, n)]
         try:
             measured = interval(
                 statistic(metric, judged), n, confidence=self._settings.confidence, times=_TIMES, seed=0
             )
         except Unmeasured as error:
-            sentence = f"Cannot tell whether {metric} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
+            sentence = (
+                f"Cannot tell whether {metric} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
+            )
             return [self._unknown(view, sentence, n)]
         return [self._finding(view, measured, view.baseline)]
 
@@ -66,7 +70,9 @@ class Performance:
         elif gap > 0:
             more = max(1, ceil(measured.n * ((half / gap) ** 2 - 1)))
             outcome = Outcome.CANNOT_TELL
-            sentence = f"Cannot tell whether {name} holds: {numbers}; {tail[:-1]}; about {more:,} more labels would tell."
+            sentence = (
+                f"Cannot tell whether {name} holds: {numbers}; {tail[:-1]}; about {more:,} more labels would tell."
+            )
         else:
             outcome, sentence = Outcome.OK, f"{name} holds: {numbers}; {tail}"
         return view.finding(

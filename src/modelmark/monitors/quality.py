@@ -15,7 +15,8 @@ NAME: Final = "quality"
 
 
 class Quality:
-    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about refusals."""
+    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about
+    refusals."""
 
     name = NAME
 
@@ -70,5 +71,3 @@ class Quality:
 def _share(hits: int, column: Column) -> float:
     rows = int(column.histogram(column.counts).sum())
     return hits / rows if rows else 0.0
-
-

@@ -1,10 +1,11 @@
-"""Profiles: what a column looked like, as counts over the bins of its training data. Profiles of two spans of time add up.
+"""Profiles: what a column looked like, as counts over the bins of its training data. Profiles of two spans of time
+add up.
 
-Bins come from the reference and never move, so a window is the sum of its parts and comparing costs the same for a hundred
-rows and a hundred million. Counts are int64, laid out per column as
-numeric: one count per interval between edges (right-closed), missing, below or above the contract's range;
-text: one count per known value, all others, missing.
-The range count stands outside the histogram: those values are in their bins as well. Infinite values count as missing.
+Bins come from the reference and never move, so a window is the sum of its parts and comparing costs the same for a
+hundred rows and a hundred million. Counts are int64, laid out per column. Numeric: one count per interval between
+edges (right-closed), missing, below or above the contract's range. Text: one count per known value, all others,
+missing. The range count stands outside the histogram: those values are in their bins as well. Infinite values count
+as missing.
 """
 
 from __future__ import annotations
@@ -114,15 +115,18 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         columns = {name: _plain(column) for name, column in self.columns.items()}
-        return msgspec.json.encode({"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted")
+        return msgspec.json.encode(
+            {"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted"
+        )
 
 
 def reference(contract: Contract, train: Any, scores: Array) -> bytes:
     """The reference of a version as canonical JSON: edges, values and counts of every input and of the score.
 
-    train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of the
-    contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own training
-    rows a model is surer than it will ever be again, and every quiet window would look like drift. n need not be len(train).
+    train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of
+    the contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own
+    training rows a model is surer than it will ever be again, and every quiet window would look like drift. n need
+    not be len(train).
     """
     columns = {item.name: _input(item, train[item.name]) for item in contract.inputs}
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
@@ -131,8 +135,8 @@ def reference(contract: Contract, train: Any, scores: Array) -> bytes:
 
 
 def answer(contract: Contract, scores: Array) -> Array:
-    """The one number per row that is watched, as the journal's tables keep it: the probability of the positive class, the
-    largest one of several classes, or the value."""
+    """The one number per row that is watched, as the journal's tables keep it: the probability of the positive class,
+    the largest one of several classes, or the value."""
     if contract.model.task is Task.REGRESSION:
         return scores[:, 0]
     if contract.model.task is Task.BINARY:
@@ -194,8 +198,8 @@ def _textual(item: Input, values: Any) -> Column:
 def _binned(edges: Array, values: Array) -> Counts:
     """Counts of finite values between edges, as searchsorted and bincount give them, several times faster.
 
-    Values fall into many even cells first. A cell's number never falls as its values rise, so every value of a cell without
-    an edge lies between the same two edges; only values that share their cell with an edge are searched.
+    Values fall into many even cells first. A cell's number never falls as its values rise, so every value of a cell
+    without an edge lies between the same two edges; only values that share their cell with an edge are searched.
     """
     size = len(edges) + 1
     span = float(edges[-1] - edges[0])
@@ -207,7 +211,8 @@ def _binned(edges: Array, values: Array) -> Counts:
         with np.errstate(over="ignore"):
             place = (of - first) * scale
         np.clip(place, -1.0, _CELLS, out=place)
-        return np.floor(place, out=place).astype(np.int32) + 1
+        cells: NDArray[np.int32] = np.floor(place, out=place).astype(np.int32) + 1
+        return cells
 
     edge_cells = cell(edges)
     shared = np.zeros(_CELLS + 2, dtype=bool)

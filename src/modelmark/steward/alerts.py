@@ -18,7 +18,8 @@ PER_STEP: Final = 20
 
 
 def tell(book: Watchbook, findings: Sequence[Finding], now: datetime, *, every: timedelta, queue: bool) -> list[Alert]:
-    """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all that closed.
+    """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all
+    that closed.
 
     An alert closes when its subject was well in two looks running, so a value at the edge does not ring twice a minute.
     Returns the alerts that are new.
@@ -45,7 +46,9 @@ def tell(book: Watchbook, findings: Sequence[Finding], now: datetime, *, every: 
     return opened
 
 
-def close_departed(book: Watchbook, serving: Collection[tuple[str, Digest]], now: datetime, *, queue: bool) -> list[Alert]:
+def close_departed(
+    book: Watchbook, serving: Collection[tuple[str, Digest]], now: datetime, *, queue: bool
+) -> list[Alert]:
     """Close what is open about versions that no longer serve: nobody looks at them any more."""
     with book.transaction():
         gone = [a for a in book.alerts(open_only=True, limit=10_000) if (a.model, a.version) not in serving]
@@ -80,5 +83,8 @@ def _queue(book: Watchbook, alerts: Iterable[Alert], what: str, now: datetime, w
         names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.subject}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""
         title = f"{model}: {names}{more} {'needs a look' if what == 'opened' else 'is over'}"
-        lines = [f"- {alert.sentence} (version {alert.version.short}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC)" for alert in mine]
+        lines = [
+            f"- {alert.sentence} (version {alert.version.short}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC)"
+            for alert in mine
+        ]
         book.queue_message(key, title, why + "\n".join(lines), now)

@@ -19,15 +19,16 @@ from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUIET_LOOKS: Final = 20
-#: Of the quiet looks, how many may alarm: with a false-alarm rate of 1% more than two in twenty come once in a thousand.
+#: Of the quiet looks, how many may alarm: with a false-alarm rate of 1% more than two in twenty come once in a
+#: thousand.
 QUIET_ALARMS: Final = 2
 
 
 def check_monitor(monitor: Monitor, *, planted: View | None = None, rows: int = 2000) -> None:
     """Quiet on no change, fires on a planted one, cannot tell on an empty window, and says each in a sentence.
 
-    planted: a view in which the monitor must alarm; the usual one has shifted numbers and scores, missing and unseen values,
-    refused requests and wrong answers.
+    planted: a view in which the monitor must alarm; the usual one has shifted numbers and scores, missing and unseen
+    values, refused requests and wrong answers.
     """
     alarms = sum(_alarms(monitor, quiet_view(rows, seed)) for seed in range(QUIET_LOOKS))
     assert alarms <= QUIET_ALARMS, f"{monitor.name} alarmed in {alarms} of {QUIET_LOOKS} quiet windows"
