@@ -35,9 +35,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelImport:
-    """What became of every line. duplicates: repeated word for word, taken once. conflicting: lines that give one row two
-    labels; none of them is taken. unknown: ids nobody predicted. refused: lines that break the contract or cannot be read.
-    examples: the first lines not taken, with the reason."""
+    """What became of every line. duplicates: repeated word for word, taken once. conflicting: lines that give one row
+    two labels; none of them is taken. unknown: ids nobody predicted. refused: lines that break the contract or cannot
+    be read. examples: the first lines not taken, with the reason."""
 
     accepted: int
     unknown: int
@@ -60,7 +60,8 @@ def import_labels(
 ) -> LabelImport:
     """Read a CSV of id, label and, where predictions had several rows, row; append what holds to the journal.
 
-    Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer does.
+    Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer
+    does.
     """
     notes: list[Line] = []
     given: list[_Given] = []

@@ -1,10 +1,11 @@
 """Compaction: sealed segments of the write-ahead log become rows of Delta Lake tables, exactly once.
 
-One process commits at a time (a file lock says who). A pass goes: close what dead writers left open; read sealed segments and
-check each against where its writer's chain stood; append one commit per table, which carries the newest segment number of
-every writer as a Delta application transaction; sync what the commits added (deltalake does not); write and sync receipts;
-only then delete the segments. Whatever a crash interrupts is found again in the next pass: a commit by its transaction
-number, a missing receipt from Delta's own log, a segment that should be gone by its receipt.
+One process commits at a time (a file lock says who). A pass goes: close what dead writers left open; read sealed
+segments and check each against where its writer's chain stood; append one commit per table, which carries the newest
+segment number of every writer as a Delta application transaction; sync what the commits added (deltalake does not);
+write and sync receipts; only then delete the segments. Whatever a crash interrupts is found again in the next pass: a
+commit by its transaction number, a missing receipt from Delta's own log, a segment that should be gone by its
+receipt.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from modelmark.journal.writer import LOCK, OPEN, SEALED, sync_folder
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
-PASS_BYTES: Final = 64 * 1024 * 1024
+PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
 SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
 CHECKPOINT_EVERY: Final = 50  # commits
 KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
@@ -96,7 +97,8 @@ class Compactor:
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
 
     def maintain(self) -> tuple[Tampered, ...]:
-        """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small files."""
+        """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small
+        files."""
         with only_committer(self._workspace):
             self._receipts.load(repair=True)
             damaged = self._settle()

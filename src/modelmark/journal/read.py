@@ -37,8 +37,8 @@ def predictions(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> Any:
-    """A pyarrow table of the rows predicted in [start, end), in order of time. version: digest hex. columns: None for all.
-    An absent table gives a table without rows and columns."""
+    """A pyarrow table of the rows predicted in [start, end), in order of time. version: digest hex. columns: None for
+    all. An absent table gives a table without rows and columns."""
     name = table_of(model)
     if name not in table_names(workspace):
         return _empty()
@@ -64,10 +64,11 @@ def labelled(
     inputs: bool = False,
     limit: int | None = None,
 ) -> Any:
-    """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label (text),
-    label_value, label_source, labelled_at. Of several labels of one row the latest counts.
+    """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label
+    (text), label_value, label_source, labelled_at. Of several labels of one row the latest counts.
 
-    by: which time must lie in [start, end), that of the prediction or that of the (latest) label. limit: newest labels only.
+    by: which time must lie in [start, end), that of the prediction or that of the (latest) label. limit: newest
+    labels only.
     """
     name = table_of(model)
     if not {name, LABELS} <= set(table_names(workspace)):
@@ -87,8 +88,8 @@ def labelled(
 
 
 def find(workspace: Workspace, id: str, *, model: str | None = None) -> list[dict[str, Any]]:
-    """The rows of one prediction as dictionaries, each with its label where one came (label, labelled_at), in order of rows.
-    Empty when no compacted prediction has that id."""
+    """The rows of one prediction as dictionaries, each with its label where one came (label, labelled_at), in order
+    of rows. Empty when no compacted prediction has that id."""
     names = [name for name in table_names(workspace) if name.startswith("predictions/")]
     if model is not None:
         names = [name for name in names if name == table_of(model)]

@@ -1,10 +1,11 @@
 """Receipts: a hash-chained line for everything compaction did, so that compacted history can be verified too.
 
 `journal/receipts.jsonl`. Each line is canonical JSON with `link`, the chain link over the rest of the line. Kinds:
-append and optimize (a Delta commit: table, version, files added with SHA-256 and rows, files removed), retire (segments whose
-records are all committed, with where each writer's chain stood) and damage (what was found broken, and where it went).
-A line is on disk before any segment it speaks of is deleted. Both the receipts and the tables rolled back together to an
-earlier state cannot be told from the receipts alone: keep `Receipts.link` somewhere else for that.
+append and optimize (a Delta commit: table, version, files added with SHA-256 and rows, files removed), retire
+(segments whose records are all committed, with where each writer's chain stood) and damage (what was found broken,
+and where it went). A line is on disk before any segment it speaks of is deleted. Both the receipts and the tables
+rolled back together to an earlier state cannot be told from the receipts alone: keep `Receipts.link` somewhere else
+for that.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def verify_tables(workspace: Workspace) -> Iterator[tuple[str, int]]:
     A commit of ours without a receipt yet is left out: its segments are still in the write-ahead log.
     """
     receipts = Receipts.of(workspace)
-    for name in sorted(set(receipts.versions) | {path for path in table_names(workspace)}):
+    for name in sorted(set(receipts.versions) | set(table_names(workspace))):
         yield name, _verify_table(workspace, receipts, name)
     held = (
         sorted(path for path in workspace.quarantine.rglob("*") if path.is_file())

@@ -1,10 +1,10 @@
 """Journal records as columns: what the Delta tables hold, and how inputs are named in them.
 
-`predictions/<model>`: one row per predicted row. id, row, at (UTC, microseconds), model, version (digest hex), arm, path,
-request_id, entity, flags ("KIND:input"), score (probability of the positive class; the largest one for several classes),
-prediction (the class as text), value (regression), probabilities (several classes only), micros, then the inputs.
-`labels`: id, row, at, ns (nanoseconds: which of two labels is later), model, label (as text), value (when it is a number),
-source. `refusals`: at, model, code, field, count.
+`predictions/<model>`: one row per predicted row. id, row, at (UTC, microseconds), model, version (digest hex), arm,
+path, request_id, entity, flags ("KIND:input"), score (probability of the positive class; the largest one for several
+classes), prediction (the class as text), value (regression), probabilities (several classes only), micros, then the
+inputs. `labels`: id, row, at, ns (nanoseconds: which of two labels is later), model, label (as text), value (when it
+is a number), source. `refusals`: at, model, code, field, count.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def label_text(value: bool | int | float | str) -> str:
 
 
 def table_of(model: str) -> str:
-    """The name of a model's predictions table. Names that are not models' names become a digest: they end up in paths."""
+    """The name of a model's predictions table. Names that are not models' names become a digest: they end up in
+    paths."""
     safe = model if _MODEL.fullmatch(model) else hashlib.sha256(model.encode()).hexdigest()[:16]
     return f"predictions/{safe}"
 

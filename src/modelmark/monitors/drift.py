@@ -1,4 +1,5 @@
-"""Drift: do inputs and scores still look like the reference? An effect size, its interval and what chance gives; no p-value."""
+"""Drift: do inputs and scores still look like the reference? An effect size, its interval and what chance gives; no
+p-value."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class Drift:
         said = "moved away from" if alarms else "looks like"
         sentence = (
             f"{subject_of(name)} {said} the reference: Jensen-Shannon distance {measured.debiased:.2f} "
-            f"(95% interval {measured.low:.2f} to {measured.high:.2f}; {measured.n:,} rows); tolerated up to {tolerance:g}."
+            f"(95% interval {measured.low:.2f} to {measured.high:.2f}; {measured.n:,} rows); "
+            f"tolerated up to {tolerance:g}."
         )
         return view.finding(
             NAME,

@@ -22,9 +22,9 @@ class View:
     """One window of one version's life.
 
     profiles: counts per reference column over the window, see `stats.profile`; a column without traffic is absent.
-    labelled: truth and scores of the rows whose labels came in the window; reads the journal, so call it only when needed.
-    refused: requests refused for the model in the window, by (code, field).
-    baseline: the objective on the holdout, None when unknown.
+    labelled: truth and scores of the rows whose labels came in the window; reads the journal, so call it only when
+    needed. refused: requests refused for the model in the window, by (code, field). baseline: the objective on the
+    holdout, None when unknown.
     """
 
     model: str

@@ -1,7 +1,7 @@
 """Live performance: is the objective on labelled rows still what the holdout promised?
 
-Looks at the labels that came in the window, whenever their predictions were made. Labels that come fast need not be typical
-of those that come late, so right after a release this speaks of the fast ones only.
+Looks at the labels that came in the window, whenever their predictions were made. Labels that come fast need not be
+typical of those that come late, so right after a release this speaks of the fast ones only.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ NAME: Final = "quality"
 
 
 class Quality:
-    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about refusals."""
+    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about
+    refusals."""
 
     name = NAME
 

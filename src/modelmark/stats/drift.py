@@ -1,10 +1,11 @@
 """Drift: how far a window is from the reference, with what chance alone would give at these sizes.
 
-Measured is the Jensen-Shannon distance (Endres & Schindelin 2003: the square root of the divergence in bits; 0 to 1). The plug-in
-divergence of two samples of one population has mean about (bins - 1)(1/n + 1/m) / (8 ln 2), so it is never compared with
-a fixed number: the cut-off comes from a parametric bootstrap at the same (n, m, bins), its tail from the gamma distribution with
-the bootstrap's mean and variance (the divergence is asymptotically a scaled chi-squared), and the family of all columns shares one
-false-alarm rate (Šidák). The interval is the basic bootstrap's, which takes the bias off again.
+Measured is the Jensen-Shannon distance (Endres & Schindelin 2003: the square root of the divergence in bits; 0 to 1).
+The plug-in divergence of two samples of one population has mean about (bins - 1)(1/n + 1/m) / (8 ln 2), so it is
+never compared with a fixed number: the cut-off comes from a parametric bootstrap at the same (n, m, bins), its tail
+from the gamma distribution with the bootstrap's mean and variance (the divergence is asymptotically a scaled
+chi-squared), and the family of all columns shares one false-alarm rate (Šidák). The interval is the basic
+bootstrap's, which takes the bias off again.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ROWS_PER_BIN: Final = 20  # a small window is compared over fewer bins: noise gr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """distance: as measured. debiased: without what sampling adds. low, high: the debiased interval. cut: what chance stays
-    below, all columns together. n: rows of the window."""
+    """distance: as measured. debiased: without what sampling adds. low, high: the debiased interval. cut: what chance
+    stays below, all columns together. n: rows of the window."""
 
     distance: float
     debiased: float
@@ -106,9 +107,9 @@ def coarsen(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
 def psi(reference: Counts, current: Counts) -> float:
     """Population stability index between two histograms over the same bins.
 
-    reference, current: int64 arrays of shape (bins,). Returns nats, >= 0; 0 means equal shares. Empty bins count as half a row.
-    Its mean under no drift is about (bins - 1) * (1 / n_ref + 1 / n_cur): compare with `psi_null`, never with 0.1.
-    Raises NotEnoughData if either is empty. Source: Yurdakul & Naranjo 2020, J. Risk Model Validation.
+    reference, current: int64 arrays of shape (bins,). Returns nats, >= 0; 0 means equal shares. Empty bins count as
+    half a row. Its mean under no drift is about (bins - 1) * (1 / n_ref + 1 / n_cur): compare with `psi_null`, never
+    with 0.1. Raises NotEnoughData if either is empty. Source: Yurdakul & Naranjo 2020, J. Risk Model Validation.
     """
     if not reference.sum() or not current.sum():
         raise NotEnoughData("one of the two has no values")

@@ -1,10 +1,11 @@
-"""Profiles: what a column looked like, as counts over the bins of its training data. Profiles of two spans of time add up.
+"""Profiles: what a column looked like, as counts over the bins of its training data. Profiles of two spans of time
+add up.
 
-Bins come from the reference and never move, so a window is the sum of its parts and comparing costs the same for a hundred
-rows and a hundred million. Counts are int64, laid out per column as
-numeric: one count per interval between edges (right-closed), missing, below or above the contract's range;
-text: one count per known value, all others, missing.
-The range count stands outside the histogram: those values are in their bins as well. Infinite values count as missing.
+Bins come from the reference and never move, so a window is the sum of its parts and comparing costs the same for a
+hundred rows and a hundred million. Counts are int64, laid out per column. Numeric: one count per interval between
+edges (right-closed), missing, below or above the contract's range. Text: one count per known value, all others,
+missing. The range count stands outside the histogram: those values are in their bins as well. Infinite values count
+as missing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ BINS: Final = 32
 VALUES: Final = 32  # known values of a free text column
 SCORE: Final = "@score"  # the answer's column: no input of a contract is compared with it
 FORMAT: Final = 1
+_CELLS: Final = 2048
+_CHUNK: Final = 32_768  # values that stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Column:
         known = np.isfinite(values)
         whole = bool(known.all())
         inside = values if whole else values[known]
-        bins = np.bincount(np.searchsorted(self.edges, inside), minlength=len(self.edges) + 1)
+        bins = _binned(self.edges, inside)
         out = 0
         if self.minimum is not None:
             out += int(np.count_nonzero(inside < self.minimum))
@@ -120,9 +123,10 @@ class Reference:
 def reference(contract: Contract, train: Any, scores: Array) -> bytes:
     """The reference of a version as canonical JSON: edges, values and counts of every input and of the score.
 
-    train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of the
-    contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own training
-    rows a model is surer than it will ever be again, and every quiet window would look like drift. n need not be len(train).
+    train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of
+    the contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own
+    training rows a model is surer than it will ever be again, and every quiet window would look like drift. n need
+    not be len(train).
     """
     columns = {item.name: _input(item, train[item.name]) for item in contract.inputs}
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
@@ -131,8 +135,8 @@ def reference(contract: Contract, train: Any, scores: Array) -> bytes:
 
 
 def answer(contract: Contract, scores: Array) -> Array:
-    """The one number per row that is watched, as the journal's tables keep it: the probability of the positive class, the
-    largest one of several classes, or the value."""
+    """The one number per row that is watched, as the journal's tables keep it: the probability of the positive class,
+    the largest one of several classes, or the value."""
     if contract.model.task is Task.REGRESSION:
         return scores[:, 0]
     if contract.model.task is Task.BINARY:
@@ -189,6 +193,40 @@ def _textual(item: Input, values: Any) -> Column:
     text = [None if value is None or value != value else str(value) for value in values]
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
     return Column(item.name, False, counts, edges, known, closed=closed)
+
+
+def _binned(edges: Array, values: Array) -> Counts:
+    """Counts of finite values between edges, as searchsorted and bincount give them, several times faster.
+
+    Values fall into many even cells first. A cell's number never falls as its values rise, so every value of a cell
+    without an edge lies between the same two edges; only values that share their cell with an edge are searched.
+    """
+    size = len(edges) + 1
+    span = float(edges[-1] - edges[0])
+    if len(values) < _CHUNK // 4 or not 0 < span < np.inf or not np.isfinite(_CELLS / span):
+        return np.bincount(np.searchsorted(edges, values), minlength=size).astype(np.int64)
+    first, scale = edges[0], _CELLS / span
+
+    def cell(of: Array) -> NDArray[np.int32]:
+        with np.errstate(over="ignore"):
+            place = (of - first) * scale
+        np.clip(place, -1.0, _CELLS, out=place)
+        cells: NDArray[np.int32] = np.floor(place, out=place).astype(np.int32) + 1
+        return cells
+
+    edge_cells = cell(edges)
+    shared = np.zeros(_CELLS + 2, dtype=bool)
+    shared[edge_cells] = True
+    bin_of = np.searchsorted(edge_cells, np.arange(_CELLS + 2))  # edges in earlier cells
+    counts, found = np.zeros(_CELLS + 2, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    for start in range(0, len(values), _CHUNK):
+        part = values[start : start + _CHUNK]
+        cells = cell(part)
+        counts += np.bincount(cells, minlength=_CELLS + 2)
+        search = part[shared[cells]]
+        found += np.bincount(np.searchsorted(edges, search), minlength=size)
+    counts[shared] = 0
+    return found + np.bincount(bin_of, counts, size).astype(np.int64)
 
 
 def _floats(values: Any) -> Array:

@@ -18,7 +18,8 @@ PER_STEP: Final = 20
 
 
 def tell(book: Watchbook, findings: Sequence[Finding], now: datetime, *, every: timedelta, queue: bool) -> list[Alert]:
-    """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all that closed.
+    """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all
+    that closed.
 
     An alert closes when its subject was well in two looks running, so a value at the edge does not ring twice a minute.
     Returns the alerts that are new.

@@ -23,7 +23,7 @@ from modelmark.steward.alerts import close_departed, send_due, tell
 from modelmark.steward.profiler import Profiled, Profiler, Watched, bucket_seconds
 
 NAME: Final = "steward"
-PASSES: Final = 8  # compaction passes a step makes at most
+PASSES: Final = 4  # compaction passes a step makes at most
 MAINTAIN_EVERY: Final = timedelta(minutes=1)
 MAX_LABELS: Final = 20_000  # the newest of a window; more do not make the interval usefully narrower
 
@@ -85,6 +85,8 @@ class Steward:
     def step(self, now: datetime) -> Step:
         """One round. What is due at `now` is done; whatever fails is a finding, and the rest goes on."""
         done = Step(now)
+        if not self._serving:  # a fault found below is told about what serves
+            self._try(done, "versions", self._ask)
         self._try(done, "compaction", lambda: self._compact(done))
         self._try(done, "versions", self._ask)  # after compaction: every version in the tables is known by now
         self._try(done, "profiles", lambda: self._profile(done))
@@ -112,6 +114,7 @@ class Steward:
         every = max((w.contract.monitors.every_seconds for w in self._serving), default=60.0)
         if since is not None and done.at - since < timedelta(seconds=every):
             return
+        self._told = {said: at for said, at in self._told.items() if done.at - at < timedelta(days=1)}
         self._told[sentence] = done.at
         found = [
             Finding(

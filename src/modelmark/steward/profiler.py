@@ -1,8 +1,9 @@
 """Profiles of what compaction appended, each row counted exactly once.
 
-Every append has a receipt that names its files. The rows of those files are counted, added to the profiles that stand in
-the watchbook, and the receipt's line is noted, all in one transaction of the database: a kill before it commits leaves
-nothing, after it everything. Adding costs as much as the new rows do; counting a touched bucket again would cost the bucket.
+Every append has a receipt that names its files. The rows of those files are counted, added to the profiles that stand
+in the watchbook, and the receipt's line is noted, all in one transaction of the database: a kill before it commits
+leaves nothing, after it everything. Adding costs as much as the new rows do; counting a touched bucket again would
+cost the bucket.
 """
 
 from __future__ import annotations

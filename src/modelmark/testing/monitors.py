@@ -1,0 +1,131 @@
+"""What every monitor must keep, ours and yours: `check_monitor` raises AssertionError naming the promise that broke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+
+from modelmark.domain.contract import Contract, Data, Input, Kind, Metric, ModelSource, Objective, Outputs, Task
+from modelmark.domain.digest import Digest
+from modelmark.domain.finding import Outcome, Window
+from modelmark.monitors.monitor import REQUESTS, Monitor, View
+from modelmark.stats.metrics import Judged
+from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
+
+NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+QUIET_LOOKS: Final = 20
+#: Of the quiet looks, how many may alarm: with a false-alarm rate of 1% more than two in twenty come once in a
+#: thousand.
+QUIET_ALARMS: Final = 2
+
+
+def check_monitor(monitor: Monitor, *, planted: View | None = None, rows: int = 2000) -> None:
+    """Quiet on no change, fires on a planted one, cannot tell on an empty window, and says each in a sentence.
+
+    planted: a view in which the monitor must alarm; the usual one has shifted numbers and scores, missing and unseen
+    values, refused requests and wrong answers.
+    """
+    alarms = sum(_alarms(monitor, quiet_view(rows, seed)) for seed in range(QUIET_LOOKS))
+    assert alarms <= QUIET_ALARMS, f"{monitor.name} alarmed in {alarms} of {QUIET_LOOKS} quiet windows"
+    assert _alarms(monitor, planted or planted_view(rows)), f"{monitor.name} missed the planted change"
+    said = monitor.look(empty_view())
+    assert said, f"{monitor.name} is silent about an empty window"
+    sure = [finding.subject for finding in said if finding.outcome is not Outcome.CANNOT_TELL]
+    assert not sure, f"{monitor.name} claims to know about {sure} of an empty window"
+    view = quiet_view(rows, 0)
+    assert monitor.look(view) == monitor.look(view), f"{monitor.name} says two things about one view"
+
+
+def quiet_view(rows: int = 2000, seed: int = 0) -> View:
+    """Traffic as at training time."""
+    rng = np.random.default_rng(seed + 1)
+    return _view(*_sample(rng, rows), _judged(rng, rows, wrong=0.1), {})
+
+
+def planted_view(rows: int = 2000, seed: int = 0) -> View:
+    """Everything that can go wrong does."""
+    rng = np.random.default_rng(seed + 1)
+    numbers, words, scores = _sample(rng, rows)
+    numbers[: rows // 5] = np.nan
+    words[: rows // 5] = ["never seen"] * (rows // 5)
+    refused = {("OUT_OF_RANGE", "amount"): rows // 4}
+    return _view(numbers + 2, words, np.clip(scores + 0.4, 0, 1), _judged(rng, rows, wrong=0.5), refused)
+
+
+def empty_view() -> View:
+    """Nobody asked anything."""
+    return replace(quiet_view(10), profiles={}, labelled=lambda: None)
+
+
+def _alarms(monitor: Monitor, view: View) -> bool:
+    found = monitor.look(view)
+    assert found, f"{monitor.name} is silent"
+    subjects = [finding.subject for finding in found]
+    assert len(subjects) == len(set(subjects)), f"{monitor.name} speaks twice of one subject"
+    for finding in found:
+        place = (finding.monitor, finding.model, finding.version, finding.window)
+        assert place == (monitor.name, view.model, view.version, view.window), f"{finding} is about something else"
+        assert finding.sentence.endswith("."), f"no sentence: {finding.sentence!r}"
+        numbers = [finding.measured, finding.low, finding.high, finding.limit]
+        assert all(isfinite(number) for number in numbers if number is not None), f"not finite: {finding}"
+        known = finding.outcome is not Outcome.CANNOT_TELL
+        assert not known or finding.measured is not None, f"an outcome without a measurement: {finding}"
+    return any(finding.outcome is Outcome.ALERT for finding in found)
+
+
+def _sample(rng: np.random.Generator, rows: int) -> tuple[Any, list[str], Any]:
+    return rng.normal(size=rows), list(rng.choice(["a", "b", "c"], rows)), rng.beta(2, 2, rows)
+
+
+def _judged(rng: np.random.Generator, rows: int, *, wrong: float) -> Judged:
+    truth = rng.integers(0, 2, rows)
+    said = np.where(rng.uniform(size=rows) < wrong, 1 - truth, truth)
+    score = np.clip(said * 0.8 + 0.1 + rng.normal(0, 0.02, rows), 0, 1)
+    return Judged(task=Task.BINARY, truth=truth, scores=np.stack([1 - score, score], axis=1))
+
+
+def _view(
+    numbers: Any, words: Sequence[str], scores: Any, judged: Judged, refused: Mapping[tuple[str, str], int]
+) -> View:
+    found = _reference()
+    profiles: dict[str, Counts] = tally(found, {"amount": numbers, "kind": words, SCORE: scores})
+    profiles[REQUESTS] = np.array([len(words)], dtype=np.int64)
+    return View(
+        model="kit",
+        version=Digest("sha256:" + "0" * 64),
+        contract=_CONTRACT,
+        reference=found,
+        window=Window(start=NOON, end=NOON + timedelta(hours=1)),
+        profiles=profiles,
+        labelled=lambda: judged,
+        refused=refused,
+        baseline=0.9,
+        now=NOON + timedelta(hours=1),
+    )
+
+
+def _reference() -> Reference:
+    import pandas as pd
+
+    numbers, words, scores = _sample(np.random.default_rng(0), 20_000)
+    train = pd.DataFrame({"amount": numbers, "kind": words})
+    return Reference.from_bytes(reference(_CONTRACT, train, np.stack([1 - scores, scores], axis=1)))
+
+
+_CONTRACT: Final = Contract(
+    modelmark=1,
+    name="kit",
+    model=ModelSource(source="model.joblib", task=Task.BINARY),
+    data=Data(train="train.csv", holdout="holdout.csv", target="y"),
+    inputs=(
+        Input(name="amount", type=Kind.NUMBER, minimum=-100.0, maximum=100.0, nullable=True),
+        Input(name="kind", type=Kind.CATEGORY, categories=("a", "b", "c")),
+    ),
+    outputs=Outputs(classes=(0, 1), positive=1),
+    objective=Objective(metric=Metric.ACCURACY),
+)

@@ -1,0 +1,50 @@
+"""A steward over a real SQLite watchbook, and traffic for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from builders.domain import contract, version
+from modelmark.domain.contract import Metric, Monitors, Objective, PerformanceMonitor
+from modelmark.domain.workspace import Workspace
+from modelmark.stats.profile import reference
+from modelmark.steward.loop import Steward
+from modelmark.steward.profiler import Watched
+from modelmark.storage.database import Database, sqlite_url
+from modelmark.storage.watchbook import SqlWatchbook
+
+DEAL = contract(
+    monitors=Monitors(window_minutes=10.0, every_seconds=60.0, performance=PerformanceMonitor(min_labels=20)),
+    objective=Objective(metric=Metric.ACCURACY),
+)
+
+
+def watched(baseline: float | None = 0.9) -> Watched:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame({"age": rng.normal(40, 10, 5000), "job": rng.choice(["a", "b"], 5000)})
+    score = rng.beta(2, 2, 2000)
+    made = reference(DEAL, train, np.stack([1 - score, score], axis=1))
+    return Watched(model="loans", version=version().id, contract=DEAL, reference=made, baseline=baseline)
+
+
+def traffic(rows: int, *, seed: int = 1, shift: float = 0.0) -> list[tuple[float, str, float]]:
+    """(age, job, score) of each row."""
+    rng = np.random.default_rng(seed)
+    columns = (rng.normal(40 + shift, 10, rows), rng.choice(["a", "b"], rows), rng.beta(2, 2, rows))
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def book(root: Path) -> SqlWatchbook:
+    return SqlWatchbook(Database(sqlite_url(root / "state.db")))
+
+
+def steward(root: Path, notifier: Any = None, serving: Sequence[Watched] | None = None, **more: Any) -> Steward:
+    chosen = [watched()] if serving is None else serving
+    more.setdefault("log", lambda line: None)
+    return Steward(Workspace(root), book(root), lambda: chosen, notifier, lambda: datetime.max, **more)

@@ -1,0 +1,73 @@
+"""Labels from a file reach the journal when, and only when, they fit a prediction and the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from builders.domain import NOON, contract
+from builders.journal import journal, predicted
+from modelmark.domain.contract import ModelSource, Outputs, Task
+from modelmark.domain.errors import Malformed, Missing
+from modelmark.domain.workspace import Workspace
+from modelmark.feedback.labels import LabelImport, import_labels, parser
+from modelmark.journal.compact import compact
+from modelmark.journal.read import find
+from modelmark.journal.writer import Writer
+
+
+def bring(space: Workspace, folder: Path, text: str) -> LabelImport:
+    path = folder / "labels.csv"
+    path.write_text(text, encoding="utf-8")
+    with Writer(space.wal) as writer:
+        return import_labels(path, "loans", contract(), space, writer, NOON)
+
+
+def test_every_line_of_a_file_of_labels_is_accounted_for(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"), predicted("p2", ages=(1.0, 2.0), jobs=("a", "b")), predicted("p3"))
+    compact(space)
+    journal(tmp_path, predicted("p4"))  # not compacted yet
+    lines = [
+        "id,row,label",
+        "p1,,1",
+        "p1,0,1.0",
+        "p2,1,0",
+        "p2,,1",
+        "p2,7,1",
+        "p3,0,0",
+        "p3,0,1",
+        "p4,,0",
+        "p9,,1",
+        "p1,,2",
+    ]
+    found = bring(space, tmp_path, "\n".join(lines) + "\n")
+    assert dataclasses.replace(found, examples=()) == LabelImport(
+        accepted=3, unknown=1, duplicates=1, conflicting=2, refused=3, examples=()
+    )
+    assert [line.number for line in found.examples] == [5, 6, 7, 8, 10, 11]
+    assert found.examples[0].reason == "row is missing; allowed: 0 to 1"
+    assert found.examples[-1].reason == "label '2'; allowed: 0, 1"
+    compact(space)
+    assert find(space, "p1")[0]["label"] == "1"
+    assert [row["label"] for row in find(space, "p2")] == [None, "0"]
+    assert find(space, "p3")[0]["label"] is None
+    assert find(space, "p4")[0]["label"] == "0"
+
+
+def test_what_is_no_file_of_labels_is_refused_whole(tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match="columns"):
+        bring(Workspace(tmp_path), tmp_path, "prediction,truth\n1,2\n")
+    with pytest.raises(Missing), Writer(tmp_path / "wal") as writer:
+        import_labels(tmp_path / "none.csv", "loans", contract(), Workspace(tmp_path), writer, NOON)
+
+
+def test_labels_become_the_contracts_own_values() -> None:
+    assert parser(contract(outputs=Outputs(classes=(False, True), positive=True)))("TRUE") is True
+    assert parser(contract(outputs=Outputs(classes=("no", "yes"), positive="yes")))("yes") == "yes"
+    number = parser(contract(model=ModelSource(source="m", task=Task.REGRESSION), outputs=Outputs()))
+    assert number("1e3") == 1000.0
+    for text in ("", "nan", "inf", "x"):
+        with pytest.raises(ValueError, match="finite"):
+            number(text)

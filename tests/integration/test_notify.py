@@ -1,0 +1,68 @@
+"""Messages arrive over real HTTP, once each, and no error repeats an address."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from modelmark.domain.errors import NotYet, Rejected
+from modelmark.notify.apprise import AppriseNotifier
+
+
+class Inbox:
+    """A web hook on loopback that keeps what it is sent, or refuses it."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, str]] = []
+        self.up = True
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if inbox.up:
+                    inbox.got.append(json.loads(body))
+                self.send_response(200 if inbox.up else 500)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"json://user:s3cret@127.0.0.1:{self.server.server_port}/hook"
+
+
+@pytest.fixture
+def inboxes() -> Iterator[tuple[Inbox, Inbox]]:
+    both = (Inbox(), Inbox())
+    yield both
+    for inbox in both:
+        inbox.server.shutdown()
+        inbox.server.server_close()
+
+
+def test_a_message_reaches_everybody_once_even_when_one_was_down(inboxes: tuple[Inbox, Inbox]) -> None:
+    one, two = inboxes
+    two.up = False
+    notifier = AppriseNotifier([one.url, two.url])
+    with pytest.raises(NotYet) as caught:
+        notifier.send("drift of age", "It moved.")
+    assert str(caught.value) == "not delivered to 2 (json)"
+    two.up = True
+    notifier.send("drift of age", "It moved.")
+    assert [len(inbox.got) for inbox in inboxes] == [1, 1]
+    assert (two.got[0]["title"], two.got[0]["message"]) == ("drift of age", "It moved.")
+
+
+@pytest.mark.parametrize("url", ["nosuch://s3cret@host", "s3cret", "https//s3cret"])
+def test_an_address_of_no_known_kind_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        AppriseNotifier([url]).check()
+    assert "s3cret" not in json.dumps(caught.value.facts())

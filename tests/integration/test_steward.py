@@ -1,0 +1,244 @@
+"""The control loop against a real journal, real Delta tables and a real database."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders.domain import NOON, digest
+from builders.journal import AT, journal, label, predicted, refused, schema
+from builders.steward import book, steward, traffic, watched
+from modelmark.domain.errors import NotYet
+from modelmark.domain.finding import Outcome
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.compact import compact
+from modelmark.journal.read import counts, predictions
+from modelmark.journal.receipts import verify_tables
+from modelmark.journal.writer import Writer
+from modelmark.stats.profile import SCORE
+from modelmark.steward.loop import Step
+from modelmark.steward.profiler import Profiler
+
+MINUTE = timedelta(minutes=1)
+
+
+def send(root: Path, rows: int, *, minute: float = 0.0, shift: float = 0.0, seed: int = 1) -> None:
+    at = AT + int(minute * 60e9)
+    many = traffic(rows, seed=seed, shift=shift)
+    journal(
+        root,
+        *(predicted(f"{minute}-{i}", ages=(age,), jobs=(job,), score=s, at=at) for i, (age, job, s) in enumerate(many)),
+    )
+
+
+class Inbox:
+    def __init__(self, down: int = 0) -> None:
+        self.got: list[tuple[str, str]] = []
+        self.down = down
+
+    def send(self, title: str, body: str) -> None:
+        if self.down:
+            self.down -= 1
+            raise NotYet("not delivered to 1 (json)")
+        self.got.append((title, body))
+
+
+def outcomes(step: Step) -> dict[tuple[str, str], Outcome]:
+    return {(f.monitor, f.subject): f.outcome for f in step.findings}
+
+
+def test_a_quiet_window_is_quiet_and_every_subject_has_its_say(tmp_path: Path) -> None:
+    send(tmp_path, 1000)
+    step = steward(tmp_path).step(NOON + MINUTE)
+    assert outcomes(step) == {
+        ("quality", "age"): Outcome.OK,
+        ("quality", "job"): Outcome.OK,
+        ("quality", "requests"): Outcome.OK,
+        ("drift", "age"): Outcome.OK,
+        ("drift", "job"): Outcome.OK,
+        ("drift", "score"): Outcome.OK,
+        ("performance", "accuracy"): Outcome.CANNOT_TELL,
+    }
+    assert step.errors == []
+    assert len(book(tmp_path).findings("loans")) == 7
+
+
+def test_drift_is_told_once_when_it_begins_and_once_when_it_ends(tmp_path: Path) -> None:
+    inbox = Inbox(down=1)
+    keeper = steward(tmp_path, inbox)
+    send(tmp_path, 1000, shift=30)
+    (opened,) = keeper.step(NOON + MINUTE).opened
+    assert opened.subject == "age"
+    assert inbox.got == []  # it was down; the message waits
+    keeper.step(NOON + 2 * MINUTE)
+    keeper.step(NOON + 3 * MINUTE)
+    ((title, body),) = inbox.got
+    assert title == "loans: drift of age needs a look"
+    assert "moved away from the reference" in body
+    assert [a.count for a in book(tmp_path).alerts(open_only=True)] == [3]
+    send(tmp_path, 1000, minute=14)
+    keeper.step(NOON + 15 * MINUTE)
+    keeper.step(NOON + 16 * MINUTE)
+    keeper.step(NOON + 17 * MINUTE)
+    assert [title for title, _ in inbox.got[1:]] == ["loans: drift of age is over"]
+    assert book(tmp_path).alerts(open_only=True) == []
+
+
+def test_wrong_answers_become_an_alert_once_labels_come(tmp_path: Path) -> None:
+    send(tmp_path, 300)
+    keeper = steward(tmp_path)
+    keeper.step(NOON + MINUTE)
+    rows = predictions(Workspace(tmp_path), "loans", NOON, NOON + MINUTE).to_pylist()
+    wrong = [
+        label(r["id"], 1 - int(r["prediction"]) if i % 2 else int(r["prediction"]), at=AT) for i, r in enumerate(rows)
+    ]
+    journal(tmp_path, *wrong, refused(200))
+    found = keeper.step(NOON + 2 * MINUTE)
+    assert outcomes(found)["performance", "accuracy"] is Outcome.ALERT
+    assert outcomes(found)["quality", "requests"] is Outcome.ALERT
+
+
+def test_looks_are_due_by_the_contract_and_an_unwatched_time_is_a_finding(tmp_path: Path) -> None:
+    steward(tmp_path).step(NOON)
+    assert steward(tmp_path).step(NOON + MINUTE / 2).findings == []
+    later = steward(tmp_path).step(NOON + 10 * MINUTE)
+    (gap,) = [f for f in later.findings if f.subject == "watch"]
+    assert (gap.window.start, gap.window.end, gap.outcome) == (NOON, NOON + 10 * MINUTE, Outcome.CANNOT_TELL)
+    assert gap.sentence.startswith("Nobody watched from 2026-03-01 12:00:00 to 2026-03-01 12:10:00 UTC")
+
+
+def test_what_fails_is_a_finding_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    send(tmp_path, 10)
+
+    def broken(*_: object) -> None:
+        raise ValueError("boom\nboom")
+
+    monkeypatch.setattr("modelmark.monitors.quality.Quality.look", broken)
+    monkeypatch.setattr("modelmark.journal.compact.Compactor.maintain", broken)
+    step = steward(tmp_path, log=lines.append).step(NOON + MINUTE)
+    assert lines == [
+        "modelmark steward: monitor quality of loans failed: ValueError: boom boom",
+        "modelmark steward: maintenance failed: ValueError: boom boom",
+    ]
+    said = outcomes(step)
+    assert said["quality", "monitor"] is said["steward", "maintenance"] is Outcome.CANNOT_TELL
+    assert ("drift", "age") in said
+
+
+def test_a_damaged_segment_becomes_an_alert(tmp_path: Path) -> None:
+    send(tmp_path, 10)
+    (path,) = Workspace(tmp_path).wal.glob("*/*.seg")
+    data = bytearray(path.read_bytes())
+    data[300] ^= 1
+    path.write_bytes(data)
+    keeper = steward(tmp_path)
+    keeper.step(NOON)
+    (alert,) = keeper.step(NOON + MINUTE).opened or book(tmp_path).alerts()
+    assert path.name in alert.sentence
+
+
+def test_alerts_of_a_version_that_left_are_closed(tmp_path: Path) -> None:
+    send(tmp_path, 1000, shift=30)
+    steward(tmp_path).step(NOON + MINUTE)
+    assert book(tmp_path).alerts(open_only=True)
+    steward(tmp_path, serving=[dataclasses.replace(watched(), version=digest("next"))]).step(NOON + 2 * MINUTE)
+    assert book(tmp_path).alerts(open_only=True) == []
+
+
+def test_rows_are_profiled_once_however_often_profiling_is_killed(tmp_path: Path) -> None:
+    send(tmp_path, 500)
+    space, one = Workspace(tmp_path), watched()
+    compact(space)
+
+    class Dies(type(book(tmp_path))):  # type: ignore[misc]
+        def set_checkpoint(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    dying = Dies(book(tmp_path)._database)
+    killed = Profiler(space, dying)
+    killed.watch(one)
+    with pytest.raises(KeyboardInterrupt):
+        killed.step()
+    for _ in range(3):
+        fresh = Profiler(space, book(tmp_path))
+        fresh.watch(one)
+        fresh.step()
+    found = fresh.window(one, NOON - MINUTE, NOON + MINUTE)
+    assert int(fresh.watch(one).columns[SCORE].histogram(found[SCORE]).sum()) == 500
+
+
+def test_the_loop_ends_when_told_and_tells_its_listener(tmp_path: Path) -> None:
+    seen: list[Step] = []
+    stop = threading.Event()
+
+    def hear(step: Step) -> None:
+        seen.append(step)
+        if len(seen) == 2:
+            stop.set()
+
+    keeper = steward(tmp_path, on_step=hear, step_seconds=0.01)
+    keeper._clock = lambda: NOON
+    keeper.run(stop)
+    assert len(seen) == 2
+
+
+PROCESS = """
+    import sys, threading
+    from datetime import UTC, datetime
+    from pathlib import Path
+    from builders.steward import book, watched
+    from modelmark.domain.workspace import Workspace
+    from modelmark.steward.loop import Steward
+    root = Path(sys.argv[1])
+    Steward(Workspace(root), book(root), lambda: [watched()], None, lambda: datetime.now(UTC), step_seconds=0.02).run(
+        threading.Event()
+    )
+"""
+
+
+def start(root: Path) -> subprocess.Popen[bytes]:
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(PROCESS), str(root)], env=env)
+
+
+def test_a_steward_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    space, sent, chance = Workspace(tmp_path), [], random.Random(4)
+    book(tmp_path)
+    now = time.time_ns()
+    with Writer(space.wal, seal_after=0.05) as writer:
+        writer.declare(schema())
+        for _ in range(6):
+            process = start(tmp_path)
+            deadline = time.monotonic() + 1.6 + chance.uniform(0, 0.8)
+            while time.monotonic() < deadline:
+                batch = [predicted(f"p{len(sent) + i}", at=now) for i in range(20)]
+                writer.append_many(batch)
+                sent += [record.id for record in batch]
+                writer.tick()
+                time.sleep(0.01)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    before = counts(space)["predictions/loans"]
+    assert before > 0  # it did get to work between the kills
+    last = steward(tmp_path).step(NOON)
+    assert last.errors == []
+    table = predictions(space, "loans", NOON - timedelta(days=9000), NOON + timedelta(days=9000))
+    assert sorted(table["id"].to_pylist()) == sorted(sent)
+    assert dict(verify_tables(space)) == {"predictions/loans": len(sent)}
+    one, profiler = watched(), Profiler(space, book(tmp_path))
+    found = profiler.window(one, NOON - timedelta(days=9000), NOON + timedelta(days=9000))
+    assert int(np.sum(profiler.watch(one).columns[SCORE].histogram(found[SCORE]))) == len(sent)

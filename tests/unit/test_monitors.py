@@ -1,0 +1,119 @@
+"""Monitors: every window ends ok, alert or cannot tell, and says why in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from modelmark.domain.contract import (
+    DriftMonitor,
+    Metric,
+    Monitors,
+    Objective,
+    PerformanceMonitor,
+    QualityMonitor,
+    Task,
+)
+from modelmark.domain.errors import Missing
+from modelmark.domain.finding import Finding, Outcome
+from modelmark.monitors import BUILTIN, enabled
+from modelmark.monitors.drift import Drift
+from modelmark.monitors.monitor import REQUESTS, View
+from modelmark.monitors.performance import Performance
+from modelmark.monitors.quality import Quality
+from modelmark.stats.metrics import Judged
+from modelmark.testing.monitors import check_monitor, empty_view, planted_view, quiet_view
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_built_in_monitor_keeps_the_promises(name: str) -> None:
+    monitor = BUILTIN[name](Monitors())
+    assert monitor is not None
+    assert monitor.name == name
+    check_monitor(monitor)
+
+
+class Deaf:
+    name = "deaf"
+
+    def look(self, view: View) -> list[Finding]:
+        return [view.finding("deaf", "all", Outcome.OK, "All is well.", n=0, measured=0.0)]
+
+
+def test_the_kit_catches_a_monitor_that_hears_nothing() -> None:
+    with pytest.raises(AssertionError, match="missed the planted change"):
+        check_monitor(Deaf())
+
+
+def test_a_monitor_set_to_null_does_not_run_and_an_unknown_plugin_is_missing() -> None:
+    assert [m.name for m in enabled(Monitors(quality=None, drift=None))] == ["performance"]
+    with pytest.raises(Missing):
+        enabled(Monitors(plugins={"nobody": {}}))
+
+
+def by_subject(found: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in found}
+
+
+def test_quality_names_what_is_wrong_with_which_input() -> None:
+    found = by_subject(Quality(QualityMonitor()).look(planted_view()))
+    assert found["amount"].sentence.startswith("20.0% of amount missing (400 of 2,000 rows; interval ")
+    assert found["kind"].sentence.startswith("20.0% of kind unseen")
+    assert "mostly OUT_OF_RANGE in amount" in found["requests"].sentence
+    assert found["requests"].measured == pytest.approx(0.2)
+    assert {f.outcome for f in found.values()} == {Outcome.ALERT}
+
+
+def test_three_bad_rows_of_twenty_are_not_yet_an_alert() -> None:
+    view = quiet_view(20)
+    counts = dict(view.profiles)
+    counts["kind"] = np.array([17, 0, 0, 1, 2])
+    found = by_subject(Quality(QualityMonitor()).look(dataclasses.replace(view, profiles=counts)))
+    assert found["kind"].outcome is Outcome.OK
+    assert found["kind"].measured == pytest.approx(0.1)
+
+
+def test_refusals_alone_are_told_when_nothing_was_answered() -> None:
+    view = dataclasses.replace(
+        empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])}
+    )
+    found = by_subject(Quality(QualityMonitor()).look(view))
+    assert found["requests"].outcome is Outcome.ALERT
+    assert found["kind"].outcome is Outcome.CANNOT_TELL
+
+
+def test_drift_says_how_many_more_rows_would_tell() -> None:
+    found = by_subject(Drift(DriftMonitor(min_rows=200)).look(quiet_view(150)))
+    assert found["score"].sentence == "Cannot tell whether score moved: 150 rows; about 50 more would tell."
+    assert set(found) == {"amount", "kind", "score"}
+
+
+def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: float | None = 0.9) -> View:
+    rng = np.random.default_rng(2)
+    truth = np.arange(n) % 2
+    said = np.where(np.arange(n) < round(wrong * n), 1 - truth, truth)
+    score = 0.1 + 0.8 * said + rng.normal(0, 0.01, n)
+    judged = Judged(task=Task.BINARY, truth=truth, scores=np.stack([1 - score, score], axis=1))
+    view = quiet_view()
+    deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
+    return dataclasses.replace(view, contract=deal, labelled=lambda: judged, baseline=baseline)
+
+
+@pytest.mark.parametrize(
+    ("view", "outcome", "words"),
+    [
+        pytest.param(labelled(1000, 0.1), Outcome.OK, "accuracy holds: 0.900 on 1,000 labels", id="as promised"),
+        pytest.param(labelled(1000, 0.3), Outcome.ALERT, "accuracy is worse than promised: 0.700", id="surely worse"),
+        pytest.param(labelled(100, 0.18), Outcome.CANNOT_TELL, "more labels would tell.", id="perhaps worse"),
+        pytest.param(labelled(20, 0.5), Outcome.CANNOT_TELL, "20 labels in this window; about 30 more", id="too few"),
+        pytest.param(labelled(1000, 0.1, baseline=None), Outcome.CANNOT_TELL, "not known", id="no baseline"),
+        pytest.param(labelled(1000, 0.3, Metric.BRIER, 0.02), Outcome.ALERT, "tolerated up to 0.070", id="a loss grew"),
+        pytest.param(labelled(1000, 0.0, Metric.BRIER, 0.02), Outcome.OK, "brier holds", id="a loss is small"),
+    ],
+)
+def test_performance(view: View, outcome: Outcome, words: str) -> None:
+    (found,) = Performance(PerformanceMonitor()).look(view)
+    assert found.outcome is outcome
+    assert words in found.sentence
