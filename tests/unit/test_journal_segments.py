@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import subprocess
 import sys
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmark.domain.errors import NotYet, Tampered
+from modelmark.journal import frames
 from modelmark.journal import writer as writing
 from modelmark.journal.reader import (
     SegmentFile,
@@ -217,3 +220,22 @@ def test_prediction_ids_sort_by_time_and_never_repeat():
     made = [ids.next(1_700_000_000_000_000_000 + n * 1_000_000) for n in range(1000)]
     assert made == sorted(set(made))
     assert {len(id) for id in made} == {32}
+
+
+@pytest.mark.parametrize("relinked", [False, True], ids=["old link kept", "its own link made anew"])
+def test_a_record_rewritten_with_a_fresh_checksum_breaks_the_chain(tmp_path, relinked):
+    with Writer(tmp_path) as writer:
+        writer.append_many([label(n) for n in range(4)])
+    (file,) = sealed_segments(tmp_path)
+    data = file.path.read_bytes()
+    items = list(frames.walk(data, frames.read_header(data)))
+    before, victim = items[0], items[1]
+    forged, _ = frames.frame(before.link, victim.sequence, frames.encode(label(9)))
+    if not relinked:
+        tail = struct.pack("<Q32s", victim.sequence, victim.link)
+        payload = frames.encode(label(9))
+        crc = crc32(payload, crc32(tail, crc32(frames.RECORD)))
+        forged = struct.pack("<4sII", frames.RECORD, len(payload), crc) + tail + payload
+    file.path.write_bytes(data[: victim.offset] + forged + data[victim.end :])
+    with pytest.raises(Tampered, match="chain is broken"):
+        read_segment(file)

@@ -83,9 +83,11 @@ class Edge:
         """From now on every answer closes its connection."""
         self.draining = True
 
-    def close_idle(self) -> None:
+    def close_idle(self, quiet: float) -> None:
+        """Close connections that have had nothing to say for so many seconds; the next request may be on its way."""
+        now = self.loop.time()
         for connection in list(self.connections):
-            if connection.idle:
+            if connection.idle and now - connection.touched > quiet:
                 connection.close()
 
     def abort_all(self) -> None:

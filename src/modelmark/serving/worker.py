@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
-from modelmark.serving.edge import Edge, Limits
+from modelmark.serving.edge import Edge
+from modelmark.serving.http import Limits
 from modelmark.serving.listening import bind, host_names
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
@@ -34,6 +36,8 @@ from modelmark.serving.wire import builtin
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
 NOTICE = 0.3
 GRACE = 25.0
+#: A connection that was quiet for so long is taken to have no request on its way.
+QUIET = 0.5
 #: How long a worker whose journal failed stays, saying that it is not ready.
 JOURNAL_NOTICE = 2.0
 
@@ -90,7 +94,7 @@ async def run(options: Options) -> None:
     _watch_tasks(tasks, stop)
     print(f"ready {listener.getsockname()[1]}", flush=True)  # noqa: T201
     await stop.wait()
-    await _drain(runtime, edge, server)
+    await _drain(runtime, edge, server, listener)
     for task in tasks:
         task.cancel()
     runtime.tidy()
@@ -106,17 +110,34 @@ async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer) -> None:
+async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer, listener: socket.socket) -> None:
     """Say not ready, keep answering for a moment, stop listening, finish what is in the making."""
     runtime.health.draining = True
     edge.drain()
     await asyncio.sleep(NOTICE)
+    last = listener.dup()  # keeps the port open while the loop lets go of its own copy, at its leisure
     server.close()
+    await asyncio.sleep(0.02)
+    for connection in _accept_all(last):
+        await asyncio.get_running_loop().connect_accepted_socket(edge.protocol, connection)
     until = asyncio.get_running_loop().time() + GRACE
     while edge.connections and asyncio.get_running_loop().time() < until:
-        edge.close_idle()
+        edge.close_idle(QUIET)
         await asyncio.sleep(0.05)
     edge.abort_all()
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    """Take what the kernel has accepted and nobody has taken yet, then close at once: what is left is reset."""
+    found: list[socket.socket] = []
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # nothing more waits
+            listener.close()
+            return found
+        connection.setblocking(False)
+        found.append(connection)
 
 
 def _freeze() -> None:
