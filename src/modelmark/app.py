@@ -223,12 +223,21 @@ class App:
 
         The version's own contract decides, not the file: editing limits makes another version.
         """
+        from modelmark.gates.report import write_report
         from modelmark.gates.runner import run_gates
 
         base = (path if path.is_dir() else path.parent).resolve()
         evidence = run_gates(self._case(version, base), progress=progress)
         standing = self.releases.record(version, evidence, actor=self.settings.actor)
         report = self.workspace.report(version.id)
+        write_report(
+            report,
+            version=version,
+            contract=self.contract_of(version),
+            evidence=self.ledger.evidence(version.id),
+            at=now(),
+            waivers=standing.waived,
+        )
         return Checked(
             evidence=evidence,
             standing=standing,
@@ -290,13 +299,12 @@ class App:
 
     def _baseline(self, version: Version) -> float | None:
         """The objective on the holdout, as the holdout gate measured it."""
-        metric = self.contract_of(version).objective.metric.value
         found = [
             check.estimate
             for item in self.ledger.evidence(version.id)
             if item.gate == "holdout"
             for check in item.checks
-            if check.name == metric and check.estimate is not None
+            if check.name == "objective" and check.estimate is not None
         ]
         return found[-1] if found else None
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelmark.domain import errors
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.theme import CONFIG
 from modelmark.governance.audit import verify_chain
 from modelmark.seal.digests import plain
 from modelmark.web import charts, series
@@ -171,7 +172,7 @@ class _Pages:
         return await self._render("audit.html", page="audit", events=newest, count=count, fault=fault)
 
     async def chart_specs(self, request: Request) -> Response:
-        return JSONResponse(charts.ALL)
+        return JSONResponse({"config": CONFIG, "specs": charts.ALL})
 
     async def vega(self, request: Request) -> Response:
         path: Path = await self._off(vega_bundle, self._source.workspace.cache)

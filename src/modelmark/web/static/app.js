@@ -32,15 +32,14 @@ function coloured(value) {
   return ["accent", "bad", "good", "muted", "unsure"].includes(value) ? css(value === "muted" ? "quiet" : value) : value;
 }
 
+// The shared theme, with this page's colours on top.
 function theme() {
-  const text = { labelColor: css("quiet"), titleColor: css("quiet"), labelFont: "system-ui", titleFont: "system-ui", titleFontWeight: "normal" };
+  const text = { labelColor: css("quiet"), titleColor: css("quiet") };
   return {
-    background: null,
-    view: { stroke: null },
-    axis: { ...text, gridColor: css("grid"), domainColor: css("line"), tickColor: css("line"), labelFontSize: 12, titleFontSize: 12 },
-    mark: { color: css("accent") },
-    rule: { color: css("quiet") },
-    point: { color: css("accent") },
+    ...config, padding: 4,
+    axis: { ...config.axis, ...text, gridColor: css("grid"), domainColor: css("line"), tickColor: css("line") },
+    bar: { fill: css("accent") }, mark: { color: css("accent") }, point: { ...config.point, color: css("accent") },
+    line: { ...config.line, color: css("accent") }, area: { color: css("accent") }, rule: { color: css("quiet") },
   };
 }
 
@@ -62,7 +61,7 @@ function tooltip(_, event, __, value) {
   tip.style.top = event.clientY + 12 + "px";
 }
 
-let specs;
+let specs, config;
 
 async function drawOne(place) {
   const points = at(place.dataset.key) ?? [];
@@ -87,7 +86,7 @@ async function drawOne(place) {
 async function draw() {
   const places = [...document.querySelectorAll("[data-chart]")];
   if (!places.length || !window.vegaEmbed) return;
-  specs ??= await (await fetch("/api/charts")).json();
+  if (!specs) ({ specs, config } = await (await fetch("/api/charts")).json());
   for (const view of views.values()) view.finalize();
   views.clear();
   for (const place of places) await drawOne(place);
