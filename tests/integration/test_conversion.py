@@ -1,6 +1,7 @@
 """Fitted scikit-learn models of many kinds answer the same as ONNX, row by row."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -11,6 +12,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -23,7 +25,7 @@ from sklearn.svm import SVC, LinearSVC
 
 import models
 from modelmark.domain import errors
-from modelmark.domain.contract import Outputs, Task
+from modelmark.domain.contract import Input, Kind, Outputs, Task
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 
@@ -167,6 +169,35 @@ def test_weights_in_another_file_are_refused(tmp_path):
     with pytest.raises(errors.Rejected) as caught:
         convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
     assert caught.value.code == "EXTERNAL_DATA"
+
+
+def test_operators_from_elsewhere_are_refused(tmp_path):
+    import onnx
+    from onnx import helper
+
+    node = helper.make_node("Run", ["X"], ["Y"], domain="evil.example")
+    tensors = [helper.make_tensor_value_info(name, 1, [None, 2]) for name in "XY"]
+    model = helper.make_model(helper.make_graph([node], "g", tensors[:1], tensors[1:]))
+    onnx.save(model, tmp_path / "model.onnx")
+    contract = models.contract(names=models.NUMERIC)
+    with pytest.raises(errors.Rejected, match=r"evil\.example") as caught:
+        convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
+    assert caught.value.code == "CUSTOM_OPERATOR"
+
+
+def test_words_are_counted_as_before(tmp_path):
+    rng = np.random.default_rng(0)
+    words = np.array(["free", "prize", "hello", "Meeting", "lunch", "win", "call", "you"])
+    table = pd.DataFrame({"text": [" ".join(rng.choice(words, 6)) for _ in range(400)]})
+    table["y"] = np.where(table["text"].str.contains("free|win"), "spam", "ham")
+    contract = models.contract(
+        inputs=(Input(name="text", type=Kind.STRING),), outputs=Outputs(classes=("ham", "spam"), positive="spam")
+    )
+    model = make_pipeline(make_column_transformer((TfidfVectorizer(), "text")), LogisticRegression())
+    path = models.save(model.fit(table[["text"]], table["y"]), tmp_path)
+    result = convert(path, contract, table, limits=sandbox.Limits(), progress=lambda _: None)
+    assert result.parity.flipped == 0
+    assert result.parity.max_difference < 1e-5
 
 
 def test_damaged_graphs_are_refused_and_harm_nobody(tmp_path):

@@ -156,7 +156,7 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
         flipped, distance = compare.parity(original, scores, request)
         if best is None or (flipped, distance) < best[0]:
             best = ((flipped, distance), candidate)
-        if flipped == 0 and distance <= 1e-5:
+        if flipped == 0 and distance <= 1e-5 * max(1.0, float(abs(original).max(initial=0.0))):
             break
     if best is None:
         raise _explain(model, failures[0])
@@ -177,7 +177,7 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) 
     if plan.narrow:
         prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)
-    options = {"zipmap": False} if request["task"] != "regression" else None
+    options = _options(prepared, request["task"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = skl2onnx.convert_sklearn(
@@ -188,6 +188,17 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) 
     output = graph.graph.output[-1].name
     signature = {"feeds": feeds, "score_output": output}
     return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan=str(plan))
+
+
+def _options(prepared: Any, task: str) -> dict[Any, dict[str, Any]]:
+    """Probabilities as a tensor; text lower-cased by a locale that every machine has."""
+    options: dict[Any, dict[str, Any]] = {}
+    if task != "regression":
+        options[id(prepared)] = {"zipmap": False}
+    for step in _walk(prepared):
+        if type(step).__name__ in ("TfidfVectorizer", "CountVectorizer"):
+            options[id(step)] = {"locale": "C"}
+    return options
 
 
 def _narrowed(pipeline: Any) -> Any:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+#: Compiled into ONNX Runtime, not loaded from a library; text vectorisers need it.
+BUILT_IN: Final = frozenset({("com.microsoft", "Tokenizer")})
 _TYPES: Final = {1: "float32", 11: "float64", 7: "int64", 9: "bool", 8: "string"}
 
 
@@ -24,7 +26,9 @@ def read(data: bytes) -> Any:
         raise Refusal("NOT_A_MODEL", f"this is not an ONNX model: {type(error).__name__}") from None
     if not model.graph.node:
         raise Refusal("NOT_A_MODEL", "the ONNX graph has no nodes")
-    foreign = {d.domain for d in model.opset_import} | {node.domain for node in _messages(model, onnx.NodeProto)}
+    nodes = {(node.domain, node.op_type) for node in _messages(model, onnx.NodeProto)} - BUILT_IN
+    # An imported domain that no node uses brings nothing in.
+    foreign = {domain for domain, _ in nodes}
     own = {function.domain for function in model.functions}
     if foreign - DOMAINS - own:
         raise Refusal("CUSTOM_OPERATOR", f"the model uses operators of {', '.join(sorted(foreign - DOMAINS - own))}")
