@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "steward": "modelmark.cli.run:steward",
     "up": "modelmark.cli.run:up",
     "label": "modelmark.cli.run:label",
+    "demo": "modelmark.cli.demo:demo",
 }
 
 usage_errors: Final = (_click.exceptions.ClickException,)

@@ -51,10 +51,20 @@ def issue(
     folder: Path,
     signer: Signer,
 ) -> bytes:
-    """The signed envelope. The caller has decided that the version deserves it."""
+    """The signed envelope. The caller has decided that the version deserves it.
+
+    Raises Tampered, signing nothing, when a file is not what the version was named after.
+    """
+    parts = version.components
     subject = [
-        {"name": name, "digest": {"sha256": digest_bytes((folder / name).read_bytes()).hex}}
-        for name in names.SIGNED_FILES
+        {"name": name, "digest": {"sha256": digest_bytes(_checked(folder / name, registered, "registration")).hex}}
+        for name, registered in (
+            (names.ARTIFACT, parts.artifact),
+            (names.CONTRACT, parts.contract),
+            (names.SIGNATURE, parts.preprocessing),
+            (names.LOCK, parts.lock),
+            (names.REFERENCE, version.reference),
+        )
     ]
     predicate = {
         "version": plain(version),
@@ -107,7 +117,7 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
     )
 
 
-def _checked(path: Path, listed: Digest | None) -> bytes:
+def _checked(path: Path, listed: Digest | None, by: str = "mark") -> bytes:
     if listed is None:
         raise Tampered(f"the mark does not cover {path.name}", code="BAD_MARK")
     try:
@@ -120,7 +130,7 @@ def _checked(path: Path, listed: Digest | None) -> bytes:
             f"{path.name} of version {path.parent.name[:12]} was changed: its digest is {found.short}",
             code="DIGEST_MISMATCH",
             field=path.name,
-            limit=f"the mark says {listed.short}",
+            limit=f"the {by} says {listed.short}",
         )
     return data
 
