@@ -40,6 +40,7 @@ from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
 PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
+ROW_GROUP: Final = 16 * 1024  # rows; what finding one prediction has to read
 SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
 CHECKPOINT_EVERY: Final = 50  # commits
 KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
@@ -343,7 +344,7 @@ def _open_table(folder: Path) -> Any:
 def _writer_properties() -> Any:
     from deltalake import WriterProperties
 
-    return WriterProperties(compression="ZSTD", max_row_group_size=128 * 1024)
+    return WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
 
 
 def _no_hooks() -> Any:

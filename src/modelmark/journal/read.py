@@ -94,8 +94,7 @@ def find(workspace: Workspace, id: str, *, model: str | None = None) -> list[dic
     if model is not None:
         names = [name for name in names if name == table_of(model)]
     for name in names:
-        with _connected(workspace, predictions=name) as connection:
-            rows = connection.sql("SELECT * FROM predictions WHERE id = ? ORDER BY row", params=[id]).to_arrow_table()
+        rows = _with_id(workspace, name, id).sort_by("row")
         if rows.num_rows:
             truth = _truth(workspace, id)
             return [{**row, **truth.get(row["row"], {"label": None, "labelled_at": None})} for row in rows.to_pylist()]
@@ -138,9 +137,17 @@ def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -
 def _truth(workspace: Workspace, id: str) -> dict[int, dict[str, Any]]:
     if LABELS not in table_names(workspace):
         return {}
-    with _connected(workspace, labels=LABELS) as connection:
-        found = connection.sql(_LATEST.format(which="id = ?"), params=[id]).to_arrow_table().to_pylist()
-    return {row["label_row"]: {"label": row["label"], "labelled_at": row["labelled_at"]} for row in found}
+    found = sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: row["ns"])
+    return {row["row"]: {"label": row["label"], "labelled_at": row["at"]} for row in found}
+
+
+def _with_id(workspace: Workspace, table: str, id: str) -> Any:
+    """Straight from the files: their statistics rule out most of them, and a query engine's start would cost more."""
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+
+    found = DeltaTable(str(workspace.tables / table)).to_pyarrow_dataset()
+    return found.to_table(filter=ds.field("id") == id)
 
 
 @contextmanager
