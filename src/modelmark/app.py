@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, Verdict, worst
 from modelmark.domain.ports import Ledger, Watchbook
@@ -279,23 +280,23 @@ class App:
         return Steward(self.workspace, self.watchbook, self.watched, notifier, now, on_step=on_step)
 
     def watched(self) -> list[Watched]:
-        """What monitors need of every version that serves now."""
+        """What monitors need of every version that serves now. A version's own part never changes, so it is read once."""
+        snapshot = self.ledger.snapshot()
+        serving = [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
+        return [self._watch(id) for id in serving]
+
+    @cache  # noqa: B019 - one App lives as long as its process
+    def _watch(self, id: Digest) -> Watched:
         from modelmark.steward.profiler import Watched
 
-        snapshot = self.ledger.snapshot()
-        versions = [
-            self.ledger.version(arm.version) for route in (snapshot.routes if snapshot else ()) for arm in route.arms
-        ]
-        return [
-            Watched(
-                model=version.model,
-                version=version.id,
-                contract=self.contract_of(version),
-                reference=(self.workspace.version(version.id) / names.REFERENCE).read_bytes(),
-                baseline=self._baseline(version),
-            )
-            for version in versions
-        ]
+        version = self.ledger.version(id)
+        return Watched(
+            model=version.model,
+            version=id,
+            contract=self.contract_of(version),
+            reference=(self.workspace.version(id) / names.REFERENCE).read_bytes(),
+            baseline=self._baseline(version),
+        )
 
     def _baseline(self, version: Version) -> float | None:
         """The objective on the holdout, as the holdout gate measured it."""
