@@ -5,14 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract
@@ -20,6 +18,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, Verdict, worst
 from modelmark.domain.ports import Ledger, Watchbook
+from modelmark.domain.progress import Progress, Steps
 from modelmark.domain.release import Approval, Snapshot, Waiver
 from modelmark.domain.settings import Settings
 from modelmark.domain.version import Version
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from modelmark.gates.case import Case
     from modelmark.governance.releases import Releases, Standing
     from modelmark.governance.verify import Item
+    from modelmark.registry.drafting import Drafted
     from modelmark.registry.mlflow import Tracking
     from modelmark.seal.keys import Signer, Verifier
     from modelmark.steward.loop import Steward
@@ -41,21 +41,6 @@ if TYPE_CHECKING:
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-#: (step, done, total); done == total ends the step.
-Progress = Callable[[str, float, float], None]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drafted:
-    """What `init` wrote. guesses: (field, line, reason); unfilled: (field, line)."""
-
-    task: str
-    inputs: int
-    guesses: tuple[tuple[str, int, str], ...]
-    unfilled: tuple[tuple[str, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,30 +61,6 @@ class Checked:
         if unsure:
             return f"{len(unsure)} of {len(self.evidence)} gates could not measure: {', '.join(unsure)}"
         return f"all {len(self.evidence)} gates passed"
-
-
-class Steps:
-    """Progress for work that only says what it does next: each new sentence ends the one before."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._now: str | None = None
-
-    def __call__(self, sentence: str) -> None:
-        self.end()
-        self._now = sentence
-        self._progress(sentence, 0, 1)
-
-    def end(self) -> None:
-        if self._now is not None:
-            self._progress(self._now, 1, 1)
-
-
-def step(progress: Progress, name: str, work: Callable[[], T]) -> T:
-    progress(name, 0, 1)
-    done = work()
-    progress(name, 1, 1)
-    return done
 
 
 class App:
@@ -164,36 +125,11 @@ class App:
 
         return Tracking(workspace=self.workspace, uri=os.environ.get("MLFLOW_TRACKING_URI"))
 
-    def init(
-        self, model: str, *, train: Path, holdout: Path, target: str, name: str | None, out: Path, progress: Progress
-    ) -> Drafted:
-        """Draft a contract at `out` from the model and its tables; paths in it are relative to its folder."""
-        from modelmark.contract import draft, infer, read, table
-        from modelmark.registry.inspect import inspect
-        from modelmark.registry.mlflow import ADDRESSES
+    def init(self, model: str, **given: Any) -> Drafted:
+        """Draft a contract; see `registry.drafting.draft_contract`."""
+        from modelmark.registry.drafting import draft_contract
 
-        base = out.resolve().parent
-        in_mlflow = model.startswith(ADDRESSES)
-        frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
-        step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
-        facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model)))
-        found = infer.infer(frame, target=target, facts=facts)
-        paths = draft.Paths(
-            name=name or draft.name_from(base.name),
-            model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
-            train=os.path.relpath(train.resolve(), base),
-            holdout=os.path.relpath(holdout.resolve(), base),
-            target=target,
-        )
-        text = draft.render(found, paths)
-        document = read.parse(text.encode(), out)
-        out.write_text(text, encoding="utf-8")
-        return Drafted(
-            task=found.task.value,
-            inputs=len(found.inputs),
-            guesses=tuple(draft.lines(text, "GUESS")),
-            unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
-        )
+        return draft_contract(model, **given)
 
     def register(self, path: Path, *, progress: Progress) -> tuple[Version, bool]:
         """A version of the contract at `path`, and whether its bytes are new to this workspace."""
@@ -469,35 +405,6 @@ class App:
         from modelmark.seal.snapshot import write_snapshot
 
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
-
-
-class Together:
-    """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
-
-    def __init__(self, app: App, say: Callable[[str], None]) -> None:
-        from modelmark.serving.supervisor import Worker
-
-        settings, base = app.settings, [sys.executable, "-m", "modelmark"]
-        place = ["--workspace", str(app.workspace.root)]
-        serve = ["serve", "--port", str(settings.port), "--workers", str(settings.workers)]
-        watch = ["steward", "--dashboard-port", str(settings.dashboard_port)]
-        self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
-        self._stop = threading.Event()
-
-    def run(self) -> None:
-        """Until `request_stop`."""
-        for child in self._children:
-            child.start()
-        while not self._stop.wait(0.1):
-            for child in self._children:
-                child.revive(time.monotonic())
-        for child in self._children:
-            child.end()
-        for child in self._children:
-            child.join(time.monotonic() + 35)
-
-    def request_stop(self) -> None:
-        self._stop.set()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -101,7 +101,7 @@ def up(
 
     Example: modelmark up --workers 2
     """
-    from modelmark.app import Together
+    from modelmark.cli.together import Together
 
     app = _open(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
     together = Together(app, say)

@@ -1,0 +1,41 @@
+"""`modelmark up`: endpoint and steward as two processes, replaced when they die."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from modelmark.serving.supervisor import Worker
+
+if TYPE_CHECKING:
+    from modelmark.app import App
+
+
+class Together:
+    """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
+
+    def __init__(self, app: App, say: Callable[[str], None]) -> None:
+        settings, base = app.settings, [sys.executable, "-m", "modelmark"]
+        place = ["--workspace", str(app.workspace.root)]
+        serve = ["serve", "--port", str(settings.port), "--workers", str(settings.workers)]
+        watch = ["steward", "--dashboard-port", str(settings.dashboard_port)]
+        self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Until `request_stop`."""
+        for child in self._children:
+            child.start()
+        while not self._stop.wait(0.1):
+            for child in self._children:
+                child.revive(time.monotonic())
+        for child in self._children:
+            child.end()
+        for child in self._children:
+            child.join(time.monotonic() + 35)
+
+    def request_stop(self) -> None:
+        self._stop.set()

@@ -1,0 +1,53 @@
+"""`modelmark init`: a draft contract from a model and its tables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.contract import draft, infer, read, table
+from modelmark.domain.progress import Progress, step
+from modelmark.registry.inspect import inspect
+from modelmark.registry.mlflow import ADDRESSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """What was written. guesses: (field, line, reason); unfilled: (field, line)."""
+
+    task: str
+    inputs: int
+    guesses: tuple[tuple[str, int, str], ...]
+    unfilled: tuple[tuple[str, int | None], ...]
+
+
+def draft_contract(
+    model: str, *, train: Path, holdout: Path, target: str, name: str | None, out: Path, progress: Progress
+) -> Drafted:
+    """Write the draft to `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
+
+    Raises Missing for a file that is not there, Rejected for a table or a model that will not do.
+    """
+    base = out.resolve().parent
+    in_mlflow = model.startswith(ADDRESSES)
+    frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
+    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
+    facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model)))
+    found = infer.infer(frame, target=target, facts=facts)
+    paths = draft.Paths(
+        name=name or draft.name_from(base.name),
+        model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
+        train=os.path.relpath(train.resolve(), base),
+        holdout=os.path.relpath(holdout.resolve(), base),
+        target=target,
+    )
+    text = draft.render(found, paths)
+    document = read.parse(text.encode(), out)
+    out.write_text(text, encoding="utf-8")
+    return Drafted(
+        task=found.task.value,
+        inputs=len(found.inputs),
+        guesses=tuple(draft.lines(text, "GUESS")),
+        unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
+    )
