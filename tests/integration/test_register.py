@@ -114,7 +114,8 @@ def test_a_model_in_mlflow_can_be_the_source(bench, version, tmp_path, format):
     tracking = Tracking(workspace=workspace)
     flavor.save_model(joblib.load(base / "model.joblib"), str(tmp_path / "m"), serialization_format=format)
     client = mlflow.MlflowClient(tracking_uri=tracking.address)
-    run = client.create_run("0")
+    place = client.create_experiment(f"others-{format}", artifact_location=(tmp_path / "store").as_uri())
+    run = client.create_run(place)
     client.log_artifacts(run.info.run_id, str(tmp_path / "m"), "model")
     source = f"runs:/{run.info.run_id}/model"
     contract = models.contract(model=ModelSource(source=source, task=Task.BINARY))

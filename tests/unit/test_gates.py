@@ -302,6 +302,13 @@ def test_latency_counts_from_when_a_request_was_due():
     assert found.checks[1].estimate == pytest.approx(40)
 
 
+def test_a_server_that_falls_behind_does_not_reach_the_rate():
+    behind = [dataclasses.replace(h, done=h.due * 7) for h in heard()]
+    found = Load(LoadGate()).judge(behind, dataclasses.replace(LAX.serving, deadline_ms=500), 1.0)
+    assert found.checks[0].estimate == pytest.approx(0.22)
+    assert found.checks[0].verdict is Verdict.FAIL
+
+
 def test_arrivals_are_poisson():
     due = traffic.arrivals(100, 50, seed=1)
     gaps = np.diff(due)
