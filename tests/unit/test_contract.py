@@ -164,3 +164,11 @@ def test_the_schema_forbids_unknown_fields_and_describes_known_ones() -> None:
         if "description" not in body
     ]
     assert undescribed == []
+
+
+def test_twins_in_training_are_allowed_in_the_holdout_as_often_and_said() -> None:
+    twice = pd.concat([TABLE, TABLE.iloc[:1]], ignore_index=True)
+    text = render(infer(twice, target="y"), PATHS)
+    assert "max_duplicate_rate: 0.44}  # GUESS: 40.00% of training rows have a twin" in text
+    assert drafted(twice).gates.data_contract is not None
+    assert drafted().gates.data_contract.max_duplicate_rate == 0.0  # type: ignore[union-attr]

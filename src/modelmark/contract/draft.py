@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Paths:
 
 def render(draft: Draft, paths: Paths) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
-    return "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_rest()]) + "\n"
+    return "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(draft), *_rest()]) + "\n"
 
 
 def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
@@ -113,8 +114,16 @@ def _answer(draft: Draft) -> Iterator[str]:
     yield "guardrails: []  # metrics that must hold whatever the objective does: {metric: recall, limit: 0.8}"
 
 
+def _gates(draft: Draft) -> Iterator[str]:
+    if not draft.twin_rate:
+        yield "gates: {}  # every check at its default limit; the schema lists them: modelmark schema"
+        return
+    limit = min(1.0, math.ceil(draft.twin_rate * 1100) / 1000)
+    yield "gates:  # every other check at its default limit; the schema lists them: modelmark schema"
+    yield f"  data_contract: {{max_duplicate_rate: {limit:g}}}  # GUESS: {draft.twin_rate:.2%} of training rows have a twin"
+
+
 def _rest() -> Iterator[str]:
-    yield "gates: {}  # every check at its default limit; the schema lists them: modelmark schema"
     yield "serving:"
     yield "  rate_per_s: 50  # GUESS: agreed peak traffic; the load gate sends this much"
     yield "  p99_ms: 100  # GUESS: 99 of 100 answers must be faster"
