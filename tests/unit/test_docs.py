@@ -1,0 +1,111 @@
+"""Docs say what the code does: every name a user can meet has a heading, every link leads somewhere."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import modelmark
+from modelmark import gates, monitors
+from modelmark.cli.commands import COMMANDS
+from modelmark.contract.read import parse
+from modelmark.domain import errors
+from modelmark.domain.contract import Role
+from modelmark.domain.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def headings(page: str) -> set[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return set(re.findall(r"^#+ (.+)$", text, re.MULTILINE))
+
+
+def error_names() -> list[str]:
+    kinds = [errors.ModelmarkError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return [kind.__name__ for kind in kinds if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("settings.md", [PREFIX + field.name.upper() for field in dataclasses.fields(Settings)]),
+        ("gates.md", list(gates.BUILTIN)),
+        ("monitors.md", list(monitors.BUILTIN)),
+        ("commands.md", list(COMMANDS)),
+        ("errors.md", error_names()),
+        ("contract.md", [role.value for role in Role]),
+    ],
+)
+def test_every_name_has_a_heading(page: str, names: list[str]) -> None:
+    assert names
+    assert set(names) - headings(page) == set()
+
+
+def test_the_error_tree_in_its_docstring_is_complete() -> None:
+    assert errors.__doc__ is not None
+    assert [name for name in error_names() if name not in errors.__doc__] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_the_contract_in_the_docs_is_a_contract() -> None:
+    text = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert yaml.safe_load(example)["name"] == "churn"
+    assert parse(example.encode(), Path("modelmark.yaml")).contract.unfilled() == ()
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def modules() -> list[str]:
+    found = [info.name for info in pkgutil.walk_packages(modelmark.__path__, "modelmark.")]
+    return [name for name in found if ".migrations" not in name and not name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("name", [name for name in modules()])
+def test_examples_in_docstrings_run(name: str) -> None:
+    source = Path(ROOT / "src" / Path(*name.split(".")))
+    path = source.with_suffix(".py") if source.with_suffix(".py").exists() else source / "__init__.py"
+    if ">>>" not in path.read_text(encoding="utf-8"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{name} does not say what it is"
+        return
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried
+    assert failed == 0
+
+
+def test_no_committed_file_names_an_index_host_or_a_path_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    hosts = ["py" + "pi.org", "python" + "hosted", "npm" + "js.org", "deb" + ".debian"]
+    machine = re.compile(r"(?<![\w.$}])/(wo" + r"rk|ro" + r"ot|fa" + r"rm)/[a-z]")
+    found = []
+    for name in filter(None, listed):
+        data = (ROOT / name).read_bytes() if (ROOT / name).exists() else b""
+        if b"\0" in data:
+            continue
+        text = data.decode("utf-8", "replace")
+        found += [name for host in hosts if host in text]
+        found += [name for _ in machine.finditer(text)]
+    assert found == []
