@@ -59,8 +59,8 @@ def test_the_error_tree_in_its_docstring_is_complete() -> None:
     assert [name for name in error_names() if name not in errors.__doc__] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8"))
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
@@ -82,7 +82,7 @@ def modules() -> list[str]:
     return [name for name in found if ".migrations" not in name and not name.endswith("__main__")]
 
 
-@pytest.mark.parametrize("name", [name for name in modules()])
+@pytest.mark.parametrize("name", modules())
 def test_examples_in_docstrings_run(name: str) -> None:
     source = Path(ROOT / "src" / Path(*name.split(".")))
     path = source.with_suffix(".py") if source.with_suffix(".py").exists() else source / "__init__.py"
