@@ -134,6 +134,7 @@ class App:
     def register(self, path: Path, *, progress: Progress) -> tuple[Version, bool]:
         """A version of the contract at `path`, and whether its bytes are new to this workspace."""
         from modelmark.contract.read import load
+        from modelmark.gates.case import holdout_metrics
         from modelmark.registry.register import Registration, register
         from modelmark.stats.profile import reference
 
@@ -149,6 +150,7 @@ class App:
             by=self.settings.actor,
             clock=now,
             progress=steps,
+            metrics=holdout_metrics,
         )
         version = register(document.contract, how)
         new = self.releases.register(version, actor=self.settings.actor)

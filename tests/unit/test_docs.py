@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -17,7 +18,7 @@ import yaml
 import modelmark
 from modelmark import gates, monitors
 from modelmark.cli.commands import COMMANDS
-from modelmark.contract.read import parse
+from modelmark.contract.read import parse, schema
 from modelmark.domain import errors
 from modelmark.domain.contract import Role
 from modelmark.domain.settings import PREFIX, Settings
@@ -109,3 +110,8 @@ def test_no_committed_file_names_an_index_host_or_a_path_of_one_machine() -> Non
         found += [name for host in hosts if host in text]
         found += [name for _ in machine.finditer(text)]
     assert found == []
+
+
+def test_the_published_schema_is_the_schema() -> None:
+    published = json.loads((ROOT / "docs" / "modelmark.schema.json").read_text(encoding="utf-8"))
+    assert published == json.loads(json.dumps(schema())), "run: modelmark schema --out docs/modelmark.schema.json"

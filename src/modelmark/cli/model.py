@@ -63,7 +63,6 @@ def init(
 
 def schema(
     out: Annotated[Path | None, typer.Option(help="Write to a file instead of standard output.")] = None,
-    json: options.Json = True,
 ) -> int:
     """The contract's JSON Schema, for editors that complete and check YAML.
 

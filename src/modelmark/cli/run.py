@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ def serve(
     workers: Workers = None,
     port: Port = None,
     workspace: options.Workspace = None,
+    json: options.Json = False,
 ) -> int:
     """Answer predictions. Workers follow new releases within a second; dead ones are replaced.
 
@@ -48,7 +50,7 @@ def serve(
         port=app.settings.port,
         workers=app.settings.workers,
         worker_options=app.worker_options(),
-        on_ready=lambda address: say(f"ready: predictions on {address}"),
+        on_ready=lambda address: _ready("predictions", address, json),
     )
     return OK
 
@@ -56,6 +58,7 @@ def serve(
 def steward(
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
+    json: options.Json = False,
 ) -> int:
     """Compact the journal, watch for drift and decay, send alerts, and show the dashboard.
 
@@ -67,17 +70,33 @@ def steward(
     app = _open(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()
-    loop = threading.Thread(target=app.steward().run, args=(stop,), name="steward")
+    loop = threading.Thread(target=_watch, args=(app, stop), name="steward")
     loop.start()
     try:
-        _dashboard(app)
+        _dashboard(app, json)
     finally:
         stop.set()
         loop.join()
     return OK
 
 
-def _dashboard(app: App) -> None:
+def _watch(app: App, stop: threading.Event) -> None:
+    """The control loop. If it ever ends by itself, so does the process: pages without a steward would look well."""
+    try:
+        app.steward().run(stop)
+    finally:
+        if not stop.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ready(what: str, address: str, json: bool) -> None:
+    if json:
+        say_json({"ready": what, "address": address})
+    else:
+        say(f"ready: {what} on {address}")
+
+
+def _dashboard(app: App, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
     import uvicorn
 
@@ -87,7 +106,7 @@ def _dashboard(app: App) -> None:
     listener.listen(64)
     config = uvicorn.Config(app.dashboard(), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
-    say(f"ready: dashboard on http://{app.settings.host}:{listener.getsockname()[1]}")
+    _ready("dashboard", f"http://{app.settings.host}:{listener.getsockname()[1]}", json)
     server.run(sockets=[listener])
 
 
@@ -96,6 +115,7 @@ def up(
     port: Port = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
+    json: options.Json = False,
 ) -> int:
     """Endpoint and steward on one machine, each a process of its own, replaced when it dies.
 
@@ -104,7 +124,7 @@ def up(
     from modelmark.cli.together import Together
 
     app = _open(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
-    together = Together(app, say)
+    together = Together(app, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())
     together.run()

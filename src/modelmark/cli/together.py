@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 import time
@@ -20,8 +21,8 @@ class Together:
     def __init__(self, app: App, say: Callable[[str], None]) -> None:
         settings, base = app.settings, [sys.executable, "-m", "modelmark"]
         place = ["--workspace", str(app.workspace.root)]
-        serve = ["serve", "--port", str(settings.port), "--workers", str(settings.workers)]
-        watch = ["steward", "--dashboard-port", str(settings.dashboard_port)]
+        serve = ["serve", "--port", str(settings.port or _free_port()), "--workers", str(settings.workers)]
+        watch = ["steward", "--dashboard-port", str(settings.dashboard_port or _free_port())]
         self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
         self._stop = threading.Event()
 
@@ -39,3 +40,10 @@ class Together:
 
     def request_stop(self) -> None:
         self._stop.set()
+
+
+def _free_port() -> int:
+    """Picked once, so that a replaced process comes back to the same address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

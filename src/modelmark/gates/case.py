@@ -26,7 +26,9 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Rejected, Unmeasured
 from modelmark.domain.ports import Clock, Predictor, Staging
 from modelmark.domain.version import Version
+from modelmark.gates.baselines import positive_of
 from modelmark.seal.digests import digest_file
+from modelmark.stats.metrics import Judged, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +109,28 @@ def truth_of(frame: pd.DataFrame, contract: Contract) -> NDArray[np.int64] | Arr
     """The target column as class positions or values."""
     column = frame[contract.data.target]
     return as_numbers(column) if contract.model.task is Task.REGRESSION else target_codes(column, contract.outputs)
+
+
+def judged(contract: Contract, truth: NDArray[np.int64] | Array, scores: Array) -> Judged:
+    """Truth and scores with everything of the contract that metrics need."""
+    binary = contract.model.task is Task.BINARY
+    return Judged(
+        task=contract.model.task,
+        truth=truth,
+        scores=scores,
+        positive=positive_of(contract) if binary else 0,
+        threshold=contract.outputs.threshold,
+        costs=contract.objective.costs,
+    )
+
+
+def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) -> dict[str, float]:
+    """The objective and the guardrails on the holdout, for the tracking run. Evidence, with intervals, is the gates' work."""
+    truth = truth_of(holdout, contract)
+    known = ~np.isnan(truth) if contract.model.task is Task.REGRESSION else truth >= 0
+    found = judged(contract, truth[known], scores[known])
+    metrics = (contract.objective.metric, *(rail.metric for rail in contract.guardrails))
+    return {f"holdout.{metric}": measure(metric, found) for metric in metrics}
 
 
 def score(predictor: Predictor, frame: pd.DataFrame, contract: Contract, skip: set[int]) -> Array:

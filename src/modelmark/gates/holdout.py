@@ -13,7 +13,7 @@ from modelmark.domain.contract import LOSSES, Contract, Direction, HoldoutGate, 
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates import baselines, charts
-from modelmark.gates.case import Array, Case, truth_of
+from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.gates.charts import title_of
 from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
 from modelmark.stats.bootstrap import Interval, blocks, interval
@@ -192,15 +192,8 @@ def _scene(case: Case) -> _Scene:
         units = np.unique(case.holdout[group].astype(str).to_numpy()[rows], return_inverse=True)[1].astype(np.int64)
     elif time is not None:
         units = blocks(len(rows))
-    judged = Judged(
-        task=contract.model.task,
-        truth=truth[rows],
-        scores=case.scores[rows],
-        positive=baselines.positive_of(contract) if contract.model.task is Task.BINARY else 0,
-        threshold=contract.outputs.threshold,
-        costs=contract.objective.costs,
-    )
-    return _Scene(contract=contract, rows=rows, judged=judged, units=units, frame=case.holdout)
+    ours = judged(contract, truth[rows], case.scores[rows])
+    return _Scene(contract=contract, rows=rows, judged=ours, units=units, frame=case.holdout)
 
 
 def _rivals(case: Case, scene: _Scene, margin: float) -> Iterator[tuple[str, tuple[Array, float]]]:
