@@ -28,8 +28,11 @@ def check_gate(make: Callable[[], Gate], sound: Case, broken: Case | None = None
     assert steps, "a gate tells how far it is"
     assert all(0 <= done <= total for done, total in steps), f"progress out of bounds: {steps}"
     _well_formed(evidence)
-    again = run_gate(make(), sound)
-    assert [c.verdict for c in again.checks] == [c.verdict for c in evidence.checks], "asked twice, it says otherwise"
+    if not gate.alone:  # what measures time may differ from one moment to the next
+        again = run_gate(make(), sound)
+        assert [c.verdict for c in again.checks] == [c.verdict for c in evidence.checks], (
+            "asked twice, it says otherwise"
+        )
     _names_changed_data(make, sound)
     if broken is not None:
         found = run_gate(make(), broken)
