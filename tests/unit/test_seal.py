@@ -1,0 +1,201 @@
+"""The mark holds: who may read the key, what a signature covers, and what happens to one changed byte."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders.domain import NOON, approval, contract, digest, evidence, version
+from modelmark.domain import version as names
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import Missing, NoMark, NotPermitted, Tampered
+from modelmark.domain.version import Components, Feed, Signature, Version
+from modelmark.seal.digests import canonical, digest_bytes, digest_value
+from modelmark.seal.envelope import unwrap, wrap
+from modelmark.seal.keys import PRIVATE, Signer, signer, verifier
+from modelmark.seal.mark import issue, open_marked
+from modelmark.seal.values import decode
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return signer(tmp_path_factory.mktemp("keys"))
+
+
+def marked(folder: Path, key: Signer) -> Version:
+    """A version folder with every signed file and its mark."""
+    files = {
+        names.ARTIFACT: b"not really onnx: nothing here parses it",
+        names.CONTRACT: canonical(contract()),
+        names.SIGNATURE: canonical(
+            Signature(feeds=(Feed(graph_input="X", columns=("age",), dtype="float32"),), score_output="p")
+        ),
+        names.LOCK: b"numpy==2\n",
+        names.REFERENCE: b"{}",
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    parts = Components(
+        artifact=digest_bytes(files[names.ARTIFACT]),
+        contract=digest_bytes(files[names.CONTRACT]),
+        preprocessing=digest_bytes(files[names.SIGNATURE]),
+        lock=digest_bytes(files[names.LOCK]),
+    )
+    one = version(components=parts, id=digest_value(parts), reference=digest_bytes(b"{}"))
+    seen = [evidence(one.id)]
+    envelope = issue(one, seen, [approval(one, digest("e"))], [], at=NOON, folder=folder, signer=key)
+    (folder / names.MARK).write_bytes(envelope)
+    return one
+
+
+def test_the_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    first, again = signer(tmp_path / "keys"), signer(tmp_path / "keys")
+    assert first.verifier().key_id == again.verifier().key_id == verifier(tmp_path / "keys").key_id
+    assert (tmp_path / "keys" / PRIVATE).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+
+
+def test_many_first_uses_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.append(signer(tmp_path).verifier().key_id)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(made) == {verifier(tmp_path).key_id}
+    assert len(made) == 8
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    signer(tmp_path)
+    (tmp_path / PRIVATE).chmod(0o640)
+    with pytest.raises(NotPermitted, match="may be read by others") as caught:
+        signer(tmp_path)
+    assert caught.value.code == "KEY_EXPOSED"
+    assert "chmod 600" in str(caught.value.hint)
+
+
+def test_without_a_public_key_nothing_verifies(tmp_path: Path) -> None:
+    with pytest.raises(Missing):
+        verifier(tmp_path)
+
+
+def test_an_envelope_gives_back_what_was_put_in(key: Signer) -> None:
+    value = {"a": [1, 0.5, None, "é"], "b": {"c": True}}
+    assert unwrap(wrap(value, "text/x", key), "text/x", key.verifier()) == value
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        pytest.param(lambda e: {**e, "payloadType": "text/y"}, "BAD_ENVELOPE", id="another type"),
+        pytest.param(
+            lambda e: {**e, "payload": base64.b64encode(b"{}").decode()}, "BAD_SIGNATURE", id="another payload"
+        ),
+        pytest.param(lambda e: {**e, "signatures": []}, "WRONG_KEY", id="no signature"),
+        pytest.param(
+            lambda e: {**e, "signatures": [{**e["signatures"][0], "keyid": "sha256:0"}]}, "WRONG_KEY", id="another key"
+        ),
+        pytest.param(lambda e: {"payload": "%%%"}, "BAD_ENVELOPE", id="not an envelope"),
+    ],
+)
+def test_an_envelope_is_refused_with(spoil: Callable[[dict], dict], code: str, key: Signer) -> None:
+    envelope = json.loads(wrap({"a": 1}, "text/x", key))
+    with pytest.raises(Tampered) as caught:
+        unwrap(json.dumps(spoil(envelope)).encode(), "text/x", key.verifier())
+    assert caught.value.code == code
+
+
+def test_the_signature_covers_the_type(key: Signer) -> None:
+    envelope = json.loads(wrap({"a": 1}, "text/x", key))
+    with pytest.raises(Tampered) as caught:
+        unwrap(json.dumps({**envelope, "payloadType": "text/y"}).encode(), "text/y", key.verifier())
+    assert caught.value.code == "BAD_SIGNATURE"
+
+
+def test_a_marked_version_opens(tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    found = open_marked(tmp_path, key.verifier(), expected=one.id)
+    assert found.version == one
+    assert found.contract == contract()
+    assert found.statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert [item["name"] for item in found.statement["subject"]] == list(names.SIGNED_FILES)
+
+
+@pytest.mark.parametrize("name", [*names.SIGNED_FILES, names.MARK])
+def test_one_changed_bit_anywhere_is_told_with_the_file_s_name(name: str, tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    path = tmp_path / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(Tampered) as caught:
+        open_marked(tmp_path, key.verifier(), expected=one.id)
+    assert name == names.MARK or name in caught.value.message
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    (tmp_path / names.LOCK).unlink()
+    with pytest.raises(Tampered, match=r"lock\.txt .* is gone"):
+        open_marked(tmp_path, key.verifier(), expected=one.id)
+
+
+def test_no_mark_no_opening(tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    (tmp_path / names.MARK).unlink()
+    with pytest.raises(NoMark):
+        open_marked(tmp_path, key.verifier(), expected=one.id)
+
+
+def test_a_mark_of_another_workspace_is_refused(tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    with pytest.raises(Tampered) as caught:
+        open_marked(tmp_path, signer(tmp_path / "others").verifier(), expected=one.id)
+    assert caught.value.code == "WRONG_KEY"
+
+
+def test_a_whole_folder_in_another_version_s_place_is_refused(tmp_path: Path, key: Signer) -> None:
+    marked(tmp_path, key)
+    with pytest.raises(Tampered) as caught:
+        open_marked(tmp_path, key.verifier(), expected=digest("another"))
+    assert caught.value.code == "WRONG_MARK"
+
+
+def test_no_mark_is_made_over_files_that_are_not_the_version_s(tmp_path: Path, key: Signer) -> None:
+    one = marked(tmp_path, key)
+    (tmp_path / names.ARTIFACT).write_bytes(b"swapped before signing")
+    with pytest.raises(Tampered, match=r"model\.onnx"):
+        issue(one, [], [], [], at=NOON, folder=tmp_path, signer=key)
+
+
+Plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(Plain)
+def test_canonical_text_is_one_text(value: object) -> None:
+    text = canonical(value)
+    assert canonical(json.loads(text)) == text
+
+
+def test_a_contract_changes_its_digest_with_any_field() -> None:
+    usual = contract()
+    changed = dataclasses.replace(usual, purpose="another")
+    assert digest_value(usual) != digest_value(changed)
+    assert decode(Contract, canonical(changed)).purpose == "another"
