@@ -183,12 +183,12 @@ class _Pages:
         return JSONResponse({"ready": True})
 
     async def live(self, request: Request) -> Response:
-        """A beat whenever something is worth fetching again; the page asks for its own data."""
+        """Beats that say how far the journal's tables are; a page fetches its own data again when that changed."""
         return StreamingResponse(self._beats(request), media_type="text/event-stream")
 
     async def _beats(self, request: Request) -> AsyncIterator[bytes]:
         while not await request.is_disconnected():
-            yield f"event: beat\ndata: {int(self._source.clock().timestamp() * 1000)}\n\n".encode()
+            yield f"event: beat\ndata: {self._source.progress()}\n\n".encode()
             await asyncio.sleep(LIVE_SECONDS)
 
     async def failed(self, request: Request, error: Exception) -> Response:
