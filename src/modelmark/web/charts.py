@@ -57,7 +57,7 @@ def _time(y: dict[str, Any], layers: list[dict[str, Any]], *, named: bool = Fals
         encoding = {"x": _AT, **layer["encoding"]}
         encoding["y"] = {"type": "quantitative", **y, **encoding["y"], "axis": axis}
         drawn.append({"data": {"name": "points"}, **layer, "encoding": encoding})
-    return {"width": "container", "height": 112, "layer": [edges, *drawn, lines, *([words] if named else [])]}
+    return {"width": "container", "height": 104, "layer": [edges, *drawn, lines, *([words] if named else [])]}
 
 
 TRAFFIC: Final = _time(
@@ -92,7 +92,7 @@ LATENCY: Final = _time(
     ],
 )
 INTERVAL: Final = _time(
-    {"title": None},
+    {"title": "objective"},
     [
         {
             "mark": {"type": "area", "opacity": 0.25},
@@ -110,7 +110,7 @@ INTERVAL: Final = _time(
 )
 SCORES: Final = {
     "width": "container",
-    "height": 180,
+    "height": 150,
     "data": {"name": "points"},
     "layer": [
         {
@@ -151,13 +151,13 @@ def _inputs(title: str, number: str) -> dict[str, Any]:
         "type": "nominal",
         "title": None,
         "sort": None,  # as they come
-        "axis": {"labelLimit": 150, "ticks": False, "domain": False, "grid": False},
+        "axis": {"labelLimit": 150, "labelPadding": 8, "ticks": False, "domain": False, "grid": False},
     }
     x = {
         "type": "quantitative",
         "title": title,
         "scale": {"zero": True},
-        "axis": {"format": number, "tickCount": 5, "labelFlush": True, "titleAnchor": "start"},
+        "axis": {"format": number, "tickCount": {"expr": "width / 60"}, "labelFlush": True, "titleAnchor": "start"},
     }
     outcome = ["ok", "alert", "cannot tell"]
     colour = {"domain": outcome, "range": ["accent", "bad", "unsure"]}
@@ -206,7 +206,7 @@ ALL: Final[dict[str, dict[str, Any]]] = {
     "latency": LATENCY,
     "interval": INTERVAL,
     "scores": SCORES,
-    "drift": _inputs("distance from training: 0 the same, 1 nothing in common", ".2~f"),
+    "drift": _inputs("distance from training", ".2~f"),
     "quality": _inputs("share of values at fault", ".1~%"),
     "spark": SPARK,
 }

@@ -211,7 +211,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "monitor": alert.monitor,
         "subject": alert.subject,
         "sentence": alert.sentence,
-        "opened_at": _ms(alert.opened_at),
+        "opened": alert.opened_at.isoformat(),
         "count": alert.count,
     }
 

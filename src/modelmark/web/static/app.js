@@ -106,12 +106,18 @@ function alertLine(alert) {
   const sign = document.createElement("span");
   sign.className = "verdict fail";
   sign.textContent = "✕ alert";
-  const count = document.createElement("span");
-  count.className = "quiet";
-  count.textContent = " since " + relative(alert.opened_at) + (alert.count > 1 ? ", seen " + alert.count + " times" : "");
-  line.append(sign, " " + alert.sentence, count);
+  const began = document.createElement("time");
+  began.dateTime = alert.opened;
+  began.dataset.relative = "";
+  const rest = document.createElement("span");
+  rest.className = "quiet";
+  rest.append("Began ", began, (alert.count > 1 ? ", seen " + alert.count.toLocaleString("en") + " times" : "") + ".");
+  line.append(sign, " " + alert.sentence + " ", rest);
   return line;
 }
+
+const region = document.querySelector("[data-alerts]");
+if (region) region.dataset.shown = JSON.stringify(data.alerts); // the server drew these
 
 function calmLine() {
   const line = document.createElement("p");
@@ -134,7 +140,6 @@ function fill() {
       node.classList.toggle("good", !at(node.dataset.state));
     }
   }
-  const region = document.querySelector("[data-alerts]");
   if (region && JSON.stringify(data.alerts) !== region.dataset.shown) {
     region.dataset.shown = JSON.stringify(data.alerts);
     const open = region.querySelector("details")?.open;
@@ -148,6 +153,7 @@ function fill() {
       more.open = Boolean(open);
       region.append(more);
     }
+    times();
   }
   for (const place of document.querySelectorAll("[data-chart]")) {
     const points = at(place.dataset.key) ?? [];
