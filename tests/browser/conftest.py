@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -154,3 +155,9 @@ def open_at(driven: Browser, address: str) -> Iterator[Any]:
     yield opened
     for context in contexts:
         context.close()
+
+
+def build_nothing(root: Path, lived: Lived) -> App:
+    """An application over an empty workspace, with the chart code that is built already."""
+    shutil.copytree(lived.app.workspace.cache, root / "cache", dirs_exist_ok=True)
+    return App.open({}, workspace=root)

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,8 @@ def tumours() -> Case:
     return _fitted(agreed, data.data, data.target.tolist(), make_pipeline(StandardScaler(), LogisticRegression(C=0.05)))
 
 
-def quiet(name: str = "churn") -> Case:
+@cache
+def quiet() -> Case:
     """Four numbers and an answer that depends on two of them."""
     from sklearn.linear_model import LogisticRegression
 
@@ -243,17 +245,18 @@ def quiet(name: str = "churn") -> Case:
     x = pd.DataFrame(rng.normal(0, 1, (1200, 4)), columns=["tenure", "calls", "spend", "age"])
     y = (x["tenure"] - x["calls"] + rng.normal(0, 0.8, 1200) > 0).astype(int).tolist()
     inputs = tuple(Input(name=c, type=Kind.NUMBER, minimum=-10.0, maximum=10.0) for c in x.columns)
-    return _fitted(contract(name, inputs, metric=Metric.ACCURACY), x, y, LogisticRegression())
+    return _fitted(contract("churn", inputs, metric=Metric.ACCURACY), x, y, LogisticRegression())
 
 
 def hostile(words: Sequence[str]) -> Case:
     """A model whose every free text is one of `words`: purpose, uses, input names, categories, signer's name."""
-    base = quiet("hostile")
+    base = quiet()
     names_ = [f"{words[i % len(words)]}{i}" for i in range(4)]
     inputs = tuple(Input(name=n, type=Kind.NUMBER, minimum=-10.0, maximum=10.0) for n in names_)
     category = Input(name=f"town {words[0]}", type=Kind.CATEGORY, categories=tuple(dict.fromkeys(words)))
     changed = dataclasses.replace(
         base.contract,
+        name="hostile",
         inputs=(*inputs, category),
         purpose=" ".join(words),
         intended_uses=tuple(words),

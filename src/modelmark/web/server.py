@@ -87,10 +87,11 @@ class _Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                own = {name.lower() for name, _ in message["headers"]}  # two policies would both hold
+                message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in own)]
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
         if host.rsplit(":", 1)[0] not in self.NAMES and host not in self.NAMES:
             answer = PlainTextResponse("This address answers only to 127.0.0.1 and localhost.\n", 421)
             await answer(scope, receive, guarded)
