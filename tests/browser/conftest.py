@@ -60,7 +60,7 @@ def build(root: Path) -> Lived:
     lived = Lived.at(root)
     now, hours = lived.now, lambda n: lived.now - timedelta(hours=n)
     tumours, churn, hostile = made.tumours(), made.quiet(), made.hostile(NAUGHTY)
-    for number, at in ((1, hours(30)), (2, hours(5))):
+    for number, at in ((1, hours(30)), (2, hours(3.2))):
         version = lived.register(tumours, number, at)
         lived.check(tumours, version, at + timedelta(minutes=5))
         lived.release(tumours, version, at + timedelta(minutes=30), comment="Read the report; agreed.")
@@ -72,15 +72,15 @@ def build(root: Path) -> Lived:
     lived.check(tumours, failed, now - timedelta(minutes=50), holdout=0.84)
     lived.predict(
         "tumours",
-        made.spread(hours(4.4), now - timedelta(seconds=20), 3000),
+        made.spread(hours(2.6), now - timedelta(seconds=20), 2000),
         shifted={"worst area": 900.0, "mean texture": 7.0},
         since=hours(1.2),
         label_after=timedelta(minutes=40),
         refused=17,
     )
-    lived.predict("churn", made.spread(hours(4), now - timedelta(seconds=5), 1600), seed=1)
+    lived.predict("churn", made.spread(hours(2.5), now - timedelta(seconds=5), 1000), seed=1)
     lived.predict("hostile", made.spread(hours(2), now - timedelta(seconds=40), 400), seed=2)
-    lived.watch(hours(3))
+    lived.watch(hours(2))
     return lived
 
 

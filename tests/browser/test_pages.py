@@ -138,7 +138,7 @@ def test_a_chart_of_many_inputs_shows_the_furthest_with_its_axis_and_says_what_i
 ):
     page = open_at().open(pages(lived)["tumours"])
     drift = page.locator("section[aria-labelledby=drift]")
-    labels = drift.locator("svg .mark-text.role-axis-label text").all_inner_texts()
+    labels = drift.locator("svg .mark-text.role-axis-label text").all_text_contents()
     subjects = [label for label in labels if not label.replace(".", "").isdigit()]
     assert subjects[:2] == ["worst area", "mean texture"]
     assert len(subjects) == 12
@@ -154,8 +154,9 @@ def test_new_predictions_arrive_while_the_page_is_open_and_nothing_moves(lived: 
     page.evaluate("scrollTo(0, 420)")
     place = page.locator("#quality").bounding_box()
     lived.predict("churn", [datetime.now(UTC)] * 25, seed=9)
-    page.wait_for_function("before => document.querySelector(\"p[data-live='sentences.traffic']\").textContent !== before", arg=before)
-    assert sentence.inner_text() == before.replace("1,600", "1,625").replace("4.4 a minute", "4.5 a minute")
+    changed = "before => document.querySelector(\"p[data-live='sentences.traffic']\").textContent !== before"
+    page.wait_for_function(changed, arg=before)
+    assert sentence.inner_text() == before.replace("1,000", "1,025")
     assert page.evaluate("scrollY") == 420
     assert page.locator("#quality").bounding_box() == place
     assert page.evaluate("node => node.isConnected", held)
@@ -198,7 +199,7 @@ def test_the_audit_page_turns_bad_when_a_row_of_the_database_is_altered(lived: L
     root = tmp_path / "altered"
     shutil.copytree(lived.app.workspace.root, root, ignore=shutil.ignore_patterns("wal", "run"))
     with sqlite3.connect(root / "state.db") as database:
-        changed = database.execute("UPDATE events SET actor = 'mallory' WHERE sequence = 7").rowcount
+        changed = database.execute("UPDATE audit SET actor = 'mallory' WHERE sequence = 7").rowcount
     assert changed == 1
     with dashboard_of(App.open({}, workspace=root)) as home:
         page = open_at(home=home).open("/audit")

@@ -51,7 +51,7 @@ from modelmark.steward.loop import Steward
 
 ANN = Person(role=Role.DATA_SCIENCE, name="Ann Lee", signs=True)
 BOB = Person(role=Role.PRODUCT, name="Bob Ray", signs=True)
-LOOK: timedelta = timedelta(minutes=20)
+LOOK: timedelta = timedelta(minutes=30)
 NOTHING = digest_bytes(b"")
 
 

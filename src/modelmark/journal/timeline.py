@@ -101,9 +101,9 @@ def _span(connection: Any, low: float, high: float, bins: int) -> Span:
     counted = dict(
         _rows(
             connection,
-            """SELECT greatest(0, least(floor((coalesce(score, value) - ?) / ?), ? - 1))::INTEGER AS bin, count(*)
+            """SELECT greatest(0, least(floor((coalesce(score, value) - ?) * ?), ? - 1))::INTEGER AS bin, count(*)
             FROM seen WHERE coalesce(score, value) IS NOT NULL GROUP BY bin""",
-            [low, (high - low) / bins, bins],
+            [low, bins / (high - low), bins],
         )
     )
     decided = "SELECT prediction, count(*) FROM seen WHERE prediction IS NOT NULL GROUP BY prediction"
