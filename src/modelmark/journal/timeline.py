@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables import REFUSALS, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,74 +28,133 @@ class Slot:
 class Span:
     """All answered predictions of one model in one span of time.
 
-    counts: rows per score bin of equal width over [0, 1]; empty for regression.
+    counts: rows per bin of equal width of the score (regression: of the value); what lies outside the range counts in
+    the outermost bins. decided: rows per predicted class. values: 5%, 50% and 95% of the values, for regression.
     """
 
-    rows: int
-    requests: int
-    p50_micros: float | None
-    p99_micros: float | None
-    fallbacks: int
-    counts: tuple[int, ...]
+    rows: int = 0
+    requests: int = 0
+    p50_micros: float | None = None
+    p99_micros: float | None = None
+    fallbacks: int = 0
+    counts: tuple[int, ...] = ()
+    decided: Mapping[str, int] | None = None
+    mean_score: float | None = None
+    values: tuple[float, float, float] | None = None
 
 
-def slots(workspace: Workspace, model: str, start: datetime, end: datetime, seconds: int) -> list[Slot]:
-    """Buckets of `seconds` that hold at least one prediction, oldest first."""
-    query = """
-        SELECT time_bucket(to_seconds(?), "at") AS slot, count(DISTINCT id), count(*), count(*) FILTER (path <> 'model'),
-               quantile_cont(micros, 0.5), quantile_cont(micros, 0.99)
-        FROM predictions WHERE "at" >= ? AND "at" < ? GROUP BY slot ORDER BY slot"""
-    rows = _ask(workspace, model, query, (seconds, start, end))
-    return [
-        Slot(at=at, requests=requests, rows=n, fallbacks=fallbacks, p50_micros=p50, p99_micros=p99)
-        for at, requests, n, fallbacks, p50, p99 in rows
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """A span of time: in buckets that hold at least one prediction, oldest first, and as a whole."""
+
+    slots: tuple[Slot, ...] = ()
+    span: Span = Span()
 
 
-def span(workspace: Workspace, model: str, start: datetime, end: datetime, bins: int = 20) -> Span:
-    totals = """
-        SELECT count(*), count(DISTINCT id), quantile_cont(micros, 0.5), quantile_cont(micros, 0.99),
-               count(*) FILTER (path <> 'model')
-        FROM predictions WHERE "at" >= ? AND "at" < ?"""
-    shares = """
-        SELECT least(floor(score * ?), ? - 1)::INTEGER AS bin, count(*)
-        FROM predictions WHERE "at" >= ? AND "at" < ? AND score IS NOT NULL GROUP BY bin"""
-    ((rows, requests, p50, p99, fallbacks),) = _ask(workspace, model, totals, (start, end)) or [(0, 0, None, None, 0)]
-    found = dict(_ask(workspace, model, shares, (bins, bins, start, end)))
-    counts = tuple(found.get(i, 0) for i in range(bins)) if found else ()
-    return Span(rows=rows, requests=requests, p50_micros=p50, p99_micros=p99, fallbacks=fallbacks, counts=counts)
+def timeline(
+    workspace: Workspace,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    seconds: int,
+    low: float = 0.0,
+    high: float = 1.0,
+    bins: int = 20,
+) -> Timeline:
+    """One scan of [start, end). seconds: length of a bucket. low, high: the range that `counts` bins."""
+    with _table(workspace, table_of(model)) as connection:
+        if connection is None:
+            return Timeline()
+        connection.execute(
+            """CREATE TEMP TABLE seen AS
+            SELECT "at", "row", path <> 'model' AS fallback, micros, score, value, prediction
+            FROM found WHERE "at" >= ? AND "at" < ?""",
+            [start, end],
+        )
+        slots = _rows(
+            connection,
+            """SELECT time_bucket(to_seconds(?), "at") AS slot, count(*) FILTER ("row" = 0), count(*),
+                   count(*) FILTER (fallback), quantile_cont(micros, 0.5), quantile_cont(micros, 0.99)
+            FROM seen GROUP BY slot ORDER BY slot""",
+            [seconds],
+        )
+        return Timeline(
+            slots=tuple(
+                Slot(at=at, requests=requests, rows=n, fallbacks=fallbacks, p50_micros=p50, p99_micros=p99)
+                for at, requests, n, fallbacks, p50, p99 in slots
+            ),
+            span=_span(connection, low, high, bins),
+        )
+
+
+def _span(connection: Any, low: float, high: float, bins: int) -> Span:
+    ((rows, requests, p50, p99, fallbacks, mean, values),) = _rows(
+        connection,
+        """SELECT count(*), count(*) FILTER ("row" = 0), quantile_cont(micros, 0.5), quantile_cont(micros, 0.99),
+               count(*) FILTER (fallback), avg(score), quantile_cont(value, [0.05, 0.5, 0.95])
+        FROM seen""",
+        [],
+    )
+    if not rows:
+        return Span()
+    counted = dict(
+        _rows(
+            connection,
+            """SELECT greatest(0, least(floor((coalesce(score, value) - ?) * ?), ? - 1))::INTEGER AS bin, count(*)
+            FROM seen WHERE coalesce(score, value) IS NOT NULL GROUP BY bin""",
+            [low, bins / (high - low), bins],
+        )
+    )
+    decided = "SELECT prediction, count(*) FROM seen WHERE prediction IS NOT NULL GROUP BY prediction"
+    return Span(
+        rows=rows,
+        requests=requests,
+        p50_micros=p50,
+        p99_micros=p99,
+        fallbacks=fallbacks,
+        counts=tuple(counted.get(i, 0) for i in range(bins)) if counted else (),
+        decided=dict(_rows(connection, decided, [])),
+        mean_score=mean,
+        values=tuple(values) if values else None,
+    )
 
 
 def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
     """(code, field, how many) of refused requests, most first."""
     query = """
-        SELECT code, field, sum(count)::BIGINT AS n FROM predictions
-        WHERE model = ? AND "at" >= ? AND "at" < ? GROUP BY code, field ORDER BY n DESC, code"""
-    return [(c, f, n) for c, f, n in _query(workspace.tables / "refusals", query, (model, start, end))]
+        SELECT code, field, sum(count)::BIGINT AS n FROM found
+        WHERE model = ? AND "at" >= ? AND "at" < ? GROUP BY code, field ORDER BY n DESC, code, field"""
+    with _table(workspace, REFUSALS) as connection:
+        return [] if connection is None else [(c, f, n) for c, f, n in _rows(connection, query, [model, start, end])]
 
 
 def latest(workspace: Workspace, model: str, limit: int = 100) -> list[dict[str, Any]]:
     """The newest predicted rows, newest first."""
-    query = """
-        SELECT id, "row", "at", version, arm, path, score, prediction, value, flags, micros FROM predictions
-        ORDER BY "at" DESC, id DESC, "row" LIMIT ?"""
     names = ("id", "row", "at", "version", "arm", "path", "score", "prediction", "value", "flags", "micros")
-    return [dict(zip(names, row, strict=True)) for row in _ask(workspace, model, query, (limit,))]
+    query = f"""SELECT {", ".join(f'"{name}"' for name in names)} FROM found
+        ORDER BY "at" DESC, id DESC, "row" LIMIT ?"""
+    with _table(workspace, table_of(model)) as connection:
+        found = [] if connection is None else _rows(connection, query, [limit])
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _ask(workspace: Workspace, model: str, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    return _query(workspace.tables / "predictions" / model, query, values)
-
-
-def _query(table: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """No rows where the table does not exist yet."""
-    if not (table / "_delta_log").is_dir():
-        return []
+@contextmanager
+def _table(workspace: Workspace, name: str) -> Iterator[Any]:
+    """A DuckDB connection that knows the table as `found`; None where the table does not exist yet."""
     import duckdb
     from deltalake import DeltaTable
 
+    folder = workspace.tables / name
+    if not DeltaTable.is_deltatable(str(folder)):
+        yield None
+        return
     with duckdb.connect(config={"autoinstall_known_extensions": False, "threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("predictions", DeltaTable(str(table)).to_pyarrow_dataset())
-        found = connection.sql(query, params=list(values)).to_arrow_table()  # Arrow keeps times' zones
-        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+        connection.register("found", DeltaTable(str(folder)).to_pyarrow_dataset())
+        yield connection
+
+
+def _rows(connection: Any, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    found = connection.sql(query, params=list(values)).to_arrow_table()  # Arrow keeps times' zones
+    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))

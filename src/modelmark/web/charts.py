@@ -4,139 +4,196 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-#: Every chart of a page leaves the same room for its y axis, so that their time axes stand under each other.
+#: Every chart over time leaves the same room for its y axis, so that their time axes stand under each other.
 _ROOM: Final = 56
+#: Days where the axis spans days, hours otherwise, and the day at midnight.
+_DAY: Final = "timeFormat(datum.value, '%a %d')"
+_HOUR: Final = (
+    f"hours(datum.value) + minutes(datum.value) + seconds(datum.value) ? timeFormat(datum.value, '%H:%M') : {_DAY}"
+)
+_LABEL: Final = f"domain('x')[1] - domain('x')[0] > 36 * 3600 * 1000 ? {_DAY} : {_HOUR}"
+_AT: Final = {
+    "field": "at",
+    "type": "temporal",
+    "title": None,
+    "axis": {"labelExpr": _LABEL, "tickCount": {"expr": "width / 90"}, "labelOverlap": True, "labelBound": True},
+}
+_KIND: Final = {
+    "field": "kind",
+    "type": "nominal",
+    "scale": {"domain": ["release", "alert"], "range": ["good", "bad"]},
+    "legend": None,
+}
 
 
-def _time(y: dict[str, Any], layers: list[dict[str, Any]], height: int = 120) -> dict[str, Any]:
-    """Layers over a shared time axis, with releases and alerts as thin vertical lines."""
-    x = {"field": "at", "type": "temporal", "title": None}
-    marks = {
+def _time(y: dict[str, Any], layers: list[dict[str, Any]], *, named: bool = False) -> dict[str, Any]:
+    """Layers over a shared time axis, with releases (solid) and alerts (dashed) as thin vertical lines.
+
+    named: say above each line what it is.
+    """
+    lines = {
         "data": {"name": "marks"},
-        "mark": {"type": "rule", "strokeDash": [3, 3], "tooltip": {"content": "data"}},
+        "mark": {"type": "rule", "tooltip": {"content": "data"}},
         "encoding": {
-            "x": x,
-            "color": {
+            "x": _AT,
+            "color": _KIND,
+            "strokeDash": {
                 "field": "kind",
                 "type": "nominal",
-                "scale": {"domain": ["release", "alert"], "range": ["accent", "bad"]},
+                "scale": {"domain": ["release", "alert"], "range": [[1, 0], [4, 3]]},
                 "legend": None,
             },
         },
     }
-    edges = {"data": {"name": "edges"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x}}
-    drawn = [{"data": {"name": "points"}, **layer, "encoding": {"x": x, **layer["encoding"]}} for layer in layers]
-    axis = {"minExtent": _ROOM, "maxExtent": _ROOM, **y.pop("axis", {})}
-    for layer in drawn:
-        for channel in ("y",):
-            if channel in layer["encoding"]:
-                layer["encoding"][channel] = {**y, **layer["encoding"][channel], "axis": axis}
-    return {"width": "container", "height": height, "layer": [edges, *drawn, marks]}
+    words = {
+        "data": {"name": "marks"},
+        "mark": {"type": "text", "baseline": "bottom", "fontSize": 12, "tooltip": {"content": "data"}},
+        "encoding": {"x": _AT, "y": {"value": -2}, "text": {"field": "label"}, "color": _KIND},
+    }
+    edges = {"data": {"name": "edges"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": _AT}}
+    axis = {"minExtent": _ROOM, "maxExtent": _ROOM, "tickCount": 4, "titlePadding": 8, **y.pop("axis", {})}
+    drawn = []
+    for layer in layers:
+        encoding = {"x": _AT, **layer["encoding"]}
+        encoding["y"] = {"type": "quantitative", **y, **encoding["y"], "axis": axis}
+        drawn.append({"data": {"name": "points"}, **layer, "encoding": encoding})
+    return {"width": "container", "height": 104, "layer": [edges, *drawn, lines, *([words] if named else [])]}
 
 
 TRAFFIC: Final = _time(
-    {"type": "quantitative", "title": "per second"},
-    [{"mark": {"type": "bar"}, "encoding": {"y": {"field": "per_second", "scale": {"zero": True}}}}],
+    {"title": "per second"},
+    [
+        {
+            "mark": {"type": "rect", "tooltip": {"content": "data"}},
+            "encoding": {
+                "x2": {"field": "end"},
+                "y": {"field": "per_second", "scale": {"zero": True}},
+                "y2": {"datum": 0},
+            },
+        }
+    ],
+    named=True,
 )
 LATENCY: Final = _time(
-    {"type": "quantitative", "title": "ms"},
+    {"title": "ms"},
     [
         {
             "mark": {"type": "area", "opacity": 0.25},
-            "encoding": {"y": {"field": "p50_ms", "scale": {"zero": True}}, "y2": {"field": "p99_ms"}},
+            "encoding": {
+                "y": {"field": "p50_ms", "scale": {"zero": True}},
+                "y2": {"field": "p99_ms"},
+                "detail": {"field": "run"},
+            },
         },
-        {"mark": {"type": "line", "point": True}, "encoding": {"y": {"field": "p99_ms"}}},
+        {
+            "mark": {"type": "line", "point": {"size": 16}, "strokeWidth": 1.5, "tooltip": {"content": "data"}},
+            "encoding": {"y": {"field": "p99_ms"}, "detail": {"field": "run"}},
+        },
     ],
 )
 INTERVAL: Final = _time(
-    {"type": "quantitative", "title": None},
+    {"title": "objective"},
     [
         {
             "mark": {"type": "area", "opacity": 0.25},
             "encoding": {"y": {"field": "low", "scale": {"zero": False}}, "y2": {"field": "high"}},
         },
-        {"mark": {"type": "line", "point": True}, "encoding": {"y": {"field": "measured"}}},
         {
-            "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.7},
+            "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 1.5, "tooltip": {"content": "data"}},
+            "encoding": {"y": {"field": "measured"}},
+        },
+        {
+            "mark": {"type": "line", "strokeDash": [6, 3], "strokeWidth": 1, "color": "muted"},
             "encoding": {"y": {"field": "limit"}},
         },
     ],
 )
 SCORES: Final = {
     "width": "container",
-    "height": 140,
+    "height": 150,
     "data": {"name": "points"},
     "layer": [
         {
-            "mark": {"type": "bar", "tooltip": {"content": "data"}},
+            "mark": {"type": "bar", "tooltip": {"content": "data"}, "opacity": 0.6},
             "encoding": {
-                "x": {"field": "low", "type": "quantitative", "title": "score", "bin": {"binned": True}},
+                "x": {
+                    "field": "low",
+                    "type": "quantitative",
+                    "title": None,
+                    "bin": {"binned": True},
+                    "axis": {"tickCount": 5, "grid": False, "labelFlush": True},
+                },
                 "x2": {"field": "high"},
                 "y": {
                     "field": "share",
                     "type": "quantitative",
                     "title": "share of rows",
-                    "axis": {"format": "%", "minExtent": _ROOM, "maxExtent": _ROOM},
+                    "axis": {"format": "%", "tickCount": 4},
                 },
             },
         },
         {
-            "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "color": "muted"},
+            "mark": {"type": "rule", "strokeWidth": 2, "color": "ink"},
             "encoding": {
                 "x": {"field": "low", "type": "quantitative"},
+                "x2": {"field": "high"},
                 "y": {"field": "reference", "type": "quantitative"},
             },
         },
     ],
 }
-DRIFT: Final = {
-    "width": "container",
-    "height": {"step": 20},
-    "data": {"name": "points"},
-    "layer": [
-        {
-            "mark": {"type": "rule", "tooltip": {"content": "data"}},
-            "encoding": {
-                "y": {
-                    "field": "subject",
-                    "type": "nominal",
-                    "title": None,
-                    "sort": {"field": "measured", "order": "descending"},
-                },
-                "x": {"field": "low", "type": "quantitative", "title": "distance from training (0 to 1)"},
-                "x2": {"field": "high"},
+
+
+def _inputs(title: str, number: str) -> dict[str, Any]:
+    """One row per input, worst first: measured, its interval, and a short line where tolerance ends."""
+    row = {
+        "field": "subject",
+        "type": "nominal",
+        "title": None,
+        "sort": None,  # as they come
+        "axis": {"labelLimit": 150, "labelPadding": 8, "ticks": False, "domain": False, "grid": False},
+    }
+    x = {
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": True},
+        "axis": {"format": number, "tickCount": {"expr": "width / 60"}, "labelFlush": True, "titleAnchor": "start"},
+    }
+    outcome = ["ok", "alert", "cannot tell"]
+    colour = {"domain": outcome, "range": ["accent", "bad", "unsure"]}
+    shape = {"domain": outcome, "range": ["circle", "cross", "diamond"]}
+    return {
+        "width": "container",
+        "height": {"step": 20},
+        "data": {"name": "points"},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.6, "tooltip": {"content": "data"}},
+                "encoding": {"y": row, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
             },
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 60, "tooltip": {"content": "data"}},
-            "encoding": {
-                "y": {"field": "subject", "type": "nominal", "sort": {"field": "measured", "order": "descending"}},
-                "x": {"field": "measured", "type": "quantitative"},
-                "color": {
-                    "field": "outcome",
-                    "type": "nominal",
-                    "scale": {"domain": ["ok", "alert", "cannot tell"], "range": ["accent", "bad", "muted"]},
-                    "legend": None,
-                },
-                "shape": {
-                    "field": "outcome",
-                    "type": "nominal",
-                    "scale": {"domain": ["ok", "alert", "cannot tell"], "range": ["circle", "cross", "diamond"]},
-                    "legend": None,
+            {
+                "mark": {"type": "tick", "thickness": 2, "size": 14, "color": "ink", "tooltip": {"content": "data"}},
+                "encoding": {"y": row, "x": {**x, "field": "limit"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1, "tooltip": {"content": "data"}},
+                "encoding": {
+                    "y": row,
+                    "x": {**x, "field": "measured"},
+                    "color": {"field": "outcome", "type": "nominal", "scale": colour, "legend": None},
+                    "shape": {"field": "outcome", "type": "nominal", "scale": shape, "legend": None},
                 },
             },
-        },
-        {
-            "mark": {"type": "rule", "strokeDash": [4, 4]},
-            "encoding": {"x": {"aggregate": "max", "field": "limit", "type": "quantitative"}},
-        },
-    ],
-}
+        ],
+    }
+
+
 SPARK: Final = {
-    "width": 120,
-    "height": 28,
+    "width": "container",
+    "height": 32,
+    "padding": 0,
     "data": {"name": "points"},
-    "mark": {"type": "area", "line": True, "opacity": 0.3},
+    "mark": {"type": "area", "line": {"strokeWidth": 1.5}, "opacity": 0.25, "interpolate": "step"},
     "encoding": {
         "x": {"field": "at", "type": "temporal", "axis": None},
         "y": {"field": "per_second", "type": "quantitative", "axis": None, "scale": {"zero": True}},
@@ -149,6 +206,7 @@ ALL: Final[dict[str, dict[str, Any]]] = {
     "latency": LATENCY,
     "interval": INTERVAL,
     "scores": SCORES,
-    "drift": DRIFT,
+    "drift": _inputs("distance from training", ".2~f"),
+    "quality": _inputs("share of values at fault", ".1~%"),
     "spark": SPARK,
 }

@@ -13,7 +13,7 @@ GLOSSARY: Final = {
     "holdout": "Rows the model has never seen, kept to judge it.",
     "interval": "A range that would hold the true value in 95 of 100 such samples.",
     "mark": "The signed record that every check was made on exactly these bytes and that the named people agreed.",
-    "p99": "99 of 100 requests were faster than this.",
+    "p99": "99 of 100 requests took at most this long in the server.",
     "score": "The probability the model gives to the positive class.",
     "waiver": "A failed gate let through by a named person, for a reason, until a day.",
 }

@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
-from modelmark.domain.contract import Contract
+from modelmark.domain.contract import Contract, Task
 from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.prediction import class_name
 from modelmark.journal.timeline import Span
 
+#: Subjects that are no input, as people call them.
+ASIDE: Final = {"score": "the score", "requests": "the share of refused requests"}
+NOTHING_RELEASED: Final = "Nothing is released yet."
 
-def overall(alerts: Sequence[Alert], serving: int) -> str:
-    if not serving:
-        return "Nothing is released yet."
-    models = "1 model serves" if serving == 1 else f"{serving} models serve"
+
+def overall(alerts: Sequence[Alert], models: int, serving: int) -> str:
+    """Is anything wrong, and with which model?"""
+    if not models:
+        return "No model is here yet."
     if not alerts:
-        return f"Nothing needs you: {models}, no alert is open."
-    story = alerts[0].sentence
-    return f"1 alert is open: {story}" if len(alerts) == 1 else f"{len(alerts)} alerts are open; the newest: {story}"
+        return f"Nothing needs you: {_count(serving, 'model')} {_verb(serving)}, no alert is open."
+    each = Counter(alert.model for alert in alerts)
+    named = [f"{model} ({_count(n, 'alert')})" for model, n in each.most_common(3)]
+    more = f" and {len(each) - 3} more" if len(each) > 3 else ""
+    needs = "needs" if len(each) == 1 else "need"
+    return f"{len(each)} of {_count(models, 'model')} {needs} a look: {', '.join(named)}{more}."
+
+
+def card(alerts: Sequence[Alert], released: bool) -> str:
+    """One model in one sentence."""
+    if alerts:
+        return alerts[0].sentence
+    return "No alert is open." if released else NOTHING_RELEASED
 
 
 def traffic(span: Span, seconds: float, refused: int) -> str:
     if not span.requests:
-        return "No request was answered in this span." + (f" {refused:,} were refused." if refused else "")
-    rate = span.requests / seconds
-    back = f" {span.fallbacks:,} rows were answered by a fallback." if span.fallbacks else ""
-    answered = f"{span.requests:,} requests ({span.rows:,} rows) were answered, {rate:,.1f} a second"
-    return f"{answered}; {refused:,} were refused.{back}"
+        return "No request was answered in this span." + (f" {refused:,} {_were(refused)} refused." if refused else "")
+    rows = "" if span.rows == span.requests else f" ({span.rows:,} rows)"
+    said = f"{_count(span.requests, 'request')}{rows} answered, {rate(span.requests, seconds)}; "
+    said += f"{refused:,} {_were(refused)} refused." if refused else "none was refused."
+    return said + (f" {_count(span.fallbacks, 'row')} got a fallback's answer." if span.fallbacks else "")
+
+
+def rate(requests: int, seconds: float) -> str:
+    """In the unit that leaves a number people can read.
+
+    >>> rate(7200, 3600), rate(90, 3600), rate(20, 86400)
+    ('2.0 a second', '1.5 a minute', '0.8 an hour')
+    """
+    for unit, length in (("a second", 1), ("a minute", 60)):
+        if requests * length >= seconds:
+            return f"{requests * length / seconds:,.1f} {unit}"
+    return f"{requests * 3600 / seconds:,.1f} an hour"
 
 
 def latency(span: Span, contract: Contract) -> str:
@@ -41,31 +70,76 @@ def latency(span: Span, contract: Contract) -> str:
 
 
 def scores(span: Span, contract: Contract, reference: Sequence[float] | None) -> str:
-    if not span.counts:
+    if contract.model.task is Task.REGRESSION:
+        return _values(span, contract)
+    if not span.decided:
         return "Cannot tell: no row carries a score in this span."
-    total, bins = sum(span.counts), len(span.counts)
-    if contract.model.task != "binary":
-        mean = sum((i + 0.5) / bins * n for i, n in enumerate(span.counts)) / total
-        return f"The chosen class got a probability of about {mean:.0%} on average; n = {total:,}."
-    edge = int(contract.outputs.threshold * bins)
-    share = sum(span.counts[edge:]) / total
-    then = f"; on the holdout {sum(reference[edge:]):.0%}" if reference else ""
-    named = f"{contract.outputs.positive!r} (threshold {contract.outputs.threshold:g})"
-    return f"{share:.0%} of rows were scored for {named}{then}; n = {total:,}."
+    total = sum(span.decided.values())
+    if contract.model.task is Task.MULTICLASS:
+        name, most = max(span.decided.items(), key=lambda item: item[1])
+        return (
+            f"“{name}” was the answer most often, for {most / total:.0%} of rows; the chosen class had a probability "
+            f"of {span.mean_score or 0:.0%} on average; n = {total:,}."
+        )
+    positive = class_name(contract.outputs.positive if contract.outputs.positive is not None else "")
+    share = span.decided.get(positive, 0) / total
+    then = ""
+    if reference:
+        edge = round(contract.outputs.threshold * len(reference))
+        then = f"; on the holdout about {sum(reference[edge:]):.0%}"
+    threshold = f"{contract.outputs.threshold:g}"
+    return f"{share:.0%} of rows were decided as “{positive}” (score ≥ {threshold}){then}; n = {total:,}."
 
 
-def monitor(findings: Sequence[Finding], name: str, nothing: str) -> str:
-    """One monitor's latest window: alerts first, else what it could not tell, else that all is well."""
-    if not findings:
+def _values(span: Span, contract: Contract) -> str:
+    if span.values is None:
+        return "Cannot tell: no row carries a value in this span."
+    low, middle, high = span.values
+    unit = f" {contract.outputs.unit}" if contract.outputs.unit else ""
+    return f"Half of the values lie below {middle:.4g}{unit}, 9 of 10 between {low:.4g} and {high:.4g}; n = {span.rows:,}."
+
+
+def monitor(now: Sequence[Finding], nothing: str) -> str:
+    """One monitor's last window: alerts first, else what it could not tell, else that all is well."""
+    if not now:
         return nothing
-    latest = max(finding.window.end for finding in findings)
-    now = [finding for finding in findings if finding.window.end == latest]
     alerts = sorted((f for f in now if f.outcome is Outcome.ALERT), key=lambda f: -(f.measured or 0))
     if alerts:
-        rest = f" {len(alerts) - 1} more below." if len(alerts) > 1 else ""
-        return alerts[0].sentence + rest
+        return alerts[0].sentence + (f" {_count(len(alerts) - 1, 'more alert')} below." if len(alerts) > 1 else "")
     unknown = [finding for finding in now if finding.outcome is Outcome.CANNOT_TELL]
     if len(now) == 1 or len(unknown) == len(now):
         return now[0].sentence
     n = max(finding.n for finding in now)
-    return f"All {len(now)} {name} held their limits in the last window; n = {n:,}."
+    if unknown:
+        return (
+            f"{len(now) - len(unknown)} of {len(now)} held their limits in the last window, of the others we cannot "
+            f"tell. {unknown[0].sentence}"
+        )
+    inputs = [finding for finding in now if finding.subject not in ASIDE]
+    others = [ASIDE[finding.subject] for finding in now if finding.subject in ASIDE]
+    return f"{' and '.join([_all(len(inputs)), *others])} held their limits in the last window; n = {n:,}."
+
+
+def rest(left: Sequence[Finding], percent: bool) -> str:
+    """What a chart leaves out."""
+    if not left:
+        return ""
+    most = max((f.high if f.high is not None else f.measured or 0.0) for f in left)
+    shown = f"{most:.1%}" if percent else f"{most:.2f}"
+    return f"{len(left):,} more {'is' if len(left) == 1 else 'are'} not drawn; no interval among them passes {shown}."
+
+
+def _all(inputs: int) -> str:
+    return "The only input" if inputs == 1 else f"All {inputs:,} inputs"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _verb(n: int) -> str:
+    return "serves" if n == 1 else "serve"
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"

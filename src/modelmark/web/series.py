@@ -3,53 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.finding import Finding
-from modelmark.journal.timeline import Slot, Span
+from modelmark.domain.contract import Task
+from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.version import Version
+from modelmark.journal.timeline import Slot, Span, Timeline
 from modelmark.web import sentences
-from modelmark.web.source import SPANS, Source, newest_windows
+from modelmark.web.source import SPANS, Source
+
+#: How many inputs a chart of inputs shows, the furthest first.
+DRAWN: Final = 12
+POINTS: Final = 400  # of a line over time
+BINS: Final = 20
 
 
 def overview(source: Source) -> dict[str, Any]:
-    """Is anything wrong? One entry per model, and the sentence for all of them."""
+    """Is anything wrong? The sentence, and one entry per model; those that need somebody come first."""
     end = source.clock()
-    length, seconds = SPANS["15m"]
     alerts = source.alerts()
-    models = []
-    for model in source.models():
-        champion = source.champion(model)
-        span = source.span(model, end - length, end)
-        slots = source.slots(model, end - length, end, seconds)
-        own = [alert for alert in alerts if alert.model == model]
-        models.append(
-            {
-                "name": model,
-                "champion": champion.label if champion else None,
-                "alerts": [_alert(alert) for alert in own],
-                "per_second": round(span.requests / length.total_seconds(), 2),
-                "requests": span.requests,
-                "p99_ms": None if span.p99_micros is None else round(span.p99_micros / 1000, 2),
-                "spark": [{"at": _ms(s.at), "per_second": s.requests / seconds} for s in slots],
-            }
-        )
-    serving = sum(1 for model in models if model["champion"])
-    return {"at": _ms(end), "sentence": sentences.overall(alerts, serving), "models": models, "open": len(alerts)}
+    models = [_card(source, model, end, [a for a in alerts if a.model == model]) for model in source.models()]
+    models.sort(key=lambda entry: (-entry["open"], entry["champion"] is None, entry["name"]))
+    serving = sum(1 for entry in models if entry["champion"])
+    return {
+        "at": _ms(end),
+        "sentence": sentences.overall(alerts, len(models), serving),
+        "models": {entry["name"]: entry for entry in models},
+        "open": len(alerts),
+    }
+
+
+def _card(source: Source, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
+    champion = source.champion(model)
+    length, seconds = SPANS["15m"]
+    start = _floor(end - length, seconds)
+    seen = source.timeline(model, start, end, seconds, (0.0, 1.0))
+    return {
+        "name": model,
+        "champion": champion.label if champion else None,
+        "open": len(alerts),
+        "says": sentences.card(alerts, champion is not None),
+        "requests": f"{seen.span.requests:,}",
+        "rate": sentences.rate(seen.span.requests, length.total_seconds()) if seen.span.requests else "none",
+        "p99_ms": None if seen.span.p99_micros is None else f"{seen.span.p99_micros / 1000:,.2f}",
+        "spark": _rates(seen.slots, start, end, seconds) if seen.slots else [],
+    }
 
 
 def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
     """Everything one model page shows for one span of time."""
     end = source.clock()
     length, seconds = SPANS[span_name]
-    start = end - length
-    findings = source.findings(name, start)
-    span = source.span(name, start, end)
+    start = _floor(end - length, seconds)
+    champion = source.champion(name)
+    ends = _ends(source, champion)
+    seen = source.timeline(name, start, end, seconds, ends)
     refused = source.refused(name, start, end)
-    slots = source.slots(name, start, end, seconds)
-    reference = _score_shares(source, name, len(span.counts))
+    reference = _score_shares(source, champion, ends) if champion else None
+    looks = {m: source.last_look(champion, m) if champion else [] for m in ("drift", "quality", "performance")}
+    performance = [f for f in source.performance(name, start) if f.measured is not None]
+    shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
         "at": _ms(end),
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
@@ -57,25 +73,25 @@ def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
         "alerts": [_alert(alert) for alert in source.alerts(name)],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
         "sentences": {
-            "traffic": sentences.traffic(span, length.total_seconds(), sum(n for _, _, n in refused)),
-            **_of_contract(source, name, span, reference),
-            "quality": _says(findings, "quality", "inputs"),
-            "drift": _says(findings, "drift", "inputs"),
-            "performance": _says(findings, "performance", "metrics"),
+            "traffic": sentences.traffic(seen.span, length.total_seconds(), sum(n for _, _, n in refused)),
+            **_of_contract(source, champion, seen.span, reference),
+            **{m: sentences.monitor(looks[m], _no_look(m, champion)) for m in looks},
         },
-        "traffic": [{"at": _ms(slot.at), "per_second": slot.requests / seconds} for slot in slots],
-        "latency": [_latency(slot) for slot in slots],
-        "scores": _scores(span, reference),
-        "quality": [_finding(f) for f in newest_windows(findings, "quality") if f.measured is not None],
-        "drift": [_finding(f) for f in newest_windows(findings, "drift") if f.measured is not None],
-        "performance": [_finding(f) for f in findings if f.monitor == "performance" and f.measured is not None],
+        "rest": {m: sentences.rest(left, percent=m == "quality") for m, (_, left) in shown.items()},
+        "traffic": _rates(seen.slots, start, end, seconds, empty=False),
+        "latency": _latencies(seen.slots, seconds),
+        "scores": _scores(seen, ends, reference),
+        "quality": [_finding(f) for f in shown["quality"][0]],
+        "drift": [_finding(f) for f in shown["drift"][0]],
+        "performance": [_finding(f) for f in performance[:: max(1, len(performance) // POINTS)]],
     }
 
 
-def _of_contract(source: Source, name: str, span: Span, reference: Sequence[float] | None) -> dict[str, str]:
-    champion = source.champion(name)
+def _of_contract(
+    source: Source, champion: Version | None, span: Span, reference: Sequence[float] | None
+) -> dict[str, str]:
     if champion is None:
-        return dict.fromkeys(("latency", "scores"), "Nothing is released yet.")
+        return dict.fromkeys(("latency", "scores"), sentences.NOTHING_RELEASED)
     contract = source.contract_of(champion)
     return {
         "latency": sentences.latency(span, contract),
@@ -83,60 +99,103 @@ def _of_contract(source: Source, name: str, span: Span, reference: Sequence[floa
     }
 
 
+def _no_look(monitor: str, champion: Version | None) -> str:
+    if champion is None:
+        return sentences.NOTHING_RELEASED
+    return (
+        f"Cannot tell yet: the {monitor} monitor has not looked at {champion.label}. It runs with: modelmark steward"
+    )
+
+
+def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """What is drawn, alerts and then the furthest first, and what is left out."""
+    found = [finding for finding in findings if finding.measured is not None]
+    found.sort(key=lambda f: (f.outcome is not Outcome.ALERT, -(f.measured or 0.0), -(f.high or 0.0), f.subject))
+    return found[:DRAWN], found[DRAWN:]
+
+
 def _marks(source: Source, name: str, start: datetime) -> list[dict[str, Any]]:
     """Releases and alerts, for the thin vertical lines."""
-    acts = [
-        {"at": _ms(event.at), "kind": "release", "text": f"{event.act} {source.version(event.subject).label}"}
-        for event in source.acts(name, start)
-    ]
-    alerts = [
-        {"at": _ms(alert.opened_at), "kind": "alert", "text": alert.sentence}
-        for alert in source.alerts(name, open_only=False)
-        if alert.opened_at >= start
-    ]
-    return acts + alerts
+    marks = []
+    for event in source.acts(name, start):
+        label = source.version(event.subject).label
+        marks.append({"at": _ms(event.at), "kind": "release", "label": label, "text": f"{event.act}: {label}"})
+    for alert in source.alerts(name, open_only=False):
+        if alert.opened_at >= start:
+            marks.append({"at": _ms(alert.opened_at), "kind": "alert", "label": "✕", "text": alert.sentence})
+    return marks
 
 
-def _says(findings: Sequence[Finding], monitor: str, what: str) -> str:
-    nothing = (
-        f"Cannot tell yet: no window of the {monitor} monitor has ended in this span. It runs with: modelmark steward"
-    )
-    return sentences.monitor([f for f in findings if f.monitor == monitor], what, nothing)
+def _ends(source: Source, champion: Version | None) -> tuple[float, float]:
+    """The range in which scores are counted: probabilities in [0, 1], values where the holdout's lay."""
+    if champion is None or source.contract_of(champion).model.task is not Task.REGRESSION:
+        return 0.0, 1.0
+    edges = source.score_reference(champion).edges
+    if len(edges) < 2:
+        return 0.0, 1.0
+    step = float(edges[-1] - edges[0]) / (BINS - 2)  # the outermost bins take what lies outside
+    return float(edges[0]) - step, float(edges[-1]) + step
 
 
-def _score_shares(source: Source, name: str, bins: int) -> list[float] | None:
-    """The holdout's scores in `bins` of equal width over [0, 1], spread evenly within the reference's own bins."""
-    champion = source.champion(name)
-    if champion is None or not bins:
-        return None
+def _score_shares(source: Source, champion: Version, ends: tuple[float, float]) -> list[float]:
+    """The holdout's scores in BINS of equal width, spread evenly within the reference's own bins."""
     column = source.score_reference(champion)
     counts = column.histogram(column.counts)[: len(column.edges) + 1]
     below = np.concatenate([[0], np.cumsum(counts)]) / max(1, counts.sum())
-    edges = np.concatenate([[0.0], column.edges, [1.0]])
-    return list(np.diff(np.interp(np.linspace(0, 1, bins + 1), edges, below)).round(6).tolist())
+    edges = np.concatenate([[ends[0]], column.edges, [ends[1]]])
+    return [float(share) for share in np.diff(np.interp(np.linspace(*ends, BINS + 1), edges, below)).round(6)]
 
 
-def _scores(span: Span, reference: Sequence[float] | None) -> list[dict[str, float | None]]:
-    total, bins = sum(span.counts), len(span.counts)
+def _scores(seen: Timeline, ends: tuple[float, float], reference: Sequence[float] | None) -> list[dict[str, Any]]:
+    counts = seen.span.counts
+    total, step = sum(counts), (ends[1] - ends[0]) / BINS
     return [
         {
-            "low": i / bins,
-            "high": (i + 1) / bins,
+            "low": ends[0] + i * step,
+            "high": ends[0] + (i + 1) * step,
             "share": n / total,
-            "reference": reference[i] if reference and len(reference) == bins else None,
+            "reference": reference[i] if reference else None,
         }
-        for i, n in enumerate(span.counts)
+        for i, n in enumerate(counts)
     ]
 
 
-def _latency(slot: Slot) -> dict[str, float]:
-    return {"at": _ms(slot.at), "p50_ms": slot.p50_micros / 1000, "p99_ms": slot.p99_micros / 1000}
+def _rates(
+    slots: Sequence[Slot], start: datetime, end: datetime, seconds: int, *, empty: bool = True
+) -> list[dict[str, float]]:
+    """Requests a second in every bucket. The last one is measured over what has passed of it, once that is a quarter.
+
+    empty: also buckets in which nothing was answered.
+    """
+    known = {_ms(slot.at): slot.requests for slot in slots}
+    if not known:
+        return []
+    rates = []
+    for at in range(_ms(start), _ms(end), seconds * 1000):
+        passed = min(seconds, (_ms(end) - at) / 1000)
+        if passed >= seconds / 4 and (empty or at in known):
+            rates.append({"at": at, "end": at + passed * 1000, "per_second": known.get(at, 0) / passed})
+    return rates
+
+
+def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
+    """In the middle of each bucket. `run` changes where buckets without requests lie between, so no line crosses them."""
+    points: list[dict[str, float]] = []
+    run, last = 0, None
+    for slot in slots:
+        run += last is not None and slot.at - last > timedelta(seconds=1.5 * seconds)
+        last = slot.at
+        at = _ms(slot.at) + seconds * 500
+        points.append(
+            {"at": at, "p50_ms": slot.p50_micros / 1000, "p99_ms": slot.p99_micros / 1000, "n": slot.requests, "run": run}
+        )
+    return points
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "at": _ms(finding.window.end),
-        "subject": finding.subject,
+        "subject": "refused requests" if finding.subject == "requests" else finding.subject,
         "outcome": finding.outcome.value,
         "measured": finding.measured,
         "low": finding.low,
@@ -147,16 +206,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Any) -> dict[str, Any]:
+def _alert(alert: Alert) -> dict[str, Any]:
     return {
         "monitor": alert.monitor,
         "subject": alert.subject,
         "sentence": alert.sentence,
-        "opened_at": _ms(alert.opened_at),
+        "opened": alert.opened_at.isoformat(),
         "count": alert.count,
     }
 
 
+def _floor(at: datetime, seconds: int) -> datetime:
+    """The beginning of the bucket that `at` lies in, so that no bucket is cut at its front."""
+    return at - timedelta(seconds=at.timestamp() % seconds)
+
+
 def _ms(at: datetime) -> int:
     """Milliseconds since the epoch, which browsers read without guessing a time zone."""
-    return int(at.timestamp() * 1000)
+    return round(at.timestamp() * 1000)

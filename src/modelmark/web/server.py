@@ -87,10 +87,11 @@ class _Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                own = {name.lower() for name, _ in message["headers"]}  # two policies would both hold
+                message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in own)]
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
         if host.rsplit(":", 1)[0] not in self.NAMES and host not in self.NAMES:
             answer = PlainTextResponse("This address answers only to 127.0.0.1 and localhost.\n", 421)
             await answer(scope, receive, guarded)
@@ -183,12 +184,12 @@ class _Pages:
         return JSONResponse({"ready": True})
 
     async def live(self, request: Request) -> Response:
-        """A beat whenever something is worth fetching again; the page asks for its own data."""
+        """Beats that say how far the journal's tables are; a page fetches its own data again when that changed."""
         return StreamingResponse(self._beats(request), media_type="text/event-stream")
 
     async def _beats(self, request: Request) -> AsyncIterator[bytes]:
         while not await request.is_disconnected():
-            yield f"event: beat\ndata: {int(self._source.clock().timestamp() * 1000)}\n\n".encode()
+            yield f"event: beat\ndata: {self._source.progress()}\n\n".encode()
             await asyncio.sleep(LIVE_SECONDS)
 
     async def failed(self, request: Request, error: Exception) -> Response:

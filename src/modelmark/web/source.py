@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.releases import Releases
 from modelmark.journal import timeline
+from modelmark.journal.timeline import Timeline
 from modelmark.stats.profile import SCORE, Column, Reference
 
 #: Spans a page may show: name -> (length, bucket seconds).
@@ -57,8 +58,23 @@ class Source:
     def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
         return self.watchbook.alerts(model=model, open_only=open_only)
 
-    def findings(self, model: str, start: datetime) -> Sequence[Finding]:
-        return self.watchbook.findings(model, start=start, limit=20_000)
+    def last_look(self, version: Version, monitor: str) -> list[Finding]:
+        """The findings of one monitor's last window of a version."""
+        look = 4 * (len(self.contract_of(version).inputs) + 2)  # enough when a canary and a second steward look too
+        own = [
+            finding
+            for finding in self.watchbook.findings(version.model, monitor=monitor, limit=look)
+            if finding.version == version.id
+        ]
+        end = max((finding.window.end for finding in own), default=None)
+        return [finding for finding in own if finding.window.end == end]
+
+    def performance(self, model: str, start: datetime) -> list[Finding]:
+        """What the performance monitor saw since `start` of every version but a canary, oldest first."""
+        route = self.route(model)
+        aside = {arm.version for arm in route.arms[1:]} if route else set()
+        found = self.watchbook.findings(model, start=start, monitor="performance", limit=20_000)
+        return [finding for finding in reversed(found) if finding.version not in aside]
 
     def acts(self, model: str, start: datetime) -> list[Event]:
         """Releases and rollbacks of a model since `start`, for the thin lines in charts."""
@@ -72,21 +88,16 @@ class Source:
         data = (self.workspace.version(version.id) / REFERENCE).read_bytes()
         return Reference.from_bytes(data).columns[SCORE]
 
-    def slots(self, model: str, start: datetime, end: datetime, seconds: int) -> list[timeline.Slot]:
-        return timeline.slots(self.workspace, model, start, end, seconds)
-
-    def span(self, model: str, start: datetime, end: datetime) -> timeline.Span:
-        return timeline.span(self.workspace, model, start, end)
+    def timeline(self, model: str, start: datetime, end: datetime, seconds: int, ends: tuple[float, float]) -> Timeline:
+        return timeline.timeline(self.workspace, model, start, end, seconds=seconds, low=ends[0], high=ends[1])
 
     def refused(self, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
         return timeline.refusals(self.workspace, model, start, end)
 
+    def progress(self) -> int:
+        """Grows whenever something is added to the journal's tables."""
+        receipts = self.workspace.tables.parent / "receipts.jsonl"
+        return receipts.stat().st_size if receipts.exists() else 0
+
     def rows(self, model: str) -> list[dict[str, Any]]:
         return timeline.latest(self.workspace, model)
-
-
-def newest_windows(findings: Iterable[Finding], monitor: str) -> list[Finding]:
-    """The findings of one monitor's last window."""
-    own = [finding for finding in findings if finding.monitor == monitor]
-    end = max((finding.window.end for finding in own), default=None)
-    return [finding for finding in own if finding.window.end == end]

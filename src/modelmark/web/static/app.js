@@ -29,7 +29,7 @@ function times() {
 function coloured(value) {
   if (Array.isArray(value)) return value.map(coloured);
   if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));
-  return ["accent", "bad", "good", "muted", "unsure"].includes(value) ? css(value === "muted" ? "quiet" : value) : value;
+  return ["accent", "bad", "good", "muted", "unsure", "ink"].includes(value) ? css(value === "muted" ? "quiet" : value) : value;
 }
 
 // The shared theme, with this page's colours on top.
@@ -38,7 +38,7 @@ function theme() {
   return {
     ...config, padding: 4,
     axis: { ...config.axis, ...text, gridColor: css("grid"), domainColor: css("line"), tickColor: css("line") },
-    bar: { fill: css("accent") }, mark: { color: css("accent") }, point: { ...config.point, color: css("accent") },
+    bar: { fill: css("accent") }, rect: { fill: css("accent") }, tick: { color: css("ink") }, mark: { color: css("accent") }, point: { ...config.point, color: css("accent") },
     line: { ...config.line, color: css("accent") }, area: { color: css("accent") }, rule: { color: css("quiet") },
   };
 }
@@ -52,8 +52,8 @@ function tooltip(_, event, __, value) {
   if (value == null || value === "") { tip.hidden = true; return; }
   const said = value.text ?? value.sentence;
   const shown = said ?? Object.entries(value)
-    .filter(([key, item]) => item != null && !key.startsWith("__"))
-    .map(([key, item]) => key + ": " + (key === "at" ? new Date(item).toLocaleTimeString() : typeof item === "number" ? +item.toPrecision(4) : item))
+    .filter(([key, item]) => item != null && key !== "run" && !key.startsWith("__"))
+    .map(([key, item]) => key.replace("_", " ") + ": " + (key === "at" || key === "end" ? new Date(item).toLocaleTimeString() : typeof item === "number" ? +item.toPrecision(4) : item))
     .join("\n");
   tip.textContent = shown;
   tip.hidden = false;
@@ -63,11 +63,18 @@ function tooltip(_, event, __, value) {
 
 let specs, config;
 
+// A chart without points leaves no hole.
+function show(place, points) {
+  (place.closest("figure") ?? place).hidden = points.length === 0;
+  return points.length > 0;
+}
+
 async function drawOne(place) {
   const points = at(place.dataset.key) ?? [];
-  place.hidden = points.length === 0;
-  if (place.hidden) return;
+  if (!show(place, points)) return;
   const spec = coloured(structuredClone(specs[place.dataset.chart]));
+  const step = spec.height.step; // one row per point; a number, since a width that fits its place rules out a step
+  if (step) spec.height = step * points.length;
   const result = await vegaEmbed(place, { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...spec }, {
     ast: true, actions: false, defaultStyle: false, renderer: "svg", mode: "vega-lite", config: theme(), tooltip,
     logLevel: 1,
@@ -81,6 +88,7 @@ async function drawOne(place) {
     },
   });
   views.set(place, result.view);
+  if (step) place.dataset.step = step;
 }
 
 async function draw() {
@@ -98,14 +106,31 @@ function alertLine(alert) {
   const sign = document.createElement("span");
   sign.className = "verdict fail";
   sign.textContent = "✕ alert";
-  const count = document.createElement("span");
-  count.className = "quiet";
-  count.textContent = " since " + relative(alert.opened_at) + (alert.count > 1 ? ", seen " + alert.count + " times" : "");
-  line.append(sign, " " + alert.sentence, count);
+  const began = document.createElement("time");
+  began.dateTime = alert.opened;
+  began.dataset.relative = "";
+  const rest = document.createElement("span");
+  rest.className = "quiet";
+  rest.append("Began ", began, (alert.count > 1 ? ", seen " + alert.count.toLocaleString("en") + " times" : "") + ".");
+  line.append(sign, " " + alert.sentence + " ", rest);
+  return line;
+}
+
+const region = document.querySelector("[data-alerts]");
+if (region) region.dataset.shown = JSON.stringify(data.alerts); // the server drew these
+
+function calmLine() {
+  const line = document.createElement("p");
+  line.className = "calm";
+  const sign = document.createElement("span");
+  sign.className = "verdict pass";
+  sign.textContent = "✓ No alert is open.";
+  line.append(sign);
   return line;
 }
 
 function fill() {
+  for (const node of document.querySelectorAll("[data-needy]")) node.classList.toggle("needy", Boolean(at(node.dataset.needy)));
   for (const node of document.querySelectorAll("[data-live]")) {
     const value = at(node.dataset.live);
     const text = value == null ? "–" : String(value);
@@ -115,53 +140,57 @@ function fill() {
       node.classList.toggle("good", !at(node.dataset.state));
     }
   }
-  const region = document.querySelector("[data-alerts]");
   if (region && JSON.stringify(data.alerts) !== region.dataset.shown) {
     region.dataset.shown = JSON.stringify(data.alerts);
     const open = region.querySelector("details")?.open;
     const lines = data.alerts.map(alertLine);
-    region.replaceChildren(...lines.slice(0, 2));
+    region.replaceChildren(...(lines.length ? lines.slice(0, 2) : [calmLine()]));
     if (lines.length > 2) {
       const more = document.createElement("details");
       const title = document.createElement("summary");
-      title.textContent = lines.length - 2 + " more open alerts";
+      title.textContent = lines.length - 2 + " more open alert" + (lines.length > 3 ? "s" : "");
       more.append(title, ...lines.slice(2));
       more.open = Boolean(open);
       region.append(more);
     }
+    times();
   }
   for (const place of document.querySelectorAll("[data-chart]")) {
     const points = at(place.dataset.key) ?? [];
     const view = views.get(place);
     if (!view) { if (specs && points.length) drawOne(place); continue; }
-    place.hidden = points.length === 0;
+    show(place, points);
     const known = view.getState({ data: () => true }).data;
     if ("points" in known) view.data("points", points);
     if ("marks" in known) view.data("marks", data.marks ?? []);
     if ("edges" in known) view.data("edges", data.edges ?? []);
+    if (place.dataset.step && points.length) view.height(place.dataset.step * points.length);
     view.runAsync();
   }
 }
 
+const leaving = new AbortController();
+
 function live() {
   const badge = document.getElementById("live");
   const beats = new EventSource("/live");
-  let busy = false;
+  let busy = false, seen = null, since = 0;
   const say = (text, on) => { badge.textContent = text; badge.classList.toggle("on", on); };
-  beats.addEventListener("beat", async () => {
+  beats.addEventListener("beat", async (beat) => {
     say("live", true);
     times();
-    if (!block || busy || document.hidden) return;
-    busy = true;
+    // Ask again when the journal grew, and now and then in any case: time passes and monitors look.
+    if (!block || busy || document.hidden || (beat.data === seen && Date.now() - since < 10_000)) return;
+    [busy, seen, since] = [true, beat.data, Date.now()];
     try {
-      const answer = await fetch(block.dataset.from);
+      const answer = await fetch(block.dataset.from, { signal: leaving.signal });
       if (answer.ok) { data = await answer.json(); fill(); }
       else say("the server answered " + answer.status, false);
-    } catch { say("not live: the server does not answer", false); }
+    } catch { if (!leaving.signal.aborted) { seen = null; say("not live: the server does not answer", false); } }
     finally { busy = false; }
   });
   beats.onerror = () => say("not live: the server does not answer", false);
-  addEventListener("pagehide", () => beats.close());
+  addEventListener("pagehide", () => { beats.close(); leaving.abort(); });
 }
 
 times();

@@ -1,0 +1,249 @@
+"""What people meet on the pages, in a real browser over a real workspace."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browser.conftest import SCRIPT, build_nothing, dashboard_of
+from builders.workspace import Lived
+from modelmark.app import App
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
+DRAWING = ("overview", "tumours", "churn", "hostile")
+
+
+def pages(lived: Lived) -> dict[str, str]:
+    """Every kind of page, by a name."""
+    version = {(v.model, v.number): v.id.hex for v in lived.app.ledger.versions()}
+    return {
+        "overview": "/",
+        "tumours": "/models/tumours?span=6h",
+        "churn": "/models/churn?span=1h",
+        "hostile": "/models/hostile?span=24h",
+        "rows": "/models/tumours/rows",
+        "releases": "/releases",
+        "version": f"/versions/{version['tumours', 2]}",
+        "failed version": f"/versions/{version['tumours', 3]}",
+        "hostile version": f"/versions/{version['hostile', 1]}",
+        "audit": "/audit",
+    }
+
+
+NAMES = (
+    "overview", "tumours", "churn", "hostile", "rows", "releases", "version", "failed version", "hostile version",
+    "audit",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_quiet_legible_and_fits_wide_and_narrow_in_light_and_dark(name: str, lived: Lived, open_at: Any):
+    visit = open_at(1280, 800, "light")
+    page = visit.open(pages(lived)[name])
+    page.evaluate(CHECKS)
+    assert page.evaluate("checks.structure()") == []
+    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(300 if name in DRAWING else 30)
+        assert page.evaluate("checks.sideways()") <= 0, (scheme, width)
+        assert page.evaluate("checks.contrast()") == [], (scheme, width)
+    page.emulate_media(media="print")
+    assert not page.locator("header nav").is_visible()
+    assert visit.said == []
+    assert visit.foreign == []
+
+
+@pytest.mark.parametrize("name", ["overview", "tumours", "releases", "version"])
+def test_the_keyboard_reaches_every_link_and_shows_where_it_is(name: str, lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)[name])
+    page.evaluate(CHECKS)
+    seen = {}
+    for _ in range(page.evaluate("checks.links()")):
+        page.keyboard.press("Tab")
+        at = page.evaluate("checks.focused()")
+        seen[at["at"]] = at["ring"]
+        assert at["ring"], at
+    assert len(seen) == page.evaluate("checks.links()")
+    assert -1 not in seen
+
+
+def test_the_first_tab_offers_to_skip_to_the_content(open_at: Any):
+    page = open_at().open("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+
+
+def test_charts_are_drawn_as_svg_with_marks(lived: Lived, open_at: Any):
+    for name in ("overview", "tumours"):
+        page = open_at().open(pages(lived)[name])
+        page.evaluate(CHECKS)
+        marks = dict(page.evaluate("checks.marks()"))
+        expected = (
+            {"models.tumours.spark", "models.churn.spark", "models.hostile.spark"}
+            if name == "overview"
+            else {"traffic", "latency", "performance", "scores", "drift", "quality"}
+        )
+        assert set(marks) == expected
+        assert all(marks.values()), marks
+
+
+def test_the_time_axes_of_a_page_stand_under_each_other(lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)["tumours"])
+    ends = page.evaluate(
+        """["traffic", "latency", "performance"].map((key) => {
+             const rules = document.querySelectorAll(`[data-key=${key}] svg .mark-rule.role-axis-grid`);
+             const box = [...rules].map((r) => r.getBoundingClientRect()).sort((a, b) => b.width - a.width)[0];
+             return [Math.round(box.left), Math.round(box.right)]; })"""
+    )
+    assert max(left for left, _ in ends) - min(left for left, _ in ends) <= 2, ends
+    assert max(right for _, right in ends) - min(right for _, right in ends) <= 2, ends
+
+
+def test_a_panel_without_data_leaves_no_hole(lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)["churn"])
+    panel = page.locator("section[aria-labelledby=performance]")
+    assert "about 50 more would tell" in panel.inner_text()
+    assert panel.bounding_box()["height"] < 110
+
+
+def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: Any):
+    page = open_at().open("/")
+    assert page.locator("h1").inner_text() == "1 of 3 models needs a look: tumours (2 alerts)."
+    cards = page.locator(".card")
+    assert cards.first.locator("h2 a").inner_text() == "tumours"
+    assert "worst area moved away" in cards.first.inner_text()
+    assert "No alert is open." in cards.nth(1).inner_text()
+    assert page.locator(".card.needy").count() == 1
+
+
+def test_open_alerts_stand_at_the_top_of_the_model_with_when_they_began(lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)["tumours"])
+    alerts = page.locator("#alerts .alert")
+    assert alerts.count() == 2
+    assert "worst area moved away" in page.locator("#alerts").inner_text()
+    assert "minutes ago" in alerts.first.inner_text()
+    assert alerts.first.bounding_box()["y"] < 300
+
+
+def test_a_chart_of_many_inputs_shows_the_furthest_with_its_axis_and_says_what_it_leaves_out(
+    lived: Lived, open_at: Any
+):
+    page = open_at().open(pages(lived)["tumours"])
+    drift = page.locator("section[aria-labelledby=drift]")
+    labels = drift.locator("svg .mark-text.role-axis-label text").all_text_contents()
+    subjects = [label for label in labels if not label.replace(".", "").isdigit()]
+    assert subjects[:2] == ["worst area", "mean texture"]
+    assert len(subjects) == 12
+    assert "distance from training" in drift.inner_text()
+    assert "19 more are not drawn" in drift.inner_text()
+
+
+def test_new_predictions_arrive_while_the_page_is_open_and_nothing_moves(lived: Lived, open_at: Any):
+    page = open_at(1280, 500).open("/models/churn?span=6h")
+    sentence = page.locator("p[data-live='sentences.traffic']")
+    before = sentence.inner_text()
+    held = page.evaluate_handle("document.querySelector('#alerts').firstElementChild")
+    page.evaluate("scrollTo(0, 420)")
+    place = page.locator("#quality").bounding_box()
+    lived.predict("churn", [datetime.now(UTC)] * 25, seed=9)
+    changed = "before => document.querySelector(\"p[data-live='sentences.traffic']\").textContent !== before"
+    page.wait_for_function(changed, arg=before)
+    assert sentence.inner_text() == before.replace("1,000", "1,025")
+    assert page.evaluate("scrollY") == 420
+    assert page.locator("#quality").bounding_box() == place
+    assert page.evaluate("node => node.isConnected", held)
+    assert page.locator("#live").inner_text() == "live"
+
+
+def test_a_page_says_so_when_the_server_has_gone(open_at: Any, tmp_path: Path, lived: Lived):
+    app = build_nothing(tmp_path, lived)
+    with dashboard_of(app) as home:
+        page = open_at(home=home).open("/")
+        page.wait_for_selector("#live.on")
+    page.wait_for_function("document.querySelector('#live').textContent.startsWith('not live')")
+
+
+def test_a_version_page_names_every_gate_and_links_the_report(lived: Lived, open_at: Any):
+    visit = open_at()
+    page = visit.open(pages(lived)["failed version"])
+    assert page.locator("h1").inner_text() == "tumours v3 may not be released"
+    table = page.get_by_role("region", name="Evidence").inner_text()
+    for gate in ("data_contract", "holdout", "edge_cases", "parity", "load"):
+        assert gate in table
+    assert "the gate holdout says: fail" in page.inner_text("main")
+    assert "Ann Lee (data_science) has not approved this evidence" in page.inner_text("main")
+    page.get_by_role("link", name="Open the whole report").click()
+    page.wait_for_load_state()
+    assert "holdout" in page.inner_text("body")
+    assert page.evaluate("getComputedStyle(document.body).fontFamily") != "Times"
+    assert visit.said == []
+    assert visit.foreign == []
+
+
+def test_who_approved_and_what_they_said_stands_on_the_version(lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)["version"])
+    assert page.locator("h1").inner_text() == "tumours v2 serves as champion"
+    assert "Bob Ray as product" in page.inner_text("main")
+    assert "“Read the report; agreed.”" in page.inner_text("main")
+
+
+def test_the_audit_page_turns_bad_when_a_row_of_the_database_is_altered(lived: Lived, open_at: Any, tmp_path: Path):
+    root = tmp_path / "altered"
+    shutil.copytree(lived.app.workspace.root, root, ignore=shutil.ignore_patterns("wal", "run"))
+    with sqlite3.connect(root / "state.db") as database:
+        changed = database.execute("UPDATE audit SET actor = 'mallory' WHERE sequence = 7").rowcount
+    assert changed == 1
+    with dashboard_of(App.open({}, workspace=root)) as home:
+        page = open_at(home=home).open("/audit")
+        heading = page.locator("h1")
+        assert heading.inner_text().startswith("The audit chain is broken: audit event 7 was changed")
+        assert "bad" in heading.get_attribute("class")
+
+
+def test_an_empty_workspace_teaches_the_next_command(open_at: Any, tmp_path: Path, lived: Lived):
+    with dashboard_of(build_nothing(tmp_path, lived)) as home:
+        visit = open_at(home=home)
+        page = visit.open("/")
+        assert page.locator("h1").inner_text() == "No model is here yet."
+        assert "modelmark init" in page.inner_text("main")
+        assert "modelmark register" in visit.open("/releases").inner_text("main")
+        assert "modelmark register" in visit.open("/audit").inner_text("main")
+        assert visit.said == []
+
+
+@pytest.mark.parametrize("path", ["/models/none", "/nowhere", "/versions/" + "0" * 64, "/versions/xyz"])
+def test_what_is_not_there_gets_a_404_page_that_leads_back(path: str, open_at: Any):
+    visit = open_at()
+    page = visit.open(path)
+    assert f"404: {visit.home}{path}" in visit.said
+    assert "There is no such" in page.locator("h1").inner_text() or "no" in page.locator("h1").inner_text()
+    assert page.locator("main a, header a").first.get_attribute("href") == "/"
+    assert page.title().endswith("Modelmark")
+
+
+@pytest.mark.parametrize("name", ["overview", "hostile", "hostile version", "releases", "audit"])
+def test_hostile_words_in_a_contract_stay_words(name: str, lived: Lived, open_at: Any):
+    visit = open_at()
+    visit.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page = visit.open(pages(lived)[name])
+    assert page.evaluate("window.pwned") is None
+    assert visit.said == []
+    assert page.locator("main script:not([type='application/json'])").count() == 0
+    assert page.locator("main img[src=x], svg[onload]").count() == 0
+    assert "49" not in page.locator("h1").inner_text()
+    if name == "hostile version":
+        assert SCRIPT in page.inner_text("main")
+        assert "{{ 7 * 7 }}" in page.inner_text("main")
+
+
+def test_a_page_prints_to_pdf(lived: Lived, open_at: Any):
+    page = open_at().open(pages(lived)["version"])
+    assert page.pdf().startswith(b"%PDF")

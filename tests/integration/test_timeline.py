@@ -1,0 +1,109 @@
+"""What the dashboard reads from the tables, against a journal whose every record is known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders.domain import NOON
+from builders.journal import journal, predicted, refused, schema
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.compact import compact
+from modelmark.journal.timeline import Span, Timeline, latest, refusals, timeline
+from modelmark.journal.writer import Writer
+
+START, END = NOON, NOON + timedelta(hours=1)
+SECOND = 1_000_000_000
+
+
+def at(seconds: float) -> int:
+    return int(NOON.timestamp() * 1e9 + seconds * SECOND)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Workspace:
+    """Two minutes of traffic, a gap, a third; what lies before START and at END; two other models."""
+    workspace = journal(
+        tmp_path,
+        predicted("a1", at=at(1), score=0.2, micros=100),
+        predicted("a2", at=at(30), ages=(30.0, 50.0), jobs=("a", "b"), score=0.7, micros=300),
+        predicted("a3", at=at(61), score=0.5, micros=200, path="constant"),
+        predicted("a4", at=at(600), score=1.0, micros=400, path="previous_version"),
+        predicted("before", at=at(-0.001), score=0.9),
+        predicted("end", at=at(3600), score=0.9),
+        predicted("other", at=at(5), model="churn"),
+        refused(3, at=at(10)),
+        refused(4, at=at(20)),
+        refused(100, at=at(3600)),
+    )
+    compact(workspace)
+    return workspace
+
+
+def test_slots_count_requests_and_rows_in_buckets_that_hold_any(known: Workspace):
+    slots = timeline(known, "loans", START, END, seconds=60).slots
+    assert [(slot.at, slot.requests, slot.rows, slot.fallbacks) for slot in slots] == [
+        (NOON, 2, 3, 0),
+        (NOON + timedelta(minutes=1), 1, 1, 1),
+        (NOON + timedelta(minutes=10), 1, 1, 1),
+    ]
+    assert slots[0].p50_micros == 300
+    assert slots[0].p99_micros == pytest.approx(np.quantile([100, 300, 300], 0.99))
+
+
+def test_a_span_holds_its_start_and_not_its_end(known: Workspace):
+    span = timeline(known, "loans", START, END, seconds=60).span
+    assert (span.requests, span.rows, span.fallbacks) == (4, 5, 2)
+    longer = timeline(known, "loans", START - timedelta(seconds=1), END + timedelta(seconds=1), seconds=60).span
+    assert (longer.requests, longer.rows) == (6, 7)
+
+
+def test_scores_are_counted_in_bins_with_the_last_one_closed(known: Workspace):
+    counts = timeline(known, "loans", START, END, seconds=60, bins=10).span.counts
+    assert counts == (0, 0, 1, 0, 0, 1, 0, 2, 0, 1)
+
+
+def test_decisions_are_those_that_were_answered(known: Workspace):
+    span = timeline(known, "loans", START, END, seconds=60).span
+    assert span.decided == {"0": 1, "1": 4}
+    assert span.mean_score == pytest.approx((0.2 + 0.7 + 0.7 + 0.5 + 1.0) / 5)
+    assert span.values is None
+
+
+def test_values_of_a_regression_fall_in_bins_and_what_lies_outside_in_the_outermost(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    with Writer(workspace.wal) as writer:
+        writer.declare(schema(task="regression", classes=[], positive=None))
+        for i, value in enumerate((-50.0, 10.0, 11.0, 19.9, 400.0)):
+            writer.append(predicted(f"r{i}", at=at(i), scores=np.array([value], "<f8").tobytes()))
+    compact(workspace)
+    span = timeline(workspace, "loans", START, END, seconds=60, low=10.0, high=20.0, bins=5).span
+    assert span.counts == (3, 0, 0, 0, 2)
+    assert span.values is not None
+    assert span.values[1] == 11.0
+    assert span.decided == {}
+
+
+def test_refusals_are_summed_by_reason_within_the_span(known: Workspace):
+    assert refusals(known, "loans", START, END) == [("OUT_OF_RANGE", "age", 7)]
+    assert refusals(known, "churn", START, END) == []
+
+
+def test_the_latest_rows_come_newest_first_and_a_request_s_rows_in_order(known: Workspace):
+    rows = latest(known, "loans", limit=5)
+    assert [(row["id"], row["row"]) for row in rows] == [("end", 0), ("a4", 0), ("a3", 0), ("a2", 0), ("a2", 1)]
+    assert rows[1]["at"] == NOON + timedelta(minutes=10)
+    assert rows[1]["path"] == "previous_version"
+    assert rows[3]["prediction"] == "1"
+
+
+def test_a_model_without_a_table_and_a_span_without_rows_are_empty(known: Workspace, tmp_path: Path):
+    assert timeline(known, "nobody", START, END, seconds=60) == Timeline()
+    assert latest(known, "nobody") == []
+    assert refusals(Workspace(tmp_path / "none"), "loans", START, END) == []
+    quiet = timeline(known, "loans", END + timedelta(days=1), END + timedelta(days=2), seconds=60)
+    assert quiet.slots == ()
+    assert quiet.span == Span()
