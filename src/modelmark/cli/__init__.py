@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from modelmark.cli.output import ERROR, USAGE, complain, exit_code
+from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
 from modelmark.domain.errors import ModelmarkError
 
 
@@ -14,29 +14,29 @@ def main() -> None:
 
     as_json = "--json" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="modelmark")
     except ModelmarkError as error:
         complain(error, as_json=as_json)
         code = exit_code(error)
     except usage_errors as error:
-        error.show()
+        misused(error, as_json=as_json)
         code = USAGE
     except (KeyboardInterrupt, EOFError):
         code = 130
     except BrokenPipeError:
         code = 0  # whoever read us has seen enough
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
-        code = _broke(error)
+        code = _broke(error, as_json=as_json)
     raise SystemExit(code or 0)
 
 
-def _broke(error: Exception) -> int:
+def _broke(error: Exception, *, as_json: bool) -> int:
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="modelmark-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
-    sys.stderr.write(
-        f"error: Modelmark itself failed ({type(error).__name__}: {error}) → please report it with {file.name}\n"
-    )
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    told = ModelmarkError(f"Modelmark itself failed ({said})", hint=f"please report it with {file.name}")
+    complain(told, as_json=as_json)
     return ERROR

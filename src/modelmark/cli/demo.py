@@ -32,8 +32,8 @@ def demo(
     exit: Annotated[
         bool, typer.Option("--exit", help="End after the summary instead of staying up for a look.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Port of the endpoint; 0 picks one.")] = 0,
-    dashboard_port: Annotated[int, typer.Option(help="Port of the dashboard; 0 picks one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the endpoint; 0 picks one.")] = 0,
+    dashboard_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one.")] = 0,
     json: options.Json = False,
 ) -> int:
     """A narrated run on real data: planted mistakes are caught one after another. About a minute.

@@ -101,7 +101,7 @@ def register(
         f"  conversion: {parity.flipped} of {parity.rows} holdout decisions flipped, "
         f"largest difference {parity.max_difference:.2g}"
     )
-    say(f"  next: modelmark check {version.label}")
+    say(f"  next: modelmark {f'check {version.label}' if new else 'status'}")
     return OK
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from modelmark.domain.errors import ModelmarkError, NotPermitted, Unmeasured
+from modelmark.domain.errors import ContractInvalid, ModelmarkError, NotPermitted, Rejected, Unmeasured
 
 #: Exit codes, the same for every command: docs/commands.md.
 OK, REFUSED, UNMEASURED, ERROR, USAGE = 0, 1, 2, 3, 64
@@ -33,15 +34,37 @@ def say_json(value: Any) -> None:
 
 
 def complain(error: ModelmarkError, *, as_json: bool) -> None:
-    """One line: what is wrong, where, what is allowed, what to do next."""
+    """One line: what is wrong, where, what is allowed, what to do next. A contract's faults are one line each."""
     if as_json:
         say_json({"error": error.facts()})
         return
-    place = "".join(
-        [f" (row {error.row})" if error.row is not None else "", f" [allowed: {error.limit}]" if error.limit else ""]
-    )
+    if isinstance(error, ContractInvalid):
+        sys.stderr.writelines(f"error: {fault}\n" for fault in error.faults)
+        return
+    row = f" (row {error.row})" if error.row is not None else ""
     hint = f" → {error.hint}" if error.hint else ""
-    sys.stderr.write(f"error: {error.message}{place}{hint}\n")
+    sys.stderr.write(f"error: {error.message}{row}{_allowed(error.limit)}{hint}\n")
+
+
+def _allowed(limit: str | None) -> str:
+    """In brackets; a limit that says itself what it is (`known: a, b`) needs no word before it."""
+    if not limit:
+        return ""
+    return (
+        f" [{limit}]"
+        if re.match(r"[a-z ]+: |the mark says|the registration says|it has ", limit)
+        else f" [allowed: {limit}]"
+    )
+
+
+def misused(error: Any, *, as_json: bool) -> None:
+    """A usage error in the same form; without any argument, the help."""
+    place = error.ctx.command_path if error.ctx else "modelmark"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    complain(Rejected(said, code="USAGE", hint=f"{place} --help"), as_json=as_json)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -17,8 +17,12 @@ from modelmark.cli.output import OK, say, say_json
 if TYPE_CHECKING:
     from modelmark.app import App
 
-Port = Annotated[int | None, typer.Option(help="Port of the prediction endpoint; 0 picks one [default: 8080].")]
-DashboardPort = Annotated[int | None, typer.Option(help="Port of the dashboard; 0 picks one [default: 8081].")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port of the prediction endpoint; 0 picks one [default: 8080].")
+]
+DashboardPort = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
+]
 Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes [default: 1].")]
 
 

@@ -61,7 +61,9 @@ def _load(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if not path.is_file():
-        raise Missing(f"there is no table {path}", code="NO_TABLE", hint="paths are relative to modelmark.yaml")
+        raise Missing(
+            f"there is no table {path}", code="NO_TABLE", hint="paths in a contract are relative to its folder"
+        )
     name = path.name.lower()
     if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
         raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")

@@ -1,0 +1,222 @@
+"""The command line as people and scripts meet it: quick, one line for an error, one document for --json."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+from modelmark.cli.commands import COMMANDS
+from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
+from modelmark.domain import errors
+
+HEAVY = ("numpy", "pandas", "sklearn", "mlflow", "sqlalchemy", "pydantic", "onnxruntime", "scipy", "pyarrow", "duckdb")
+#: Commands with --json that need nothing but a folder to give an answer or an error.
+JSON = {
+    "init": ("nothing.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
+    "schema": (),
+    "register": (),
+    "check": (),
+    "fetch": ("v1",),
+    "approve": ("--role", "product", "--name", "Bob Ray"),
+    "waive": ("--gate", "load", "--role", "product", "--name", "Bob", "--reason", "why", "--expires", "3d"),
+    "release": ("v7",),
+    "rollback": (),
+    "status": (),
+    "verify": (),
+    "label": ("labels.csv",),
+}
+
+
+def run(*words, folder=None, **environ):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MODELMARK_")}
+    return subprocess.run(
+        [sys.executable, "-m", "modelmark", *words],
+        cwd=folder, env=kept | environ, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
+@functools.cache
+def help_of(command):
+    return run(command, "--help")
+
+
+def loaded(code):
+    """The heavy modules that a fresh interpreter holds after `code`."""
+    probe = f"import sys\n{code}\nprint(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def cpu(*command):
+    """Median CPU seconds (user and system) of three runs."""
+
+    def once():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *command], check=True, capture_output=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return statistics.median(once() for _ in range(3))
+
+
+def test_help_costs_less_than_0_3_seconds_of_cpu_more_than_the_interpreter_itself():
+    assert cpu("-m", "modelmark", "--help") - cpu("-c", "pass") < 0.3
+
+
+def test_help_imports_nothing_heavy():
+    code = "import runpy\nsys.argv = ['modelmark', '--help']\ntry: runpy.run_module('modelmark', run_name='__main__')\nexcept SystemExit: pass"
+    assert not set(loaded(code)) & set(HEAVY)
+
+
+def test_importing_modelmark_does_nothing_and_imports_nothing_heavy(tmp_path):
+    assert loaded("import modelmark") == []
+    done = subprocess.run(
+        [sys.executable, "-c", "import modelmark, threading; print(modelmark.__version__, threading.active_count())"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout.split()[1:], done.stderr, list(tmp_path.iterdir())) == (["1"], "", [])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_shows_an_example(command):
+    done = help_of(command)
+    assert (done.returncode, done.stderr) == (OK, "")
+    assert "Example: " in done.stdout and f"modelmark {command}" in done.stdout.split("Example: ")[1]
+
+
+def test_a_bare_call_shows_the_help_with_every_command():
+    done = run()
+    assert done.returncode == USAGE
+    assert all(command in done.stdout + done.stderr for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("rlease",), "Did you mean 'release'", id="a misspelt command"),
+        pytest.param(("status", "--jsno"), "No such option: --jsno", id="an unknown option"),
+        pytest.param(("serve", "--port", "99999"), "less than or equal to 65535", id="a port out of range"),
+        pytest.param(("serve", "--workers", "0"), "greater than or equal to 1", id="no workers"),
+        pytest.param(
+            ("approve", "--role", "boss", "--name", "x"), "'data_science', 'engineering'", id="a role nobody has"
+        ),
+        pytest.param(("init", "m.joblib"), "Missing option '--train'", id="a missing option"),
+        pytest.param(("waive",), "Missing option '--gate'", id="a waiver without anything"),
+        pytest.param(("up", "now"), "unexpected extra argument", id="an extra argument"),
+    ],
+)
+def test_misuse_ends_with_64_in_one_line_that_names_the_help(words, said, tmp_path):
+    done = run(*words, folder=tmp_path)
+    assert done.returncode == USAGE
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and said in done.stderr and "--help" in done.stderr.split("→")[1]
+    assert done.stdout == ""
+
+
+def test_misuse_is_one_json_document_for_machines(tmp_path):
+    done = run("status", "--json", "--nope", folder=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (USAGE, "USAGE")
+
+
+@pytest.mark.parametrize("command", JSON)
+def test_json_is_one_document_even_for_an_error(command, tmp_path):
+    done = run(command, *JSON[command], "--json", folder=tmp_path)
+    document = json.loads(done.stdout)
+    assert done.stderr == ""
+    if command in ("schema", "status"):
+        assert done.returncode == OK
+    else:
+        assert done.returncode == ERROR
+        assert document["error"]["code"].isupper() and document["error"]["message"]
+
+
+def test_every_command_with_json_is_tried_above():
+    with_json = {name for name in COMMANDS if "--json" in help_of(name).stdout}
+    assert with_json == {*JSON, "demo"}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        pytest.param(("register",), ("modelmark.yaml", "modelmark init"), id="no contract"),
+        pytest.param(("check",), ("nothing is registered", "modelmark register"), id="nothing registered"),
+        pytest.param(("verify",), ("mark.pub", "release a version first"), id="nothing to verify"),
+        pytest.param(
+            ("init", "m.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
+            ("no table t.csv",),
+            id="no table",
+        ),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_that_says_what_to_do_next(words, named, tmp_path):
+    done = run(*words, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ERROR, "", 1)
+    assert done.stderr.startswith("error: ") and all(word in done.stderr for word in (*named, "→"))
+
+
+def test_every_fault_of_a_contract_is_a_line_of_its_own(tmp_path):
+    (tmp_path / "modelmark.yaml").write_text("modelmark: 1\nname: a\nservign: {}\ninputs: 3\n")
+    done = run("register", folder=tmp_path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == ERROR
+    assert len(lines) > 1 and all(line.startswith("error: modelmark.yaml") for line in lines)
+    assert any(":3: servign" in line for line in lines)
+
+
+def test_an_unknown_setting_is_refused_with_a_suggestion(tmp_path):
+    done = run("status", folder=tmp_path, MODELMARK_WORKSPCE="x")
+    assert done.returncode == ERROR
+    assert "MODELMARK_WORKSPCE" in done.stderr and "did you mean MODELMARK_WORKSPACE?" in done.stderr
+    assert "allowed: known" not in done.stderr and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_our_own_is_one_line_and_keeps_its_traceback_in_a_file(tmp_path):
+    code = (
+        "import sys, modelmark.cli.model as m\nsys.argv = ['modelmark', 'schema']\n"
+        "import modelmark.contract.read as r\ndef broken(): raise ZeroDivisionError('planted\\nfault')\n"
+        "r.schema = broken\nfrom modelmark.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == ERROR
+    assert done.stderr.count("\n") == 1 and "ZeroDivisionError: planted fault" in done.stderr
+    (kept,) = tmp_path.glob("modelmark-*.txt")
+    assert str(kept) in done.stderr and "Traceback" in kept.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(errors.NotPermitted("no"), REFUSED, id="governance says no"),
+        pytest.param(errors.NoMark("no"), REFUSED, id="no mark"),
+        pytest.param(errors.Unmeasured("no"), UNMEASURED, id="could not measure"),
+        pytest.param(errors.NotEnoughData("no"), UNMEASURED, id="too few rows"),
+        pytest.param(errors.Tampered("no"), ERROR, id="tampered"),
+        pytest.param(errors.Conflict("no"), ERROR, id="somebody was first"),
+    ],
+)
+def test_exit_codes_are_the_same_everywhere(error, code):
+    assert exit_code(error) == code
+
+
+def test_an_error_names_row_limit_and_next_step_in_that_order(capsys):
+    complain(errors.Rejected("age is too high", row=3, limit="0 to 120", hint="look at row 3"), as_json=False)
+    complain(errors.Missing("no such thing", limit="known: a, b"), as_json=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: age is too high (row 3) [allowed: 0 to 120] → look at row 3",
+        "error: no such thing [known: a, b]",
+    ]
