@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -83,10 +83,7 @@ class Batcher:
         self._scheduled = bool(self._queue)
         if self._scheduled:
             self._loop.call_soon(self.flush)
-        groups: dict[int, list[Call]] = {}
-        for call in calls:
-            groups.setdefault(id(call.version), []).append(call)
-        for group in groups.values():
+        for group in _by_version(calls):
             try:
                 self._answer_group(group)
             except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
@@ -96,6 +93,10 @@ class Batcher:
         self._finish(calls)
 
     def _take(self) -> list[Call]:
+        if len(self._queue) == 1 and not self._queue[0].exchange.gone:
+            calls, self._queue = self._queue, []
+            self._bytes -= calls[0].size
+            return calls
         rows = 0
         for index, call in enumerate(self._queue):
             rows += call.rows.count
@@ -246,6 +247,15 @@ class Batcher:
         counters[known[0]] = counters.get(known[0], 0.0) + 1
         counters[known[1]] = counters.get(known[1], 0.0) + call.rows.count
         known[2].observe(now - call.received)
+
+
+def _by_version(calls: list[Call]) -> Iterable[list[Call]]:
+    if len(calls) == 1:
+        return (calls,)
+    groups: dict[int, list[Call]] = {}
+    for call in calls:
+        groups.setdefault(id(call.version), []).append(call)
+    return groups.values()
 
 
 def _flags(checked: Checked, at: int) -> list[Flag]:
