@@ -72,6 +72,7 @@ class Writer:
         self._opened_at = 0.0
         self._dirty = False
         self._retiring: SimpleQueue[tuple[int, Path]] = SimpleQueue()
+        self._always = sync is Sync.ALWAYS
         self._open_for_records = threading.Lock()  # held until `close`
         self._open_for_records.acquire()
         self._lock_fd = self._claim(wal)
@@ -96,7 +97,7 @@ class Writer:
             if self._fd < 0:
                 self._open()
             self._write(self._frames(records))
-            if self.sync is Sync.ALWAYS:
+            if self._always:
                 os.fdatasync(self._fd)
             else:
                 self._dirty = True

@@ -31,6 +31,8 @@ FLUSH_ROWS: Final = 1024
 LARGE_ROWS: Final = 256
 
 Scores = NDArray[np.float64]
+#: Looked up once: until Python 3.12 a member of an enum is found, and its `value` read, by a function in Python.
+_MODEL: Final = Path.MODEL
 
 
 class Batcher:
@@ -162,7 +164,7 @@ class Batcher:
                     self._writer.ids.next(time.time_ns()),
                     version,
                     call.route.arms[call.arm].name,
-                    Path.MODEL,
+                    _MODEL,
                     [version.decide(row) for row in rows[start:end]],
                     flags,
                     scores[start:end].tobytes(),
@@ -234,7 +236,7 @@ class Batcher:
             self._flushed_at = now
 
     def _count(self, call: Call, answer: Answer, now: float) -> None:
-        which = (call.route.model, answer.version.label, answer.path.value)
+        which = (call.route.model, answer.version.label, str(answer.path))
         known = self._keys.get(which)
         if known is None:
             labels = {"model": which[0], "version": which[1], "served_by": which[2]}
@@ -270,7 +272,7 @@ def _record(call: Call, answer: Answer, at: int, now: float) -> Predicted:
         call.route.model,
         str(answer.version.id),
         answer.arm,
-        answer.path.value,
+        str(answer.path),
         call.exchange.request_id,
         call.entity,
         rows.count,
