@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from math import isfinite, nan
+from operator import le
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,10 @@ UNSEEN: Final = "UNSEEN"
 IMPUTED: Final = "IMPUTED"
 
 Flag = tuple[int, str, str]
+_F8: Final = np.dtype("<f8")
+
+#: Up to so many numbers plain Python is the quicker judge: NumPy's code has left the caches by the next lone request.
+FEW: Final = 64
 
 
 @dataclass(slots=True)
@@ -93,8 +98,10 @@ class RowCodec:
         )
         self.rows_type: Any = list[self.row_type]  # type: ignore[name-defined]
         self._pack = struct.Struct(f"<{len(self.numeric)}d").pack
-        self._low = np.array([c.low for c in self.numeric])
-        self._high = np.array([c.high for c in self.numeric])
+        self._unpack = struct.Struct(f"<{len(self.numeric)}d").iter_unpack
+        self._lowest = tuple(c.low for c in self.numeric)
+        self._highest = tuple(c.high for c in self.numeric)
+        self._low, self._high = np.array(self._lowest), np.array(self._highest)
         self._whole = np.array([i for i, c in enumerate(self.numeric) if c.whole], np.intp)
         self._known = tuple(c.known for c in self.textual)
         self._list_decoder = msgspec.json.Decoder(self.rows_type)
@@ -160,14 +167,12 @@ class RowCodec:
     def check(self, parts: Sequence[Rows]) -> Checked:
         """Ranges, nulls and categories of all requests in one sweep of NumPy."""
         k = len(self.numeric)
-        flat = np.frombuffer(parts[0].numbers if len(parts) == 1 else b"".join([p.numbers for p in parts]), "<f8")
-        numbers = flat.reshape(-1, k) if k else np.empty((sum(p.count for p in parts), 0))
+        packed = parts[0].numbers if len(parts) == 1 else b"".join([p.numbers for p in parts])
+        numbers = np.frombuffer(packed, _F8).reshape(-1, k) if k else np.empty((sum(p.count for p in parts), 0))
         spans = [0]
         for part in parts:
             spans.append(spans[-1] + part.count)
-        # One comparison per side; NaN fails both, and the smallest of booleans is "all" without its detour.
-        clean = not k or bool(np.less_equal(self._low, numbers).min() and np.less_equal(numbers, self._high).min())
-        clean = clean and self._are_whole(numbers)
+        clean = not k or (self._few_clean(packed) if len(packed) <= 8 * FEW else self._all_clean(numbers))
         texts: list[Any] = parts[0].texts if len(parts) == 1 else [t for p in parts for t in p.texts]
         if self._known and not all(t in known for t, known in zip(texts, cycle(self._known), strict=False)):
             clean = False
@@ -182,11 +187,21 @@ class RowCodec:
             raise checked.refused[0]
         return Batch(rows, checked.flags.get(0, []), checked.numbers, checked.texts)
 
-    def _are_whole(self, numbers: NDArray[np.float64]) -> bool:
-        if not self._whole.size:
-            return True
-        whole = numbers[:, self._whole]
-        return bool((whole == np.floor(whole)).all())
+    def _few_clean(self, packed: bytes) -> bool:
+        """`_all_clean` without NumPy."""
+        for values in self._unpack(packed):
+            if not (all(map(le, self._lowest, values)) and all(map(le, values, self._highest))):
+                return False
+            if self._whole.size and not all(values[i].is_integer() for i in self._whole):
+                return False
+        return True
+
+    def _all_clean(self, numbers: NDArray[np.float64]) -> bool:
+        # One comparison per side; NaN fails both, and the smallest of booleans is "all" without its detour.
+        if not (np.less_equal(self._low, numbers).min() and np.less_equal(numbers, self._high).min()):
+            return False
+        whole = numbers[:, self._whole] if self._whole.size else None
+        return whole is None or bool((whole == np.floor(whole)).all())
 
     def _sift(self, parts: Sequence[Rows], numbers: NDArray[np.float64], texts: list[Any], spans: list[int]) -> Checked:
         ready, words = numbers.copy(), list(texts)

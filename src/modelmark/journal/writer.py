@@ -71,9 +71,10 @@ class Writer:
         self._size = self._count = self._first = 0
         self._opened_at = 0.0
         self._dirty = False
-        self._guard = threading.Lock()  # over the descriptor while the other thread syncs it
         self._retiring: SimpleQueue[tuple[int, Path]] = SimpleQueue()
-        self._stop = threading.Event()
+        self._always = sync is Sync.ALWAYS
+        self._open_for_records = threading.Lock()  # held until `close`
+        self._open_for_records.acquire()
         self._lock_fd = self._claim(wal)
         self._thread = threading.Thread(target=self._tend, name="journal-sync", daemon=True)
         self._thread.start()
@@ -96,7 +97,7 @@ class Writer:
             if self._fd < 0:
                 self._open()
             self._write(self._frames(records))
-            if self.sync is Sync.ALWAYS:
+            if self._always:
                 os.fdatasync(self._fd)
             else:
                 self._dirty = True
@@ -127,7 +128,7 @@ class Writer:
         try:
             self.seal()
         finally:
-            self._stop.set()
+            self._open_for_records.release()
             self._thread.join()
             if self._fd >= 0:
                 os.close(self._fd)
@@ -161,8 +162,7 @@ class Writer:
         header = Header(self.id, self._segment, self._sequence, self._link)
         path = self.folder / f"{self._segment:012d}{OPEN}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        with self._guard:
-            self._fd = descriptor
+        self._fd = descriptor
         self._first, self._count, self._size = self._sequence, 0, 0
         self._announced.clear()
         self._opened_at = time.monotonic()
@@ -199,16 +199,19 @@ class Writer:
         data, self._link = frame(self._link, self._sequence, encode(Seal(self._count, self._first)), SEAL)
         self._write(data)
         path = self.folder / f"{self._segment:012d}{OPEN}"
-        with self._guard:
-            descriptor, self._fd = self._fd, -1
+        descriptor, self._fd = self._fd, -1
         self._sequence += 1
         self._segment += 1
         self._retiring.put((descriptor, path))
 
     def _tend(self) -> None:
-        """The other thread: sync what is dirty, retire what is sealed."""
+        """The other thread: sync what is dirty, retire what is sealed.
+
+        It gives the interpreter up twice a round, in the wait and in the sync: each time it wants it back, a request may
+        have to stop for it.
+        """
         try:
-            while not self._stop.wait(self.sync_ms / 1000):
+            while not self._open_for_records.acquire(timeout=self.sync_ms / 1000):
                 self._sync_open()
                 self._retire()
             self._sync_open()
@@ -220,14 +223,9 @@ class Writer:
         if self.sync is not Sync.INTERVAL or not self._dirty or self.failure is not None:
             return
         self._dirty = False
-        with self._guard:
-            copy = os.dup(self._fd) if self._fd >= 0 else -1
-        if copy < 0:
-            return
-        try:
-            os.fdatasync(copy)
-        finally:
-            os.close(copy)
+        descriptor = self._fd  # once sealed, closed by nobody but this thread, and after this
+        if descriptor >= 0:
+            os.fdatasync(descriptor)
 
     def _retire(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ FLUSH_ROWS: Final = 1024
 LARGE_ROWS: Final = 256
 
 Scores = NDArray[np.float64]
+#: Looked up once: until Python 3.12 a member of an enum is found, and its `value` read, by a function in Python.
+_MODEL: Final = Path.MODEL
 
 
 class Batcher:
@@ -83,10 +85,7 @@ class Batcher:
         self._scheduled = bool(self._queue)
         if self._scheduled:
             self._loop.call_soon(self.flush)
-        groups: dict[int, list[Call]] = {}
-        for call in calls:
-            groups.setdefault(id(call.version), []).append(call)
-        for group in groups.values():
+        for group in _by_version(calls):
             try:
                 self._answer_group(group)
             except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
@@ -96,6 +95,10 @@ class Batcher:
         self._finish(calls)
 
     def _take(self) -> list[Call]:
+        if len(self._queue) == 1 and not self._queue[0].exchange.gone:
+            calls, self._queue = self._queue, []
+            self._bytes -= calls[0].size
+            return calls
         rows = 0
         for index, call in enumerate(self._queue):
             rows += call.rows.count
@@ -161,7 +164,7 @@ class Batcher:
                     self._writer.ids.next(time.time_ns()),
                     version,
                     call.route.arms[call.arm].name,
-                    Path.MODEL,
+                    _MODEL,
                     [version.decide(row) for row in rows[start:end]],
                     flags,
                     scores[start:end].tobytes(),
@@ -233,7 +236,7 @@ class Batcher:
             self._flushed_at = now
 
     def _count(self, call: Call, answer: Answer, now: float) -> None:
-        which = (call.route.model, answer.version.label, answer.path.value)
+        which = (call.route.model, answer.version.label, str(answer.path))
         known = self._keys.get(which)
         if known is None:
             labels = {"model": which[0], "version": which[1], "served_by": which[2]}
@@ -248,6 +251,15 @@ class Batcher:
         known[2].observe(now - call.received)
 
 
+def _by_version(calls: list[Call]) -> Iterable[list[Call]]:
+    if len(calls) == 1:
+        return (calls,)
+    groups: dict[int, list[Call]] = {}
+    for call in calls:
+        groups.setdefault(id(call.version), []).append(call)
+    return groups.values()
+
+
 def _flags(checked: Checked, at: int) -> list[Flag]:
     return checked.flags.get(checked.kept[at], []) if checked.flags else []
 
@@ -260,7 +272,7 @@ def _record(call: Call, answer: Answer, at: int, now: float) -> Predicted:
         call.route.model,
         str(answer.version.id),
         answer.arm,
-        answer.path.value,
+        str(answer.path),
         call.exchange.request_id,
         call.entity,
         rows.count,

@@ -39,6 +39,7 @@ class Edge:
         self.draining = False
         self.held = 0
         self._count = 0
+        self._id_head = service.runtime.writer.id[:12]
         self._extra = extra
         self.common = b""
         self._known_hosts: set[bytes] = set()
@@ -49,7 +50,7 @@ class Edge:
 
     def next_id(self) -> str:
         self._count += 1
-        return f"{self.service.runtime.writer.id[:12]}-{self._count:x}"
+        return f"{self._id_head}-{self._count:x}"
 
     def allows(self, host: bytes) -> bool:
         if host in self._known_hosts:
@@ -153,7 +154,8 @@ class Connection(asyncio.Protocol):
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
         self.header_count = self.header_bytes = 0
-        self._let_go()
+        if self.held:
+            self._let_go()
         self.body_bytes = self.chunks = 0
         self.body_limit = 0
 
@@ -234,7 +236,8 @@ class Connection(asyncio.Protocol):
         if self.header_count > self.limits.header_count or self.header_bytes > self.limits.header_bytes:
             limit = f"{self.limits.header_count} headers, {self.limits.header_bytes} bytes"
             raise Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
-        name = name.lower()
+        if name not in READ:
+            name = name.lower()
         if name in READ and self.in_head:
             if name in self.headers:
                 raise Fault(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())

@@ -32,6 +32,7 @@ class Service:
         self.wires = wires
         self.max_body = DEFAULT_BODY
         self._table: dict[bytes, dict[bytes, Endpoint]] = {}
+        self._limits: dict[bytes, int] = {}
         runtime.on_change = self.rebuild
         runtime.on_error = self._failed
         self.rebuild()
@@ -45,15 +46,19 @@ class Service:
                 if method == "GET":
                     methods[b"HEAD"] = endpoint
         self._table = table
+        self._limits = {
+            path: self.runtime.routes[endpoint.model].champion.contract.serving.max_body_bytes
+            for path, methods in table.items()
+            for endpoint in methods.values()
+            if isinstance(endpoint, Predict)
+        }
         limits = [r.champion.contract.serving.max_body_bytes for r in self.runtime.routes.values()]
         self.max_body = max(limits, default=DEFAULT_BODY)
 
     def body_limit(self, url: bytes) -> int:
         """Largest body for an address, known before the body arrives."""
-        for endpoint in self._table.get(url.partition(b"?")[0], {}).values():
-            if isinstance(endpoint, Predict) and endpoint.model in self.runtime.routes:
-                return self.runtime.routes[endpoint.model].champion.contract.serving.max_body_bytes
-        return self.max_body
+        found = self._limits.get(url)
+        return found if found is not None else self._limits.get(url.partition(b"?")[0], self.max_body)
 
     def handle(
         self, exchange: Exchange, method: bytes, url: bytes, headers: Mapping[bytes, bytes], body: bytes
@@ -92,8 +97,9 @@ class Service:
         _hold_json(headers)
         received = perf_counter()
         route = self.runtime.route(endpoint.model)
-        if len(body) > route.champion.contract.serving.max_body_bytes:
-            raise TooLarge("the body is too large", limit=f"{route.champion.contract.serving.max_body_bytes} bytes")
+        limit = route.champion.contract.serving.max_body_bytes
+        if len(body) > limit:
+            raise TooLarge("the body is too large", limit=f"{limit} bytes")
         wire, arm = endpoint.wire, endpoint.arm
         if arm is None:
             arm = 0 if len(route.arms) == 1 else self._arm(route, wire, body, exchange.request_id)

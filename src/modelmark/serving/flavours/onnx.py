@@ -62,13 +62,14 @@ class Onnx:
             raise NotPermitted("the signature feeds other inputs than the graph has", code="BAD_SIGNATURE_FILE")
         if signature.score_output not in {item.name for item in session.get_outputs()}:
             raise NotPermitted("the graph lacks the output that the signature names", code="BAD_SIGNATURE_FILE")
-        self._run = session.run
+        # What is behind the public `run`: that one compares names of inputs on each call, which was done above for good.
+        self._run = getattr(session, "_sess", session).run
         self._outputs = [signature.score_output]
         self._feeds = [(feed.graph_input, _fill(feed, numeric, textual)) for feed in signature.feeds]
 
     def run(self, numbers: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
         feeds = {name: fill(numbers, texts) for name, fill in self._feeds}
-        scores = np.asarray(self._run(self._outputs, feeds)[0], np.float64)
+        scores = np.asarray(self._run(self._outputs, feeds, None)[0], np.float64)
         return scores if scores.ndim == 2 else scores.reshape(len(numbers), -1)
 
 

@@ -23,6 +23,7 @@ from modelmark.serving.wire import Endpoint, Parsed, Predict
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_LABELS = 10_000
 MAX_ENTITY = 256
+_CONSTANT = Path.CONSTANT
 
 
 class _Peek(msgspec.Struct):
@@ -135,9 +136,9 @@ def render(answer: Answer) -> bytes:
             answer.version.model,
             answer.version.label,
             answer.arm,
-            answer.path.value,
+            str(answer.path),
             predictions,
-            [OutFlag(*flag) for flag in answer.flags] if answer.path is not Path.CONSTANT or answer.flags else [],
+            [OutFlag(*flag) for flag in answer.flags] if answer.path is not _CONSTANT or answer.flags else [],
         )
     )
 

@@ -307,7 +307,7 @@ def _render(id: str | None, wanted: list[str] | None, answer: Answer) -> bytes:
         "model_name": version.model,
         "model_version": version.label,
         "outputs": [o for o in outputs if wanted is None or o["name"] in wanted],
-        "parameters": {"prediction_id": answer.id, "arm": answer.arm, "served_by": answer.path.value},
+        "parameters": {"prediction_id": answer.id, "arm": answer.arm, "served_by": str(answer.path)},
     }
     if id is not None:
         reply["id"] = id
