@@ -304,6 +304,20 @@ def test_latency_counts_from_when_a_request_was_due():
     assert found.checks[1].estimate == pytest.approx(40)
 
 
+@pytest.mark.parametrize(
+    ("slow", "verdict"),
+    [
+        pytest.param(1, Verdict.PASS, id="one slow answer in 200"),
+        pytest.param(3, Verdict.CANNOT_TELL, id="three: the interval holds the limit"),
+        pytest.param(20, Verdict.FAIL, id="one in ten"),
+    ],
+)
+def test_a_p99_fails_only_when_it_is_sure(slow, verdict):
+    answers = [dataclasses.replace(h, done=h.sent + 0.4) for h in heard(n=slow)] + heard(n=200 - slow)
+    found = Load(LoadGate()).judge(answers, dataclasses.replace(LAX.serving, p99_ms=100.0), 1.0)
+    assert next(c for c in found.checks if c.name == "p99").verdict is verdict
+
+
 def test_a_server_that_falls_behind_does_not_reach_the_rate():
     behind = [dataclasses.replace(h, done=h.due * 7) for h in heard()]
     found = Load(LoadGate()).judge(behind, dataclasses.replace(LAX.serving, deadline_ms=500), 1.0)
