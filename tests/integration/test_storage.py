@@ -39,9 +39,13 @@ def test_migrations_lead_to_exactly_the_declared_tables(database: Database) -> N
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_opening_twice_migrates_once(database_url: str) -> None:
-    Database(database_url).close()
-    Database(database_url).close()
+def test_opening_again_keeps_what_is_there(database_url: str) -> None:
+    first = Database(database_url)
+    SqlLedger(first).add_version(version())
+    first.close()
+    second = Database(database_url)
+    assert SqlLedger(second).versions() == [version()]
+    second.close()
 
 
 def test_everything_a_ledger_is_told_comes_back_equal(database: Database) -> None:
