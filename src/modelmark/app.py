@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from modelmark.seal.keys import Signer, Verifier
     from modelmark.steward.loop import Steward
     from modelmark.steward.profiler import Watched
+    from modelmark.steward.terms import Term
     from modelmark.storage.database import Database
 
 
@@ -234,7 +235,23 @@ class App:
             contract=self.contract_of(version),
             reference=(self.workspace.version(id) / names.REFERENCE).read_bytes(),
             baseline=self._baseline(version),
+            terms=tuple(self._terms(version)),
         )
+
+    def _terms(self, version: Version) -> Iterator[Term]:
+        """How long the version and its waivers were agreed to hold."""
+        from modelmark.steward.terms import Term
+
+        retraining = self.contract_of(version).retraining
+        if retraining.max_age_days is not None:
+            days = f"{retraining.max_age_days:g}"
+            sentence = f"{version.label} is more than {days} days old, the most its contract allows; {retraining.owner} trains again."
+            yield Term(
+                subject="age", ends_at=version.created_at + timedelta(days=retraining.max_age_days), sentence=sentence
+            )
+        for waiver in self.ledger.waivers(version.id):
+            sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
+            yield Term(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
 
     def _baseline(self, version: Version) -> float | None:
         """The objective on the holdout, as the holdout gate measured it."""

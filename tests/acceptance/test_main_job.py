@@ -10,8 +10,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-
 from journey import NAME, SHARED, Place, logistic, mixed, pipeline, rows_of, until, write
+
 from modelmark import Client
 from modelmark.domain.finding import Outcome
 

@@ -19,6 +19,7 @@ from modelmark.journal.read import labelled, refusals
 from modelmark.monitors import enabled
 from modelmark.monitors.monitor import View
 from modelmark.monitors.truth import judged
+from modelmark.steward import terms
 from modelmark.steward.alerts import close_departed, send_due, tell
 from modelmark.steward.profiler import Profiled, Profiler, Watched, bucket_seconds
 
@@ -181,6 +182,7 @@ class Steward:
             if since is not None and done.at - since > 2 * every:
                 found.append(_unwatched(watched, since, done.at))
             found += self._views(done, watched)
+            found += terms.look(model, watched.version, watched.terms, since or done.at, done.at)
         with self._book.transaction():
             self._book.add_findings(found)
             opened = tell(self._book, found, done.at, every=every, queue=self._notifier is not None)

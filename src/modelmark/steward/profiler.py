@@ -23,6 +23,7 @@ from modelmark.journal.receipts import Receipts
 from modelmark.journal.tables import input_columns
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally, unpack
+from modelmark.steward.terms import Term
 
 CHECKPOINT: Final = "profile"
 COMMITS_PER_STEP: Final = 64
@@ -30,13 +31,17 @@ COMMITS_PER_STEP: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """A version that serves. reference: what `stats.profile.reference` made. baseline: the objective on its holdout."""
+    """A version that serves. reference: what `stats.profile.reference` made. baseline: the objective on its holdout.
+
+    terms: what was agreed until a day.
+    """
 
     model: str
     version: Digest
     contract: Contract
     reference: bytes
     baseline: float | None
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
