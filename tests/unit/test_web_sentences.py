@@ -70,7 +70,12 @@ def test_traffic_says_how_many_how_fast_and_how_many_were_refused(span, refused,
 
 @pytest.mark.parametrize(
     ("requests", "seconds", "said"),
-    [(7200, 3600, "2.0 a second"), (3600, 3600, "1.0 a second"), (90, 3600, "1.5 a minute"), (20, 86400, "0.8 an hour")],
+    [
+        (7200, 3600, "2.0 a second"),
+        (3600, 3600, "1.0 a second"),
+        (90, 3600, "1.5 a minute"),
+        (20, 86400, "0.8 an hour"),
+    ],
 )
 def test_a_rate_is_in_a_unit_that_leaves_a_readable_number(requests, seconds, said):
     assert sentences.rate(requests, seconds) == said
@@ -102,9 +107,7 @@ def test_the_positive_class_is_written_as_its_label_is():
 
 
 def test_scores_of_many_classes_name_the_most_frequent_answer():
-    agreed = contract(
-        model=ModelSource(source="m", task=Task.MULTICLASS), outputs=Outputs(classes=("a", "b", "c"))
-    )
+    agreed = contract(model=ModelSource(source="m", task=Task.MULTICLASS), outputs=Outputs(classes=("a", "b", "c")))
     span = dataclasses.replace(BUSY, decided={"a": 1, "b": 7}, mean_score=0.934)
     assert scores(span, agreed, None) == (
         "“b” was the answer most often, for 88% of rows; the chosen class had a probability of 93% on average; n = 8."
@@ -114,7 +117,9 @@ def test_scores_of_many_classes_name_the_most_frequent_answer():
 def test_values_of_a_regression_are_told_with_their_unit():
     agreed = contract(model=ModelSource(source="m", task=Task.REGRESSION), outputs=Outputs(unit="EUR"))
     span = dataclasses.replace(BUSY, values=(1.25, 20.0, 99.5))
-    assert scores(span, agreed, None) == "Half of the values lie below 20 EUR, 9 of 10 between 1.25 and 99.5; n = 7,200."
+    assert (
+        scores(span, agreed, None) == "Half of the values lie below 20 EUR, 9 of 10 between 1.25 and 99.5; n = 7,200."
+    )
     assert scores(Span(), agreed, None) == "Cannot tell: no row carries a value in this span."
 
 
@@ -148,9 +153,7 @@ def test_that_all_is_well_counts_inputs_apart_from_score_and_requests():
 
 def test_what_a_chart_leaves_out_is_said_with_its_largest():
     assert rest([], percent=False) == ""
-    assert rest([found("a", high=0.034)], percent=False) == (
-        "1 more is not drawn; no interval among them passes 0.03."
-    )
+    assert rest([found("a", high=0.034)], percent=False) == ("1 more is not drawn; no interval among them passes 0.03.")
     assert rest([found("a", high=0.034), found("b", high=None, measured=0.05)], percent=True) == (
         "2 more are not drawn; no interval among them passes 5.0%."
     )

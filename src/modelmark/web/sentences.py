@@ -96,7 +96,9 @@ def _values(span: Span, contract: Contract) -> str:
         return "Cannot tell: no row carries a value in this span."
     low, middle, high = span.values
     unit = f" {contract.outputs.unit}" if contract.outputs.unit else ""
-    return f"Half of the values lie below {middle:.4g}{unit}, 9 of 10 between {low:.4g} and {high:.4g}; n = {span.rows:,}."
+    return (
+        f"Half of the values lie below {middle:.4g}{unit}, 9 of 10 between {low:.4g} and {high:.4g}; n = {span.rows:,}."
+    )
 
 
 def monitor(now: Sequence[Finding], nothing: str) -> str:

@@ -102,9 +102,7 @@ def _of_contract(
 def _no_look(monitor: str, champion: Version | None) -> str:
     if champion is None:
         return sentences.NOTHING_RELEASED
-    return (
-        f"Cannot tell yet: the {monitor} monitor has not looked at {champion.label}. It runs with: modelmark steward"
-    )
+    return f"Cannot tell yet: the {monitor} monitor has not looked at {champion.label}. It runs with: modelmark steward"
 
 
 def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
@@ -187,7 +185,13 @@ def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
         last = slot.at
         at = _ms(slot.at) + seconds * 500
         points.append(
-            {"at": at, "p50_ms": slot.p50_micros / 1000, "p99_ms": slot.p99_micros / 1000, "n": slot.requests, "run": run}
+            {
+                "at": at,
+                "p50_ms": slot.p50_micros / 1000,
+                "p99_ms": slot.p99_micros / 1000,
+                "n": slot.requests,
+                "run": run,
+            }
         )
     return points
 
