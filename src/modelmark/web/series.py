@@ -68,6 +68,7 @@ def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
     shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
         "at": _ms(end),
+        "wait": min(30_000, seconds * 10),  # milliseconds until asking again is worth it: long spans change slowly
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
         "marks": _marks(source, name, start),
         "alerts": [_alert(alert) for alert in source.alerts(name)],

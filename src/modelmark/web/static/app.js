@@ -180,7 +180,8 @@ function live() {
     say("live", true);
     times();
     // Ask again when the journal grew, and now and then in any case: time passes and monitors look.
-    if (!block || busy || document.hidden || (beat.data === seen && Date.now() - since < 10_000)) return;
+    const waited = Date.now() - since;
+    if (!block || busy || document.hidden || waited < (data.wait ?? 0) || (beat.data === seen && waited < 10_000)) return;
     [busy, seen, since] = [true, beat.data, Date.now()];
     try {
       const answer = await fetch(block.dataset.from, { signal: leaving.signal });
