@@ -120,7 +120,7 @@ def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: 
     assert page.locator("h1").inner_text() == "1 of 3 models needs a look: tumours (2 alerts)."
     cards = page.locator(".card")
     assert cards.first.locator("h2 a").inner_text() == "tumours"
-    assert "worst area moved away" in cards.first.inner_text()
+    assert "“worst area” moved away" in cards.first.inner_text()
     assert "No alert is open." in cards.nth(1).inner_text()
     assert page.locator(".card.needy").count() == 1
 
@@ -129,7 +129,7 @@ def test_open_alerts_stand_at_the_top_of_the_model_with_when_they_began(lived: L
     page = open_at().open(pages(lived)["tumours"])
     alerts = page.locator("#alerts .alert")
     assert alerts.count() == 2
-    assert "worst area moved away" in page.locator("#alerts").inner_text()
+    assert "“worst area” moved away" in page.locator("#alerts").inner_text()
     assert "minutes ago" in alerts.first.inner_text()
     assert alerts.first.bounding_box()["y"] < 300
 

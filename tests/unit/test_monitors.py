@@ -59,8 +59,8 @@ def by_subject(found: list[Finding]) -> dict[str, Finding]:
 
 def test_quality_names_what_is_wrong_with_which_input() -> None:
     found = by_subject(Quality(QualityMonitor()).look(planted_view()))
-    assert found["amount"].sentence.startswith("20.0% of amount missing (400 of 2,000 rows; interval ")
-    assert found["kind"].sentence.startswith("20.0% of kind unseen")
+    assert found["amount"].sentence.startswith("20.0% of “amount” missing (400 of 2,000 rows; interval ")
+    assert found["kind"].sentence.startswith("20.0% of “kind” unseen")
     assert "mostly OUT_OF_RANGE in amount" in found["requests"].sentence
     assert found["requests"].measured == pytest.approx(0.2)
     assert {f.outcome for f in found.values()} == {Outcome.ALERT}
@@ -104,13 +104,13 @@ def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: f
 @pytest.mark.parametrize(
     ("view", "outcome", "words"),
     [
-        pytest.param(labelled(1000, 0.1), Outcome.OK, "accuracy holds: 0.900 on 1,000 labels", id="as promised"),
-        pytest.param(labelled(1000, 0.3), Outcome.ALERT, "accuracy is worse than promised: 0.700", id="surely worse"),
+        pytest.param(labelled(1000, 0.1), Outcome.OK, "Accuracy holds: 0.900 on 1,000 labels", id="as promised"),
+        pytest.param(labelled(1000, 0.3), Outcome.ALERT, "Accuracy is worse than promised: 0.700", id="surely worse"),
         pytest.param(labelled(100, 0.18), Outcome.CANNOT_TELL, "more labels would tell.", id="perhaps worse"),
         pytest.param(labelled(20, 0.5), Outcome.CANNOT_TELL, "20 labels in this window; about 30 more", id="too few"),
         pytest.param(labelled(1000, 0.1, baseline=None), Outcome.CANNOT_TELL, "not known", id="no baseline"),
         pytest.param(labelled(1000, 0.3, Metric.BRIER, 0.02), Outcome.ALERT, "tolerated up to 0.070", id="a loss grew"),
-        pytest.param(labelled(1000, 0.0, Metric.BRIER, 0.02), Outcome.OK, "brier holds", id="a loss is small"),
+        pytest.param(labelled(1000, 0.0, Metric.BRIER, 0.02), Outcome.OK, "Brier score holds", id="a loss is small"),
     ],
 )
 def test_performance(view: View, outcome: Outcome, words: str) -> None:

@@ -83,6 +83,20 @@ class Metric(StrEnum):
     RMSE = "rmse"
     R2 = "r2"
 
+    @property
+    def title(self) -> str:  # type: ignore[override]  # shadows str.title, which nobody wants of a metric
+        """As people write it."""
+        return _TITLES.get(self.value, self.value.replace("_", " "))
+
+
+_TITLES = {
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "brier": "Brier score",
+}
 
 #: Metrics of which less is better.
 LOSSES: frozenset[Metric] = frozenset({Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE})

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Metric, Task
+from modelmark.domain.contract import Contract, Task
 from modelmark.domain.evidence import Figure
 from modelmark.domain.theme import ACCENT, CATEGORICAL, SCHEMA
 from modelmark.stats.bootstrap import Interval
@@ -16,20 +16,6 @@ from modelmark.stats.shift import Shift
 
 WIDTH: Final = 560
 _POINTS: Final = 800  # as many as can be told apart, and as the ledger should keep
-
-
-TITLES: Final[Mapping[Metric, str]] = {
-    Metric.ROC_AUC: "ROC AUC",
-    Metric.F1: "F1",
-    Metric.MAE: "mean absolute error",
-    Metric.RMSE: "root mean squared error",
-    Metric.R2: "R²",
-    Metric.BRIER: "Brier score",
-}
-
-
-def title_of(metric: Metric) -> str:
-    return TITLES.get(metric, metric.value.replace("_", " "))
 
 
 def _figure(title: str, spec: Mapping[str, Any]) -> Figure:

@@ -14,7 +14,6 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates import baselines, charts
 from modelmark.gates.case import Array, Case, judged, truth_of
-from modelmark.gates.charts import title_of
 from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
 from modelmark.stats.bootstrap import Interval, blocks, interval
 from modelmark.stats.metrics import TOPPED, Judged, measure, statistic
@@ -80,7 +79,7 @@ class Holdout:
         return Measurement(
             checks=tuple(checks),
             notes=tuple(notes),
-            figures=(charts.intervals(title_of(metric), shown), *charts.quality(contract, scene.judged)),
+            figures=(charts.intervals(metric.title, shown), *charts.quality(contract, scene.judged)),
             tables=(_table(metric, shown),),
         )
 
@@ -90,7 +89,7 @@ class Holdout:
         )
 
     def _objective(self, metric: Metric, ours: Interval, floor: str, value: float) -> Check:
-        sentence = f"{_cap(title_of(metric))} {ours} on {ours.n:,} rows"
+        sentence = f"{_cap(metric.title)} {ours} on {ours.n:,} rows"
         losing = metric in LOSSES
         if self.settings.minimum is None:
             limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=value)
@@ -106,9 +105,7 @@ class Holdout:
         limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=value)
         worse = found.high if losing else found.low
         verb = "holds" if limit.holds(worse) else "does not hold"
-        sentence = (
-            f"Guardrail {title_of(metric)} {found} on {found.n:,} rows {verb} {limit} at the interval's worse end."
-        )
+        sentence = f"Guardrail {metric.title} {found} on {found.n:,} rows {verb} {limit} at the interval's worse end."
         return _check(f"guardrail {metric.value}", worse, found, limit, sentence)
 
     def _compare(
@@ -125,7 +122,7 @@ class Holdout:
             words = "is worse than"
         else:
             words = "cannot be told apart from"
-        theirs_is = f"{title_of(metric)} {theirs.estimate:.4g}"
+        theirs_is = f"{metric.title} {theirs.estimate:.4g}"
         sentence = f"The model {words} {name} ({theirs_is}): paired gain {found} on {found.n:,} rows"
         if name == LINEAR:
             # A model may be no better than a linear one (it may be one); it must not be clearly worse.
@@ -140,7 +137,7 @@ class Holdout:
             limit = Limit(bound=Bound.AT_MOST, value=self.settings.suspicious)
             good = limit.holds(ours.estimate)
             words = "is believable" if good else "is too good to be true: a leak until someone explains it"
-            sentence = f"{_cap(title_of(metric))} {ours.estimate:.4g} on {ours.n:,} rows {words}."
+            sentence = f"{_cap(metric.title)} {ours.estimate:.4g} on {ours.n:,} rows {words}."
             yield _check("believable", ours.estimate, ours, limit, sentence)
         if self.settings.suspicious >= 1:
             return
@@ -153,7 +150,7 @@ class Holdout:
             estimate=value,
             n=len(scene.rows),
             limit=limit,
-            sentence=f"The strongest input alone, {name}, reaches {title_of(probe)} {value:.4g} "
+            sentence=f"The strongest input alone, {name}, reaches {probe.title} {value:.4g} "
             f"on {len(scene.rows):,} rows{tail}.",
         )
 
@@ -230,7 +227,7 @@ def _best_single_column(case: Case, scene: _Scene) -> tuple[str, float, Metric]:
 def _table(metric: Metric, shown: Mapping[str, Interval]) -> Table:
     rows = tuple((name, f"{i.estimate:.4g}", f"{i.low:.4g} to {i.high:.4g}", i.n) for name, i in shown.items())
     return Table(
-        title=f"{_cap(title_of(metric))} of the model and its rivals",
-        columns=("who", title_of(metric), "interval", "rows"),
+        title=f"{_cap(metric.title)} of the model and its rivals",
+        columns=("who", metric.title, "interval", "rows"),
         rows=rows,
     )

@@ -14,7 +14,6 @@ from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, d
 from modelmark.domain.release import Waiver
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
-from modelmark.gates.charts import title_of
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.gates.runner import required
 
@@ -64,7 +63,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "title_of": title_of}
+    environment.filters |= {"measured": measured, "svg": svg, "cell": cell}
     return environment.get_template("report.html.j2").render(
         version=version,
         contract=contract,

@@ -7,9 +7,10 @@ from typing import Final
 
 from modelmark.domain.contract import DriftMonitor
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.monitors.monitor import View, subject_of
+from modelmark.monitors.monitor import View, named, subject_of
 from modelmark.stats.drift import Drift as Measured
 from modelmark.stats.drift import drifts
+from modelmark.stats.profile import SCORE
 
 NAME: Final = "drift"
 
@@ -38,7 +39,7 @@ class Drift:
 
     def _too_few(self, view: View, name: str, n: int) -> Finding:
         more = max(self._settings.min_rows - n, 1)
-        sentence = f"Cannot tell whether {subject_of(name)} moved: {n:,} rows; about {more:,} more would tell."
+        sentence = f"Cannot tell whether {named(name)} moved: {n:,} rows; about {more:,} more would tell."
         limit = self._settings.tolerance
         return view.finding(NAME, subject_of(name), Outcome.CANNOT_TELL, sentence, n=n, limit=limit)
 
@@ -47,7 +48,7 @@ class Drift:
         alarms = measured.alarms(tolerance)
         said = "moved away from" if alarms else "looks like"
         sentence = (
-            f"{subject_of(name)} {said} the reference: Jensen-Shannon distance {measured.debiased:.2f} "
+            f"{named(name).capitalize() if name == SCORE else named(name)} {said} the reference: Jensen-Shannon distance {measured.debiased:.2f} "
             f"(95% interval {measured.low:.2f} to {measured.high:.2f}; {measured.n:,} rows); "
             f"tolerated up to {tolerance:g}."
         )

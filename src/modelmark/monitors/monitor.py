@@ -93,3 +93,8 @@ class Monitor(Protocol):
 def subject_of(column: str) -> str:
     """How people read a profile column."""
     return "score" if column == SCORE else column
+
+
+def named(column: str) -> str:
+    """The same inside a sentence."""
+    return "the score" if column == SCORE else f"“{column}”"

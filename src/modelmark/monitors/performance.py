@@ -35,21 +35,19 @@ class Performance:
         metric = view.contract.objective.metric
         n = 0 if judged is None else len(judged.truth)
         if view.baseline is None:
-            return [self._unknown(view, f"Cannot tell whether {metric} fell: the holdout's value is not known.", n)]
+            return [
+                self._unknown(view, f"Cannot tell whether {metric.title} fell: the holdout's value is not known.", n)
+            ]
         more = self._settings.min_labels - n
         if judged is None or more > 0:
-            sentence = (
-                f"Cannot tell whether {metric} holds: {n:,} labels in this window; about {more:,} more would tell."
-            )
+            sentence = f"Cannot tell whether {metric.title} holds: {n:,} labels in this window; about {more:,} more would tell."
             return [self._unknown(view, sentence, n)]
         try:
             measured = interval(
                 statistic(metric, judged), n, confidence=self._settings.confidence, times=_TIMES, seed=0
             )
         except Unmeasured as error:
-            sentence = (
-                f"Cannot tell whether {metric} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
-            )
+            sentence = f"Cannot tell whether {metric.title} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
             return [self._unknown(view, sentence, n)]
         return [self._finding(view, measured, view.baseline)]
 
@@ -59,7 +57,8 @@ class Performance:
         limit = baseline - sign * self._settings.tolerance
         better, half = (measured.high if sign > 0 else measured.low), (measured.high - measured.low) / 2
         gap = sign * (limit - measured.estimate)  # how far on the wrong side
-        name = view.contract.objective.metric
+        metric = view.contract.objective.metric
+        name = metric.title[:1].upper() + metric.title[1:]
         numbers = (
             f"{measured.estimate:.3f} on {measured.n:,} labels "
             f"({measured.confidence:.0%} interval {measured.low:.3f} to {measured.high:.3f})"
@@ -70,14 +69,12 @@ class Performance:
         elif gap > 0:
             more = max(1, ceil(measured.n * ((half / gap) ** 2 - 1)))
             outcome = Outcome.CANNOT_TELL
-            sentence = (
-                f"Cannot tell whether {name} holds: {numbers}; {tail[:-1]}; about {more:,} more labels would tell."
-            )
+            sentence = f"Cannot tell whether {metric.title} holds: {numbers}; {tail[:-1]}; about {more:,} more labels would tell."
         else:
             outcome, sentence = Outcome.OK, f"{name} holds: {numbers}; {tail}"
         return view.finding(
             NAME,
-            str(name),
+            metric.value,
             outcome,
             sentence,
             n=measured.n,
@@ -88,7 +85,7 @@ class Performance:
         )
 
     def _unknown(self, view: View, sentence: str, n: int) -> Finding:
-        return view.finding(NAME, str(view.contract.objective.metric), Outcome.CANNOT_TELL, sentence, n=n)
+        return view.finding(NAME, view.contract.objective.metric.value, Outcome.CANNOT_TELL, sentence, n=n)
 
 
 def _hint(judged: Judged) -> str:

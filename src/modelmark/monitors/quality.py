@@ -33,7 +33,7 @@ class Quality:
         counts = view.profiles.get(column.name)
         n = 0 if counts is None else int(column.histogram(counts).sum())
         if counts is None or n == 0:
-            sentence = f"Cannot tell whether {column.name} is clean: no predictions in this window."
+            sentence = f"Cannot tell whether “{column.name}” is clean: no predictions in this window."
             return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=0)
         outside = "out of range" if column.numeric else "unseen"
         shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
@@ -42,7 +42,7 @@ class Quality:
         what, hits, usual = max(shares, key=lambda item: item[1] / n - item[2])
         low, high = wilson(hits, n, confidence)
         limit = usual + self._settings.tolerance
-        numbers = f"{hits / n:.1%} of {column.name} {what} ({hits:,} of {n:,} rows; interval {low:.1%} to {high:.1%})"
+        numbers = f"{hits / n:.1%} of “{column.name}” {what} ({hits:,} of {n:,} rows; interval {low:.1%} to {high:.1%})"
         outcome = Outcome.ALERT if low > limit else Outcome.OK
         tail = f"at training time {usual:.1%}, tolerated up to {limit:.1%}."
         return view.finding(
