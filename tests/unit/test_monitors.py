@@ -86,7 +86,7 @@ def test_refusals_alone_are_told_when_nothing_was_answered() -> None:
 
 def test_drift_says_how_many_more_rows_would_tell() -> None:
     found = by_subject(Drift(DriftMonitor(min_rows=200)).look(quiet_view(150)))
-    assert found["score"].sentence == "Cannot tell whether score moved: 150 rows; about 50 more would tell."
+    assert found["score"].sentence == "Cannot tell whether the score moved: 150 rows; about 50 more would tell."
     assert set(found) == {"amount", "kind", "score"}
 
 
