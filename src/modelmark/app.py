@@ -245,7 +245,8 @@ class App:
         retraining = self.contract_of(version).retraining
         if retraining.max_age_days is not None:
             days = f"{retraining.max_age_days:g}"
-            sentence = f"{version.label} is more than {days} days old, the most its contract allows; {retraining.owner} trains again."
+            old = f"{version.label} is more than {days} days old, the most its contract allows"
+            sentence = f"{old}; {retraining.owner} trains again."
             yield Term(
                 subject="age", ends_at=version.created_at + timedelta(days=retraining.max_age_days), sentence=sentence
             )

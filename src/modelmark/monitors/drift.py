@@ -47,8 +47,9 @@ class Drift:
         tolerance = self._settings.tolerance
         alarms = measured.alarms(tolerance)
         said = "moved away from" if alarms else "looks like"
+        who = "The score" if name == SCORE else named(name)
         sentence = (
-            f"{named(name).capitalize() if name == SCORE else named(name)} {said} the reference: Jensen-Shannon distance {measured.debiased:.2f} "
+            f"{who} {said} the reference: Jensen-Shannon distance {measured.debiased:.2f} "
             f"(95% interval {measured.low:.2f} to {measured.high:.2f}; {measured.n:,} rows); "
             f"tolerated up to {tolerance:g}."
         )
