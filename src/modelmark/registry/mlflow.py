@@ -73,6 +73,10 @@ class Tracking:
         client.create_model_version(version.model, source, run_id=run, tags=_lineage(version))
         client.set_terminated(run)
 
+    def keep_mark(self, version: Version, mark: Path) -> None:
+        """Log a released version's mark beside its files, so that `fetch` brings back what may serve."""
+        self._call(lambda client: client.log_artifact(str(version.lineage.run_id), str(mark), _FOLDER))
+
     def abandon(self, run_id: str) -> None:
         """Mark a run whose version never came to be."""
         self._call(lambda client: client.set_terminated(run_id, status="FAILED"))
@@ -123,7 +127,10 @@ class Tracking:
         got = Path(
             self._call(
                 lambda _: artifacts.download_artifacts(
-                    artifact_uri=address, dst_path=str(target), tracking_uri=self.address
+                    artifact_uri=address,
+                    dst_path=str(target),
+                    tracking_uri=self.address,
+                    registry_uri=self.address,
                 )
             )
         )
