@@ -72,7 +72,10 @@ def test_help_costs_less_than_0_3_seconds_of_cpu_more_than_the_interpreter_itsel
 
 
 def test_help_imports_nothing_heavy():
-    code = "import runpy\nsys.argv = ['modelmark', '--help']\ntry: runpy.run_module('modelmark', run_name='__main__')\nexcept SystemExit: pass"
+    code = (
+        "import runpy\nsys.argv = ['modelmark', '--help']\n"
+        "try: runpy.run_module('modelmark', run_name='__main__')\nexcept SystemExit: pass"
+    )
     assert not set(loaded(code)) & set(HEAVY)
 
 
@@ -89,7 +92,8 @@ def test_importing_modelmark_does_nothing_and_imports_nothing_heavy(tmp_path):
 def test_the_help_of_every_command_shows_an_example(command):
     done = help_of(command)
     assert (done.returncode, done.stderr) == (OK, "")
-    assert "Example: " in done.stdout and f"modelmark {command}" in done.stdout.split("Example: ")[1]
+    assert "Example: " in done.stdout
+    assert f"modelmark {command}" in done.stdout.split("Example: ")[1]
 
 
 def test_a_bare_call_shows_the_help_with_every_command():
@@ -117,7 +121,9 @@ def test_misuse_ends_with_64_in_one_line_that_names_the_help(words, said, tmp_pa
     done = run(*words, folder=tmp_path)
     assert done.returncode == USAGE
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: ") and said in done.stderr and "--help" in done.stderr.split("→")[1]
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert "--help" in done.stderr.split("→")[1]
     assert done.stdout == ""
 
 
@@ -135,7 +141,8 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
         assert done.returncode == OK
     else:
         assert done.returncode == ERROR
-        assert document["error"]["code"].isupper() and document["error"]["message"]
+        assert document["error"]["code"].isupper()
+        assert document["error"]["message"]
 
 
 def test_every_command_with_json_is_tried_above():
@@ -159,7 +166,8 @@ def test_every_command_with_json_is_tried_above():
 def test_an_error_is_one_line_that_says_what_to_do_next(words, named, tmp_path):
     done = run(*words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ERROR, "", 1)
-    assert done.stderr.startswith("error: ") and all(word in done.stderr for word in (*named, "→"))
+    assert done.stderr.startswith("error: ")
+    assert all(word in done.stderr for word in (*named, "→"))
 
 
 def test_every_fault_of_a_contract_is_a_line_of_its_own(tmp_path):
@@ -167,15 +175,18 @@ def test_every_fault_of_a_contract_is_a_line_of_its_own(tmp_path):
     done = run("register", folder=tmp_path)
     lines = done.stderr.splitlines()
     assert done.returncode == ERROR
-    assert len(lines) > 1 and all(line.startswith("error: modelmark.yaml") for line in lines)
+    assert len(lines) > 1
+    assert all(line.startswith("error: modelmark.yaml") for line in lines)
     assert any(":3: servign" in line for line in lines)
 
 
 def test_an_unknown_setting_is_refused_with_a_suggestion(tmp_path):
     done = run("status", folder=tmp_path, MODELMARK_WORKSPCE="x")
     assert done.returncode == ERROR
-    assert "MODELMARK_WORKSPCE" in done.stderr and "did you mean MODELMARK_WORKSPACE?" in done.stderr
-    assert "allowed: known" not in done.stderr and done.stderr.count("\n") == 1
+    assert "MODELMARK_WORKSPCE" in done.stderr
+    assert "did you mean MODELMARK_WORKSPACE?" in done.stderr
+    assert "allowed: known" not in done.stderr
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -193,9 +204,11 @@ def test_a_fault_of_our_own_is_one_line_and_keeps_its_traceback_in_a_file(tmp_pa
         timeout=60,
     )
     assert done.returncode == ERROR
-    assert done.stderr.count("\n") == 1 and "ZeroDivisionError: planted fault" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "ZeroDivisionError: planted fault" in done.stderr
     (kept,) = tmp_path.glob("modelmark-*.txt")
-    assert str(kept) in done.stderr and "Traceback" in kept.read_text()
+    assert str(kept) in done.stderr
+    assert "Traceback" in kept.read_text()
 
 
 @pytest.mark.parametrize(
