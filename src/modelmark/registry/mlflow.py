@@ -126,11 +126,8 @@ class Tracking:
         artifacts = _mlflow().artifacts
         got = Path(
             self._call(
-                lambda _: artifacts.download_artifacts(
-                    artifact_uri=address,
-                    dst_path=str(target),
-                    tracking_uri=self.address,
-                    registry_uri=self.address,
+                lambda client: artifacts.download_artifacts(
+                    artifact_uri=_stored(client, address), dst_path=str(target), tracking_uri=self.address
                 )
             )
         )
@@ -194,6 +191,17 @@ def _lineage(version: Version) -> dict[str, str]:
         "modelmark.git_commit": line.git_commit or "none",
         "modelmark.registered_by": version.registered_by,
     }
+
+
+def _stored(client: Any, address: str) -> str:
+    """Where the model of a `models:/` address lies; MLflow itself would ask its process-wide registry, not this one."""
+    if not address.startswith("models:/"):
+        return address
+    from mlflow.store.artifact.utils.models import get_model_name_and_version
+
+    found = get_model_name_and_version(client, address)
+    place = client.get_model_version_download_uri(*found) if len(found) == 2 else None
+    return str(place or client.get_logged_model(found[0]).artifact_location)
 
 
 def _model_file(folder: Path, address: str) -> Path:
