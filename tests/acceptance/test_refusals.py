@@ -103,6 +103,15 @@ def test_only_the_people_of_the_contract_approve(released, role, name):
     assert "Bob Ray as product" in refused
 
 
+def test_acts_that_make_no_sense_say_why(released):
+    assert "v1 is champion already" in released.run("release", "v1", code=1).err
+    assert "first release" in released.run("rollback", code=1).err
+    assert "known: loans" in released.run("status", "--model", "lones", code=3).err
+    assert "known: v1" in released.run("check", "v9", code=3).err
+    waive = ("--gate", "lod", "--role", "product", "--name", "Bob Ray", "--reason", "why", "--expires", "3d")
+    assert "asked: data_contract" in released.run("waive", "v1", *waive, code=3).err
+
+
 @pytest.fixture(scope="module")
 def lived_in(template: Place, tmp_path_factory) -> Place:
     """A place that has served: its journal holds a sealed segment and Delta tables."""
@@ -142,6 +151,7 @@ def sql(command: str) -> Callable[[Place], None]:
 
 
 RENAME_IN_EVIDENCE = "update evidence set body = replace(body, 'ROC AUC', 'ROC ACU') where gate = 'holdout'"
+CUT_AUDIT = "delete from audit where sequence = (select max(sequence) from audit)"
 RENAME_IN_AUDIT = "update audit set body = replace(body, 'Ann Lee', 'Eve Lee') where body like '%Ann Lee%'"
 
 TAMPERINGS = [
@@ -155,6 +165,7 @@ TAMPERINGS = [
     pytest.param(sql(RENAME_IN_EVIDENCE), "mark", "evidence", id="evidence"),
     pytest.param(sql(RENAME_IN_AUDIT), "audit", "approved", id="audit row"),
     pytest.param(sql("delete from audit where sequence = 3"), "audit", "event 3", id="audit row removed"),
+    pytest.param(sql(CUT_AUDIT), "audit", "snapshot 1", id="audit cut"),
     pytest.param(lambda p: flip(p.workspace / "snapshot.dsse.json", 60), "snapshot", "", id="snapshot"),
     pytest.param(lambda p: flip(sealed(p)[-1], 300), "journal", "", id="journal segment"),
     pytest.param(lambda p: flip(delta(p)[0], 300), "journal", "predictions", id="Delta file"),
