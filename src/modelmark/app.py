@@ -347,7 +347,7 @@ class App:
     def release(self, version: Version, *, share: float = 1.0) -> Snapshot:
         """Mark the version, give it traffic, and let MLflow's aliases say so."""
         snapshot = self.releases.release(version, share=share, actor=self.settings.actor)
-        self._alias(version.model)
+        self._alias(version.model, marked=version)
         return snapshot
 
     def rollback(self, model: str, *, reason: str = "") -> tuple[Version, Version, Snapshot]:
@@ -380,18 +380,20 @@ class App:
         if report.bad:
             raise report.bad
 
-    def _alias(self, model: str) -> None:
-        """MLflow's aliases follow the route. A dead MLflow undoes no release; people are told."""
+    def _alias(self, model: str, *, marked: Version | None = None) -> None:
+        """MLflow's aliases follow the route, and it keeps new marks. A dead MLflow undoes no release; people are told."""
         route = self.releases.route(model)
         arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
         try:
+            if marked is not None:
+                self.tracking.keep_mark(marked, self.workspace.version(marked.id) / names.MARK)
             for alias in ("champion", "canary"):
                 if alias in arms:
                     self.tracking.set_alias(arms[alias], alias)
                 else:
                     self.tracking.remove_alias(model, alias)
         except ModelmarkError as error:
-            sys.stderr.write(f"warning: MLflow's aliases of {model} are out of date: {error.message}\n")
+            sys.stderr.write(f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}\n")
 
     def model(self, name: str | None) -> str:
         """The model meant: the named one, or the only one."""

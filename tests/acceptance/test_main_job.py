@@ -10,8 +10,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from journey import NAME, SHARED, Place, logistic, mixed, pipeline, rows_of, until, write
 
+from journey import NAME, SHARED, WITH_LOAD, Place, logistic, mixed, pipeline, rows_of, until, write
 from modelmark import Client
 from modelmark.domain.finding import Outcome
 
@@ -87,9 +87,9 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
     place = Place(tmp_path)
 
     assert "Only a person can fill these" in place.init(target=target).out
-    place.fill_in()
+    place.fill_in(WITH_LOAD)
     assert "✓ registered loans v1" in place.run("register").out
-    assert "all 5 gates passed" in place.run("check").out
+    assert "all 5 gates passed" in place.check().out
     assert "has not approved" in place.run("release", code=1).err
     place.sign()
     assert "takes all of the traffic" in place.run("release").out
@@ -114,7 +114,7 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
 
         joblib.dump(pipeline(table[:cut], target, second(), ordinal=ordinal), tmp_path / "model.joblib")
         place.run("register")
-        place.run("check")
+        place.check("v2")
         place.sign("v2")
         place.run("release", "v2")
         with Client(server.address) as client:
@@ -155,7 +155,9 @@ def test_regression_and_many_classes_are_served_and_watched_alike(tmp_path, read
     write(tmp_path, table, model, cut=cut)
     place = Place(tmp_path)
     place.init(target=target)
-    place.fill_in()
+    # A linear model at the edges of its inputs answers far outside what was seen; this one may.
+    wider = ((r"^  minimum: .*", "  minimum: -10000"), (r"^  maximum: .*", "  maximum: 10000"))
+    place.fill_in(*(wider if read is diabetes else ()))
     app = place.app()
     place.next_champion(app)
     holdout = table[cut:]

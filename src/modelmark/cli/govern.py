@@ -130,6 +130,8 @@ def status(
     Example: modelmark status --json
     """
     app = _open(workspace)
+    if model is not None:
+        app.model(model)  # a misspelt name is an error, not an empty answer
     standings = [app.releases.standing(version) for version in app.ledger.versions(model)]
     alerts = app.watchbook.alerts(model=model, open_only=True)
     if json:

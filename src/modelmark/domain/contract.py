@@ -282,7 +282,7 @@ class EdgeCasesGate:
     max_failures: int = 0
     """How many cases may fail."""
     tolerance: float = 1e-5
-    """Largest difference between answers that should be the same."""
+    """Largest difference between answers that should be the same; of the answer itself, where that is above 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,8 @@ class EdgeCases:
             measured=difference if isinstance(difference, float) else None,
             n=rows,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.tolerance),
-            sentence=f"{sentence} changes no answer of {rows:,} rows by more than {difference:.2g}."
+            sentence=f"{sentence} changes answers of {rows:,} rows by up to {difference:.2g}; "
+            f"up to {self.settings.tolerance:g} is tolerated (of the answer itself, where it is above 1)."
             if known
             else f"Could not measure: {sentence.lower()} was answered with {difference}.",
         )
@@ -101,7 +102,10 @@ def outcome(predictor: Predictor, request: Odd, contract: Contract) -> str | Non
 
 
 def _ways(predictor: Predictor, rows: list[Row]) -> Iterator[tuple[str, str, float | str]]:
-    """(check, what was done, largest difference, or what went wrong) for each way of asking the same."""
+    """(check, what was done, largest difference, or what went wrong) for each way of asking the same.
+
+    Differences of answers above 1 are relative: graphs compute in float32, so a price of 100,000 has steps of 0.008.
+    """
     backwards = rows[::-1]
     turned: list[Row] = [dict(reversed(list(row.items()))) for row in rows]
     ways: tuple[tuple[str, str, Callable[[], Array]], ...] = (
@@ -117,7 +121,7 @@ def _ways(predictor: Predictor, rows: list[Row]) -> Iterator[tuple[str, str, flo
         return
     for name, sentence, again in ways:
         try:
-            yield name, sentence, float(np.max(np.abs(again() - first)))
+            yield name, sentence, float(np.max(np.abs(again() - first) / np.maximum(1.0, np.abs(first))))
         except Exception as error:  # noqa: BLE001
             yield name, sentence, f"{type(error).__name__}: {error}"
 

@@ -125,7 +125,10 @@ class Releases:
         if expires_at <= now:
             raise Rejected("a waiver must end later than now", code="ALREADY_EXPIRED", field="expires")
         if gate not in self.standing(version).gates:
-            raise Rejected(f"the contract asks for no gate {gate!r}", code="NO_SUCH_GATE", field="gate")
+            asked = ", ".join(self.standing(version).gates)
+            raise Rejected(
+                f"the contract asks for no gate {gate!r}", code="NO_SUCH_GATE", field="gate", limit=f"asked: {asked}"
+            )
         waiver = Waiver(version=version.id, gate=gate, name=name, reason=reason, expires_at=expires_at, at=now)
         with self._ledger.transaction():
             self._ledger.add_waiver(waiver)
@@ -148,6 +151,12 @@ class Releases:
                     hint="modelmark status shows what is missing",
                 )
             target = State.CHAMPION if share == 1 else State.CANARY
+            if now.state is State.CHAMPION:
+                raise NotPermitted(
+                    f"{version.model} {version.label} is champion already",
+                    code="CHAMPION_ALREADY",
+                    hint="modelmark status",
+                )
             move(now.state, target)
             evidence = self._ledger.evidence(version.id)
             self._write_mark(version, evidence, now.approvals, now.waived, self._clock())

@@ -73,6 +73,10 @@ class Tracking:
         client.create_model_version(version.model, source, run_id=run, tags=_lineage(version))
         client.set_terminated(run)
 
+    def keep_mark(self, version: Version, mark: Path) -> None:
+        """Log a released version's mark beside its files, so that `fetch` brings back what may serve."""
+        self._call(lambda client: client.log_artifact(str(version.lineage.run_id), str(mark), _FOLDER))
+
     def abandon(self, run_id: str) -> None:
         """Mark a run whose version never came to be."""
         self._call(lambda client: client.set_terminated(run_id, status="FAILED"))
@@ -122,8 +126,8 @@ class Tracking:
         artifacts = _mlflow().artifacts
         got = Path(
             self._call(
-                lambda _: artifacts.download_artifacts(
-                    artifact_uri=address, dst_path=str(target), tracking_uri=self.address
+                lambda client: artifacts.download_artifacts(
+                    artifact_uri=_stored(client, address), dst_path=str(target), tracking_uri=self.address
                 )
             )
         )
@@ -187,6 +191,17 @@ def _lineage(version: Version) -> dict[str, str]:
         "modelmark.git_commit": line.git_commit or "none",
         "modelmark.registered_by": version.registered_by,
     }
+
+
+def _stored(client: Any, address: str) -> str:
+    """Where the model of a `models:/` address lies; MLflow itself would ask its process-wide registry, not this one."""
+    if not address.startswith("models:/"):
+        return address
+    from mlflow.store.artifact.utils.models import get_model_name_and_version
+
+    found = get_model_name_and_version(client, address)
+    place = client.get_model_version_download_uri(*found) if len(found) == 2 else None
+    return str(place or client.get_logged_model(found[0]).artifact_location)
 
 
 def _model_file(folder: Path, address: str) -> Path:

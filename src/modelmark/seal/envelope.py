@@ -38,8 +38,16 @@ def wrap(value: Any, payload_type: str, signer: Signer) -> bytes:
     )
 
 
-def unwrap(envelope: bytes, payload_type: str, verifier: Verifier) -> Any:
-    """The value inside, after its signature was checked. Raises Tampered; parses nothing before the check."""
+def unwrap(envelope: bytes, payload_type: str, verifier: Verifier, *, what: str) -> Any:
+    """The value inside, after its signature was checked; parses nothing before. Raises Tampered, naming `what`."""
+    try:
+        return _opened(envelope, payload_type, verifier)
+    except Tampered as error:
+        said = f"{what} is not as it was signed: {error.message}"
+        raise Tampered(said, code=error.code, field=error.field, limit=error.limit) from None
+
+
+def _opened(envelope: bytes, payload_type: str, verifier: Verifier) -> Any:
     try:
         outer = json.loads(envelope)
         payload = base64.b64decode(outer["payload"], validate=True)

@@ -96,7 +96,7 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
     path = folder / names.MARK
     if not path.exists():
         raise NoMark(f"version {expected.short} carries no mark", hint="check, approve and release it first")
-    statement = unwrap(path.read_bytes(), PAYLOAD_TYPE, verifier)
+    statement = unwrap(path.read_bytes(), PAYLOAD_TYPE, verifier, what=f"the mark of version {expected.short}")
     if statement.get("predicateType") != PREDICATE_TYPE:
         raise Tampered(f"the mark of {expected.short} is of an unknown kind", code="BAD_MARK")
     try:

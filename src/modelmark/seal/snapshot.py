@@ -38,4 +38,4 @@ def read_snapshot(path: Path, verifier: Verifier) -> Snapshot:
         data = path.read_bytes()
     except FileNotFoundError:
         raise Missing("no release yet: there is no snapshot to follow", code="NO_SNAPSHOT") from None
-    return restore(Snapshot, unwrap(data, SNAPSHOT_TYPE, verifier))
+    return restore(Snapshot, unwrap(data, SNAPSHOT_TYPE, verifier, what="the release snapshot"))

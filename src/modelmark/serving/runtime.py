@@ -42,6 +42,7 @@ class Plan:
     sequence: int
     routes: Routes
     failures: tuple[str, ...]
+    unserved: tuple[str, ...] = ()  # models of the snapshot of which no version could be loaded
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class Health:
 
     draining: bool = False
     failures: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
     sequence: int = -1
     refusals: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -122,7 +124,10 @@ class Runtime:
             problems.append(f"the journal cannot take records: {self.writer.failure}")
         if self.health.sequence < 0:
             problems.append("no release snapshot has been read yet")
-        fine = not self.health.draining and self.writer.failure is None and self.health.sequence >= 0
+        dumb = bool(self.health.unserved) and not self.routes
+        if dumb:
+            problems.append(f"nothing answers for {', '.join(self.health.unserved)}")
+        fine = not self.health.draining and self.writer.failure is None and self.health.sequence >= 0 and not dumb
         return fine, problems
 
     def route(self, model: str) -> LiveRoute:
@@ -186,7 +191,8 @@ class Runtime:
                 live = before  # half a change is no change
             if live is not None:
                 found[route.model] = live
-        return Plan(snapshot.sequence, found, tuple(failures))
+        unserved = tuple(route.model for route in snapshot.routes if route.model not in found)
+        return Plan(snapshot.sequence, found, tuple(failures), unserved)
 
     def _load(
         self, snapshot: Snapshot, verifier: Verifier, routes: Mapping[str, LiveRoute]
@@ -214,6 +220,7 @@ class Runtime:
                 if version is not None:
                     self.writer.declare(version.schema)
         self.routes = plan.routes
+        self.health.unserved = plan.unserved
         self.health.sequence = plan.sequence
         self._report(plan.failures)
         self.on_change()
