@@ -11,6 +11,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import serving_case as case
@@ -373,3 +374,25 @@ def test_the_json_test_suite_meets_no_server_error(port):
             if status not in allowed or (name[0] == "y" and status == 400 and "infer" not in address):
                 wrong[name] = status
         assert wrong == {}, address
+
+
+def test_raw_tensors_go_in_and_out_by_the_open_inference_protocol(port):
+    raw = np.full((2, 3), 0.5, "<f4").tobytes()
+    inputs = [{"name": "X", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": len(raw)}}]
+    head = json.dumps({"id": "7", "inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    status, headers, body = http(
+        port, "POST", "/v2/models/churn/infer", head + raw, f"Inference-Header-Content-Length: {len(head)}\r\n"
+    )
+    assert (status, headers["content-type"]) == (200, "application/octet-stream")
+    length = int(headers["inference-header-content-length"])
+    said = json.loads(body[:length])
+    assert said["id"] == "7"
+    assert [output["parameters"]["binary_data_size"] for output in said["outputs"]] == [16, 32]
+    probabilities = np.frombuffer(body[length + 16 :], "<f8").reshape(2, 2)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("path", "length"), [("/models/churn/predict", "2"), ("/v2/models/churn/infer", "-1")])
+def test_framing_that_makes_no_sense_is_refused(port, path, length):
+    status, _, body = http(port, "POST", path, b"{}\0\0", f"Inference-Header-Content-Length: {length}\r\n")
+    assert (status, json.loads(body)["code"]) in [(400, "BINARY_NOT_SUPPORTED"), (400, "BAD_BINARY")]

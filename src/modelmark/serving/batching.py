@@ -241,7 +241,10 @@ class Batcher:
             self._loop.call_exception_handler({"message": "an answer could not be written", "exception": error})
             self._refuse(call, ModelmarkError("the server made a mistake"))
             return
-        call.exchange.reply(200, body)
+        if type(body) is bytes:
+            call.exchange.reply(200, body)
+        else:
+            call.exchange.reply(200, *body)
         self._count(call, answer, now)
 
     def _count(self, call: Call, answer: Answer, now: float) -> None:
