@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from modelmark.contract.rows import Flag, RowCodec, Rows
 from modelmark.domain.errors import ModelmarkError
@@ -23,6 +23,14 @@ class Answer:
     decisions: list[Decision]
     flags: list[Flag]
     scores: bytes
+
+
+class Framed(NamedTuple):
+    """An answer that is not plain JSON. extra: whole header lines."""
+
+    body: bytes
+    content_type: bytes
+    extra: bytes
 
 
 class Exchange(Protocol):
@@ -55,7 +63,7 @@ class Call:
     received: float
     size: int
     reparse: Callable[[RowCodec], Rows]
-    render: Callable[[Answer], bytes]
+    render: Callable[[Answer], bytes | Framed]
     answer: Answer | None = None
     error: ModelmarkError | None = None
 

@@ -226,14 +226,26 @@ class Batcher:
         for call in calls:
             answer = call.answer
             if answer is not None:
-                call.exchange.reply(200, call.render(answer))
-                self._count(call, answer, now)
+                self._reply(call, answer, now)
             elif call.error is not None:
                 self._refuse(call, call.error)
         elapsed = now - self._flushed_at
         if elapsed > 0 and calls:
             self._rate += 0.1 * (min(len(calls) / elapsed, 1e5) - self._rate)
             self._flushed_at = now
+
+    def _reply(self, call: Call, answer: Answer, now: float) -> None:
+        try:
+            body = call.render(answer)
+        except Exception as error:  # noqa: BLE001  # a protocol's defect must not cost others their answers
+            self._loop.call_exception_handler({"message": "an answer could not be written", "exception": error})
+            self._refuse(call, ModelmarkError("the server made a mistake"))
+            return
+        if type(body) is bytes:
+            call.exchange.reply(200, body)
+        else:
+            call.exchange.reply(200, *body)
+        self._count(call, answer, now)
 
     def _count(self, call: Call, answer: Answer, now: float) -> None:
         which = (call.route.model, answer.version.label, str(answer.path))

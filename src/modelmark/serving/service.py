@@ -21,6 +21,7 @@ from modelmark.serving.wire import Endpoint, Predict, Wire
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 #: Allowed where no model says otherwise.
 DEFAULT_BODY: Final = 8 * 1024 * 1024
+_FRAME: Final = b"inference-header-content-length"
 _COMPRESSION: Final = frozenset({b"", b"identity"})
 
 
@@ -94,13 +95,12 @@ class Service:
         exchange.reply(status, msgspec.json.encode(value))
 
     def _predict(self, exchange: Exchange, endpoint: Predict, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        _hold_json(headers)
+        wire, arm = _framing(endpoint, headers), endpoint.arm
         received = perf_counter()
         route = self.runtime.route(endpoint.model)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
             raise TooLarge("the body is too large", limit=f"{limit} bytes")
-        wire, arm = endpoint.wire, endpoint.arm
         if arm is None:
             arm = 0 if len(route.arms) == 1 else self._arm(route, wire, body, exchange.request_id)
         parsed = wire.parse(body, route.arms[arm].version.codec)
@@ -149,10 +149,21 @@ class Service:
         return Missing("there is nothing at this address", code="NOT_FOUND")
 
 
+def _framing(endpoint: Predict, headers: Mapping[bytes, bytes]) -> Wire:
+    """The protocol for a body, as its headers describe it. Raises Malformed, Unsupported."""
+    head = headers.get(_FRAME)
+    if head is None or endpoint.framed is None:
+        _hold_json(headers)
+        return endpoint.wire
+    _hold_json({name: value for name, value in headers.items() if name not in (_FRAME, b"content-type")})
+    if len(head) > 18 or not head.isdigit():
+        raise Malformed("the JSON's length is no number", code="BAD_BINARY", limit="digits")
+    return endpoint.framed(int(head))
+
+
 def _hold_json(headers: Mapping[bytes, bytes]) -> None:
-    if b"inference-header-content-length" in headers:
-        hint = "with tritonclient: set_data_from_numpy(array, binary_data=False)"
-        raise Malformed("binary tensors are not taken", code="BINARY_NOT_SUPPORTED", limit="JSON", hint=hint)
+    if _FRAME in headers:
+        raise Malformed("binary tensors are not taken", code="BINARY_NOT_SUPPORTED", limit="JSON")
     encoding = headers.get(b"content-encoding")
     if encoding is not None and encoding.strip().lower() not in _COMPRESSION:
         raise Unsupported("compressed bodies are not taken", code="UNSUPPORTED_ENCODING", limit="identity")

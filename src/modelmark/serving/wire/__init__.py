@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.serving.answers import Answer
+from modelmark.serving.answers import Answer, Framed
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
 
@@ -19,16 +19,20 @@ class Parsed:
 
     rows: Rows
     entity: str
-    render: Callable[[Answer], bytes]
+    render: Callable[[Answer], bytes | Framed]
 
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """An address that answers predictions. arm: the only one that may answer, None to let the router choose."""
+    """An address that answers predictions. arm: the only one that may answer, None to let the router choose.
+
+    framed: the protocol for bodies whose first so many bytes are JSON and the rest is not; None where there is none.
+    """
 
     model: str
     wire: Wire
     arm: int | None = None
+    framed: Callable[[int], Wire] | None = None
 
 
 #: Answers at once: the JSON value to send, given runtime and body.

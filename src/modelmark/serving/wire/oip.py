@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 over REST, JSON only.
+"""Open Inference Protocol v2 over REST, JSON, with the binary tensor extension.
 
 Inputs: one tensor per column, shape [n] or [n, 1]; or, when every input is numeric, one tensor of shape [n, columns]
 under any name that is no column. Answers: `label` and `probabilities`, or `value`; `parameters` has the id.
@@ -6,7 +6,7 @@ under any name that is no column. Answers: `label` and `probabilities`, or `valu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import isfinite
 from typing import Any, Final
@@ -20,10 +20,10 @@ from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.contract import Kind, Task
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.domain.prediction import Path
-from modelmark.serving.answers import Answer
+from modelmark.serving.answers import Answer, Framed
 from modelmark.serving.models import LiveRoute, Loaded
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.wire import Endpoint, Parsed, Predict
+from modelmark.serving.wire import Endpoint, Parsed, Predict, oip_binary
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _Parameters = dict[str, str | float | bool]
@@ -68,7 +68,6 @@ class _Peek(msgspec.Struct):
 
 _infer = msgspec.json.Decoder(_Infer).decode
 _peek = msgspec.json.Decoder(_Peek).decode
-_encode = msgspec.json.Encoder().encode
 _flat: Final[Mapping[str, Any]] = {
     kind: msgspec.json.Decoder(list[typ | None]).decode  # type: ignore[valid-type]
     for kind, typ in (("float", float), ("int", int), ("bool", bool), ("text", str))
@@ -88,7 +87,7 @@ class Oip:
             "/v2",
             lambda runtime, body: (
                 200,
-                {"name": "modelmark", "version": __version__, "extensions": []},
+                {"name": "modelmark", "version": __version__, "extensions": [oip_binary.EXTENSION]},
             ),
         )
         yield "GET", "/v2/health/live", lambda runtime, body: (200, {"live": True})
@@ -97,13 +96,13 @@ class Oip:
         for model, route in routes.items():
             yield "GET", f"/v2/models/{model}", partial(_metadata, route, route.champion)
             yield "GET", f"/v2/models/{model}/ready", partial(_model_ready, model)
-            yield "POST", f"/v2/models/{model}/infer", Predict(model, self)
+            yield "POST", f"/v2/models/{model}/infer", Predict(model, self, None, Framing)
             for index, arm in enumerate(route.arms):
                 for name in arm.version.names:
                     base = f"/v2/models/{model}/versions/{name}"
                     yield "GET", base, partial(_metadata, route, arm.version)
                     yield "GET", f"{base}/ready", partial(_model_ready, model)
-                    yield "POST", f"{base}/infer", Predict(model, self, index)
+                    yield "POST", f"{base}/infer", Predict(model, self, index, Framing)
 
     def unknown(self, path: str) -> str | None:
         parts = path.split("/")
@@ -118,15 +117,39 @@ class Oip:
 
     def parse(self, body: bytes, codec: RowCodec) -> Parsed:
         """Raises Malformed for what the protocol forbids, Rejected for what the contract does."""
-        try:
-            message = _infer(body)
-        except _FAILED:
-            raise _diagnose(body) from None
-        wanted = _wanted(message)
-        entity = (message.parameters or {}).get("entity", "")
-        if not isinstance(entity, str) or len(entity) > 256:
-            raise Rejected("entity must be a short string", code="WRONG_TYPE", field="entity", limit="256 characters")
-        return Parsed(_rows(message.inputs, codec), entity, partial(_render, message.id, wanted))
+        return _parsed(_read(body), codec)
+
+
+class Framing(Oip):
+    """The same for a body with so many bytes of JSON and tensors behind it."""
+
+    def __init__(self, head: int) -> None:
+        self.head = head
+
+    def entity(self, body: bytes) -> str | None:
+        return super().entity(body[: self.head])
+
+    def parse(self, body: bytes, codec: RowCodec) -> Parsed:
+        head, raw = oip_binary.split(body, self.head)
+        message = _read(head)
+        oip_binary.fill(message.inputs, raw)
+        return _parsed(message, codec)
+
+
+def _read(body: bytes) -> _Infer:
+    try:
+        return _infer(body)
+    except _FAILED:
+        raise _diagnose(body) from None
+
+
+def _parsed(message: _Infer, codec: RowCodec) -> Parsed:
+    wanted = _wanted(message)
+    entity = (message.parameters or {}).get("entity", "")
+    if not isinstance(entity, str) or len(entity) > 256:
+        raise Rejected("entity must be a short string", code="WRONG_TYPE", field="entity", limit="256 characters")
+    binary = oip_binary.chosen(message.parameters, message.outputs)
+    return Parsed(_rows(message.inputs, codec), entity, partial(_render, message.id, wanted, binary))
 
 
 def _server_ready(runtime: Runtime, body: bytes) -> tuple[int, Any]:
@@ -215,11 +238,10 @@ def _values(tensor: _Tensor, count: int, width: int) -> list[Any]:
     field = jsontext.shown(tensor.name)
     if not tensor.data:
         raise Malformed(
-            "a tensor has no JSON data",
-            code="BINARY_NOT_SUPPORTED",
+            "a tensor has no data",
+            code="NO_DATA",
             field=field,
-            limit="data as JSON",
-            hint="with tritonclient: set_data_from_numpy(array, binary_data=False)",
+            limit="data, or binary_data_size with the header Inference-Header-Content-Length",
         )
     kind = _kind(tensor.datatype, field)
     try:
@@ -288,7 +310,7 @@ def _label_type(version: Loaded) -> str:
     return {bool: "BOOL", int: "INT64"}.get(kinds.pop(), "BYTES") if len(kinds) == 1 else "BYTES"
 
 
-def _render(id: str | None, wanted: list[str] | None, answer: Answer) -> bytes:
+def _render(id: str | None, wanted: list[str] | None, binary: Callable[[str], bool], answer: Answer) -> bytes | Framed:
     version, decisions = answer.version, answer.decisions
     n = len(decisions)
     outputs: list[dict[str, Any]] = []
@@ -313,7 +335,7 @@ def _render(id: str | None, wanted: list[str] | None, answer: Answer) -> bytes:
         reply["id"] = id
     if answer.flags:
         reply["parameters"]["flags"] = ";".join(f"{row}:{name}:{flag}" for row, name, flag in answer.flags)
-    return _encode(reply)
+    return oip_binary.framed(reply, binary)
 
 
 def _diagnose(body: bytes) -> Rejected:
