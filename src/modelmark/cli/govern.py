@@ -9,7 +9,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.output import OK, REFUSED, say, say_json, table
-from modelmark.domain.errors import Rejected
+from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 
 if TYPE_CHECKING:
     from modelmark.app import App
@@ -132,12 +132,13 @@ def status(
     app = _open(workspace)
     if model is not None:
         app.model(model)  # a misspelt name is an error, not an empty answer
-    standings = [app.releases.standing(version) for version in app.ledger.versions(model)]
+    standings, lost = _standings(app, model)
     alerts = app.watchbook.alerts(model=model, open_only=True)
     if json:
-        say_json({"versions": [_facts(app, item) for item in standings], "open_alerts": alerts})
+        facts = [_facts(app, item) for item in standings]
+        say_json({"versions": facts, "unreadable": [error.facts() for error in lost], "open_alerts": alerts})
         return OK
-    if not standings:
+    if not standings and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
         return OK
     rows = [
@@ -153,10 +154,24 @@ def status(
         for s in standings
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
+    for error in lost:
+        say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
         say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
-    _say_next(standings[-1])
+    if standings:
+        _say_next(standings[-1])
     return OK
+
+
+def _standings(app: App, model: str | None) -> tuple[list[Standing], list[ModelmarkError]]:
+    """How every version stands; one whose files are gone or changed does not hide the others."""
+    found, lost = [], []
+    for version in app.ledger.versions(model):
+        try:
+            found.append(app.releases.standing(version))
+        except (Missing, Tampered) as error:
+            lost.append(error)
+    return found, lost
 
 
 def verify(workspace: options.Workspace = None, json: options.Json = False) -> int:

@@ -100,10 +100,8 @@ def _answer(draft: Draft) -> Iterator[str]:
     yield "outputs:"
     if draft.task is Task.REGRESSION and draft.target_range:
         low, high = draft.target_range
-        room = high - low
-        floor = max(0.0, low - room) if low >= 0 else low - room
-        yield f"  minimum: {floor:.6g}  # GUESS: an answer outside this makes no sense"
-        yield f"  maximum: {high + room:.6g}  # GUESS: the range seen in training, and as much again"
+        yield f"  minimum: null  # an answer below this makes no sense; in training: {low:.6g} to {high:.6g}"
+        yield "  maximum: null  # an answer above this makes no sense; the fallback answers instead"
     else:
         yield f"  classes: {_text(list(draft.classes))}  # in the model's order"
     if draft.task is Task.BINARY:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.errors import Malformed, Missing, ModelmarkError, Overloaded, TooLarge
+from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Overloaded, TooLarge
 from modelmark.serving import routing
 from modelmark.serving.answers import Call, Exchange
 from modelmark.serving.metrics import key
@@ -138,13 +138,19 @@ class Service:
         body = {"error": "this address takes other methods", "code": "METHOD_NOT_ALLOWED", "limit": allowed.decode()}
         exchange.reply(405, msgspec.json.encode(body), b"application/json", b"allow: %b\r\n" % allowed)
 
-    def _missing(self, url: bytes) -> Missing:
+    def _missing(self, url: bytes) -> ModelmarkError:
         path = url.decode("latin-1")
         for wire in self.wires:
             name = wire.unknown(path)
             if name is not None:
                 if name in self.runtime.routes:
                     return Missing("the model serves no such version or action", code="NOT_FOUND", field=name)
+                if name in self.runtime.health.unserved:
+                    return NotYet(
+                        "no released version of this model could be loaded",
+                        code="MODEL_UNAVAILABLE",
+                        hint="GET /v2/health/ready says why",
+                    )
                 return Missing("no model of that name is served", code="UNKNOWN_MODEL")
         return Missing("there is nothing at this address", code="NOT_FOUND")
 
