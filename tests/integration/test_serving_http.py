@@ -396,3 +396,87 @@ def test_raw_tensors_go_in_and_out_by_the_open_inference_protocol(port):
 def test_framing_that_makes_no_sense_is_refused(port, path, length):
     status, _, body = http(port, "POST", path, b"{}\0\0", f"Inference-Header-Content-Length: {length}\r\n")
     assert (status, json.loads(body)["code"]) in [(400, "BINARY_NOT_SUPPORTED"), (400, "BAD_BINARY")]
+
+
+def answers(port: int, *pieces: bytes) -> list[dict]:
+    """Send pieces one by one on one connection, each after the answer to the one before; the bodies that came back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        found = b""
+        for number, piece in enumerate(pieces, start=1):
+            s.sendall(piece)
+            while found.count(b"HTTP/1.1 ") < number or not found.endswith(b"}"):
+                found += s.recv(65536)
+        s.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while more := s.recv(65536):
+                found += more
+    return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in found.split(b"HTTP/1.1 ")[1:]]
+
+
+def post(path: str, body: bytes, more: str = "") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def one(value: float) -> bytes:
+    return json.dumps({"row": {"f0": value, "f1": 0.5, "f2": 0.5}}).encode()
+
+
+def test_the_same_head_again_answers_the_new_body(port):
+    path = "/models/churn/predict"
+    values = [0.5, 9.5, 0.5, -9.5]
+    found = answers(port, *[post(path, one(v).ljust(60)) for v in values])
+    alone = [json.loads(http(port, "POST", path, one(v))[2]) for v in values]
+    assert [a["predictions"] for a in found] == [a["predictions"] for a in alone]
+    assert found[0]["predictions"] != found[1]["predictions"]
+    assert len({a["id"] for a in found}) == 4
+
+
+def test_the_same_head_again_is_refused_for_its_own_body(port):
+    path = "/models/churn/predict"
+    found = answers(port, *[post(path, body.ljust(60)) for body in (one(0.5), one(1e9), b"{", one(0.5))])
+    assert [a.get("code") for a in found] == [None, "OUT_OF_RANGE", "BAD_JSON", None]
+
+
+def test_two_requests_in_one_piece_stay_two_however_often_they_come(port):
+    pair = post("/models/churn/predict", one(0.5)) * 2
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        found = b""
+        for number in (1, 2, 3):
+            s.sendall(pair)
+            while found.count(b"HTTP/1.1 200") < 2 * number:
+                found += s.recv(65536)
+        s.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            found += s.recv(65536)
+    assert found.count(b"HTTP/1.1 200") == 6
+
+
+def test_a_known_head_followed_by_more_or_less_than_its_body_is_read_anew(port):
+    path = "/models/churn/predict"
+    whole = post(path, one(0.5))
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        found = b""
+        for number, pieces in enumerate(
+            ([whole], [whole[:-5], whole[-5:]], [whole], [whole + whole[:40], whole[40:]]), 1
+        ):
+            for piece in pieces:
+                s.sendall(piece)
+                time.sleep(0.05)
+            wanted = number if number < 4 else 5
+            while found.count(b"HTTP/1.1 200") < wanted:
+                found += s.recv(65536)
+    assert found.count(b"HTTP/1.1 ") == 5
+
+
+def test_blank_lines_between_requests_do_not_shift_bodies(port):
+    body = b"\r\n" + one(0.5) + b"\r\n"
+    assert [a.get("code") for a in answers(port, *[post("/models/churn/predict", body) + b"\r\n"] * 3)] == [None] * 3
+
+
+def test_a_request_id_is_never_taken_from_an_earlier_request(port):
+    first = post("/models/churn/predict", one(0.5), "X-Request-Id: mine-1\r\n")
+    second = post("/models/churn/predict", one(0.5), "X-Request-Id: mine-2\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        for data, id in ((first, b"mine-1"), (first, b"mine-1"), (second, b"mine-2")):
+            s.sendall(data)
+            assert b"x-request-id: " + id + b"\r\n" in s.recv(65536)
