@@ -165,7 +165,8 @@ def status(
 
 def _standings(app: App, model: str | None) -> tuple[list[Standing], list[ModelmarkError]]:
     """How every version stands; one whose files are gone or changed does not hide the others."""
-    found, lost = [], []
+    found: list[Standing] = []
+    lost: list[ModelmarkError] = []
     for version in app.ledger.versions(model):
         try:
             found.append(app.releases.standing(version))
