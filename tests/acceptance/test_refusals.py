@@ -49,7 +49,7 @@ def failed(tmp_path_factory) -> Place:
     """A place whose v1 was checked and failed: the contract asks for more than the model can do."""
     place = small(tmp_path_factory.mktemp("failed"))
     place.init()
-    place.fill_in((r"^gates: .*", "gates: {load: null, holdout: {minimum: 0.999}}"))
+    place.fill_in((r"^  load: null", "  load: null\n  holdout: {minimum: 0.999}"))
     place.run("register")
     first = place.run("check", code=1)
     assert "holdout" in first.out
