@@ -114,6 +114,14 @@ def free_ports() -> list[str]:
     return found
 
 
+def relative(pid: int, word: str) -> int | None:
+    """A child or grandchild that runs the command, if there is one now."""
+    family = children(pid)
+    family += [grandchild for child in family for grandchild in children(child)]
+    found = (one for one in family if f" {word} " in command_of(one) or f"modelmark.{word} " in command_of(one))
+    return next(found, None)
+
+
 def test_children_of_up_that_are_killed_are_replaced_and_nothing_acknowledged_is_lost(released):
     began = datetime.now(UTC)
     endpoint, dashboard = free_ports()
@@ -123,11 +131,7 @@ def test_children_of_up_that_are_killed_are_replaced_and_nothing_acknowledged_is
     ):
         until(lambda: len(asking.answered) > 100)
         for word in ("serve", "steward", "serving.worker"):
-            family = children(server.process.pid)
-            family += [grandchild for child in family for grandchild in children(child)]
-            victim = next(
-                pid for pid in family if f" {word} " in command_of(pid) or f"modelmark.{word} " in command_of(pid)
-            )
+            victim = until(lambda: relative(server.process.pid, word), seconds=40)  # noqa: B023
             before = len(asking.answered)
             os.kill(victim, signal.SIGKILL)
             until(lambda: len(asking.answered) > before + 100, seconds=40)  # noqa: B023

@@ -20,7 +20,6 @@ HEAVY = ("numpy", "pandas", "sklearn", "mlflow", "sqlalchemy", "pydantic", "onnx
 #: Commands with --json that need nothing but a folder to give an answer or an error.
 JSON = {
     "init": ("nothing.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
-    "schema": (),
     "register": (),
     "check": (),
     "fetch": ("v1",),
@@ -147,7 +146,24 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
 
 def test_every_command_with_json_is_tried_above():
     with_json = {name for name in COMMANDS if "--json" in help_of(name).stdout}
-    assert with_json == {*JSON, "demo"}
+    assert with_json == {*JSON, "demo", "serve", "steward", "up"}  # the last four answer when they are up
+    assert set(COMMANDS) - with_json == {"schema"}  # which never says anything but JSON
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "what"), [("serve", "--port", "predictions"), ("steward", "--dashboard-port", "dashboard")]
+)
+def test_what_keeps_running_says_in_json_where_it_is(command, option, what, tmp_path):
+    words = [sys.executable, "-m", "modelmark", command, option, "0", "--json"]
+    running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        lines = [running.stdout.readline() for _ in range(4)]
+        document = json.loads("".join(lines))
+        assert document["ready"] == what
+        assert document["address"].startswith("http://127.0.0.1:")
+    finally:
+        running.terminate()
+        assert running.wait(30) == 0
 
 
 @pytest.mark.parametrize(

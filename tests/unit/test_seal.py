@@ -90,7 +90,7 @@ def test_without_a_public_key_nothing_verifies(tmp_path: Path) -> None:
 
 def test_an_envelope_gives_back_what_was_put_in(key: Signer) -> None:
     value = {"a": [1, 0.5, None, "é"], "b": {"c": True}}
-    assert unwrap(wrap(value, "text/x", key), "text/x", key.verifier()) == value
+    assert unwrap(wrap(value, "text/x", key), "text/x", key.verifier(), what="the letter") == value
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_an_envelope_gives_back_what_was_put_in(key: Signer) -> None:
 def test_an_envelope_is_refused_with(spoil: Callable[[dict], dict], code: str, key: Signer) -> None:
     envelope = json.loads(wrap({"a": 1}, "text/x", key))
     with pytest.raises(Tampered) as caught:
-        unwrap(json.dumps(spoil(envelope)).encode(), "text/x", key.verifier())
+        unwrap(json.dumps(spoil(envelope)).encode(), "text/x", key.verifier(), what="the letter")
     assert caught.value.code == code
 
 
 def test_the_signature_covers_the_type(key: Signer) -> None:
     envelope = json.loads(wrap({"a": 1}, "text/x", key))
     with pytest.raises(Tampered) as caught:
-        unwrap(json.dumps({**envelope, "payloadType": "text/y"}).encode(), "text/y", key.verifier())
+        unwrap(json.dumps({**envelope, "payloadType": "text/y"}).encode(), "text/y", key.verifier(), what="the letter")
     assert caught.value.code == "BAD_SIGNATURE"
 
 

@@ -110,6 +110,9 @@ def _dashboard(app: App, json: bool) -> None:
     listener.listen(64)
     config = uvicorn.Config(app.dashboard(), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     _ready("dashboard", f"http://{app.settings.host}:{listener.getsockname()[1]}", json)
     server.run(sockets=[listener])
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,8 @@ def send(
 ) -> list[Heard]:
     """Post the bodies in turn at their due times; what became of each, in that order."""
     encoded = [json.dumps(body).encode() for body in bodies]
-    return asyncio.run(_send(url, encoded, due, timeout, warm_up, progress))
+    with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop already, as in a notebook
+        return own.submit(asyncio.run, _send(url, encoded, due, timeout, warm_up, progress)).result()
 
 
 async def _send(

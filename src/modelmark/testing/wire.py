@@ -11,6 +11,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from math import isclose
 from pathlib import Path
@@ -201,7 +202,8 @@ class _Heard:
 
 
 def _ask(wire: Wire, version: Loaded, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
-    return asyncio.run(_asking(wire, version, requests))
+    with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop already
+        return own.submit(asyncio.run, _asking(wire, version, requests)).result()
 
 
 async def _asking(wire: Wire, version: Loaded, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
