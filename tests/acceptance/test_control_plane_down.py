@@ -116,10 +116,13 @@ def free_ports() -> list[str]:
 
 def relative(pid: int, word: str) -> int | None:
     """A child or grandchild that runs the command, if there is one now."""
-    family = children(pid)
-    family += [grandchild for child in family for grandchild in children(child)]
-    found = (one for one in family if f" {word} " in command_of(one) or f"modelmark.{word} " in command_of(one))
-    return next(found, None)
+    try:
+        family = children(pid)
+        family += [grandchild for child in family for grandchild in children(child)]
+        found = (one for one in family if f" {word} " in command_of(one) or f"modelmark.{word} " in command_of(one))
+        return next(found, None)
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # one of them ended while we looked
 
 
 def test_children_of_up_that_are_killed_are_replaced_and_nothing_acknowledged_is_lost(released):
