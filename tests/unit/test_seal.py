@@ -65,13 +65,19 @@ def test_the_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> 
 
 def test_many_first_uses_at_once_agree_on_one_key(tmp_path: Path) -> None:
     made: list[str] = []
-    threads = [threading.Thread(target=lambda: made.append(signer(tmp_path).verifier().key_id)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: made.append(signer(tmp_path).verifier().key_id)) for _ in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert set(made) == {verifier(tmp_path).key_id}
-    assert len(made) == 8
+    assert len(made) == 24
+
+
+def test_a_public_half_that_a_crash_left_out_comes_back(tmp_path: Path) -> None:
+    made = signer(tmp_path).verifier().key_id
+    (tmp_path / "mark.pub").unlink()
+    assert signer(tmp_path).verifier().key_id == verifier(tmp_path).key_id == made
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,6 +68,7 @@ def signer(folder: Path) -> Signer:
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise NotPermitted(f"{path} is not an Ed25519 key", code="BAD_KEY")
+    _publish(folder, key)
     return Signer(key)
 
 
@@ -82,22 +84,37 @@ def verifier(folder: Path) -> Verifier:
 
 
 def _create(folder: Path) -> None:
+    """Make the private half whole under a name of its own and link it into place: of many first uses, one key counts."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    key = Ed25519PrivateKey.generate()
-    secret = key.private_bytes(
+    secret = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    # The public half goes first and the secret is linked into place, so two first uses cannot leave a mixed pair.
-    scratch = folder / f".{PRIVATE}.{os.getpid()}"
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secret)
+    scratch = _written(folder, secret)
     try:
         os.link(scratch, folder / PRIVATE)
     except FileExistsError:
-        return  # another process was first; its key counts
+        return  # another first use was quicker; its key counts
     finally:
         scratch.unlink()
-    (folder / PUBLIC).write_bytes(public)
+
+
+def _publish(folder: Path, key: Ed25519PrivateKey) -> None:
+    """Write the public half where it is missing, also after a crash in between."""
+    if (folder / PUBLIC).exists():
+        return
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    scratch = _written(folder, public)
+    scratch.chmod(0o644)
+    scratch.replace(folder / PUBLIC)
+
+
+def _written(folder: Path, data: bytes) -> Path:
+    """A new file, 0600, with these bytes, safely on disk."""
+    scratch = folder / f".new-{secrets.token_hex(8)}"
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return scratch
