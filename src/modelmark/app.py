@@ -115,7 +115,7 @@ class App:
             Audit(self.ledger, now),
             now,
             contract_of=self.contract_of,
-            required=lambda contract: contract.gates.asked(),
+            required=lambda contract: contract.asked(),
             write_mark=self._write_mark,
             publish=self._publish,
         )
@@ -299,7 +299,7 @@ class App:
     def contract_of(self, version: Version) -> Contract:
         """The contract a version was registered with, from its own bytes."""
         from modelmark.seal.digests import digest_bytes
-        from modelmark.seal.values import decode
+        from modelmark.seal.values import decode_contract
 
         path = self.workspace.version(version.id) / names.CONTRACT
         if not path.exists():
@@ -311,7 +311,7 @@ class App:
         data = path.read_bytes()
         if digest_bytes(data) != version.components.contract:
             raise Tampered(f"the contract of {version.model} {version.label} was changed", code="CONTRACT_CHANGED")
-        return decode(Contract, data)
+        return decode_contract(data)
 
     def find(self, reference: str | None, model: str | None = None) -> Version:
         """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.

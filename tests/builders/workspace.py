@@ -23,7 +23,6 @@ from modelmark.domain.contract import (
     Contract,
     Data,
     DriftMonitor,
-    Gates,
     Input,
     Kind,
     Labels,
@@ -38,6 +37,7 @@ from modelmark.domain.contract import (
     Task,
 )
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
+from modelmark.domain.gate_settings import Gates
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit
@@ -87,7 +87,7 @@ class Lived:
             Audit(app.ledger, clock),
             clock,
             contract_of=app.contract_of,
-            required=lambda contract: contract.gates.asked(),
+            required=lambda contract: contract.asked(),
             write_mark=app._write_mark,
             publish=app._publish,
         )
@@ -138,7 +138,7 @@ class Lived:
         self._clock = at
         found = [
             Evidence(gate=gate, candidate=version.id, checks=_checks(gate, holdout), at=at, seconds=2.5)
-            for gate in sorted(case.contract.gates.asked())
+            for gate in sorted(case.contract.asked())
         ]
         standing = self.app.releases.record(version, found, actor="ann")
         report = self.app.workspace.report(version.id)

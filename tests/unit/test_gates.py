@@ -13,25 +13,10 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken, Stage
-from modelmark.domain.contract import (
-    Data,
-    DataContractGate,
-    EdgeCasesGate,
-    Gates,
-    Guardrail,
-    HoldoutGate,
-    Input,
-    Kind,
-    LoadGate,
-    Metric,
-    Objective,
-    Outputs,
-    ParityGate,
-    Serving,
-    Task,
-)
+from modelmark.domain.contract import Data, Guardrail, Input, Kind, Metric, Objective, Outputs, Serving, Task
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import DataContractGate, EdgeCasesGate, Gates, HoldoutGate, LoadGate, ParityGate
 from modelmark.domain.version import Parity
 from modelmark.gates import BUILTIN, traffic
 from modelmark.gates.case import Champion
@@ -350,7 +335,7 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):
     class Crash:
-        name, alone = "crash", False
+        name, alone, quick = "crash", False, True
 
         def measure(self, case, progress):
             raise ZeroDivisionError("oh")

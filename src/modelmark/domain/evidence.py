@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.later import later
 
 
 class Verdict(Enum):
@@ -67,6 +68,7 @@ class Check:
     """One measurement of a gate against one limit.
 
     measured is what the limit judges; where it is an interval's worse end, `estimate`, `low` and `high` tell the rest.
+    decides: False for what is only shown beside the others: a small group that cannot be judged, a hint to a reader.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Check:
     high: float | None = None
     n: int | None = None
     confidence: float | None = None
+    decides: bool = later(True)
 
     @property
     def verdict(self) -> Verdict:
@@ -119,7 +122,8 @@ class Evidence:
 
     @property
     def verdict(self) -> Verdict:
-        return worst(check.verdict for check in self.checks)
+        """The worst of the checks that decide; where none does, nothing was measured."""
+        return worst(check.verdict for check in self.checks if check.decides)
 
 
 def decide(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> Verdict:

@@ -7,8 +7,9 @@ from enum import StrEnum
 from math import isfinite
 from typing import NamedTuple
 
-from modelmark.domain.contract import Contract, Scalar, Task
+from modelmark.domain.contract import Contract, Task
 from modelmark.domain.errors import Rejected
+from modelmark.domain.strict import Scalar
 
 
 class Path(StrEnum):

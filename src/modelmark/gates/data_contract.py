@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from modelmark.contract.table import Violation, as_numbers, broken_rows, check_table
-from modelmark.domain.contract import Contract, DataContractGate, Input, Kind, Policy, Task
+from modelmark.domain.contract import Contract, Input, Kind, Policy, Task
 from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import DataContractGate
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
@@ -27,6 +28,7 @@ class DataContract:
     settings: DataContractGate
     name: ClassVar[str] = "data_contract"
     alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         contract, train, holdout = case.contract, case.train, case.holdout

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from modelmark.contract.table import broken_rows, rows_of
-from modelmark.domain.contract import Contract, EdgeCasesGate, Task
+from modelmark.domain.contract import Contract, Task
 from modelmark.domain.errors import ModelmarkError, NotEnoughData, Rejected
 from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import EdgeCasesGate
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case
 from modelmark.gates.edge_inputs import Odd, Promise, Row, odd_requests
@@ -28,6 +29,7 @@ class EdgeCases:
     settings: EdgeCasesGate
     name: ClassVar[str] = "edge_cases"
     alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         rows = _usual_rows(case)

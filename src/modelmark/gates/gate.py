@@ -32,12 +32,14 @@ class Measurement:
 
 
 class Gate(Protocol):
-    """alone: True when nothing else may run meanwhile (it measures time)."""
+    """alone: True when nothing else may run meanwhile (it measures time). quick: part of `check --fast`."""
 
     @property
     def name(self) -> str: ...
     @property
     def alone(self) -> bool: ...
+    @property
+    def quick(self) -> bool: ...
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         """Raise Unmeasured when it cannot be measured; the runner records that as a failure to tell, never a pass."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import LOSSES, Contract, Direction, HoldoutGate, Metric, Task
+from modelmark.domain.contract import LOSSES, Contract, Direction, Metric, Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.gates import baselines, charts
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
@@ -48,6 +49,7 @@ class Holdout:
     settings: HoldoutGate
     name: ClassVar[str] = "holdout"
     alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         scene = _scene(case)

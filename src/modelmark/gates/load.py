@@ -9,9 +9,10 @@ from typing import ClassVar, Final
 import numpy as np
 
 from modelmark.contract.table import broken_rows, rows_of
-from modelmark.domain.contract import LoadGate, Serving
+from modelmark.domain.contract import Serving
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import LoadGate
 from modelmark.gates import charts, traffic
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
@@ -29,6 +30,7 @@ class Load:
     settings: LoadGate
     name: ClassVar[str] = "load"
     alone: ClassVar[bool] = True
+    quick: ClassVar[bool] = False
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         bad = set(broken_rows(case.violations))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from modelmark.domain.contract import ParityGate
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.domain.gate_settings import ParityGate
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
 
@@ -19,6 +19,7 @@ class ParityCheck:
     settings: ParityGate
     name: ClassVar[str] = "parity"
     alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         parity = case.version.parity

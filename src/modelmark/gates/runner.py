@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 def required(contract: Contract) -> tuple[str, ...]:
     """The names of the gates this contract asks for, in the order they are shown."""
-    return contract.gates.asked()
+    return contract.asked()
 
 
 def kinds() -> Mapping[str, GateKind]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.later import LATER
 
 
 def digest_bytes(data: bytes) -> Digest:
@@ -27,7 +28,11 @@ def digest_file(path: Path) -> Digest:
 def plain(value: Any) -> Any:
     """Dataclasses, enums and times as JSON values; NaN and infinities become null."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return {
+            item.name: plain(getattr(value, item.name))
+            for item in fields(value)
+            if not (LATER in item.metadata and getattr(value, item.name) == item.default)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):

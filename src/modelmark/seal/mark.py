@@ -18,7 +18,7 @@ from modelmark.domain.version import Components, Signature, Version
 from modelmark.seal.digests import digest_bytes, digest_value, plain
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
-from modelmark.seal.values import decode, restore
+from modelmark.seal.values import decode, decode_contract, restore
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -110,7 +110,7 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
     _hold_components(version.components, contents, expected)
     return Marked(
         version=version,
-        contract=decode(Contract, contents[names.CONTRACT]),
+        contract=decode_contract(contents[names.CONTRACT]),
         signature=decode(Signature, contents[names.SIGNATURE]),
         artifact=contents[names.ARTIFACT],
         statement=statement,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from modelmark.domain.contract import Contract, as_registered
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Tampered
 
@@ -26,6 +27,12 @@ def decode(kind: type[T], data: bytes) -> T:
         return msgspec.json.decode(data, type=kind, dec_hook=_hook)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Tampered(f"this is not a {kind.__name__}: {error}", code="BAD_FORM") from None
+
+
+def decode_contract(data: bytes) -> Contract:
+    """A contract as a version was registered with it: gates that came later were never asked of it."""
+    stored = decode(dict[str, Any], data)
+    return restore(Contract, as_registered(stored))
 
 
 def _hook(kind: type, value: Any) -> Any:

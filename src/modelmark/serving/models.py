@@ -21,7 +21,7 @@ from modelmark.journal.records import Schema
 from modelmark.seal.digests import digest_bytes, digest_value
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
-from modelmark.seal.values import decode
+from modelmark.seal.values import decode, decode_contract
 from modelmark.serving import flavours
 from modelmark.serving.guard import Guard
 
@@ -97,7 +97,7 @@ def load_candidate(folder: Path, id: Digest) -> Loaded:
     return Loaded(
         id,
         "staged",
-        decode(Contract, contents[names.CONTRACT]),
+        decode_contract(contents[names.CONTRACT]),
         decode(Signature, contents[names.SIGNATURE]),
         contents[names.ARTIFACT],
     )
