@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelmark.domain import version as names
-from modelmark.domain.contract import Contract
+from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, Verdict, worst
+from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.progress import Progress, Steps
 from modelmark.domain.release import Approval, Snapshot, Waiver
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from modelmark.feedback.labels import LabelImport
     from modelmark.gates.case import Case
+    from modelmark.governance.audit import Audit
+    from modelmark.governance.people import People
     from modelmark.governance.releases import Releases, Standing
+    from modelmark.governance.signoff import SignOff
     from modelmark.governance.verify import Item
     from modelmark.registry.drafting import Drafted
     from modelmark.registry.mlflow import Tracking
@@ -106,19 +110,59 @@ class App:
         return verifier(self.workspace.keys)
 
     @cached_property
-    def releases(self) -> Releases:
+    def audit(self) -> Audit:
         from modelmark.governance.audit import Audit
+
+        return Audit(self.ledger, now)
+
+    @cached_property
+    def people(self) -> People:
+        from modelmark.governance.people import People
+        from modelmark.storage.directory import SqlDirectory
+
+        return People(SqlDirectory(self.database), self.audit, now)
+
+    @cached_property
+    def principal(self) -> Principal | None:
+        """Whose key the environment holds; None for the workspace's owner. Raises NotPermitted for a key of nobody."""
+        return self.people.by_key(self.settings.key) if self.settings.key else None
+
+    @property
+    def actor(self) -> str:
+        """Who acts at the command line, for the audit."""
+        return self.principal.login if self.principal else self.settings.actor
+
+    @cached_property
+    def releases(self) -> Releases:
         from modelmark.governance.releases import Releases
 
         return Releases(
             self.ledger,
-            Audit(self.ledger, now),
+            self.audit,
             now,
             contract_of=self.contract_of,
             required=lambda contract: contract.asked(),
             write_mark=self._write_mark,
             publish=self._publish,
+            sign_off=self._sign_off(),
+            announce=self._announce,
         )
+
+    def _sign_off(self) -> SignOff:
+        from modelmark.governance.signoff import SignOff
+
+        return SignOff(
+            people=self.people,
+            clock=now,
+            environment=self.settings.environment,
+            signer=lambda: self.signer,
+            verifier=lambda: self.verifier,
+        )
+
+    def _announce(self, key: str, role: Role, title: str, body: str) -> None:
+        """Into the outbox, which the steward empties; where nobody is to be told, nothing is kept."""
+        if self.settings.notify:
+            self.watchbook.queue_message(key, title, body, now(), audience=role)
 
     @cached_property
     def tracking(self) -> Tracking:
@@ -148,13 +192,13 @@ class App:
             tracking=self.tracking,
             reference=reference,
             number=max(known, default=0) + 1,
-            by=self.settings.actor,
+            by=self.actor,
             clock=now,
             progress=steps,
             metrics=holdout_metrics,
         )
         version = register(document.contract, how)
-        new = self.releases.register(version, actor=self.settings.actor)
+        new = self.releases.register(version, actor=self.actor)
         steps.end()
         return version, new
 
@@ -168,7 +212,7 @@ class App:
 
         base = (path if path.is_dir() else path.parent).resolve()
         evidence = run_gates(self._case(version, base), progress=progress)
-        standing = self.releases.record(version, evidence, actor=self.settings.actor)
+        standing = self.releases.record(version, evidence, actor=self.actor)
         report = self.workspace.report(version.id)
         write_report(
             report,
@@ -346,12 +390,12 @@ class App:
 
     def release(self, version: Version, *, share: float = 1.0) -> Snapshot:
         """Mark the version, give it traffic, and let MLflow's aliases say so."""
-        snapshot = self.releases.release(version, share=share, actor=self.settings.actor)
+        snapshot = self.releases.release(version, share=share, actor=self.actor, by=self.principal)
         self._alias(version.model, marked=version)
         return snapshot
 
     def rollback(self, model: str, *, reason: str = "") -> tuple[Version, Version, Snapshot]:
-        done = self.releases.rollback(model, actor=self.settings.actor, reason=reason)
+        done = self.releases.rollback(model, actor=self.actor, reason=reason, by=self.principal)
         self._alias(model)
         return done
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -90,6 +90,7 @@ class Lived:
             required=lambda contract: contract.asked(),
             write_mark=app._write_mark,
             publish=app._publish,
+            sign_off=replace(app._sign_off(), clock=clock),
         )
         return lived
 
@@ -124,7 +125,7 @@ class Lived:
             parity=Parity(rows=len(case.scores[case.holdout]), flipped=0, max_difference=3.1e-7),
             reference=digest_bytes(contents[names.REFERENCE]),
             created_at=at,
-            registered_by="ann",
+            registered_by="ci",
         )
         folder = self.app.workspace.version(version.id)
         folder.mkdir(parents=True)

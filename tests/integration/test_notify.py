@@ -61,6 +61,16 @@ def test_a_message_reaches_everybody_once_even_when_one_was_down(inboxes: tuple[
     assert (two.got[0]["title"], two.got[0]["message"]) == ("drift of age", "It moved.")
 
 
+def test_a_role_hears_what_is_for_it_and_others_hear_the_rest(inboxes: tuple[Inbox, Inbox]) -> None:
+    risk, all_else = inboxes
+    notifier = AppriseNotifier([f"risk={risk.url}", all_else.url])
+    notifier.send("sign v3", "Please.", audience="risk")
+    notifier.send("sign v3", "Please, too.", audience="product")
+    notifier.send("drift of age", "It moved.")
+    assert [item["message"] for item in risk.got] == ["Please."]
+    assert [item["message"] for item in all_else.got] == ["Please, too.", "It moved."]
+
+
 @pytest.mark.parametrize("url", ["nosuch://s3cret@host", "s3cret", "https//s3cret"])
 def test_an_address_of_no_known_kind_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(Rejected) as caught:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,14 +15,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from builders.domain import NOON, approval, digest, evidence, finding, version
+from modelmark.domain.contract import Role
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.release import Arm, Event, Route, Snapshot, State, Waiver
+from modelmark.domain.people import Account, ApiKey, Permission, Session
+from modelmark.domain.ports import Message
+from modelmark.domain.release import Arm, Event, Remark, RemarkKind, Route, Snapshot, State, Waiver
 from modelmark.storage import database as module
 from modelmark.storage.database import HEAD, Database
+from modelmark.storage.directory import SqlDirectory
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.tables import metadata
 from modelmark.storage.watchbook import SqlWatchbook
+from modelmark.testing.directory import MemoryDirectory
 
 
 @pytest.fixture
@@ -157,11 +164,13 @@ def test_the_same_finding_twice_is_kept_once(database: Database) -> None:
 def test_a_message_waits_until_it_is_sent(database: Database) -> None:
     book = SqlWatchbook(database)
     for _ in range(2):
-        book.queue_message("k", "title", "body", NOON)
-    assert book.due_messages(NOON) == [("k", "title", "body", 0)]
+        book.queue_message("k", "title", "body", NOON, audience="risk")
+    assert book.due_messages(NOON) == [Message(key="k", title="title", body="body", tries=0, audience="risk")]
     book.message_failed("k", NOON, NOON + timedelta(minutes=1), "refused")
     assert book.due_messages(NOON) == []
-    assert book.due_messages(NOON + timedelta(minutes=1)) == [("k", "title", "body", 1)]
+    assert book.due_messages(NOON + timedelta(minutes=1)) == [
+        Message(key="k", title="title", body="body", tries=1, audience="risk")
+    ]
     book.message_sent("k", NOON)
     assert book.due_messages(NOON + timedelta(days=1)) == []
 
@@ -170,3 +179,61 @@ def test_a_database_of_no_known_kind_is_refused() -> None:
     with pytest.raises(Rejected) as caught:
         Database("mysql://localhost/x")
     assert caught.value.code == "BAD_DATABASE_URL"
+
+
+def test_a_ticket_is_used_once_whoever_comes_first(database: Database) -> None:
+    ledger = SqlLedger(database)
+    one = replace(approval(version(), digest("seen")), nonce="n1")
+    ledger.add_approval(one)
+    with pytest.raises(Conflict) as caught:
+        ledger.add_approval(replace(one, name="Somebody Else"))
+    assert caught.value.code == "NONCE_USED"
+    ledger.add_approval(replace(one, nonce=""))
+    ledger.add_approval(replace(one, nonce=""))
+    assert len(ledger.approvals(version().id)) == 3, "approvals from before tickets have none"
+
+
+def test_remarks_are_kept_in_order(database: Database) -> None:
+    ledger = SqlLedger(database)
+    said = [
+        Remark(
+            id=f"r{i}", version=version().id, evidence=digest("seen"), kind=RemarkKind.COMMENT, name="Cy Fox", login="cy",
+            text=f"remark {i}", at=NOON + timedelta(minutes=i),
+        )
+        for i in (2, 0, 1)
+    ]  # fmt: skip
+    for remark in said:
+        ledger.add_remark(remark)
+    assert [r.id for r in ledger.remarks(version().id)] == ["r0", "r1", "r2"]
+    assert ledger.remarks(digest("other")) == []
+
+
+@pytest.mark.parametrize("twin", [False, True], ids=["sql", "in memory"])
+def test_a_directory_keeps_accounts_keys_sessions_and_failures(database: Database, twin: bool) -> None:
+    book: Any = MemoryDirectory() if twin else SqlDirectory(database)
+    ann = Account(
+        login="ann", name="Ann Lee", roles=(Role.RISK,), admin=True, email="", password="$hash", created_at=NOON
+    )
+    book.put_account(ann)
+    book.put_account(replace(ann, login="bob", name="Bob Ray"))
+    book.put_account(replace(ann, disabled_at=NOON))
+    assert [(a.login, a.disabled_at) for a in book.accounts()] == [("ann", NOON), ("bob", None)]
+    assert (book.account("ann").name, book.account("nobody")) == ("Ann Lee", None)
+    key = ApiKey(id="k1", login="ann", digest="d" * 64, scopes=(Permission.VIEW,), created_at=NOON, expires_at=NOON)
+    book.put_key(key)
+    book.put_key(replace(key, revoked_at=NOON))
+    assert (book.key("d" * 64).revoked_at, book.key("e" * 64), book.api_keys("bob")) == (NOON, None, [])
+    assert [k.id for k in book.api_keys()] == ["k1"]
+    for digest_, login in (("s1", "ann"), ("s2", "ann"), ("s3", "bob")):
+        book.add_session(Session(digest=digest_, login=login, created_at=NOON, expires_at=NOON))
+    book.end_sessions(digest="s1")
+    assert [book.session(d) is not None for d in ("s1", "s2", "s3")] == [False, True, True]
+    book.end_sessions(login="ann")
+    assert [book.session(d) is not None for d in ("s1", "s2", "s3")] == [False, False, True]
+    for minute in range(3):
+        book.note_failure("ann", NOON + timedelta(minutes=minute))
+    assert (book.failures("ann", NOON + timedelta(minutes=1)), book.failures("bob", NOON)) == (2, 0)
+    with pytest.raises(ZeroDivisionError), book.transaction():
+        book.put_account(replace(ann, login="lost"))
+        raise ZeroDivisionError
+    assert book.account("lost") is None

@@ -29,13 +29,13 @@ def test_an_alert_closes_only_after_two_quiet_looks_running(tmp_path: Path) -> N
 def test_everything_that_opens_in_one_look_is_one_message(tmp_path: Path) -> None:
     watch = book(tmp_path)
     tell(watch, [finding(subject=f"c{i}", sentence=f"c{i} moved.") for i in range(5)], NOON, every=MINUTE, queue=True)
-    ((_, title, body, _),) = watch.due_messages(NOON)
-    assert title == "loans: drift of c0, drift of c1, drift of c2 and 2 more needs a look"
-    assert body.count("moved.") == 5
+    (message,) = watch.due_messages(NOON)
+    assert message.title == "loans: drift of c0, drift of c1, drift of c2 and 2 more needs a look"
+    assert message.body.count("moved.") == 5
 
 
 class Down:
-    def send(self, title: str, body: str) -> None:
+    def send(self, title: str, body: str, *, audience: str = "") -> None:
         raise NotYet("not delivered to 1 (json)")
 
 
@@ -55,7 +55,7 @@ def test_a_message_nobody_takes_waits_longer_each_time_up_to_an_hour_or_so(tmp_p
 
 def test_one_step_sends_a_bounded_number(tmp_path: Path) -> None:
     class Up:
-        def send(self, title: str, body: str) -> None: ...
+        def send(self, title: str, body: str, *, audience: str = "") -> None: ...
 
     watch = book(tmp_path)
     for i in range(PER_STEP + 3):

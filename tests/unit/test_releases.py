@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from builders.domain import ANN, BOB, NOON, approval, contract, digest, evidence, version
+from builders.people import sign_off
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.errors import NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Bound, Check, Limit, Verdict, decide
@@ -42,6 +43,7 @@ class World:
             required=lambda _: ["holdout"],
             write_mark=lambda v, *_: self.marked.append(v),
             publish=self.published.append,
+            sign_off=sign_off(self.ledger, self.clock),
         )
 
     def clock(self) -> datetime:

@@ -18,10 +18,12 @@ COMMANDS: Final[dict[str, str]] = {
     "fetch": "modelmark.cli.model:fetch",
     "approve": "modelmark.cli.govern:approve",
     "waive": "modelmark.cli.govern:waive",
+    "remark": "modelmark.cli.govern:remark",
     "release": "modelmark.cli.govern:release",
     "rollback": "modelmark.cli.govern:rollback",
     "status": "modelmark.cli.govern:status",
     "verify": "modelmark.cli.govern:verify",
+    "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",
     "up": "modelmark.cli.run:up",
@@ -32,9 +34,9 @@ COMMANDS: Final[dict[str, str]] = {
 usage_errors: Final = (_click.exceptions.ClickException,)
 
 
-def _load(place: str) -> Callable[..., Any]:
+def _load(place: str) -> Callable[..., Any] | typer.Typer:
     module, name = place.split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(module), name)
     return found
 
 
@@ -67,4 +69,8 @@ def _root(
 
 
 for _name, _place in COMMANDS.items():
-    app.command(_name)(_load(_place))
+    _found = _load(_place)
+    if isinstance(_found, typer.Typer):
+        app.add_typer(_found, name=_name)
+    else:
+        app.command(_name)(_found)

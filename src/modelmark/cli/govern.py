@@ -26,7 +26,7 @@ def approve(
     version: options.Version = None,
     *,
     role: options.RoleOption,
-    name: options.Name,
+    name: options.Name = None,
     comment: Annotated[str, typer.Option(help="What should be remembered.")] = "",
     model: options.Model = None,
     workspace: options.Workspace = None,
@@ -38,7 +38,8 @@ def approve(
     """
     app = _open(workspace)
     found = app.find(version, model)
-    standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.settings.actor)
+    name = _speaker(app, name)
+    standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
     if json:
         say_json(standing)
     else:
@@ -52,9 +53,10 @@ def waive(
     *,
     gate: Annotated[str, typer.Option(help="The gate to let through.")],
     role: options.RoleOption,
-    name: options.Name,
     reason: Annotated[str, typer.Option(help="Why; it is part of the mark.")],
     expires: Annotated[str, typer.Option(help="Last day: 2027-01-31, or a number of days: 30d.")],
+    name: options.Name = None,
+    owner: Annotated[str, typer.Option(help="Who sees to it by then [default: who waives].")] = "",
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -65,9 +67,17 @@ def waive(
     """
     app = _open(workspace)
     found = app.find(version, model)
-    until = _day(expires)
+    until, name = _day(expires), _speaker(app, name)
     standing = app.releases.waive(
-        found, gate=gate, role=role, name=name, reason=reason, expires_at=until, actor=app.settings.actor
+        found,
+        gate=gate,
+        role=role,
+        name=name,
+        reason=reason,
+        expires_at=until,
+        actor=app.actor,
+        owner=owner,
+        by=app.principal,
     )
     if json:
         say_json(standing)
@@ -192,6 +202,47 @@ def verify(workspace: options.Workspace = None, json: options.Json = False) -> i
         say(f"\n✕ The first bad item is {bad[0].kind} {bad[0].name}: {bad[0].sentence} [{bad[0].fault}]")
         return REFUSED
     say(f"\n✓ All {len(items)} items are what was signed and recorded.")
+    return OK
+
+
+def _speaker(app: App, name: str | None) -> str:
+    """Whose name stands under it: the account's, or the one that the workspace's owner gives."""
+    if name is not None:
+        return name
+    if app.principal is None:
+        raise Rejected(
+            "whose name is this?", code="NO_NAME", field="--name", limit="a signer of the contract",
+            hint="give --name, or set MODELMARK_KEY to a key of your account",
+        )  # fmt: skip
+    return app.principal.name
+
+
+def remark(
+    version: options.Version = None,
+    *,
+    text: Annotated[str, typer.Option(help="What to say.")],
+    change: Annotated[bool, typer.Option("--change", help="Ask for a change: it holds the release up.")] = False,
+    settles: Annotated[str, typer.Option(help="The id of your change request that is settled.")] = "",
+    name: options.Name = None,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Comment on a version's evidence, ask for a change, or settle a request of yours.
+
+    Example: modelmark remark v3 --change --text "age 25 to 27 is declined twice as often: why?" --name "Cy Fox"
+    """
+    from modelmark.domain.release import RemarkKind
+
+    app = _open(workspace)
+    found = app.find(version, model)
+    kind = RemarkKind.SETTLED if settles else RemarkKind.CHANGE_REQUEST if change else RemarkKind.COMMENT
+    said = app.releases.remark(found, kind=kind, name=_speaker(app, name), text=text, by=app.principal, about=settles)
+    if json:
+        say_json(said)
+    else:
+        held = f"; it holds the release up until: modelmark remark {found.label} --settles {said.id} --text …"
+        say(f"✓ noted beside {found.model} {found.label} as {kind.value.replace('_', ' ')}{held if change else ''}")
     return OK
 
 

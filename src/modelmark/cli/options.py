@@ -20,4 +20,4 @@ Version = Annotated[
 ]
 Contract = Annotated[Path, typer.Option("--contract", help="The contract file, or the folder that holds it.")]
 RoleOption = Annotated[Role, typer.Option("--role", help="The role in which this person is named in the contract.")]
-Name = Annotated[str, typer.Option("--name", help="Full name, as in the contract.")]
+Name = Annotated[str | None, typer.Option("--name", help="Full name, as in the contract [default: your key's].")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from typing import Any, Final
 from modelmark.domain.contract import Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NotPermitted
+from modelmark.domain.later import later
 
 
 class State(StrEnum):
@@ -48,8 +49,31 @@ def move(now: State, then: State) -> State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What one person is shown and may approve once: this evidence, here, in place of what serves now.
+
+    predecessor: the champion it would follow, None before the first. login: the account it was made out to, empty for
+    the workspace's owner.
+    """
+
+    version: Digest
+    evidence: Digest
+    environment: str
+    predecessor: Digest | None
+    role: Role
+    name: str
+    login: str
+    nonce: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One person's yes to one version and the evidence they saw. New evidence voids it."""
+    """One person's yes to one version and the evidence they saw, in one environment, after one predecessor.
+
+    New evidence or another champion voids it. nonce: of its ticket, so that a ticket works once. signature: of this
+    workspace's key over all the other fields, so that a row written past the act is not an approval.
+    """
 
     version: Digest
     evidence: Digest
@@ -57,11 +81,16 @@ class Approval:
     name: str
     at: datetime
     comment: str = ""
+    environment: str = later("")
+    predecessor: Digest | None = later(None)
+    login: str = later("")
+    nonce: str = later("")
+    signature: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """A failed gate let through by a named person, for a reason, until a day."""
+    """A failed gate let through by a named person, for a reason, until a day. owner: who sees to it by then."""
 
     version: Digest
     gate: str
@@ -69,9 +98,41 @@ class Waiver:
     reason: str
     expires_at: datetime
     at: datetime
+    owner: str = later("")
+    login: str = later("")
 
     def holds(self, now: datetime) -> bool:
         return now < self.expires_at
+
+
+class RemarkKind(StrEnum):
+    """A change request stands in the way of the release until its author says that it is settled."""
+
+    COMMENT = "comment"
+    CHANGE_REQUEST = "change_request"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What somebody said beside the evidence. about: the id of the change request that a `settled` ends."""
+
+    id: str
+    version: Digest
+    evidence: Digest
+    kind: RemarkKind
+    name: str
+    login: str
+    text: str
+    at: datetime
+    about: str = ""
+
+
+def open_requests(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """The change requests that nobody has settled, oldest first."""
+    known = sorted(remarks, key=lambda remark: remark.at)
+    settled = {remark.about for remark in known if remark.kind is RemarkKind.SETTLED}
+    return tuple(r for r in known if r.kind is RemarkKind.CHANGE_REQUEST and r.id not in settled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

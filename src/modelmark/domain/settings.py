@@ -26,6 +26,8 @@ class Settings:
     workers: int = 1
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
     actor: str = "unknown"
+    environment: str = "production"  # approvals hold in this one alone
+    key: str | None = None  # an API key: who acts at the command line; a secret, never printed
     journal_sync_ms: int = 50  # how long an answer may wait for the disk to be sure; 0: every flush is synced
 
     @property

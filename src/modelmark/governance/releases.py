@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract, Person, Role
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import NotPermitted, Rejected
+from modelmark.domain.errors import Missing, NotPermitted, Rejected
 from modelmark.domain.evidence import Evidence, Verdict, standing
+from modelmark.domain.people import Permission, Principal
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import Approval, Arm, Route, Snapshot, State, Waiver, move
+from modelmark.domain.release import (
+    SERVING,
+    Approval,
+    Arm,
+    Remark,
+    RemarkKind,
+    Route,
+    Snapshot,
+    State,
+    Waiver,
+    move,
+    open_requests,
+)
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
+from modelmark.governance.signoff import Now, SignOff
 from modelmark.seal.mark import evidence_digest
 
+LONGEST_REMARK: Final = 4000
 #: Writes the mark of a version into its folder: (version, evidence, approvals, waivers, at) -> nothing.
 MarkWriter = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], None]
 #: Publishes a snapshot for workers to follow.
 Publisher = Callable[[Snapshot], None]
+#: Tells a role something: (key, role, title, body). The same key is told once.
+Announcer = Callable[[str, Role, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +50,13 @@ class Standing:
     gates: dict[str, Verdict]
     waived: tuple[Waiver, ...]
     approvals: tuple[Approval, ...]
-    missing_signatures: tuple[str, ...]
+    missing: tuple[Person, ...]
     unfilled: tuple[str, ...]
+    requests: tuple[Remark, ...] = ()
+
+    @property
+    def missing_signatures(self) -> tuple[str, ...]:
+        return tuple(f"{p.name or 'nobody yet'} ({p.role})" for p in self.missing)
 
     @property
     def open_gates(self) -> dict[str, Verdict]:
@@ -46,6 +70,7 @@ class Standing:
         return (
             *(f"the gate {gate} says: {verdict.value}" for gate, verdict in self.open_gates.items()),
             *(f"only a person can fill {field}" for field in self.unfilled),
+            *(f"{r.name} asked for a change: {r.text}" for r in self.requests),
             *(f"{who} has not approved this evidence" for who in self.missing_signatures),
         )
 
@@ -63,6 +88,8 @@ class Releases:
         required: Callable[[Contract], Collection[str]],
         write_mark: MarkWriter,
         publish: Publisher,
+        sign_off: SignOff,
+        announce: Announcer = lambda *_: None,
     ) -> None:
         self._ledger = ledger
         self._audit = audit
@@ -71,6 +98,8 @@ class Releases:
         self._required = required
         self._write_mark = write_mark
         self._publish = publish
+        self._sign_off = sign_off
+        self._announce = announce
 
     def register(self, version: Version, *, actor: str) -> bool:
         """Note a new version; False when the same bytes are known already."""
@@ -91,55 +120,159 @@ class Releases:
                 )
             if self._ledger.state(version.id) is State.REGISTERED:
                 self._move(version, State.CHECKED)
-        return self.standing(version)
+        after = self.standing(version)
+        if not after.open_gates:
+            self._ask_signers(after)
+        return after
 
-    def approve(self, version: Version, *, role: Role, name: str, comment: str, actor: str) -> Standing:
-        """Raises NotPermitted when the contract does not name this person in this role, or gates still object."""
-        now = self.standing(version)
-        self._named(version, role, name)
-        if now.open_gates:
-            raise NotPermitted(
-                f"{version.label} cannot be approved: " + "; ".join(now.obstacles[: len(now.open_gates)]),
-                code="GATES_OPEN",
-                hint="mend the model, or ask a signer for a waiver: modelmark waive --help",
+    def _ask_signers(self, standing: Standing) -> None:
+        version = standing.version
+        seen = evidence_digest(self._ledger.evidence(version.id))
+        for person in standing.missing:
+            self._announce(
+                f"sign-{version.id.short}-{seen.short}-{person.role}-{person.name}"[:255],
+                person.role,
+                f"{version.model} {version.label} waits for {person.name or 'a signer'}",
+                f"Every gate holds. {person.name or 'Whoever signs'} as {person.role} has not approved this evidence yet: "
+                f"see the page of the version, or modelmark approve {version.label} --role {person.role}.",
             )
+
+    def ticket(self, version: Version, *, role: Role, name: str, by: Principal | None) -> str:
+        """What a signer is shown, as text to approve with, once. Raises NotPermitted for whoever may not."""
+        return self._sign_off.ticket(
+            version, self._contract_of(version), self._now(version), role=role, name=name, by=by
+        )
+
+    def approve(
+        self, version: Version, *, role: Role, name: str, comment: str, actor: str, by: Principal | None = None
+    ) -> Standing:
+        """Ticket and approval in one go, for a command line."""
+        ticket = self.ticket(version, role=role, name=name, by=by)
+        return self.redeem(version, ticket, comment=comment, actor=actor, by=by)
+
+    def redeem(self, version: Version, ticket: str, *, comment: str, actor: str, by: Principal | None) -> Standing:
+        """Turn a ticket into an approval. Raises NotPermitted or Conflict when it may not count, now or any more."""
+        opened = self._sign_off.open(ticket)
         with self._ledger.transaction():
-            seen = evidence_digest(self._ledger.evidence(version.id))
-            at = self._clock()
-            approval = Approval(version=version.id, evidence=seen, role=role, name=name, at=at, comment=comment)
+            approval = self._sign_off.redeem(
+                opened, version, self._contract_of(version), self._now(version), by=by, comment=comment
+            )
+            before = self.standing(version)
+            if before.open_gates:
+                raise NotPermitted(
+                    f"{version.label} cannot be approved: " + "; ".join(before.obstacles[: len(before.open_gates)]),
+                    code="GATES_OPEN",
+                    hint="mend the model, or ask a signer for a waiver: modelmark waive --help",
+                )
             self._ledger.add_approval(approval)
-            self._audit.append(actor, "approved", version.id, role=role.value, name=name, evidence=seen)
+            self._audit.append(
+                actor, "approved", version.id, role=approval.role.value, name=approval.name, evidence=approval.evidence
+            )
             after = self.standing(version)
-            if after.state is State.CHECKED and not after.missing_signatures:
+            if after.state is State.CHECKED and not after.missing:
                 self._move(version, State.APPROVED)
         return self.standing(version)
 
     def waive(
-        self, version: Version, *, gate: str, role: Role, name: str, reason: str, expires_at: datetime, actor: str
+        self,
+        version: Version,
+        *,
+        gate: str,
+        role: Role,
+        name: str,
+        reason: str,
+        expires_at: datetime,
+        actor: str,
+        owner: str = "",
+        by: Principal | None = None,
     ) -> Standing:
         """Let one failed gate through, in a signer's name, until a day. Raises Rejected without reason or future."""
-        self._named(version, role, name)
-        if not reason.strip():
-            raise Rejected("a waiver needs a reason", code="NO_REASON", field="reason", limit="a sentence")
+        self._sign_off.people.permit(by, Permission.WAIVE)
+        self._sign_off.hold_identity(by, role, name)
+        self._sign_off.hold_signer(version, self._contract_of(version), role, name)
         now = self._clock()
-        if expires_at <= now:
-            raise Rejected("a waiver must end later than now", code="ALREADY_EXPIRED", field="expires")
-        if gate not in self.standing(version).gates:
-            asked = ", ".join(self.standing(version).gates)
-            raise Rejected(
-                f"the contract asks for no gate {gate!r}", code="NO_SUCH_GATE", field="gate", limit=f"asked: {asked}"
-            )
-        waiver = Waiver(version=version.id, gate=gate, name=name, reason=reason, expires_at=expires_at, at=now)
+        self._hold_waiver(version, gate, reason, expires_at, now)
+        waiver = Waiver(
+            version=version.id,
+            gate=gate,
+            name=name,
+            reason=reason,
+            expires_at=expires_at,
+            at=now,
+            owner=owner or name,
+            login=by.login if by else "",
+        )
         with self._ledger.transaction():
             self._ledger.add_waiver(waiver)
             self._audit.append(actor, "waived", version.id, gate=gate, name=name, reason=reason, expires_at=expires_at)
         return self.standing(version)
 
-    def release(self, version: Version, *, share: float = 1.0, actor: str) -> Snapshot:
+    def _hold_waiver(self, version: Version, gate: str, reason: str, expires_at: datetime, now: datetime) -> None:
+        if not reason.strip():
+            raise Rejected("a waiver needs a reason", code="NO_REASON", field="reason", limit="a sentence")
+        if expires_at <= now:
+            raise Rejected("a waiver must end later than now", code="ALREADY_EXPIRED", field="expires")
+        asked = self.standing(version).gates
+        if gate not in asked:
+            raise Rejected(
+                f"the contract asks for no gate {gate!r}",
+                code="NO_SUCH_GATE",
+                field="gate",
+                limit=f"asked: {', '.join(asked)}",
+            )
+
+    def remark(
+        self, version: Version, *, kind: RemarkKind, name: str, text: str, by: Principal | None, about: str = ""
+    ) -> Remark:
+        """Say something beside the evidence. Only whoever asked for a change may settle it."""
+        self._sign_off.people.permit(by, Permission.COMMENT)
+        if not text.strip() or len(text) > LONGEST_REMARK:
+            raise Rejected(
+                "a remark is empty or too long",
+                code="BAD_REMARK",
+                field="text",
+                limit=f"1 to {LONGEST_REMARK} characters",
+            )
+        said = Remark(
+            id=secrets.token_hex(8),
+            version=version.id,
+            evidence=evidence_digest(self._ledger.evidence(version.id)),
+            kind=kind,
+            name=by.name if by else name,
+            login=by.login if by else "",
+            text=text.strip(),
+            at=self._clock(),
+            about=about,
+        )
+        with self._ledger.transaction():
+            if kind is RemarkKind.SETTLED:
+                self._hold_settling(version, said)
+            self._ledger.add_remark(said)
+            self._audit.append(said.login or said.name, kind.value, version.id, name=said.name, text=said.text)
+        if kind is RemarkKind.CHANGE_REQUEST:
+            self._announce(
+                f"change-{said.id}",
+                Role.DATA_SCIENCE,
+                f"{said.name} asks for a change of {version.model} {version.label}",
+                said.text,
+            )
+        return said
+
+    def _hold_settling(self, version: Version, said: Remark) -> None:
+        asked = {request.id: request for request in open_requests(self._ledger.remarks(version.id))}
+        if said.about not in asked:
+            raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
+        if (asked[said.about].name, asked[said.about].login) != (said.name, said.login):
+            raise NotPermitted(
+                f"only {asked[said.about].name} can say that this is settled", code="NOT_YOUR_REQUEST", field="about"
+            )
+
+    def release(self, version: Version, *, share: float = 1.0, actor: str, by: Principal | None = None) -> Snapshot:
         """Give the version its mark and its traffic: all of it (champion), or a share beside the champion (canary).
 
         Raises NotPermitted, naming every obstacle at once.
         """
+        self._sign_off.people.permit(by, Permission.RELEASE)
         if not 0 < share <= 1:
             raise Rejected("a share of traffic is outside its range", field="share", limit="more than 0, at most 1")
         with self._ledger.transaction():
@@ -171,8 +304,11 @@ class Releases:
         self._publish(snapshot)
         return snapshot
 
-    def rollback(self, model: str, *, actor: str, reason: str = "") -> tuple[Version, Version, Snapshot]:
+    def rollback(
+        self, model: str, *, actor: str, reason: str = "", by: Principal | None = None
+    ) -> tuple[Version, Version, Snapshot]:
         """End the canary, or else bring back the version before the champion. Returns (left, now serving, snapshot)."""
+        self._sign_off.people.permit(by, Permission.RELEASE)
         with self._ledger.transaction():
             before = self.route(model)
             if before is None:
@@ -209,21 +345,26 @@ class Releases:
 
     def standing(self, version: Version) -> Standing:
         contract = self._contract_of(version)
-        evidence = self._ledger.evidence(version.id)
-        now, seen = self._clock(), evidence_digest(evidence)
-        approvals = tuple(a for a in self._ledger.approvals(version.id) if a.evidence == seen)
+        evidence, state = self._ledger.evidence(version.id), self._ledger.state(version.id)
+        approvals = self._sign_off.counting(
+            self._ledger.approvals(version.id), self._now(version), serving=state in SERVING
+        )
         signed = {(a.role, a.name) for a in approvals}
         return Standing(
             version=version,
-            state=self._ledger.state(version.id),
+            state=state,
             gates=standing(evidence, candidate=version.id, required=self._required(contract)),
-            waived=tuple(w for w in self._ledger.waivers(version.id) if w.holds(now)),
+            waived=tuple(w for w in self._ledger.waivers(version.id) if w.holds(self._clock())),
             approvals=approvals,
-            missing_signatures=tuple(
-                f"{p.name or 'nobody yet'} ({p.role})" for p in contract.signers() if (p.role, p.name) not in signed
-            ),
+            missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
             unfilled=contract.unfilled(),
+            requests=open_requests(self._ledger.remarks(version.id)),
         )
+
+    def _now(self, version: Version) -> Now:
+        route = self.route(version.model)
+        seen = evidence_digest(self._ledger.evidence(version.id))
+        return Now(evidence=seen, champion=route.arms[0].version if route else None)
 
     def route(self, model: str) -> Route | None:
         snapshot = self._ledger.snapshot()
@@ -232,16 +373,6 @@ class Releases:
     def champion(self, model: str) -> Version | None:
         route = self.route(model)
         return self._ledger.version(route.arms[0].version) if route else None
-
-    def _named(self, version: Version, role: Role, name: str) -> None:
-        contract = self._contract_of(version)
-        if not any(person.role is role and person.name == name and person.signs for person in contract.people):
-            signers = ", ".join(f"{p.name or '(empty)'} as {p.role}" for p in contract.signers()) or "nobody"
-            raise NotPermitted(
-                f"the contract of {version.label} names no signer {name!r} as {role}",
-                code="NOT_A_SIGNER",
-                limit=f"signers: {signers}",
-            )
 
     def _move(self, version: Version, then: State) -> None:
         now = self._ledger.state(version.id)

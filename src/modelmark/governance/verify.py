@@ -16,6 +16,7 @@ from modelmark.governance.audit import verify_chain
 from modelmark.seal.digests import canonical, digest_value
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
+from modelmark.seal.tickets import authentic
 
 #: States whose versions were released at some time, so they must carry a mark.
 _MARKED = frozenset({State.CANARY, State.CHAMPION, State.RETIRED, State.ROLLED_BACK})
@@ -48,6 +49,7 @@ def verify(
         if ledger.state(version.id) not in _MARKED:
             continue
         yield _try("mark", name, partial(_mark, workspace, ledger, verifier, version))
+    yield _try("approvals", "signatures", partial(_approvals, ledger, verifier))
     yield _try("audit", "chain", partial(_audit, ledger))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
     yield from _journal(journal)
@@ -65,6 +67,18 @@ def _mark(workspace: Workspace, ledger: Ledger, verifier: Verifier, version: Ver
     names = ", ".join(approval["name"] for approval in predicate["approvals"])
     count = len(predicate["evidence"]["gates"])
     return f"artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
+
+
+def _approvals(ledger: Ledger, verifier: Verifier) -> str:
+    """Every approval that names its ticket carries this workspace's signature; none was written past the act."""
+    kept = [a for version in ledger.versions() for a in ledger.approvals(version.id) if a.nonce or a.signature]
+    for approval in kept:
+        if not authentic(approval, verifier):
+            raise Tampered(
+                f"the approval of version {approval.version.short} by {approval.name} was not made here",
+                code="APPROVAL_FORGED",
+            )
+    return f"{len(kept)} approvals, each signed by this workspace"
 
 
 def _audit(ledger: Ledger) -> str:

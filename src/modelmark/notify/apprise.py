@@ -7,16 +7,22 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from modelmark.domain.contract import Role
 from modelmark.domain.errors import NotYet, Rejected
 
 _REMEMBERED: Final = 256
 
 
 class AppriseNotifier:
-    """Implements `domain.ports.Notifier`. A message sent again after a failure goes only to those it did not reach."""
+    """Implements `domain.ports.Notifier`. A message sent again after a failure goes only to those it did not reach.
+
+    urls: Apprise addresses; `risk=mailto://…` hears what is for the role risk, one without a role hears the rest.
+    """
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = tuple(urls)
+        parts = [_split(url) for url in urls]
+        self._roles = tuple(role for role, _ in parts)
+        self._urls = tuple(url for _, url in parts)
         self._targets: list[Any] | None = None
         self._reached: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
 
@@ -24,14 +30,15 @@ class AppriseNotifier:
         """Raises Rejected, naming the place in the list and the scheme, for an address Apprise does not know."""
         self._open()
 
-    def send(self, title: str, body: str) -> None:
+    def send(self, title: str, body: str, *, audience: str = "") -> None:
         """Raises NotYet (NOT_DELIVERED) unless every address took it, Rejected for an address of no known kind."""
+        wanted = self._hearers(audience)
         reached = self._reached.setdefault((title, body), set())
         while len(self._reached) > _REMEMBERED:
             self._reached.popitem(last=False)
         failed = []
         for i, target in enumerate(self._open()):
-            if i in reached:
+            if i in reached or i not in wanted:
                 continue
             if target.notify(title=title, body=body):
                 reached.add(i)
@@ -40,6 +47,14 @@ class AppriseNotifier:
         if failed:
             raise NotYet(f"not delivered to {', '.join(failed)}", code="NOT_DELIVERED", hint="it is tried again later")
         del self._reached[(title, body)]
+
+    def _hearers(self, audience: str) -> set[int]:
+        """Places of the addresses of a role; of those without one where the role has none; else of all: nothing is lost."""
+        for role in dict.fromkeys((audience, "")):
+            found = {i for i, own in enumerate(self._roles) if own == role}
+            if found:
+                return found
+        return set(range(len(self._roles)))
 
     def _open(self) -> list[Any]:
         if self._targets is None:
@@ -59,6 +74,16 @@ class AppriseNotifier:
                 targets.append(target)
             self._targets = targets
         return self._targets
+
+
+def _split(url: str) -> tuple[str, str]:
+    """(role, address); the role is empty for an address that hears everything else.
+
+    >>> _split("risk=json://host/x?a=b"), _split("json://host/x?a=b")
+    (('risk', 'json://host/x?a=b'), ('', 'json://host/x?a=b'))
+    """
+    role, found, address = url.partition("=")
+    return (role, address) if found and role in set(Role) else ("", url)
 
 
 def _name(url: str, index: int) -> str:

@@ -63,15 +63,15 @@ def send_due(book: Watchbook, notifier: Notifier, now: datetime, jitter: random.
     """Send what is due, a bounded number at a time. Failures wait twice as long each time, up to an hour, give or take
     a half so that many do not come back at once. Returns how many were sent, and why others were not."""
     sent, failures = 0, []
-    for key, title, body, tries in book.due_messages(now)[:PER_STEP]:
+    for message in book.due_messages(now)[:PER_STEP]:
         try:
-            notifier.send(title, body)
+            notifier.send(message.title, message.body, audience=message.audience)
         except ModelmarkError as error:
-            wait = min(RETRY_FIRST * 2 ** min(tries, 16), RETRY_MOST) * jitter.uniform(0.5, 1.5)
-            book.message_failed(key, now, now + wait, error.message)
+            wait = min(RETRY_FIRST * 2 ** min(message.tries, 16), RETRY_MOST) * jitter.uniform(0.5, 1.5)
+            book.message_failed(message.key, now, now + wait, error.message)
             failures.append(error.message)
         else:
-            book.message_sent(key, now)
+            book.message_sent(message.key, now)
             sent += 1
     return sent, failures
 

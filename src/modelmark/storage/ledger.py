@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Event, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
 from modelmark.domain.version import Version
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
@@ -80,7 +80,12 @@ class SqlLedger:
         return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Evidence)
 
     def add_approval(self, approval: Approval) -> None:
-        self._insert(tables.approvals, version=approval.version, body=_text(approval))
+        try:
+            self._insert(tables.approvals, version=approval.version, body=_text(approval), nonce=approval.nonce or None)
+        except Conflict:
+            raise Conflict(
+                "this ticket was used before: an approval works once", code="NONCE_USED", hint="open the page again"
+            ) from None
 
     def approvals(self, id: Digest) -> Sequence[Approval]:
         table = tables.approvals
@@ -92,6 +97,14 @@ class SqlLedger:
     def waivers(self, id: Digest) -> Sequence[Waiver]:
         table = tables.waivers
         return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Waiver)
+
+    def add_remark(self, remark: Remark) -> None:
+        self._insert(tables.remarks, id=remark.id, version=remark.version, at=remark.at, body=_text(remark))
+
+    def remarks(self, id: Digest) -> Sequence[Remark]:
+        table = tables.remarks
+        query = select(table.c.body).where(table.c.version == id).order_by(table.c.at, table.c.id)
+        return self._bodies(query, Remark)
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         self._insert(tables.snapshots, sequence=snapshot.sequence, body=_text(snapshot))

@@ -65,6 +65,16 @@ approvals = Table(
     Column("id", _Serial, primary_key=True, autoincrement=True),
     Column("version", String(71), nullable=False, index=True),
     Column("body", Text, nullable=False),
+    Column("nonce", String(64)),
+    Index("approvals_nonce", "nonce", unique=True),
+)
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("version", String(71), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("body", Text, nullable=False),
 )
 waivers = Table(
     "waivers",
@@ -150,4 +160,34 @@ outbox = Table(
     Column("tries", Integer, nullable=False),
     Column("sent_at", Instant),
     Column("error", Text),
+    Column("audience", String(32), nullable=False, server_default=""),
+)
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("login", String(63), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("login", String(63), nullable=False, index=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("body", Text, nullable=False),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("login", String(63), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+)
+failures = Table(
+    "sign_in_failures",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("login", String(63), nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("sign_in_failures_recent", "login", "at"),
 )

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.ports import Message
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
@@ -143,20 +144,20 @@ class SqlWatchbook:
         with self._database.reading() as connection:
             return [_alert(row) for row in connection.execute(query)]
 
-    def queue_message(self, key: str, title: str, body: str, at: datetime) -> None:
-        row = {"key": key, "title": title, "body": body, "due_at": at, "tries": 0}
+    def queue_message(self, key: str, title: str, body: str, at: datetime, *, audience: str = "") -> None:
+        row = {"key": key, "title": title, "body": body, "due_at": at, "tries": 0, "audience": audience}
         with self._database.writing() as connection:
             connection.execute(_insert(connection, tables.outbox).values(**row).on_conflict_do_nothing())
 
-    def due_messages(self, now: datetime) -> Sequence[tuple[str, str, str, int]]:
+    def due_messages(self, now: datetime) -> Sequence[Message]:
         table = tables.outbox
         query = (
-            select(table.c.key, table.c.title, table.c.body, table.c.tries)
+            select(table.c.key, table.c.title, table.c.body, table.c.tries, table.c.audience)
             .where(table.c.sent_at.is_(None), table.c.due_at <= now)
             .order_by(table.c.due_at)
         )
         with self._database.reading() as connection:
-            return [(row.key, row.title, row.body, row.tries) for row in connection.execute(query)]
+            return [Message(**row._mapping) for row in connection.execute(query)]
 
     def message_sent(self, key: str, at: datetime) -> None:
         with self._database.writing() as connection:

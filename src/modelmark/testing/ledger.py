@@ -10,7 +10,7 @@ from copy import copy
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Event, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
 from modelmark.domain.version import Version
 
 
@@ -23,6 +23,7 @@ class MemoryLedger:
         self._evidence: list[Evidence] = []
         self._approvals: list[Approval] = []
         self._waivers: list[Waiver] = []
+        self._remarks: list[Remark] = []
         self._snapshots: dict[int, Snapshot] = {}
         self._events: list[Event] = []
 
@@ -64,6 +65,8 @@ class MemoryLedger:
         return [item for item in self._evidence if item.candidate == id]
 
     def add_approval(self, approval: Approval) -> None:
+        if approval.nonce and any(known.nonce == approval.nonce for known in self._approvals):
+            raise Conflict("this ticket was used before: an approval works once", code="NONCE_USED")
         self._approvals.append(approval)
 
     def approvals(self, id: Digest) -> Sequence[Approval]:
@@ -74,6 +77,14 @@ class MemoryLedger:
 
     def waivers(self, id: Digest) -> Sequence[Waiver]:
         return [item for item in self._waivers if item.version == id]
+
+    def add_remark(self, remark: Remark) -> None:
+        if any(known.id == remark.id for known in self._remarks):
+            raise Conflict("somebody else wrote this remarks row first", code="WRITTEN_ALREADY")
+        self._remarks.append(remark)
+
+    def remarks(self, id: Digest) -> Sequence[Remark]:
+        return sorted((item for item in self._remarks if item.version == id), key=lambda r: (r.at, r.id))
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.sequence in self._snapshots:

@@ -1,0 +1,150 @@
+"""What makes one person's yes count: the right person, one version, its evidence as it is now, here, after what serves now."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from modelmark.domain.contract import Contract, Role
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Conflict, NotPermitted
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.ports import Clock
+from modelmark.domain.release import Approval, Ticket
+from modelmark.domain.version import Version
+from modelmark.governance.people import People
+from modelmark.seal.keys import Signer, Verifier
+from modelmark.seal.tickets import authentic, issue_ticket, open_ticket, sign_approval
+
+#: How long somebody may read before deciding.
+READING: Final = timedelta(hours=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """What an approval must be about to count: evidence and champion as they stand. champion None: nothing serves yet."""
+
+    evidence: Digest
+    champion: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOff:
+    """signer: makes the workspace's key where there is none. environment: where these releases go."""
+
+    people: People
+    clock: Clock
+    environment: str
+    signer: Callable[[], Signer]
+    verifier: Callable[[], Verifier]
+
+    def ticket(
+        self, version: Version, contract: Contract, now: Now, *, role: Role, name: str, by: Principal | None
+    ) -> str:
+        """The text that `redeem` takes once. Raises NotPermitted for whoever may not approve this version."""
+        self._may(version, contract, role, name, by)
+        return issue_ticket(
+            Ticket(
+                version=version.id,
+                evidence=now.evidence,
+                environment=self.environment,
+                predecessor=now.champion,
+                role=role,
+                name=name,
+                login=by.login if by else "",
+                nonce=secrets.token_hex(16),
+                expires_at=self.clock() + READING,
+            ),
+            self.signer(),
+        )
+
+    def open(self, text: str) -> Ticket:
+        return open_ticket(text, self.signer().verifier())
+
+    def redeem(
+        self, ticket: Ticket, version: Version, contract: Contract, now: Now, *, by: Principal | None, comment: str
+    ) -> Approval:
+        """The signed approval. Raises NotPermitted or Conflict, naming what has changed since the ticket was made."""
+        if ticket.login != (by.login if by else ""):
+            raise NotPermitted("this ticket was made out to somebody else", code="NOT_YOUR_TICKET", field="ticket")
+        self._may(version, contract, ticket.role, ticket.name, by)
+        self._is_of_now(ticket, version, now)
+        approval = Approval(
+            version=version.id,
+            evidence=ticket.evidence,
+            role=ticket.role,
+            name=ticket.name,
+            at=self.clock(),
+            comment=comment,
+            environment=ticket.environment,
+            predecessor=ticket.predecessor,
+            login=ticket.login,
+            nonce=ticket.nonce,
+        )
+        return sign_approval(approval, self.signer())
+
+    def counting(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
+        """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature."""
+        about = [
+            a
+            for a in approvals
+            if a.evidence == now.evidence
+            and a.environment == self.environment
+            and (serving or a.predecessor == now.champion)
+        ]
+        if not about:
+            return ()
+        verifier = self.verifier()
+        return tuple(a for a in about if authentic(a, verifier))
+
+    def hold_signer(self, version: Version, contract: Contract, role: Role, name: str) -> None:
+        """Raises NotPermitted unless the contract names this person as a signer in this role."""
+        if not any(person.role is role and person.name == name and person.signs for person in contract.people):
+            signers = ", ".join(f"{p.name or '(empty)'} as {p.role}" for p in contract.signers()) or "nobody"
+            raise NotPermitted(
+                f"the contract of {version.label} names no signer {name!r} as {role}",
+                code="NOT_A_SIGNER",
+                limit=f"signers: {signers}",
+            )
+
+    def hold_identity(self, by: Principal | None, role: Role, name: str) -> None:
+        """Raises NotPermitted when an account speaks in another's name, or in a role it does not hold."""
+        if by is None:
+            return
+        if by.name != name or role not in by.account.roles:
+            roles = ", ".join(by.account.roles) or "no role"
+            raise NotPermitted(
+                f"{by.login} cannot speak as {name} ({role})", code="NOT_YOU", limit=f"{by.name}: {roles}"
+            )
+
+    def _may(self, version: Version, contract: Contract, role: Role, name: str, by: Principal | None) -> None:
+        self.people.permit(by, Permission.APPROVE)
+        self.hold_identity(by, role, name)
+        self.hold_signer(version, contract, role, name)
+        if version.registered_by in {name, by.login if by else name}:
+            raise NotPermitted(
+                f"{name} registered {version.label} and cannot approve it",
+                code="SELF_APPROVAL",
+                hint="let somebody else register it, such as your CI",
+            )
+
+    def _is_of_now(self, ticket: Ticket, version: Version, now: Now) -> None:
+        if ticket.version != version.id:
+            raise NotPermitted("this ticket is about another version", code="WRONG_VERSION", field="ticket")
+        if ticket.environment != self.environment:
+            raise NotPermitted(
+                f"this ticket is for the environment {ticket.environment!r}",
+                code="WRONG_ENVIRONMENT",
+                limit=f"here: {self.environment}",
+            )
+        if ticket.expires_at <= self.clock():
+            raise NotPermitted("this ticket has expired", code="TICKET_EXPIRED", hint="open the page again")
+        if ticket.evidence != now.evidence:
+            raise Conflict("the evidence has changed since", code="EVIDENCE_CHANGED", hint="read it again, then decide")
+        if ticket.predecessor != now.champion:
+            raise Conflict(
+                "another version serves now than when this was read", code="PREDECESSOR_CHANGED", hint="read it again"
+            )

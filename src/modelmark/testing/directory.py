@@ -1,0 +1,69 @@
+"""An in-memory twin of `domain.ports.Directory`, for tests that do not need SQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
+
+from modelmark.domain.people import Account, ApiKey, Session
+
+
+class MemoryDirectory:
+    """Behaves as the SQL directory does, transactions included."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._accounts: dict[str, Account] = {}
+        self._keys: dict[str, ApiKey] = {}
+        self._sessions: dict[str, Session] = {}
+        self._failures: list[tuple[str, datetime]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            before = {name: copy(value) for name, value in vars(self).items() if isinstance(value, (dict, list))}
+            try:
+                yield
+            except BaseException:
+                vars(self).update(before)
+                raise
+
+    def put_account(self, account: Account) -> None:
+        self._accounts[account.login] = account
+
+    def account(self, login: str) -> Account | None:
+        return self._accounts.get(login)
+
+    def accounts(self) -> Sequence[Account]:
+        return sorted(self._accounts.values(), key=lambda account: account.login)
+
+    def put_key(self, key: ApiKey) -> None:
+        self._keys[key.id] = key
+
+    def key(self, digest: str) -> ApiKey | None:
+        return next((key for key in self._keys.values() if key.digest == digest), None)
+
+    def api_keys(self, login: str | None = None) -> Sequence[ApiKey]:
+        found = [key for key in self._keys.values() if login in (None, key.login)]
+        return sorted(found, key=lambda key: (key.login, key.id))
+
+    def add_session(self, session: Session) -> None:
+        self._sessions[session.digest] = session
+
+    def session(self, digest: str) -> Session | None:
+        return self._sessions.get(digest)
+
+    def end_sessions(self, *, login: str | None = None, digest: str | None = None) -> None:
+        def ends(session: Session) -> bool:
+            return session.login == login if login is not None else session.digest == digest
+
+        self._sessions = {key: session for key, session in self._sessions.items() if not ends(session)}
+
+    def note_failure(self, login: str, at: datetime) -> None:
+        self._failures.append((login[:63], at))
+
+    def failures(self, login: str, since: datetime) -> int:
+        return sum(1 for name, at in self._failures if name == login[:63] and at >= since)

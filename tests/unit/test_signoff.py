@@ -1,0 +1,269 @@
+"""An approval works once, for one digest, one environment, one predecessor, by the right person. Nothing else counts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from builders.domain import ANN, BOB, NOON, contract, evidence, version
+from builders.people import principal, sign_off
+from modelmark.domain.contract import Person, Role
+from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
+from modelmark.domain.release import Approval, RemarkKind
+from modelmark.governance.audit import Audit
+from modelmark.governance.releases import Releases
+from modelmark.governance.signoff import READING
+from modelmark.testing.ledger import MemoryLedger
+
+ONE, TWO = version("one", registered_by="ci"), version("two", number=2, registered_by="ci")
+CY = Person(role=Role.RISK, name="Cy Fox", signs=True)
+#: What a refusal of a bad approval may say.
+REFUSALS = {
+    "BAD_TICKET", "NOT_YOUR_TICKET", "NOT_YOU", "NOT_ALLOWED", "SIGN_IN", "SELF_APPROVAL", "WRONG_VERSION",
+    "WRONG_ENVIRONMENT", "TICKET_EXPIRED", "EVIDENCE_CHANGED", "PREDECESSOR_CHANGED", "NONCE_USED", "NOT_A_SIGNER",
+}  # fmt: skip
+
+
+class Office:
+    """Three signers with accounts, and a desk; `elsewhere` is the same office in another environment with another key."""
+
+    def __init__(self, environment: str = "production") -> None:
+        self.now = NOON
+        self.ledger = MemoryLedger()
+        self.sign_off = sign_off(self.ledger, self.clock, environment=environment)
+        self.desk = Releases(
+            self.ledger,
+            Audit(self.ledger, self.clock),
+            self.clock,
+            contract_of=lambda _: contract(people=(ANN, BOB, CY)),
+            required=lambda _: ["holdout"],
+            write_mark=lambda *_: None,
+            publish=lambda _: None,
+            sign_off=self.sign_off,
+        )
+        people = self.sign_off.people
+        self.ann = principal(people, "ann", "Ann Lee", Role.DATA_SCIENCE)
+        self.bob = principal(people, "bob", "Bob Ray", Role.PRODUCT)
+        self.cy = principal(people, "cy", "Cy Fox", Role.RISK, Role.OPERATIONS)
+        for one in (ONE, TWO):
+            self.desk.register(one, actor="ci")
+            self.desk.record(one, [evidence(one.id)], actor="ci")
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def ticket(self, who=None, of=ONE) -> str:
+        who = who or self.bob
+        return self.desk.ticket(of, role=who.account.roles[-1], name=who.name, by=who)
+
+    def redeem(self, ticket: str, who=None, of=ONE):
+        who = who or self.bob
+        return self.desk.redeem(of, ticket, comment="", actor=who.login, by=who)
+
+    def all_sign(self, of=ONE) -> None:
+        for who, role in ((self.ann, Role.DATA_SCIENCE), (self.bob, Role.PRODUCT), (self.cy, Role.RISK)):
+            self.redeem(self.desk.ticket(of, role=role, name=who.name, by=who), who, of)
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_three_people_sign_in_their_roles_and_the_version_may_go(office: Office) -> None:
+    office.all_sign()
+    assert office.desk.standing(ONE).obstacles == ()
+    office.desk.release(ONE, actor="cy", by=office.cy)
+    assert [a.login for a in office.ledger.approvals(ONE.id)] == ["ann", "bob", "cy"]
+
+
+def test_a_ticket_works_once(office: Office) -> None:
+    ticket = office.ticket()
+    office.redeem(ticket)
+    with pytest.raises(Conflict) as caught:
+        office.redeem(ticket)
+    assert caught.value.code == "NONCE_USED"
+    assert len(office.ledger.approvals(ONE.id)) == 1
+
+
+def test_nobody_approves_what_they_registered(office: Office) -> None:
+    own = version("own", number=3, registered_by="bob")
+    office.desk.register(own, actor="bob")
+    office.desk.record(own, [evidence(own.id)], actor="bob")
+    with pytest.raises(NotPermitted) as caught:
+        office.ticket(of=own)
+    assert caught.value.code == "SELF_APPROVAL"
+
+
+def test_without_an_account_nobody_approves_once_there_are_accounts(office: Office) -> None:
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.approve(ONE, role=Role.PRODUCT, name="Bob Ray", comment="", actor="root")
+    assert caught.value.code == "SIGN_IN"
+
+
+def test_an_approval_is_void_when_another_version_became_champion(office: Office) -> None:
+    office.all_sign(TWO)
+    office.all_sign(ONE)
+    office.desk.release(ONE, actor="cy", by=office.cy)
+    assert len(office.desk.standing(TWO).missing) == 3
+    with pytest.raises(NotPermitted, match="has not approved"):
+        office.desk.release(TWO, actor="cy", by=office.cy)
+
+
+def test_an_approval_written_into_the_database_does_not_count(office: Office) -> None:
+    office.redeem(office.ticket())
+    (real,) = office.ledger.approvals(ONE.id)
+    forged = [
+        replace(real, name=p.name, role=p.role, login=login, nonce=login) for p, login in ((ANN, "ann"), (CY, "cy"))
+    ]
+    for approval in (*forged, replace(forged[0], nonce="", signature="")):
+        office.ledger.add_approval(approval)
+    assert [a.name for a in office.desk.standing(ONE).approvals] == ["Bob Ray"]
+
+
+def test_an_open_change_request_holds_the_release_until_its_author_settles_it(office: Office) -> None:
+    office.all_sign()
+    asked = office.desk.remark(ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why age 25 to 27?", by=office.cy)
+    with pytest.raises(NotPermitted, match=r"Cy Fox asked for a change: Why age 25 to 27\?"):
+        office.desk.release(ONE, actor="cy", by=office.cy)
+    settle = {"kind": RemarkKind.SETTLED, "name": "", "text": "Explained.", "about": asked.id}
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.remark(ONE, by=office.bob, **settle)
+    assert caught.value.code == "NOT_YOUR_REQUEST"
+    office.desk.remark(ONE, by=office.cy, **settle)
+    office.desk.release(ONE, actor="cy", by=office.cy)
+
+
+def test_only_those_who_may_release(office: Office) -> None:
+    office.all_sign()
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.release(ONE, actor="bob", by=office.bob)
+    assert caught.value.code == "NOT_ALLOWED"
+
+
+Attack = Callable[[Office, random.Random], None]
+
+
+def _replayed(office: Office, draw: random.Random) -> None:
+    office.redeem(draw.choice(office.used))  # type: ignore[attr-defined]
+
+
+def _forged(office: Office, draw: random.Random) -> None:
+    envelope = json.loads(base64.urlsafe_b64decode(office.ticket()))
+    inner = json.loads(base64.b64decode(envelope["payload"]))
+    field = draw.choice(["nonce", "evidence", "version", "environment", "login", "name", "expires_at", "role"])
+    inner[field] = {
+        "nonce": f"{draw.random()}", "evidence": TWO.id, "version": TWO.id, "environment": "elsewhere", "login": "ann",
+        "name": "Ann Lee", "expires_at": "2099-01-01T00:00:00+00:00", "role": "risk",
+    }[field]  # fmt: skip
+    envelope["payload"] = base64.b64encode(json.dumps(inner).encode()).decode()
+    office.redeem(base64.urlsafe_b64encode(json.dumps(envelope).encode()).decode())
+
+
+def _flipped(office: Office, draw: random.Random) -> None:
+    data = bytearray(base64.urlsafe_b64decode(office.ticket()))
+    inside = json.loads(bytes(data))
+    part = draw.choice(["payload", "signatures"])
+    text = inside["payload"] if part == "payload" else inside["signatures"][0]["sig"]
+    at = draw.randrange(len(text) - 4)
+    new = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+    if part == "payload":
+        inside["payload"] = new
+    else:
+        inside["signatures"][0]["sig"] = new
+    office.redeem(base64.urlsafe_b64encode(json.dumps(inside).encode()).decode())
+
+
+def _of_another_workspace(office: Office, draw: random.Random) -> None:
+    office.redeem(draw.choice([office.twin, office.staging]).ticket())  # type: ignore[attr-defined]
+
+
+def _of_another_environment(office: Office, draw: random.Random) -> None:
+    other = replace(office.sign_off, environment="staging")
+    now = office.desk._now(ONE)
+    who = office.bob
+    agreed = contract(people=(ANN, BOB, CY))
+    office.redeem(other.ticket(ONE, agreed, now, role=Role.PRODUCT, name=who.name, by=who))
+
+
+def _self_made(office: Office, draw: random.Random) -> None:
+    own = version(
+        f"own {draw.random()}", number=10 + draw.randrange(10**6), registered_by=draw.choice(["bob", "Bob Ray"])
+    )
+    office.desk.register(own, actor="bob")
+    office.desk.record(own, [evidence(own.id)], actor="bob")
+    ticket = office.ticket(office.cy) if draw.random() < 0.5 else office.ticket(of=own)
+    office.redeem(ticket, of=own)
+
+
+def _in_anothers_name(office: Office, draw: random.Random) -> None:
+    if draw.random() < 0.5:
+        office.redeem(office.ticket(), office.cy)
+    else:
+        office.desk.ticket(ONE, role=Role.RISK, name="Cy Fox", by=office.bob)
+
+
+def _of_another_version(office: Office, draw: random.Random) -> None:
+    office.redeem(office.ticket(of=TWO), of=ONE)
+
+
+def _outdated_evidence(office: Office, draw: random.Random) -> None:
+    ticket = office.ticket()
+    office.desk.record(ONE, [evidence(ONE.id, minutes=draw.randrange(1, 10**6))], actor="ci")
+    office.redeem(ticket)
+
+
+def _outdated_champion(office: Office, draw: random.Random) -> None:
+    ticket = office.ticket()
+    office.desk.route = lambda _: draw.choice(office.other_routes)  # type: ignore[method-assign, attr-defined]
+    try:
+        office.redeem(ticket)
+    finally:
+        del office.desk.route
+
+
+def _too_late(office: Office, draw: random.Random) -> None:
+    ticket = office.ticket()
+    before = office.now
+    office.now += READING + timedelta(seconds=draw.randrange(10**6))
+    try:
+        office.redeem(ticket)
+    finally:
+        office.now = before
+
+
+ATTACKS: list[Attack] = [
+    _replayed, _forged, _flipped, _of_another_workspace, _of_another_environment, _self_made, _in_anothers_name,
+    _of_another_version, _outdated_evidence, _outdated_champion, _too_late,
+]  # fmt: skip
+
+
+def test_of_a_thousand_replayed_forged_self_made_or_outdated_approvals_none_is_accepted() -> None:
+    office, draw = Office(), random.Random(7)
+    elsewhere = Office()
+    elsewhere.all_sign()
+    elsewhere.desk.release(ONE, actor="cy", by=elsewhere.cy)
+    office.other_routes = [elsewhere.desk.route("loans")]  # type: ignore[attr-defined]
+    office.twin, office.staging = Office(), Office("staging")  # type: ignore[attr-defined]
+    office.used = [office.ticket() for _ in range(5)]  # type: ignore[attr-defined]
+    for ticket in office.used:  # type: ignore[attr-defined]
+        office.redeem(ticket)
+    real: list[Approval] = list(office.ledger.approvals(ONE.id))
+    refused: Counter[str] = Counter()
+    for k in range(1000):
+        attack = ATTACKS[k % len(ATTACKS)]
+        with pytest.raises(ModelmarkError) as caught:
+            attack(office, draw)
+        assert caught.value.code in REFUSALS, (attack.__name__, caught.value.code, caught.value.message)
+        refused[caught.value.code] += 1
+    kept = [a for v in office.ledger.versions() for a in office.ledger.approvals(v.id)]
+    assert kept == real
+    assert sum(refused.values()) == 1000
+    assert len(refused) >= 9, refused
