@@ -32,6 +32,11 @@ _ANSWERS = (
     (r'role: data_science, name: ""', 'role: data_science, name: "Ann Lee"'),
     (r'role: product, name: ""', 'role: product, name: "Bob Ray"'),
     (r'^  - \{role: (engineering|risk|operations), name: "".*\n', ""),
+    (
+        r'name: "", measure: "", now: null, target: null, unit: "", by: ""',
+        'name: "calls answered", measure: "the phone log", now: 60, target: 80, unit: "%", by: 2027-06-30',
+    ),
+    (r'answer: ""', 'answer: "agreed on 3 March"'),
     (r"expected_delay_hours: null", "expected_delay_hours: 0"),
     (r"^gates:(?: \{\})?  #.*$", "gates:\n  load: null"),
     (r"p99_ms: 100\b", "p99_ms: 3000"),

@@ -51,6 +51,8 @@ def test_a_draft_reads_back_and_lacks_only_what_people_must_say() -> None:
         "forbidden_uses",
         "labels.expected_delay_hours",
         *(f"people[{i}].name" for i in range(5)),
+        *(f"goals[0].{name}" for name in ("name", "measure", "by", "target")),
+        *(f"questions[{i}].answer" for i in range(6)),
     )
     assert [(i.name, i.type) for i in found.inputs] == [
         ("age", Kind.NUMBER),
@@ -66,7 +68,7 @@ def test_a_draft_reads_back_and_lacks_only_what_people_must_say() -> None:
 
 
 def test_every_guess_and_every_gap_is_marked_in_the_draft() -> None:
-    assert GOOD.count("# PERSON:") == 5
+    assert GOOD.count("# PERSON:") == 7
     assert "GUESS: seen 20.5 to 41, widened by half" in GOOD
 
 

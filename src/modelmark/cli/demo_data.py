@@ -19,6 +19,11 @@ _PEOPLE: Final = (
     (r'role: data_science, name: ""', 'role: data_science, name: "Ann Lee"'),
     (r'role: product, name: ""', 'role: product, name: "Bob Ray"'),
     (r'^  - \{role: (engineering|risk|operations), name: "".*\n', ""),
+    (
+        r'name: "", measure: "", now: null, target: null, unit: "", by: ""',
+        'name: "tumours seen on the first day", measure: "the clinic\'s log", now: 71, target: 90, unit: "%", by: 2027-06-30',
+    ),
+    (r'answer: ""', 'answer: "agreed on 3 March, see the minutes"'),
     (r"expected_delay_hours: null", "expected_delay_hours: 48"),
     (r"^gates: \{\}", "gates: {load: {seconds: 2}}"),
     (r"p99_ms: 100\b", "p99_ms: 1000"),  # a work list can wait a second, and the demo runs on busy machines

@@ -7,10 +7,20 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from modelmark.contract.infer import Draft
 from modelmark.domain.contract import Input, Policy, Role, Task
+
+#: What teams forget to ask each other: who needs to know, who can say, what.
+QUESTIONS: Final = (
+    (Role.PRODUCT, Role.DATA_SCIENCE, "Which decision changes because of an answer, and how was it made before?"),
+    (Role.OPERATIONS, Role.PRODUCT, "How much traffic in a year from now, when are its peaks, and what may it cost?"),
+    (Role.RISK, Role.PRODUCT, "What happens to somebody the model is wrong about, and how do they object?"),
+    (Role.DATA_SCIENCE, Role.ENGINEERING, "Which inputs can arrive late, change or vanish, and who tells whom?"),
+    (Role.PRODUCT, Role.OPERATIONS, "What answers while the model is down, and who decides to roll back?"),
+    (Role.DATA_SCIENCE, Role.RISK, "What would make us stop using it?"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +69,7 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     for role in Role:
         signs = role in (Role.DATA_SCIENCE, Role.PRODUCT)
         yield f'  - {{role: {role}, name: "", signs: {_text(signs)}}}'
+    yield from _agreements()
     yield "model:"
     yield f"  source: {_text(paths.model)}"
     yield f"  task: {draft.task}{_guess(draft, 'model.task')}"
@@ -70,6 +81,14 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield "  group: null  # a column whose groups must not stand on both sides of the split"
     yield "  entity_key: null  # a column that names whom a row is about"
     yield f"  sensitive: {_text(list(draft.sensitive))}{_guess(draft, 'data.sensitive')}"
+
+
+def _agreements() -> Iterator[str]:
+    yield "goals:  # PERSON: what should get better, measured how and by whom, from where to where, by when?"
+    yield '  - {name: "", measure: "", now: null, target: null, unit: "", by: "", owner: product}'
+    yield "questions:  # PERSON: ask each other, write down what you agreed; delete what does not apply"
+    for ask, of, question in QUESTIONS:
+        yield f'  - {{ask: {ask}, of: {of}, question: {_text(question)}, answer: ""}}'
 
 
 def _inputs(draft: Draft) -> Iterator[str]:

@@ -347,6 +347,48 @@ class Retraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the business wants from the model: how it is measured, where it stands, where it should be, by when."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    """What should get better. Only a person can fill this."""
+    measure: str = ""
+    """How it is measured, outside the model, and by whom. Only a person can fill this."""
+    now: float | None = None
+    """Where it stands without the model."""
+    target: float | None = None
+    """Where it should be. Only a person can fill this."""
+    unit: str = ""
+    """The unit of both."""
+    by: str = ""
+    """By when, such as 2027-06-30. Only a person can fill this."""
+    owner: Role = Role.PRODUCT
+    """Who answers for it."""
+
+    def gaps(self) -> tuple[str, ...]:
+        """The fields that only a person can fill and nobody has."""
+        found = {"name": self.name, "measure": self.measure, "by": self.by}
+        empty = [name for name, value in found.items() if not value.strip()]
+        return (*empty, *(("target",) if self.target is None else ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What one team has to ask another before a model goes live, and the answer."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    ask: Role
+    """Who needs to know."""
+    of: Role
+    """Who can say."""
+    question: str
+    """What is asked."""
+    answer: str = ""
+    """What was agreed. Only a person can fill this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """Everything agreed about one model."""
 
@@ -373,6 +415,10 @@ class Contract:
     """What it must not be used for. Only a person can fill this."""
     people: tuple[Person, ...] = ()
     """Who has a say, and who must sign."""
+    goals: tuple[Goal, ...] = ()
+    """What the business wants from it, agreed before it was built."""
+    questions: tuple[Question, ...] = ()
+    """What teams asked each other, and agreed."""
     guardrails: tuple[Guardrail, ...] = ()
     """Metrics that must hold whatever the objective does."""
     gates: Gates = field(default_factory=Gates)
@@ -402,6 +448,8 @@ class Contract:
             if not value
         ]
         empty += [f"people[{i}].name" for i, person in enumerate(self.people) if not person.name.strip()]
+        empty += [f"goals[{i}].{name}" for i, goal in enumerate(self.goals) for name in goal.gaps()]
+        empty += [f"questions[{i}].answer" for i, asked in enumerate(self.questions) if not asked.answer.strip()]
         return tuple(empty)
 
     def asked(self) -> tuple[str, ...]:
