@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -56,6 +56,7 @@ class Checked:
     standing: Standing
     verdict: Verdict
     report: Path
+    reused: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -202,17 +203,30 @@ class App:
         steps.end()
         return version, new
 
-    def check(self, version: Version, path: Path, *, progress: Progress) -> Checked:
+    def check(
+        self,
+        version: Version,
+        path: Path,
+        *,
+        progress: Progress,
+        only: Collection[str] = (),
+        fast: bool = False,
+        again: bool = False,
+    ) -> Checked:
         """Run the version's gates on the tables beside the contract at `path`; keep the evidence and write the report.
 
-        The version's own contract decides, not the file: editing limits makes another version.
+        The version's own contract decides, not the file: editing limits makes another version. What a gate said about
+        the same bytes, tables and champion stands, unless `again`.
         """
         from modelmark.gates.report import write_report
-        from modelmark.gates.runner import run_gates
+        from modelmark.gates.runner import build, run_gates
 
         base = (path if path.is_dir() else path.parent).resolve()
-        evidence = run_gates(self._case(version, base), progress=progress)
-        standing = self.releases.record(version, evidence, actor=self.actor)
+        known = self.ledger.evidence(version.id)
+        gates = build(self.contract_of(version), only, fast=fast)
+        evidence = run_gates(self._case(version, base), gates=gates, known=() if again else known, progress=progress)
+        new = [item for item in evidence if item not in known]
+        standing = self.releases.record(version, new, actor=self.actor)
         report = self.workspace.report(version.id)
         write_report(
             report,
@@ -227,6 +241,7 @@ class App:
             standing=standing,
             verdict=worst(item.verdict for item in evidence),
             report=report,
+            reused=tuple(item.gate for item in evidence if item in known),
         )
 
     def _case(self, version: Version, base: Path) -> Case:
@@ -248,6 +263,7 @@ class App:
             if champion is None or champion.id == version.id
             else Champion(
                 label=champion.label,
+                id=champion.id,
                 predictor=LocalPredictor.of_marked(self.workspace.version(champion.id), self.verifier, champion.id),
             ),
         )

@@ -109,18 +109,30 @@ def check(
     version: options.Version = None,
     *,
     contract: options.Contract = Path("modelmark.yaml"),
+    only: Annotated[list[str] | None, typer.Option(help="Run this gate alone; may be given several times.")] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Run the quick gates alone; a release needs the others too.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure again what was measured on the same bytes, tables and champion.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write the evidence as JUnit XML, for a CI to draw.")] = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
     """Run every gate the contract asks for and write the report. Exit code 0 pass, 1 failed, 2 could not measure.
 
-    Example: modelmark check v3 --json > evidence.json
+    Example: modelmark check v3 --fast --junit gates.xml
     """
     app = _open(workspace)
     found = app.find(version, model)
     with progress(quiet=json) as bar:
-        result = app.check(found, contract, progress=bar)
+        result = app.check(found, contract, progress=bar, only=only or (), fast=fast, again=again)
+    if junit is not None:
+        from modelmark.gates.junit import junit as as_xml
+
+        junit.write_text(as_xml(found, result.evidence), encoding="utf-8")
     if json:
         say_json(
             {
@@ -129,18 +141,26 @@ def check(
                 "verdict": result.verdict,
                 "evidence": [_without_figures(item) for item in result.evidence],
                 "standing": result.standing.gates,
+                "reused": result.reused,
                 "report": result.report,
             }
         )
         return int(result.verdict.exit_code)
     say(f"{result.verdict.sign} {found.model} {found.label} ({found.id.short}): {result.sentence}\n")
     attention = [
-        (c.verdict.sign, item.gate, c.sentence) for item in result.evidence for c in item.checks if c.verdict.exit_code
+        (c.verdict.sign, item.gate, c.sentence)
+        for item in result.evidence
+        for c in item.checks
+        if c.decides and c.verdict.exit_code
     ]
     if attention:
         table(("", "gate", "what it says"), attention)
     for item in result.evidence:
-        say(f"  {item.verdict.sign} {item.gate:<14} {len(item.checks)} checks in {item.seconds:.1f} s")
+        how = "as measured before" if item.gate in result.reused else f"in {item.seconds:.1f} s"
+        say(f"  {item.verdict.sign} {item.gate:<14} {len(item.checks)} checks {how}")
+    left = [name for name in result.standing.gates if name not in {item.gate for item in result.evidence}]
+    if left:
+        say(f"  – not run now: {', '.join(left)}")
     say(f"\n  the whole report: {result.report}")
     return int(result.verdict.exit_code)
 

@@ -42,6 +42,7 @@ class Champion:
 
     label: str
     predictor: Predictor
+    id: Digest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.gates.runner import required
+from modelmark.seal.digests import digest_value
 
 _WORST_FIRST: Final = {Verdict.FAIL: 0, Verdict.CANNOT_TELL: 1, Verdict.PASS: 2}
 
@@ -63,13 +64,14 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"measured": measured, "svg": svg, "cell": cell}
+    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "digest": digest_value}
     return environment.get_template("report.html.j2").render(
         version=version,
         contract=contract,
         verdict=verdict,
         headline=headline(version, verdict, stands),
-        attention=[(e, c) for e in gates for c in e.checks if c.verdict is not Verdict.PASS],
+        attention=[(e, c) for e in gates for c in e.checks if c.decides and c.verdict is not Verdict.PASS],
+        findings=[(e, c) for e in gates for c in e.checks if not c.decides and c.verdict is not Verdict.PASS],
         silent=[name for name in wanted if name not in latest],
         gates=gates,
         waivers=[w for w in waivers if w.version == version.id and w.holds(at)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +12,13 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError
-from modelmark.domain.evidence import Bound, Check, Evidence, Limit
+from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
 from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion, OneAtATime
 from modelmark.gates.gate import Gate, GateKind, Measurement
+from modelmark.gates.room import side_by_side
 from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
 
@@ -24,6 +26,7 @@ from modelmark.seal.values import restore
 Progress = Callable[[str, int, int], None]
 
 GROUP: Final = "modelmark.gates"
+CHAMPION: Final = "champion"
 _log = logging.getLogger(__name__)
 
 
@@ -42,8 +45,11 @@ def _later(load: Callable[[], GateKind]) -> GateKind:
     return lambda settings: load()(settings)
 
 
-def build(contract: Contract, only: Collection[str] = ()) -> tuple[Gate, ...]:
-    """The gates asked for, with their settings. Raises Missing for a name that nobody brings or the contract lacks."""
+def build(contract: Contract, only: Collection[str] = (), *, fast: bool = False) -> tuple[Gate, ...]:
+    """The gates asked for, with their settings; `fast`: the quick ones alone.
+
+    Raises Missing for a name that nobody brings or the contract lacks.
+    """
     known, wanted = kinds(), required(contract)
     for name in (*wanted, *only):
         if name not in known or name not in wanted:
@@ -54,31 +60,56 @@ def build(contract: Contract, only: Collection[str] = ()) -> tuple[Gate, ...]:
                 limit=f"asked for by the contract: {', '.join(wanted)}; installed: {', '.join(known)}",
             )
     settings = {**dict(contract.gates.plugins), **{name: getattr(contract.gates, name) for name in BUILTIN}}
-    return tuple(known[name](settings[name]) for name in wanted if not only or name in only)
+    built = [known[name](settings[name]) for name in wanted if not only or name in only]
+    return tuple(gate for gate in built if gate.quick or not fast)
 
 
 def run_gates(
     case: Case,
     *,
     gates: Collection[Gate] | None = None,
+    known: Sequence[Evidence] = (),
     progress: Progress = lambda *_: None,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> tuple[Evidence, ...]:
     """Evidence of each gate, in the order given (by default: what the contract requires).
 
-    Gates run side by side, except those that measure time, which run last and alone.
+    Gates run side by side, as many as cores and memory allow, except those that measure time, which run last and
+    alone. known: earlier evidence; a gate that spoke about these same bytes, tables and champion is not asked again.
     """
     chosen = tuple(build(case.contract) if gates is None else gates)
+    done = {gate.name: said for gate in chosen if (said := standing_answer(case, gate.name, known)) is not None}
+    todo = [gate for gate in chosen if gate.name not in done]
     shared = replace(case, predictor=OneAtATime(case.predictor), champion=_shared(case.champion))
-    done: dict[str, Evidence] = {}
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="gate") as pool, _one_by_one(progress) as say:
-        together = [gate for gate in chosen if not gate.alone]
+    beside = workers or (side_by_side(case) if todo else 1)
+    with ThreadPoolExecutor(max_workers=beside, thread_name_prefix="gate") as pool, _one_by_one(progress) as say:
+        together = [gate for gate in todo if not gate.alone]
         for evidence in pool.map(lambda gate: run_gate(gate, shared, say), together):
             done[evidence.gate] = evidence
-        for gate in chosen:
+        for gate in todo:
             if gate.alone:
                 done[gate.name] = run_gate(gate, shared, say)
     return tuple(done[gate.name] for gate in chosen)
+
+
+def standing_answer(case: Case, gate: str, known: Sequence[Evidence]) -> Evidence | None:
+    """The gate's last word, when it could measure and looked at exactly what it would look at now."""
+    said = [item for item in known if item.gate == gate and item.candidate == case.version.id]
+    last = max(said, key=lambda item: item.at, default=None)
+    if last is None or last.verdict is Verdict.CANNOT_TELL:
+        return None
+    try:
+        now = inputs_of(case)
+    except ModelmarkError:
+        return None  # asked afresh, it says why
+    seen = {name: digest for name, digest in (last.looked_at or {}).items() if name in {*now, CHAMPION}}
+    return last if seen == now else None
+
+
+def inputs_of(case: Case) -> dict[str, Digest]:
+    """What every gate looks at: both tables, and the champion where there is one."""
+    champion = case.champion.id if case.champion else None
+    return dict(case.looked_at) | ({CHAMPION: champion} if champion is not None else {})
 
 
 def _shared(champion: Champion | None) -> Champion | None:
@@ -103,7 +134,7 @@ def run_gate(gate: Gate, case: Case, progress: Progress = lambda *_: None) -> Ev
     started = time.perf_counter()
     progress(gate.name, 0, 1)
     try:
-        looked_at = dict(case.looked_at)
+        looked_at = inputs_of(case)
         found = gate.measure(case, lambda done, total: progress(gate.name, done, total))
         if not found.checks:
             found = _unmeasured("the gate made no check")
