@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelmark.feedback.labels import LabelImport
     from modelmark.gates.case import Case
     from modelmark.governance.audit import Audit
+    from modelmark.governance.difference import Side
     from modelmark.governance.people import People
     from modelmark.governance.releases import Releases, Standing
     from modelmark.governance.signoff import SignOff
@@ -404,16 +405,52 @@ class App:
             raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
         return found[0]
 
-    def release(self, version: Version, *, share: float = 1.0) -> Snapshot:
-        """Mark the version, give it traffic, and let MLflow's aliases say so."""
-        snapshot = self.releases.release(version, share=share, actor=self.actor, by=self.principal)
+    def release(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
+        """Mark the version, give it traffic, let MLflow's aliases say so, and tell each role in its own terms."""
+        by = by or self.principal
+        before = self.releases.champion(version.model)
+        snapshot = self.releases.release(version, share=share, actor=by.login if by else self.settings.actor, by=by)
         self._alias(version.model, marked=version)
+        for role in Role:
+            title = f"{version.model} {version.label} was released" + (
+                f" to {share:.0%} of traffic" if share < 1 else ""
+            )
+            self._announce(f"released-{snapshot.sequence}-{role}", role, title, self.notes(version, role, before))
         return snapshot
 
-    def rollback(self, model: str, *, reason: str = "") -> tuple[Version, Version, Snapshot]:
-        done = self.releases.rollback(model, actor=self.actor, reason=reason, by=self.principal)
+    def rollback(
+        self, model: str, *, reason: str = "", by: Principal | None = None
+    ) -> tuple[Version, Version, Snapshot]:
+        by = by or self.principal
+        left, back, snapshot = self.releases.rollback(
+            model, actor=by.login if by else self.settings.actor, reason=reason, by=by
+        )
         self._alias(model)
-        return done
+        for role in Role:
+            title = f"{model} was rolled back from {left.label} to {back.label}"
+            self._announce(f"rolled-back-{snapshot.sequence}-{role}", role, title, reason or "No reason was given.")
+        return left, back, snapshot
+
+    def side(self, version: Version) -> Side:
+        """A version with what is known of it, to hold against another."""
+        from modelmark.governance.difference import Side
+
+        artifact = self.workspace.version(version.id) / names.ARTIFACT
+        return Side(
+            version=version,
+            contract=self.contract_of(version),
+            evidence=self.ledger.evidence(version.id),
+            size=artifact.stat().st_size,
+        )
+
+    def notes(self, version: Version, audience: Role, before: Version | None = None) -> str:
+        """Release notes for one audience, as Markdown. before: what it replaces [default: the champion]."""
+        from modelmark.governance.notes import release_notes
+
+        before = before or self.releases.champion(version.model)
+        earlier = None if before is None or before.id == version.id else self.side(before)
+        waivers = self.releases.standing(version).waived
+        return release_notes(audience, self.side(version), earlier, waivers)
 
     def verify(self) -> Iterator[Item]:
         """Every mark, the audit, the snapshot and the journal, one item each."""

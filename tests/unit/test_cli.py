@@ -29,6 +29,8 @@ JSON = {
     "release": ("v7",),
     "rollback": (),
     "status": (),
+    "diff": ("v1", "v2"),
+    "notes": ("v1", "--audience", "risk"),
     "verify": (),
     "label": ("labels.csv",),
 }

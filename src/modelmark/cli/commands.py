@@ -22,6 +22,8 @@ COMMANDS: Final[dict[str, str]] = {
     "release": "modelmark.cli.govern:release",
     "rollback": "modelmark.cli.govern:rollback",
     "status": "modelmark.cli.govern:status",
+    "diff": "modelmark.cli.papers:diff",
+    "notes": "modelmark.cli.papers:notes",
     "verify": "modelmark.cli.govern:verify",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",

@@ -1,0 +1,110 @@
+"""Release notes, one text per audience, written from the difference and the evidence: facts, in the reader's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from modelmark.domain.contract import Contract, Role
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.release import Waiver
+from modelmark.governance.difference import Section, Side, difference
+
+#: What each audience reads of the difference, first what matters most to it.
+READS: Final[Mapping[Role, tuple[str, ...]]] = {
+    Role.PRODUCT: ("quality", "slices", "features"),
+    Role.RISK: ("fairness", "slices", "behaviour and robustness", "quality", "contract"),
+    Role.OPERATIONS: ("latency and load", "size", "contract"),
+    Role.ENGINEERING: ("features", "latency and load", "size", "contract"),
+    Role.DATA_SCIENCE: ("quality", "data", "features", "explanation", "data and supply"),
+}
+_ROWS: Final = 6
+#: The gates whose sentences an audience reads when there is no version to compare with.
+SPEAKS: Final[Mapping[Role, tuple[str, ...]]] = {
+    Role.PRODUCT: ("objective", "holdout", "slices"),
+    Role.RISK: ("fairness", "calibration", "robustness", "explanation", "slices"),
+    Role.OPERATIONS: ("load", "replay"),
+    Role.ENGINEERING: ("load", "parity", "tests", "edge_cases", "supply_chain"),
+    Role.DATA_SCIENCE: ("data_contract", "leakage", "holdout", "explanation"),
+}
+
+
+def release_notes(audience: Role, after: Side, before: Side | None, waivers: Sequence[Waiver] = ()) -> str:
+    """Markdown. before: the version it replaces; None for the first."""
+    who = f"{after.version.model} {after.version.label}"
+    replaces = f", which replaces {before.version.label}" if before else ", the first version"
+    lines = [
+        f"# {who} for {audience.value.replace('_', ' ')}",
+        "",
+        f"{who}{replaces}. {after.contract.purpose}".strip(),
+        "",
+    ]
+    if before is None:
+        lines += _first(audience, after)
+    else:
+        lines += _compared(audience, difference(before, after))
+    lines += [*_residual(audience, after, waivers), *_terms(audience, after.contract)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
+    known = {section.title: section for section in sections}
+    for title in READS[audience]:
+        section = known.get(title)
+        if section is None:
+            continue
+        yield f"## {title.capitalize()}"
+        yield section.sentence
+        for row in section.moved[:_ROWS]:
+            change = f" ({row.change})" if row.change else ""
+            yield f"- {row.what}: {row.before} → {row.after}{change}"
+        if len(section.moved) > _ROWS:
+            yield f"- and {len(section.moved) - _ROWS} more: modelmark diff lists them"
+        yield ""
+
+
+def _first(audience: Role, after: Side) -> Iterator[str]:
+    latest = after.latest
+    yield "## What was measured"
+    for gate in SPEAKS[audience]:
+        for check in latest[gate].checks[:4] if gate in latest else ():
+            yield f"- {check.verdict.sign} {check.sentence}"
+    yield ""
+
+
+def _residual(audience: Role, after: Side, waivers: Sequence[Waiver]) -> Iterator[str]:
+    """What is not known, let through, or worth knowing: for risk in full, for others what was let through."""
+    rows = [f"- {w.name} lets {w.gate} through until {w.expires_at:%Y-%m-%d}: {w.reason}" for w in waivers]
+    if audience is Role.RISK:
+        rows += [
+            f"- {check.verdict.sign} {check.sentence}"
+            for item in after.latest.values()
+            for check in item.checks
+            if check.verdict is not Verdict.PASS
+        ]
+    if rows:
+        yield "## What remains"
+        yield from rows
+        yield ""
+
+
+def _terms(audience: Role, contract: Contract) -> Iterator[str]:
+    serving = contract.serving
+    if audience in (Role.OPERATIONS, Role.ENGINEERING):
+        chain = ", then ".join(step.kind.value.replace("_", " ") for step in contract.fallback) or "nothing: errors"
+        yield "## What was agreed"
+        yield f"- Traffic: {serving.rate_per_s:g} requests/s; 99 of 100 answers within {serving.p99_ms:g} ms."
+        yield f"- When the model cannot answer: {chain}."
+        yield f'- To undo this: modelmark rollback --model {contract.name} --reason "why"'
+        yield ""
+    if audience is Role.PRODUCT and contract.goals:
+        yield "## Goals"
+        for goal in contract.goals:
+            start = "" if goal.now is None else f"from {goal.now:g} "
+            yield f"- {goal.name}: {start}to {goal.target:g} {goal.unit} by {goal.by}, measured by {goal.measure}."
+        yield ""
+    if audience in (Role.PRODUCT, Role.RISK):
+        yield "## Uses"
+        yield f"- For: {'; '.join(contract.intended_uses) or 'nobody has said yet'}."
+        yield f"- Not for: {'; '.join(contract.forbidden_uses) or 'nobody has said yet'}."
+        yield ""
