@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelmark.feedback.labels import LabelImport
     from modelmark.gates.case import Case
     from modelmark.governance.audit import Audit
+    from modelmark.governance.card import Card
     from modelmark.governance.difference import Side
     from modelmark.governance.people import People
     from modelmark.governance.releases import Releases, Standing
@@ -442,6 +443,12 @@ class App:
             evidence=self.ledger.evidence(version.id),
             size=artifact.stat().st_size,
         )
+
+    def card(self, version: Version) -> Card:
+        from modelmark.governance.card import model_card
+
+        standing = self.releases.standing(version)
+        return model_card(self.side(version), standing.approvals, standing.missing_signatures, now())
 
     def notes(self, version: Version, audience: Role, before: Version | None = None) -> str:
         """Release notes for one audience, as Markdown. before: what it replaces [default: the champion]."""

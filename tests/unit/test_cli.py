@@ -31,6 +31,7 @@ JSON = {
     "status": (),
     "diff": ("v1", "v2"),
     "notes": ("v1", "--audience", "risk"),
+    "card": ("v1",),
     "verify": (),
     "label": ("labels.csv",),
 }

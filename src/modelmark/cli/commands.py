@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "modelmark.cli.govern:status",
     "diff": "modelmark.cli.papers:diff",
     "notes": "modelmark.cli.papers:notes",
+    "card": "modelmark.cli.papers:card",
     "verify": "modelmark.cli.govern:verify",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",

@@ -1,7 +1,8 @@
-"""What people read about a version: diff, notes."""
+"""What people read about a version: diff, notes, card."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.contract import Role
+from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
     from modelmark.app import App
@@ -65,4 +67,40 @@ def notes(
     found = app.find(version, model)
     text = app.notes(found, audience, app.find(against, model) if against else None)
     say_json({"version": found.id, "audience": audience, "markdown": text}) if json else say(text.rstrip())
+    return OK
+
+
+def card(
+    version: options.Version = None,
+    form: Annotated[str, typer.Option("--format", help="md (as Hugging Face reads it), html or pdf.")] = "md",
+    out: Annotated[Path | None, typer.Option(help="Write to a file; a PDF needs one.")] = None,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """The model card: facts from receipts with their dates; what only people can say is empty until signed.
+
+    Example: modelmark card v3 --format pdf --out card.pdf
+    """
+    from modelmark.governance import card_forms
+
+    if form not in card_forms.FORMS:
+        raise Rejected("there is no such form", code="NO_FORM", field="--format", limit=", ".join(card_forms.FORMS))
+    if form == "pdf" and out is None and not json:
+        raise Rejected("a PDF needs a file", code="NO_FILE", field="--out", limit="a path", hint="--out card.pdf")
+    app = _open(workspace)
+    found = app.find(version, model)
+    made = app.card(found)
+    if json:
+        say_json(made)
+        return OK
+    if out is None:
+        say((card_forms.markdown(made) if form == "md" else card_forms.html(made)).rstrip())
+        return OK
+    if form == "pdf":
+        out.write_bytes(card_forms.pdf(made))
+    else:
+        out.write_text(card_forms.markdown(made) if form == "md" else card_forms.html(made), encoding="utf-8")
+    gaps = [part.title for part in made.parts if part.waits_for]
+    say(f"✓ wrote {out}: {len(made.receipts)} receipts; {'empty: ' + ', '.join(gaps) if gaps else 'nothing is empty'}")
     return OK

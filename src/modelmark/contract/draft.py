@@ -65,6 +65,8 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield 'purpose: ""  # PERSON: what decision does this model help with?'
     yield "intended_uses: []  # PERSON: what is it for?"
     yield "forbidden_uses: []  # PERSON: what must it not be used for?"
+    yield 'ethical_considerations: ""  # for the model card: whom may it harm, and what is done about it?'
+    yield 'caveats: ""  # for the model card: what should a user keep in mind?'
     yield "people:  # PERSON: who has a say; delete roles you do not have, but keep at least one with signs: true"
     for role in Role:
         signs = role in (Role.DATA_SCIENCE, Role.PRODUCT)

@@ -413,6 +413,12 @@ class Contract:
     """What it is for. Only a person can fill this."""
     forbidden_uses: tuple[str, ...] = ()
     """What it must not be used for. Only a person can fill this."""
+    ethical_considerations: str = ""
+    """Whom the model may harm, and what is done about it. Only a person can say; the model card shows it once signed."""
+    caveats: str = ""
+    """What a user should keep in mind. Only a person can say; the model card shows it once signed."""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """What people state of a scorecard's tile that no receipt proves, by its id; half a point once signed."""
     people: tuple[Person, ...] = ()
     """Who has a say, and who must sign."""
     goals: tuple[Goal, ...] = ()
