@@ -17,6 +17,7 @@ from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, Verdict, worst
+from modelmark.domain.finding import Outcome
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.progress import Progress, Steps
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from modelmark.governance.difference import Side
     from modelmark.governance.people import People
     from modelmark.governance.releases import Releases, Standing
+    from modelmark.governance.score import Scorecard
     from modelmark.governance.signoff import SignOff
     from modelmark.governance.verify import Item
     from modelmark.registry.drafting import Drafted
@@ -443,6 +445,28 @@ class App:
             evidence=self.ledger.evidence(version.id),
             size=artifact.stat().st_size,
         )
+
+    def scorecards(self, version: Version) -> tuple[Scorecard, Scorecard]:
+        """The twelve mistakes and the ML Test Score, as receipts tell them now."""
+        from modelmark.governance.score import Facts
+        from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
+
+        side, standing = self.side(version), self.releases.standing(version)
+        looked = self.watchbook.findings(version.model, limit=2000)
+        own = [event for event in self.ledger.events() if event.details.get("model") == version.model]
+        facts = Facts(
+            version=version,
+            contract=side.contract,
+            evidence=side.latest,
+            events=own,
+            findings={
+                f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
+            },
+            signed=bool(standing.approvals) and not standing.missing,
+            told=bool(self.settings.notify),
+            now=now(),
+        )
+        return twelve_mistakes(facts), ml_test_score(facts)
 
     def card(self, version: Version) -> Card:
         from modelmark.governance.card import model_card

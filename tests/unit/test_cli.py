@@ -32,6 +32,7 @@ JSON = {
     "diff": ("v1", "v2"),
     "notes": ("v1", "--audience", "risk"),
     "card": ("v1",),
+    "score": (),
     "verify": (),
     "label": ("labels.csv",),
 }

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "diff": "modelmark.cli.papers:diff",
     "notes": "modelmark.cli.papers:notes",
     "card": "modelmark.cli.papers:card",
+    "score": "modelmark.cli.papers:score",
     "verify": "modelmark.cli.govern:verify",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",

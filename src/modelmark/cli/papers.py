@@ -1,4 +1,4 @@
-"""What people read about a version: diff, notes, card."""
+"""What people read about a version: diff, notes, card, score."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
     from modelmark.app import App
+    from modelmark.governance.score import Scorecard
 
 
 def _open(workspace: Any) -> App:
@@ -104,3 +105,40 @@ def card(
     gaps = [part.title for part in made.parts if part.waits_for]
     say(f"✓ wrote {out}: {len(made.receipts)} receipts; {'empty: ' + ', '.join(gaps) if gaps else 'nothing is empty'}")
     return OK
+
+
+def score(
+    version: Annotated[
+        str | None, typer.Argument(help="v3, champion, latest [default: champion, else latest].")
+    ] = None,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """The twelve mistakes and Google's ML Test Score, each tile from a receipt: 1 proven and fresh, 0.5 claimed.
+
+    Example: modelmark score champion --json
+    """
+    from modelmark.governance.score import band
+
+    app = _open(workspace)
+    found = app.find(version, model) if version else app.releases.champion(app.model(model)) or app.find(None, model)
+    twelve, tests = app.scorecards(found)
+    if json:
+        say_json({"version": found.id, "twelve_mistakes": _scored(twelve), "ml_test_score": _scored(tests)})
+        return OK
+    say(f"{found.model} {found.label}: ML Test Score {tests.minimum:g}, {band(tests.minimum)}")
+    for board in (twelve, tests):
+        say(f"\n{board.title}; weakest: {board.weakest.title}")
+        rows = [
+            (section.title if i == 0 else "", f"{tile.points:g}", tile.title, tile.sentence)
+            for section in board.sections
+            for i, tile in enumerate(section.tiles)
+        ]
+        table(("", "points", "to do", "why"), rows)
+    return OK
+
+
+def _scored(board: Scorecard) -> dict[str, Any]:
+    sections = [{"title": s.title, "points": s.points, "of": len(s.tiles), "tiles": s.tiles} for s in board.sections]
+    return {"minimum": board.minimum, "weakest": board.weakest.title, "sections": sections}

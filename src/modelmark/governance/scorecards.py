@@ -1,0 +1,256 @@
+"""The two boards: which tile is proven by which receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from modelmark.domain.contract import Contract, FallbackKind
+from modelmark.domain.version import Version
+from modelmark.governance.score import (
+    Facts,
+    Proof,
+    Rule,
+    Scorecard,
+    act,
+    agreed,
+    both,
+    gate,
+    monitor,
+    nothing,
+    registered,
+    score,
+)
+
+Board = Mapping[str, Sequence[tuple[str, str, Rule]]]
+
+
+def _guardrails(contract: Contract) -> str:
+    names = ", ".join(rail.metric.title for rail in contract.guardrails)
+    return f"Guardrails: {names}." if names else ""
+
+
+def _goals(contract: Contract) -> str:
+    if not contract.goals or any(goal.gaps() for goal in contract.goals):
+        return ""
+    return f"Goals: {', '.join(goal.name for goal in contract.goals)}."
+
+
+def _questions(contract: Contract) -> str:
+    answered = [asked for asked in contract.questions if asked.answer.strip()]
+    whole = contract.questions and len(answered) == len(contract.questions)
+    return f"{len(answered)} of {len(contract.questions)} questions between teams are answered." if whole else ""
+
+
+def _objectives(contract: Contract) -> str:
+    serving = contract.serving
+    if not (_goals(contract) and _questions(contract)):
+        return ""
+    return f"{_goals(contract)} {serving.rate_per_s:g} requests/s within {serving.p99_ms:g} ms at p99."
+
+
+def _signers(contract: Contract) -> str:
+    roles = sorted({person.role.replace("_", " ") for person in contract.signers()})
+    return f"Signed in the roles {', '.join(roles)}." if len(roles) >= 2 else ""
+
+
+def _fallbacks(contract: Contract) -> str:
+    names = ", then ".join(step.kind.value.replace("_", " ") for step in contract.fallback)
+    return f"When the model cannot answer: {names}." if names else ""
+
+
+def _review(contract: Contract) -> str:
+    asked = any(step.kind is FallbackKind.REVIEW for step in contract.fallback)
+    return "What no version can answer goes to a person's queue." if asked else ""
+
+
+def _commit(version: Version) -> str:
+    return f"git commit {version.lineage.git_commit}." if version.lineage.git_commit else ""
+
+
+def _run(version: Version) -> str:
+    return f"MLflow run {version.lineage.run_id}." if version.lineage.run_id else ""
+
+
+def _retraining(contract: Contract) -> str:
+    days = contract.retraining.max_age_days
+    return (
+        f"A champion older than {days:g} days is a finding; {contract.retraining.owner} trains again." if days else ""
+    )
+
+
+def _age(facts: Facts) -> Proof | str:
+    days = facts.contract.retraining.max_age_days
+    if days is None:
+        return "The contract sets no age at which to train again (retraining.max_age_days)."
+    ends = facts.version.created_at + timedelta(days=days)
+    if facts.now >= ends:
+        return f"{facts.version.label} is older than the {days:g} days its contract allows."
+    said = f"{facts.version.label} is younger than the {days:g} days its contract allows."
+    return Proof(sentence=said, at=facts.version.created_at, fresh=timedelta(days=days), place="version")
+
+
+def _labels(facts: Facts) -> Proof | str:
+    found = monitor("performance")(facts)
+    return found if isinstance(found, Proof) else f"No label has come back that could be judged. {found}"
+
+
+def _told(facts: Facts) -> Proof | str:
+    if not facts.told:
+        return "Nobody is told of releases: MODELMARK_NOTIFY names no address."
+    return act("released")(facts)
+
+
+def _mark(facts: Facts) -> Proof | str:
+    found = act("released", timedelta(days=365))(facts)
+    return found if isinstance(found, Proof) else act("released as canary", timedelta(days=365))(facts)
+
+
+TWELVE: Final[Board] = {
+    "1. No real validation": (
+        ("1.out_of_sample", "Validate on out-of-sample data", gate("holdout")),
+        ("1.staging", "Replay traffic in a staging environment that simulates production", gate("replay")),
+        ("1.partial", "Give a part of live traffic first", act("released as canary")),
+    ),
+    "2. Drift and decay ignored": (
+        ("2.quality", "Watch the quality of what comes in", monitor("quality")),
+        ("2.drift", "Watch for drift", monitor("drift")),
+        ("2.performance", "Watch performance on labels", monitor("performance")),
+        ("2.retraining", "Agree when to train again", agreed(_retraining, "retraining.max_age_days is not set.")),
+    ),
+    "3. No interpretability": (
+        ("3.explanations", "Explain with SHAP and LIME", gate("explanation")),
+        ("3.transparent", "Prefer a transparent model where it is as good", gate("explanation")),
+    ),
+    "4. Poor version control": (
+        ("4.code", "Know the code of a version", registered(_commit, "It was not registered from a git checkout.")),
+        ("4.tracking", "Track experiments", registered(_run, "No MLflow run is known.")),
+        ("4.reproducible", "Release exactly the bytes that were checked", _mark),
+        ("4.rollback", "Practise the rollback", act("rolled back")),
+    ),
+    "5. Weak tests": (
+        ("5.tests", "Test preprocessing and model, unit and integration", gate("tests")),
+        ("5.parity", "Serve what was trained", gate("parity")),
+        ("5.load", "Test under load", gate("load")),
+        ("5.behaviour", "Notice faulty predictions", gate("behaviour")),
+    ),
+    "6. No thought for scale": (
+        ("6.latency", "Know latency, throughput and capacity", gate("load")),
+        (
+            "6.scaling",
+            "Scale with traffic, cache what repeats",
+            nothing("No receipt is kept of autoscaling or caching."),
+        ),
+    ),
+    "7. Edge cases": (
+        ("7.edge_cases", "Find and test edge cases", gate("edge_cases")),
+        ("7.fallback", "Declare fallbacks", agreed(_fallbacks, "The contract declares no fallback.")),
+        ("7.review", "Give uncertain answers to a person", agreed(_review, "No fallback of kind review.")),
+        ("7.anomalies", "Notice what was never seen", monitor("drift")),
+    ),
+    "8. Poor monitoring": (
+        ("8.live", "Watch accuracy and latency live", monitor("performance")),
+        ("8.alerts", "Tell people", _told),
+        ("8.logged", "Log every prediction", monitor("quality")),
+    ),
+    "9. No feedback loop": (
+        ("9.labels", "Take feedback in real time", _labels),
+        ("9.updates", "Update regularly", _age),
+        ("9.active", "Ask for the labels that teach most", nothing("No receipt is kept of active learning.")),
+    ),
+    "10. Insecure": (
+        ("10.adversarial", "Test against adversaries", gate("robustness")),
+        ("10.supply_chain", "Know what is inside, and whether it is patched", gate("supply_chain")),
+        ("10.tamper", "Make inputs, outputs and bytes tamper-evident", _mark),
+    ),
+    "11. Teams left out": (
+        ("11.stakeholders", "Bring stakeholders in early", agreed(_signers, "Fewer than two roles sign.")),
+        (
+            "11.objectives",
+            "Agree infrastructure, scalability and business objectives",
+            agreed(_objectives, "Goals or questions are not filled in."),
+        ),
+        ("11.communication", "Communicate changes", _told),
+    ),
+    "12. Overfit to a business metric": (
+        ("12.fairness", "Audit fairness regularly", gate("fairness")),
+        (
+            "12.guardrails",
+            "Hold guardrails",
+            both(agreed(_guardrails, "The contract names no guardrail."), gate("objective")),
+        ),
+        ("12.goals", "Keep long-term goals", agreed(_goals, "The contract names no whole goal.")),
+    ),
+}
+
+ML_TEST_SCORE: Final[Board] = {
+    "Data": (
+        ("data.1", "Feature expectations are captured in a schema", gate("data_contract")),
+        ("data.2", "All features are beneficial", gate("explanation")),
+        ("data.3", "No feature's cost is too much", nothing("No receipt is kept of what a feature costs.")),
+        ("data.4", "Features adhere to meta-level requirements", gate("fairness")),
+        (
+            "data.5",
+            "The data pipeline has appropriate privacy controls",
+            nothing("No receipt is kept of privacy controls."),
+        ),
+        ("data.6", "New features can be added quickly", nothing("No receipt is kept of how long a feature takes.")),
+        ("data.7", "All input feature code is tested", gate("tests")),
+    ),
+    "Model": (
+        (
+            "model.1",
+            "Every model specification undergoes a code review and is checked in",
+            nothing("A commit is known; that it was reviewed is not."),
+        ),
+        (
+            "model.2",
+            "Offline proxy metrics correlate with actual online impact metrics",
+            nothing("Too few releases to correlate."),
+        ),
+        ("model.3", "All hyperparameters have been tuned", nothing("No search log is kept.")),
+        ("model.4", "The impact of model staleness is known", nothing("No backtest over ages is kept.")),
+        ("model.5", "A simpler model is not better", gate("explanation")),
+        ("model.6", "Model quality is sufficient on all important data slices", gate("slices")),
+        ("model.7", "The model has been tested for considerations of inclusion", gate("fairness")),
+    ),
+    "Infrastructure": (
+        ("infra.1", "Training is reproducible", nothing("No second training is compared.")),
+        ("infra.2", "Model specification code is unit tested", gate("tests")),
+        ("infra.3", "The full ML pipeline is integration tested", gate("replay")),
+        ("infra.4", "Model quality is validated before attempting to serve it", both(gate("holdout"), _mark)),
+        (
+            "infra.5",
+            "The model allows debugging by observing a single example step by step",
+            nothing("No stored trace of a single request."),
+        ),
+        ("infra.6", "Models are tested via a canary process before they enter production", act("released as canary")),
+        ("infra.7", "Models can be quickly and safely rolled back", act("rolled back", timedelta(days=90))),
+    ),
+    "Monitoring": (
+        (
+            "monitor.1",
+            "Dependency changes result in notification",
+            nothing("Dependencies are listed per version; nobody is told when they change."),
+        ),
+        (
+            "monitor.2",
+            "Data invariants hold in training and serving inputs",
+            both(gate("data_contract"), monitor("quality")),
+        ),
+        ("monitor.3", "Training and serving features compute the same values", gate("parity")),
+        ("monitor.4", "Models are not too stale", _age),
+        ("monitor.5", "The model is numerically stable", gate("edge_cases")),
+        ("monitor.6", "No regression in training speed, serving latency, throughput or RAM usage", gate("load")),
+        ("monitor.7", "No regression in prediction quality on served data", monitor("performance")),
+    ),
+}
+
+
+def twelve_mistakes(facts: Facts) -> Scorecard:
+    return score(facts, "The twelve mistakes", TWELVE)
+
+
+def ml_test_score(facts: Facts) -> Scorecard:
+    return score(facts, "ML Test Score", ML_TEST_SCORE)
