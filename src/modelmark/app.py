@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from modelmark.steward.profiler import Watched
     from modelmark.steward.terms import Term
     from modelmark.storage.database import Database
+    from modelmark.web.desk import Desk
 
 
 def now() -> datetime:
@@ -339,14 +340,30 @@ class App:
         from modelmark.web.source import Source
 
         return build(
-            Source(
+            desk=self._desk(),
+            source=Source(
                 workspace=self.workspace,
                 ledger=self.ledger,
                 watchbook=self.watchbook,
                 releases=self.releases,
                 contract_of=self.contract_of,
                 clock=now,
-            )
+            ),
+        )
+
+    def _desk(self) -> Desk:
+        from modelmark.web.desk import Desk
+
+        return Desk(
+            people=self.people,
+            releases=self.releases,
+            release=self.release,
+            rollback=self.rollback,
+            side=self.side,
+            card=self.card,
+            notes=self.notes,
+            scorecards=self.scorecards,
+            environment=self.settings.environment,
         )
 
     def label(self, model: str, path: Path) -> LabelImport:

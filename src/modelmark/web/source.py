@@ -9,6 +9,7 @@ from typing import Any
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.ports import Clock, Ledger, Watchbook
 from modelmark.domain.release import Event, Route
@@ -54,6 +55,13 @@ class Source:
 
     def version(self, id: str) -> Version:
         return self.ledger.version(Digest(id if id.startswith("sha256:") else f"sha256:{id}"))
+
+    def known(self, id: str) -> Version:
+        """A version by the digest in an address. Raises Missing for anything else."""
+        try:
+            return self.version(id)
+        except ValueError:
+            raise Missing("there is no such version", code="NO_VERSION", hint="the releases page lists them") from None
 
     def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
         return self.watchbook.alerts(model=model, open_only=open_only)

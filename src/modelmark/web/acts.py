@@ -1,0 +1,156 @@
+"""The acts on pages: sign in and out, approve, remark, waive, release, roll back, accounts and keys. Each one redirects."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from modelmark.domain.contract import Role
+from modelmark.domain.errors import Rejected
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.release import RemarkKind
+from modelmark.domain.version import Version
+from modelmark.web.desk import Desk
+from modelmark.web.entrance import COOKIE, next_of, posted, with_session, without_session
+from modelmark.web.source import Source
+
+
+class Acts:
+    """One method per act: read the form, do it, say where to look next."""
+
+    def __init__(self, source: Source, desk: Desk) -> None:
+        self._source = source
+        self._desk = desk
+
+    async def sign_in(self, request: Request) -> Response:
+        form = await posted(request)
+        people = self._desk.people
+        principal = await run_in_threadpool(people.by_password, form.get("login", ""), form.get("password", ""))
+        token = await run_in_threadpool(people.open_session, principal)
+        return with_session(RedirectResponse(next_of(request, form.get("next", "/")), 303), token)
+
+    async def sign_out(self, request: Request) -> Response:
+        await run_in_threadpool(self._desk.people.close_session, request.cookies.get(COOKIE, ""))
+        return without_session(RedirectResponse("/sign-in", 303))
+
+    async def approve(self, request: Request) -> Response:
+        form, version, by = await posted(request), self._version(request), _by(request)
+        await run_in_threadpool(
+            self._desk.releases.redeem, version, form.get("ticket", ""), comment=form.get("comment", ""),
+            actor=by.login, by=by,
+        )  # fmt: skip
+        return self._seen(request, version, "approved")
+
+    async def ticket(self, request: Request) -> Response:
+        """For machines: what a page's form carries."""
+        form, version, by = await posted(request), self._version(request), _by(request)
+        role = _role(form.get("role", ""))
+        text = await run_in_threadpool(self._desk.releases.ticket, version, role=role, name=by.name, by=by)
+        return JSONResponse({"ticket": text})
+
+    async def remark(self, request: Request) -> Response:
+        form, version, by = await posted(request), self._version(request), _by(request)
+        try:
+            kind = RemarkKind(form.get("kind", "comment"))
+        except ValueError:
+            raise Rejected("there is no such kind of remark", field="kind", limit=", ".join(RemarkKind)) from None
+        await run_in_threadpool(
+            self._desk.releases.remark, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
+            about=form.get("about", ""),
+        )  # fmt: skip
+        return self._seen(request, version, "remarks")
+
+    async def waive(self, request: Request) -> Response:
+        form, version, by = await posted(request), self._version(request), _by(request)
+        await run_in_threadpool(
+            self._desk.releases.waive, version, gate=form.get("gate", ""), role=_role(form.get("role", "")),
+            name=by.name, reason=form.get("reason", ""), expires_at=_day(form.get("expires", "")), actor=by.login,
+            owner=form.get("owner", ""), by=by,
+        )  # fmt: skip
+        return self._seen(request, version, "way")
+
+    async def release(self, request: Request) -> Response:
+        form, version, by = await posted(request), self._version(request), _by(request)
+        share = _number(form.get("share", "100"), "share", 1, 100) / 100
+        await run_in_threadpool(self._desk.release, version, share=share, by=by)
+        return self._seen(request, version, "main")
+
+    async def rollback(self, request: Request) -> Response:
+        form, by, model = await posted(request), _by(request), request.path_params["model"]
+        _, back, _ = await run_in_threadpool(self._desk.rollback, model, reason=form.get("reason", ""), by=by)
+        return self._seen(request, back, "main")
+
+    async def add_account(self, request: Request) -> Response:
+        form, by = await request.form(), _by(request)
+        roles = [_role(str(value)) for value in form.getlist("role")]
+        await run_in_threadpool(
+            self._desk.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
+            password=str(form.get("password", "")), admin=form.get("admin") == "yes", email=str(form.get("email", "")),
+            by=by,
+        )  # fmt: skip
+        return RedirectResponse("/people", 303)
+
+    async def disable_account(self, request: Request) -> Response:
+        form, by = await posted(request), _by(request)
+        await run_in_threadpool(self._desk.people.disable, form.get("login", ""), by=by)
+        return RedirectResponse("/people", 303)
+
+    async def issue_key(self, request: Request) -> dict[str, Any]:
+        """The key and its secret, for the page that shows it this once."""
+        form, by = await request.form(), _by(request)
+        try:
+            scopes = [Permission(str(value)) for value in form.getlist("scope")]
+        except ValueError:
+            raise Rejected("there is no such scope", field="scope", limit=", ".join(Permission)) from None
+        days = int(_number(str(form.get("days", "90")), "days", 1, 366))
+        key, secret = await run_in_threadpool(self._desk.people.issue_key, by.login, scopes=scopes, days=days, by=by)
+        return {"key": key, "secret": secret}
+
+    async def revoke_key(self, request: Request) -> Response:
+        form, by = await posted(request), _by(request)
+        await run_in_threadpool(self._desk.people.revoke_key, form.get("key", ""), by=by)
+        return RedirectResponse("/people", 303)
+
+    def _version(self, request: Request) -> Version:
+        return self._source.known(request.path_params["id"])
+
+    @staticmethod
+    def _seen(request: Request, version: Version, place: str) -> Response:
+        if "authorization" in request.headers:
+            return JSONResponse({"done": True, "version": version.id})
+        return RedirectResponse(f"/versions/{version.id.hex}#{place}", 303)
+
+
+def _by(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise Rejected("there is no such role", code="NO_ROLE", field="role", limit=", ".join(Role)) from None
+
+
+def _number(text: str, field: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise Rejected(
+            f"{field} is not a number in its range", code="BAD_NUMBER", field=field, limit=f"{low:g} to {high:g}"
+        )
+    return value
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
+    except ValueError:
+        raise Rejected("this is not a day", code="BAD_DATE", field="expires", limit="2027-01-31") from None

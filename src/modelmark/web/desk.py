@@ -1,0 +1,40 @@
+"""What pages may do, beside what they read: the acts of governance and the papers about a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelmark.domain.contract import Role
+from modelmark.domain.people import Principal
+from modelmark.domain.release import Snapshot
+from modelmark.domain.version import Version
+from modelmark.governance.card import Card
+from modelmark.governance.difference import Side
+from modelmark.governance.people import People
+from modelmark.governance.releases import Releases
+from modelmark.governance.score import Scorecard
+
+
+class Release(Protocol):
+    def __call__(self, version: Version, *, share: float, by: Principal | None) -> Snapshot: ...
+
+
+class Rollback(Protocol):
+    def __call__(self, model: str, *, reason: str, by: Principal | None) -> tuple[Version, Version, Snapshot]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """release and rollback also move MLflow's aliases and tell people; they are the application's."""
+
+    people: People
+    releases: Releases
+    release: Release
+    rollback: Rollback
+    side: Callable[[Version], Side]
+    card: Callable[[Version], Card]
+    notes: Callable[[Version, Role], str]
+    scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
+    environment: str

@@ -1,0 +1,242 @@
+"""The pages: fetch what a page is about, render it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+
+from modelmark.domain import errors
+from modelmark.domain.contract import Role
+from modelmark.domain.errors import NotPermitted
+from modelmark.domain.people import Permission
+from modelmark.domain.theme import CONFIG
+from modelmark.domain.version import Version
+from modelmark.governance import card_forms
+from modelmark.governance.audit import verify_chain
+from modelmark.governance.difference import difference
+from modelmark.governance.score import band
+from modelmark.web import charts, series
+from modelmark.web.bundle import vega_bundle
+from modelmark.web.desk import Desk
+from modelmark.web.entrance import next_of
+from modelmark.web.readers import parts
+from modelmark.web.source import SPANS, Source
+from modelmark.web.tasks import tasks
+from modelmark.web.templating import Templates
+
+LIVE_SECONDS: Final = 2.0
+
+
+class Pages:
+    """One method per address: fetch, render."""
+
+    def __init__(self, source: Source, desk: Desk, templates: Templates) -> None:
+        self._source = source
+        self._desk = desk
+        self._render = templates.render
+
+    async def overview(self, request: Request) -> Response:
+        return await self._render(
+            request, "overview.html", page="overview", data=await self._off(series.overview, self._source)
+        )
+
+    async def overview_data(self, request: Request) -> Response:
+        return JSONResponse(await self._off(series.overview, self._source))
+
+    async def model(self, request: Request) -> Response:
+        name, span = self._model(request)
+        data = await self._off(series.model, self._source, name, span)
+        route = self._source.route(name)
+        arms = [(arm, self._source.version(arm.version)) for arm in route.arms] if route else []
+        back = self._source.version(route.previous) if route and route.previous else None
+        return await self._render(
+            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back
+        )
+
+    async def model_data(self, request: Request) -> Response:
+        name, span = self._model(request)
+        return JSONResponse(await self._off(series.model, self._source, name, span))
+
+    async def rows(self, request: Request) -> Response:
+        name, _ = self._model(request)
+        rows = await self._off(self._source.rows, name)
+        labels = {version.id.hex: version.label for version in self._source.versions(name)}
+        return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
+
+    async def releases(self, request: Request) -> Response:
+        standings = await self._off(self._standings)
+        return await self._render(request, "releases.html", page="releases", standings=standings)
+
+    async def version(self, request: Request) -> Response:
+        version = self._source.known(request.path_params["id"])
+        return await self._render(
+            request, "version.html", page="releases", **await self._off(self._about, request, version)
+        )
+
+    def _about(self, request: Request, version: Version) -> dict[str, Any]:
+        """What the version's page shows, with a ticket for each part that this reader may sign."""
+        releases, by = self._source.releases, request.state.principal
+        standing, side = releases.standing(version), self._desk.side(version)
+        read = parts(side, standing)
+        tickets, refusals = {}, {}
+        for part in read:
+            own = by is not None and by.name == part.person.name and part.person.role in by.account.roles
+            if own and not part.signed:
+                try:
+                    tickets[part.person.role] = releases.ticket(
+                        version, role=part.person.role, name=part.person.name, by=by
+                    )
+                except NotPermitted as error:
+                    refusals[part.person.role] = error.message
+        champion = releases.champion(version.model)
+        return {
+            "standing": standing,
+            "evidence": side.evidence,
+            "contract": side.contract,
+            "has_report": self._source.workspace.report(version.id).exists(),
+            "parts": read,
+            "tickets": tickets,
+            "refusals": refusals,
+            "remarks": self._source.ledger.remarks(version.id),
+            "champion": champion,
+            "environment": self._desk.environment,
+        }
+
+    async def report(self, request: Request) -> Response:
+        path = self._source.workspace.report(self._source.known(request.path_params["id"]).id)
+        if not path.exists():
+            raise errors.Missing("this version has no report yet", hint="modelmark check writes it")
+        # The report is one offline file with its style inside; it runs no script.
+        policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+        return FileResponse(path, media_type="text/html", headers={"content-security-policy": policy})
+
+    async def audit(self, request: Request) -> Response:
+        events = await self._off(self._source.ledger.events)
+        try:
+            fault, count = None, verify_chain(events)
+        except errors.Tampered as error:
+            fault, count = error.message, len(events)
+        newest = list(reversed(events))[:500]
+        return await self._render(request, "audit.html", page="audit", events=newest, count=count, fault=fault)
+
+    async def chart_specs(self, request: Request) -> Response:
+        return JSONResponse({"config": CONFIG, "specs": charts.ALL})
+
+    async def vega(self, request: Request) -> Response:
+        path: Path = await self._off(vega_bundle, self._source.workspace.cache)
+        return FileResponse(path, media_type="text/javascript")
+
+    async def health(self, request: Request) -> Response:
+        await self._off(self._source.ledger.snapshot)
+        return JSONResponse({"ready": True})
+
+    async def live(self, request: Request) -> Response:
+        """Beats that say how far the journal's tables are; a page fetches its own data again when that changed."""
+        return StreamingResponse(self._beats(request), media_type="text/event-stream")
+
+    async def _beats(self, request: Request) -> AsyncIterator[bytes]:
+        while not await request.is_disconnected():
+            yield f"event: beat\ndata: {self._source.progress()}\n\n".encode()
+            await asyncio.sleep(LIVE_SECONDS)
+
+    async def tasks(self, request: Request) -> Response:
+        """What waits for whoever looks: signatures, change requests, releases that nothing holds up."""
+        found = await self._off(tasks, self._standings(), request.state.principal)
+        return await self._render(request, "tasks.html", page="tasks", tasks=found)
+
+    async def diff(self, request: Request) -> Response:
+        given = [request.query_params.get(name, "") for name in ("before", "after")]
+        versions = [self._source.known(id) if id else None for id in given]
+        sections: tuple[Any, ...] = ()
+        before, after = versions
+        if before is not None and after is not None:
+            sections = await self._off(lambda: difference(self._desk.side(before), self._desk.side(after)))
+        known = await self._off(self._source.versions)
+        return await self._render(
+            request, "diff.html", page="releases", before=before, after=after, sections=sections, known=known
+        )
+
+    async def card(self, request: Request) -> Response:
+        made = await self._off(self._desk.card, self._source.known(request.path_params["id"]))
+        form = request.query_params.get("form", "html")
+        if form == "html":
+            policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+            return HTMLResponse(await self._off(card_forms.html, made), headers={"content-security-policy": policy})
+        if form == "md":
+            return PlainTextResponse(await self._off(card_forms.markdown, made))
+        if form == "pdf":
+            name = f"{made.version.model}-{made.version.label}.pdf"
+            data = await self._off(card_forms.pdf, made)
+            return Response(
+                data, media_type="application/pdf", headers={"content-disposition": f'inline; filename="{name}"'}
+            )
+        raise errors.Rejected("there is no such form", field="form", limit=", ".join(card_forms.FORMS))
+
+    async def notes(self, request: Request) -> Response:
+        version = self._source.known(request.path_params["id"])
+        try:
+            audience = Role(request.query_params.get("audience", Role.PRODUCT))
+        except ValueError:
+            raise errors.Rejected("there is no such audience", field="audience", limit=", ".join(Role)) from None
+        text = await self._off(self._desk.notes, version, audience)
+        return await self._render(
+            request, "notes.html", page="releases", version=version, audience=audience, lines=text.splitlines()
+        )
+
+    async def scorecard(self, request: Request) -> Response:
+        name, _ = self._model(request)
+        version = self._source.champion(name) or self._source.versions(name)[-1]
+        boards = await self._off(self._desk.scorecards, version)
+        return await self._render(
+            request, "scorecard.html", page="scorecard", version=version, boards=boards, band=band(boards[1].minimum)
+        )
+
+    async def scorecards(self, request: Request) -> Response:
+        """The only model's scorecard, or a choice."""
+        models = await self._off(self._source.models)
+        if len(models) == 1:
+            return RedirectResponse(f"/scorecards/{models[0]}", 303)
+        return await self._render(request, "scorecards.html", page="scorecard", models=models)
+
+    async def people(self, request: Request, shown: Mapping[str, Any] | None = None) -> Response:
+        """Everybody for an administrator; one's own account and keys for everybody else. shown: a key made just now."""
+        by, desk = request.state.principal, self._desk.people
+        everybody = by is not None and by.may(Permission.ADMINISTER)
+        accounts = [a for a in await self._off(desk.accounts) if everybody or (by is not None and a.login == by.login)]
+        keys = await self._off(desk.keys, None if everybody or by is None else by.login)
+        return await self._render(
+            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody
+        )
+
+    async def sign_in(self, request: Request) -> Response:
+        following = next_of(request, request.query_params.get("next", "/"))
+        return await self._render(request, "sign_in.html", page="", following=following)
+
+    def _model(self, request: Request) -> tuple[str, str]:
+        name, span = request.path_params["model"], request.query_params.get("span", "1h")
+        if name not in self._source.models():
+            raise errors.Missing("there is no such model in this workspace", hint="start at the overview")
+        if span not in SPANS:
+            raise errors.Rejected("there is no such span", field="span", limit=", ".join(SPANS))
+        return name, span
+
+    def _standings(self) -> list[Any]:
+        return [self._source.releases.standing(version) for version in reversed(self._source.versions())]
+
+    async def _off(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Off the event loop: these read databases and files."""
+        return await run_in_threadpool(call, *arguments)

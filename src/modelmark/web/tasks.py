@@ -1,0 +1,54 @@
+"""What waits for one person: signatures, change requests of theirs, releases that nothing holds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.release import State
+from modelmark.domain.version import Version
+from modelmark.governance.releases import Standing
+
+_BEFORE_TRAFFIC = frozenset({State.REGISTERED, State.CHECKED, State.APPROVED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One thing to do. place: the part of the version's page where it is done."""
+
+    version: Version
+    sentence: str
+    place: str
+    mine: bool
+
+
+def tasks(standings: Sequence[Standing], by: Principal | None) -> list[Task]:
+    """One's own first; then what others have to do before a version may go. Only the newest version of a model waits."""
+    newest: dict[str, Standing] = {}
+    for standing in standings:
+        known = newest.get(standing.version.model)
+        if known is None or standing.version.number > known.version.number:
+            newest[standing.version.model] = standing
+    found = [task for s in newest.values() if s.state in _BEFORE_TRAFFIC for task in _of(s, by)]
+    return sorted(found, key=lambda task: not task.mine)
+
+
+def _of(standing: Standing, by: Principal | None) -> Iterator[Task]:
+    version = standing.version
+    who = by.name if by else ""
+    for gate, verdict in standing.open_gates.items():
+        said = f"The gate {gate.replace('_', ' ')} says: {verdict.value}. Mend the model, or let a signer waive it."
+        yield Task(version=version, sentence=said, place=gate, mine=False)
+    for request in standing.requests:
+        yield Task(version=version, sentence=f"{request.name} asked for a change: {request.text}", place="remarks",
+                   mine=request.name == who)  # fmt: skip
+    if standing.open_gates:
+        return
+    for person in standing.missing:
+        name = person.name or "somebody"
+        said = f"{name} has not approved it as {person.role.replace('_', ' ')}."
+        yield Task(version=version, sentence=said, place=f"part-{person.role}", mine=bool(who) and person.name == who)
+    if not standing.obstacles:
+        may = by is not None and by.may(Permission.RELEASE)
+        yield Task(version=version, sentence="Everybody agreed: it may be released.", place="main", mine=may)

@@ -1,0 +1,55 @@
+"""Templates and what all of them share."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from modelmark.domain.contract import Role
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.people import Permission
+from modelmark.seal.digests import digest_value, plain
+from modelmark.web.entrance import form_of
+from modelmark.web.glossary import GLOSSARY
+from modelmark.web.source import SPANS
+
+
+class Templates:
+    """Renders a page for whoever asked. Everything is escaped; an unknown name is an error."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("modelmark.web", "templates"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "utc": _utc,
+            "tojson_plain": lambda value: json.dumps(plain(value)),
+            "digest": digest_value,
+            "words": lambda text: str(text).replace("_", " "),
+        }
+        self._environment.globals.update(
+            Verdict=Verdict, Permission=Permission, roles=list(Role), glossary=GLOSSARY, spans=list(SPANS)
+        )
+
+    async def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        shared = {"by": getattr(request.state, "principal", None), "form": _form(request)}
+        page = self._environment.get_template(template)
+        return HTMLResponse(await run_in_threadpool(page.render, {**shared, **values}), status)
+
+
+def _form(request: Request) -> str:
+    return form_of(request) if hasattr(request.state, "principal") else ""
+
+
+def _utc(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,197 @@
+"""Default deny: every door of the dashboard has a rule, and every role gets exactly what its line says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from builders.people import PASSWORD, principal
+from modelmark.app import App
+from modelmark.domain.contract import Role
+from modelmark.domain.people import PERMISSIONS, Permission
+from modelmark.seal import passwords
+from modelmark.web.entrance import COOKIE, PUBLIC, Door
+
+HOME = "http://127.0.0.1:8081"
+PATHS = {"{id}": "f" * 64, "{model}": "none"}
+ROLES = (*Role, "administrator", "nobody")
+
+
+class House:
+    """A dashboard over an empty workspace with one account per role."""
+
+    def __init__(self, root: Path) -> None:
+        self.app = App.open({"MODELMARK_ACTOR": "ci"}, workspace=root)
+        self.web = self.app.dashboard()
+        self.doors: list[Door] = [route for route in self.web.routes if isinstance(route, Door)]
+
+    def client(self, **more: Any) -> TestClient:
+        return TestClient(self.web, base_url=HOME, follow_redirects=False, raise_server_exceptions=False, **more)
+
+    def people(self) -> None:
+        principal(self.app.people, "administrator", "The Administrator")
+        for role in Role:
+            principal(self.app.people, role.value.replace("_", "-"), f"Somebody as {role}", role)
+
+    def signed_in(self, login: str) -> TestClient:
+        client = self.client()
+        client.cookies.set(COOKIE, self.app.people.open_session(self.app.people.by_password(login, PASSWORD)))
+        return client
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    built = House(tmp_path_factory.mktemp("house"))
+    built.people()
+    yield built
+    built.app.database.close()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[House]:
+    built = House(tmp_path)
+    yield built
+    built.app.database.close()
+
+
+def address(door: Door) -> str:
+    path = door.path
+    for name, value in PATHS.items():
+        path = path.replace(name, value)
+    return path
+
+
+def ask(client: TestClient, door: Door, **form: str) -> Any:
+    if door.methods and "POST" in door.methods:
+        token = client.cookies.get(COOKIE)
+        form = {"form": passwords.form_token(token) if token else "", **form}
+        return client.post(address(door), data=form, headers={"origin": HOME})
+    return client.get(address(door))
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.text)
+
+
+def test_every_route_has_a_rule(house: House) -> None:
+    for route in house.web.routes:
+        assert isinstance(route, (Door, Mount)), f"{route} has no rule"
+        if isinstance(route, Door):
+            assert route.rule is PUBLIC or isinstance(route.rule, Permission)
+        else:
+            assert route.path == "/static"
+    assert {door.path for door in house.doors if door.rule is PUBLIC} == {"/sign-in", "/health", "/static/vega.js"}
+    for door in house.doors:
+        if door.methods and "POST" in door.methods and door.rule is Permission.VIEW:
+            assert door.path in ("/sign-out", "/people/key", "/people/revoke"), "these act on one's own things alone"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_gets_through_exactly_the_doors_its_permissions_open(house: House, role: str) -> None:
+    if role == "nobody":
+        client, may = house.client(), frozenset[Permission]()
+    elif role == "administrator":
+        client, may = house.signed_in("administrator"), frozenset({Permission.VIEW, Permission.ADMINISTER})
+    else:
+        client, may = house.signed_in(role.replace("_", "-")), PERMISSIONS[Role(role)]
+    for door in house.doors:
+        if door.path in ("/live", "/sign-out", "/static/vega.js"):
+            continue
+        answer = ask(client, door)
+        status, turned_away = answer.status_code, answer.status_code == 403 and f" may not {door.rule}" in text_of(answer)
+        if door.rule is PUBLIC or door.rule in may:
+            assert status not in (401, 500), (door.path, status)
+            assert not turned_away, door.path
+        elif role == "nobody":
+            assert status in (401, 303), (door.path, status)
+        else:
+            assert turned_away, (door.path, status)
+
+
+def test_without_accounts_everybody_may_look_and_nobody_may_act(empty: House) -> None:
+    client = empty.client()
+    for door in empty.doors:
+        if door.path in ("/live", "/static/vega.js"):
+            continue
+        status = ask(client, door).status_code
+        if door.methods and "POST" in door.methods:
+            assert status == 403, door.path
+        else:
+            assert status in (200, 404), (door.path, status)
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "http://127.0.0.1:8082", "https://127.0.0.1:8081"]
+)
+def test_a_form_sent_from_another_page_changes_nothing(house: House, origin: str | None) -> None:
+    client = house.signed_in("administrator")
+    token = passwords.form_token(client.cookies[COOKIE])
+    headers = {} if origin is None else {"origin": origin}
+    before = house.app.people.accounts()
+    answer = client.post("/people/disable", data={"login": "risk", "form": token}, headers=headers)
+    assert answer.status_code == 403
+    assert house.app.people.accounts() == before
+
+
+@pytest.mark.parametrize("form", ["", "0" * 64, None])
+def test_a_form_without_the_sessions_token_changes_nothing(house: House, form: str | None) -> None:
+    client = house.signed_in("administrator")
+    data = {"login": "risk"} | ({} if form is None else {"form": form})
+    answer = client.post("/people/disable", data=data, headers={"origin": HOME})
+    assert answer.status_code == 403
+    assert house.app.people.by_password("risk", PASSWORD)
+
+
+def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(house: House) -> None:
+    client = house.client()
+    form = {"login": "risk", "password": PASSWORD, "next": "/tasks"}
+    answer = client.post("/sign-in", data=form, headers={"origin": HOME})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/tasks")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert client.get("/people").status_code == 200
+    token = passwords.form_token(client.cookies[COOKIE])
+    assert client.post("/sign-out", data={"form": token}, headers={"origin": HOME}).status_code == 303
+    assert client.get("/people").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "following", ["//evil.example", "http://evil.example", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_signing_in_never_leads_elsewhere(house: House, following: str) -> None:
+    form = {"login": "risk", "password": PASSWORD, "next": following}
+    answer = house.client().post("/sign-in", data=form, headers={"origin": HOME})
+    assert answer.headers["location"] == "/"
+
+
+def test_a_wrong_password_is_told_in_a_sentence_and_too_many_wait(empty: House) -> None:
+    principal(empty.app.people, "ann", "Ann Lee", Role.RISK)
+    client = empty.client()
+    form = {"login": "ann", "password": "not the password"}
+    answers = [client.post("/sign-in", data=form, headers={"origin": HOME}) for _ in range(11)]
+    assert [a.status_code for a in answers] == [403] * 10 + [429]
+    assert "Login and password do not belong together" in answers[0].text
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+
+
+def test_a_key_opens_what_its_scopes_say_and_answers_machines_in_json(house: House) -> None:
+    risk = house.app.people.by_password("risk", PASSWORD)
+    _, secret = house.app.people.issue_key("risk", scopes=[Permission.VIEW], by=risk)
+    client = house.client(headers={"authorization": f"Bearer {secret}"})
+    assert client.get("/api/overview").status_code == 200
+    refused = client.post(f"/versions/{'f' * 64}/remark", data={"text": "hello"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "NOT_ALLOWED")
+    wrong = house.client(headers={"authorization": "Bearer mm_nothing"})
+    assert wrong.get("/api/overview").json()["error"]["code"] == "BAD_KEY"
+
+
+def test_a_browser_that_has_not_signed_in_is_led_to_the_way_in_and_back(house: House) -> None:
+    answer = house.client().get("/releases?x=1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Freleases%3Fx%3D1")
+    assert house.client().get("/api/overview").json()["error"]["code"] == "SIGN_IN"
