@@ -60,7 +60,7 @@
       if (!image.getAttribute("aria-label") && !image.closest("svg")) bad.push(`${image.className || image.tagName} without a name`);
     }
     for (const link of all("a[href], button, summary")) if (!name(link)) bad.push(`a link without a name: ${link.href ?? link.tagName}`);
-    for (const field of all("input, select, textarea")) if (!field.labels?.length && !field.getAttribute("aria-label")) bad.push(`a field without a label: ${field.name}`);
+    for (const field of all("input:not([type=hidden]), select, textarea")) if (!field.labels?.length && !field.getAttribute("aria-label")) bad.push(`a field without a label: ${field.name}`);
     for (const table of all("table")) if (!table.querySelector("th[scope]")) bad.push("a table without header cells");
     for (const box of all(".scroll")) if (box.scrollWidth > box.clientWidth && box.tabIndex < 0) bad.push("a box that scrolls but cannot be reached by keyboard");
     const ids = all("[id]").filter((node) => !node.closest("svg")).map((node) => node.id);

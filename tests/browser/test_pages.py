@@ -180,7 +180,7 @@ def test_a_version_page_names_every_gate_and_links_the_report(lived: Lived, open
     for gate in ("data_contract", "holdout", "edge_cases", "parity", "load"):
         assert gate in table
     assert "the gate holdout says: fail" in page.inner_text("main")
-    assert "Ann Lee (data_science) has not approved this evidence" in page.inner_text("main")
+    assert "Ann Lee (data science) has not approved this evidence" in page.inner_text("main")
     page.get_by_role("link", name="Open the whole report").click()
     page.wait_for_load_state()
     assert "holdout" in page.inner_text("body")

@@ -103,7 +103,10 @@ def test_a_role_gets_through_exactly_the_doors_its_permissions_open(house: House
         if door.path in ("/live", "/sign-out", "/static/vega.js"):
             continue
         answer = ask(client, door)
-        status, turned_away = answer.status_code, answer.status_code == 403 and f" may not {door.rule}" in text_of(answer)
+        status, turned_away = (
+            answer.status_code,
+            answer.status_code == 403 and f" may not {door.rule}" in text_of(answer),
+        )
         if door.rule is PUBLIC or door.rule in may:
             assert status not in (401, 500), (door.path, status)
             assert not turned_away, door.path

@@ -12,7 +12,7 @@ from modelmark.domain.contract import Contract, Task
 from modelmark.domain.evidence import Check, Evidence, Figure, Verdict
 from modelmark.domain.release import Approval
 from modelmark.domain.version import Version
-from modelmark.governance.difference import Side
+from modelmark.governance.difference import Side, sized
 from modelmark.seal.digests import digest_value
 
 #: The gates whose sentences each section takes, in order.
@@ -150,9 +150,9 @@ def _details(desk: _Desk) -> Iterator[Statement]:
     yield Statement(text=f"Registered by {version.registered_by} from {line.source}.", receipt=number)
     commit = f"Code: git commit {line.git_commit}." if line.git_commit else "Its code was not in a git checkout."
     yield Statement(text=commit, receipt=number)
-    size = desk.side.size / 1e6
     yield Statement(
-        text=f"Served as an ONNX graph of {size:.2f} MB, digest {version.components.artifact}.", receipt=number
+        text=f"Served as an ONNX graph of {sized(desk.side.size)}, digest {version.components.artifact}.",
+        receipt=number,
     )
     serving = contract.serving
     yield Statement(

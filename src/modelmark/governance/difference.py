@@ -217,12 +217,21 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
     return {key: text for part in parts for key, text in part.items()}
 
 
+def sized(count: int) -> str:
+    """Bytes as people write them.
+
+    >>> sized(1_234), sized(2_500_000)
+    ('1.2 kB', '2.50 MB')
+    """
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
 def _size(before: Side, after: Side) -> Iterator[Row]:
     change = (after.size / before.size - 1) if before.size else 0.0
     yield Row(
         what="served model",
-        before=f"{before.size / 1e6:.2f} MB",
-        after=f"{after.size / 1e6:.2f} MB",
+        before=sized(before.size),
+        after=sized(after.size),
         change=f"{change:+.0%}",
         moved=before.version.components.artifact != after.version.components.artifact,
     )

@@ -56,7 +56,7 @@ class Standing:
 
     @property
     def missing_signatures(self) -> tuple[str, ...]:
-        return tuple(f"{p.name or 'nobody yet'} ({p.role})" for p in self.missing)
+        return tuple(f"{p.name or 'nobody yet'} ({p.role.replace('_', ' ')})" for p in self.missing)
 
     @property
     def open_gates(self) -> dict[str, Verdict]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from modelmark.domain.contract import Contract, Person, Role
 from modelmark.domain.evidence import Check, Verdict
-from modelmark.governance.difference import Side
+from modelmark.governance.difference import Side, sized
 from modelmark.governance.releases import Standing
 
 #: Role -> (the question it answers with a signature, the gates it reads, most important first).
@@ -91,7 +91,7 @@ def _facts(role: Role, contract: Contract, side: Side) -> Iterator[tuple[str, st
         yield "Holdout", f"{contract.data.holdout}, {line.holdout_digest.short}"
         yield "Code", line.git_commit or "not in a git checkout"
     if role is Role.ENGINEERING:
-        yield "Served model", f"{side.size / 1e6:.2f} MB, {side.version.components.artifact.short}"
+        yield "Served model", f"{sized(side.size)}, {side.version.components.artifact.short}"
         yield "Conversion", f"{side.version.parity.flipped} of {side.version.parity.rows:,} decisions flipped"
 
 
