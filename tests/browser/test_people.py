@@ -73,6 +73,7 @@ def sign_in(visit: Visit, login: str, then: str = "/") -> Page:
     page.fill("[name=password]", PASSWORD)
     page.click("main button")
     page.wait_for_url(f"**{then}")
+    page.wait_for_load_state("load")
     return page
 
 
