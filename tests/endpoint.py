@@ -14,6 +14,7 @@ import pandas as pd
 
 from modelmark.domain.contract import Kind, Policy
 from modelmark.domain.errors import Rejected
+from modelmark.domain.ports import Staged
 from modelmark.registry import tensors
 from modelmark.seal.digests import plain
 
@@ -121,7 +122,7 @@ class Stage:
             return self.status, {"predictions": self.endpoint.predict(body["rows"])}
 
         with http(answer) as address:
-            yield address
+            yield Staged(address=address, processes=tuple)
 
 
 def onnx_of(model, contract, holdout):

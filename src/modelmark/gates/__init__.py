@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from modelmark.gates.behaviour import BehaviourTests
 from modelmark.gates.data_contract import DataContract
 from modelmark.gates.edge_cases import EdgeCases
 from modelmark.gates.gate import GateKind
@@ -17,4 +18,5 @@ BUILTIN: Final[Mapping[str, GateKind]] = {
     "edge_cases": EdgeCases,
     "parity": ParityCheck,
     "load": Load,
+    "behaviour": BehaviourTests,
 }

@@ -41,9 +41,9 @@ class Load:
         serving = case.contract.serving
         seconds = min(self.settings.seconds, _REQUESTS / serving.rate_per_s)
         due = traffic.arrivals(serving.rate_per_s, seconds, seed=0)
-        with case.staging.open(case.version, case.folder) as address:
+        with case.staging.open(case.version, case.folder) as staged:
             heard = traffic.send(
-                f"{address.rstrip('/')}/models/{case.contract.name}/predict",
+                f"{staged.address.rstrip('/')}/models/{case.contract.name}/predict",
                 bodies,
                 due,
                 timeout=serving.deadline_ms / 1000 + 1,
