@@ -16,7 +16,7 @@ from endpoint import Broken, Stage
 from modelmark.domain.contract import Data, Guardrail, Input, Kind, Metric, Objective, Outputs, Serving, Task
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import DataContractGate, EdgeCasesGate, Gates, HoldoutGate, LoadGate, ParityGate
+from modelmark.domain.gate_settings import DataContractGate, EdgeCasesGate, Gates, HoldoutGate, LoadGate, ParityGate, ReplayGate
 from modelmark.domain.version import Parity
 from modelmark.gates import BUILTIN, traffic
 from modelmark.gates.case import Champion
@@ -323,7 +323,7 @@ def test_arrivals_are_poisson():
 
 def test_every_gate_of_the_contract_speaks_in_order(sound):
     heard_of = []
-    gates = dataclasses.replace(LAX.gates, load=LoadGate(seconds=0.5))
+    gates = dataclasses.replace(LAX.gates, load=LoadGate(seconds=0.5), replay=ReplayGate(requests=50, seconds=0.5))
     case = dataclasses.replace(sound, contract=dataclasses.replace(LAX, gates=gates))
     evidence = run_gates(case, progress=lambda *step: heard_of.append(step))
     assert [e.gate for e in evidence] == list(required(LAX))

@@ -145,7 +145,7 @@ class Gates:
     """Behavioural tests; asked when the contract has accepted some."""
     tests: TestsGate | None = field(default_factory=TestsGate)
     """Your own test suite; asked when the contract names one."""
-    replay: ReplayGate | None = None
+    replay: ReplayGate | None = field(default_factory=ReplayGate)
     """Real or simulated traffic against a server of its own."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""

@@ -10,6 +10,7 @@ from modelmark.gates.gate import GateKind
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.load import Load
 from modelmark.gates.parity import ParityCheck
+from modelmark.gates.replay import Replay
 from modelmark.gates.tests import UserTests
 
 #: Spelled out, so `grep` finds every gate and mypy checks each against `Gate`. Names are those of contract.gates.
@@ -21,4 +22,5 @@ BUILTIN: Final[Mapping[str, GateKind]] = {
     "load": Load,
     "behaviour": BehaviourTests,
     "tests": UserTests,
+    "replay": Replay,
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.table import Violation, broken_rows
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
 from modelmark.domain.ports import Predictor
@@ -86,3 +87,9 @@ def decisions(scores: Array, contract: Contract) -> NDArray[np.int64]:
 def distance(left: Array, right: Array) -> Array:
     """Per row the largest difference of any score; of the answer itself, where that is above 1. NaN stays NaN."""
     return np.asarray(np.max(np.abs(left - right) / np.maximum(1.0, np.abs(left)), axis=1))
+
+
+def good_places(violations: Sequence[Violation], rows: int) -> list[int]:
+    """Places of the rows that the endpoint answers, of a table with so many."""
+    bad = set(broken_rows(violations))
+    return [i for i in range(rows) if i not in bad]

@@ -13,8 +13,8 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import BehaviourGate
 from modelmark.gates import charts_behaviour
-from modelmark.gates.asking import ROUNDING, Array, ask, score_of
-from modelmark.gates.behaviour_edits import Edited, Source, edit, good_places, noticed
+from modelmark.gates.asking import ROUNDING, Array, ask, good_places, score_of
+from modelmark.gates.behaviour_edits import Edited, Source, edit, noticed
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
 from modelmark.stats.rates import clopper_pearson

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from modelmark.contract.table import Violation, as_numbers, broken_rows, check_table, rows_of
+from modelmark.contract.table import Violation, as_numbers, check_table, rows_of
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Condition
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.gates.asking import Row
@@ -183,8 +183,3 @@ def _violations(rows: Sequence[Row], contract: Contract) -> Iterator[Violation]:
 
     table = pd.DataFrame(list(rows)).assign(**{contract.data.target: None})
     yield from check_table(table, contract)
-
-
-def good_places(violations: Sequence[Violation], rows: int) -> list[int]:
-    bad = set(broken_rows(violations))
-    return [i for i in range(rows) if i not in bad]
