@@ -39,7 +39,7 @@ _ANSWERS = (
     (r"rate_per_s: 50\b", "rate_per_s: 20"),
     (r"^monitors: .*", "monitors: {window_minutes: 10, every_seconds: 1, performance: {min_labels: 20}}"),
 )
-WITH_LOAD = (r"^  load: null", "  load: {seconds: 1}")
+WITH_LOAD = (r"^  load: null", "  load: {seconds: 1, capacity: false, overload: []}")
 
 
 @dataclass(frozen=True)

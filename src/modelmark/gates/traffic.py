@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 _CUT: Final = 2048
+_SHORTEST: Final = 0.5  # seconds of sending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def send(
     """Post the bodies in turn at their due times; what became of each, in that order.
 
     most_open: with so many unanswered, the next one waits (0: never); then sending ends at twice the time it was due
-    to take, and fewer come back than were due. keep: whole answers, not only their first bytes.
+    to take (and half a second at least), and fewer come back than were due. keep: whole answers, not only their first bytes.
     """
     encoded = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
     sender = _Sender(url, encoded, due, timeout, most_open, None if keep else _CUT)
@@ -100,7 +101,7 @@ class _Sender:
             if wait > 0:
                 await asyncio.sleep(wait)
             await free.acquire()
-            if self.most_open and time.perf_counter() - self.start > 2 * self.due[-1] + 1:
+            if self.most_open and time.perf_counter() - self.start > max(2 * self.due[-1], _SHORTEST):
                 break
             task = asyncio.create_task(self.one(client, place))
             task.add_done_callback(lambda _: free.release())
