@@ -14,6 +14,8 @@ import pandas as pd
 
 from modelmark.domain.contract import Kind, Policy
 from modelmark.domain.errors import Rejected
+from modelmark.domain.ports import Staged
+from modelmark.domain.prediction import class_name
 from modelmark.registry import tensors
 from modelmark.seal.digests import plain
 
@@ -84,8 +86,12 @@ def http(answer):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, value = answer(self.path, body)
+            try:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            except ValueError:
+                status, value = 400, {"error": "not JSON", "code": "MALFORMED"}
+            else:
+                status, value = answer(self.path, body)
             data = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
@@ -115,13 +121,25 @@ class Stage:
 
     @contextmanager
     def open(self, version, folder):
+        contract = getattr(self.endpoint, "sound", self.endpoint).contract
+
         def answer(path, body):
             time.sleep(self.slow)
             assert path == f"/models/{version.model}/predict"
-            return self.status, {"predictions": self.endpoint.predict(body["rows"])}
+            if self.status != 200:
+                return self.status, {"error": "planted", "code": "PLANTED"}
+            try:
+                scores = self.endpoint.predict(body["rows"])
+            except Rejected as refusal:
+                return 422, {"error": refusal.message, "code": refusal.code}
+            classes = [class_name(name) for name in contract.outputs.classes]
+            named = [
+                {"probabilities": dict(zip(classes, s, strict=True))} if classes else {"value": s[0]} for s in scores
+            ]
+            return 200, {"served_by": "model", "predictions": named}
 
         with http(answer) as address:
-            yield address
+            yield Staged(address=address, processes=tuple)
 
 
 def onnx_of(model, contract, holdout):

@@ -38,13 +38,13 @@ _ANSWERS = (
     ),
     (r'answer: ""', 'answer: "agreed on 3 March"'),
     (r"expected_delay_hours: null", "expected_delay_hours: 0"),
-    (r"^gates:(?: \{\})?  #.*$", "gates:\n  load: null"),
+    (r"^gates:(?: \{\})?  #.*$", "gates:\n  replay: null\n  load: null"),
     (r"p99_ms: 100\b", "p99_ms: 3000"),
     (r"deadline_ms: 500\b", "deadline_ms: 10000"),
     (r"rate_per_s: 50\b", "rate_per_s: 20"),
     (r"^monitors: .*", "monitors: {window_minutes: 10, every_seconds: 1, performance: {min_labels: 20}}"),
 )
-WITH_LOAD = (r"^  load: null", "  load: {seconds: 1}")
+WITH_LOAD = (r"^  load: null", "  load: {seconds: 1, capacity: false, overload: []}")
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,7 @@ class App:
 
     def _case(self, version: Version, base: Path) -> Case:
         from modelmark.gates.case import Case, Champion
+        from modelmark.registry.suite import ChildSuites
         from modelmark.serving.predictor import LocalPredictor
         from modelmark.serving.staging import LocalStaging
 
@@ -264,6 +265,8 @@ class App:
             predictor=LocalPredictor.of_candidate(folder, version.id),
             staging=LocalStaging(),
             clock=now,
+            workspace=self.workspace,
+            suites=ChildSuites(),
             champion=None
             if champion is None or champion.id == version.id
             else Champion(

@@ -53,7 +53,7 @@ def version(bench):
 def test_a_version_is_whole_on_disk(bench, version):
     folder = bench[1].version(version.id)
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        ["model.onnx", "contract.json", "signature.json", "lock.txt", "reference.json", "version.json"]
+        ["model.onnx", "contract.json", "signature.json", "lock.txt", "reference.json", "parity.json", "version.json"]
     )
     assert read_version(folder) == version
     assert (folder / REFERENCE).read_bytes() == b"400 200"

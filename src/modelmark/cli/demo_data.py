@@ -25,7 +25,10 @@ _PEOPLE: Final = (
     ),
     (r'answer: ""', 'answer: "agreed on 3 March, see the minutes"'),
     (r"expected_delay_hours: null", "expected_delay_hours: 48"),
-    (r"^gates: \{\}", "gates: {load: {seconds: 2}}"),
+    (
+        r"^gates: \{\}",
+        "gates: {load: {seconds: 2, capacity: false, overload: []}, replay: {requests: 300, seconds: 3}}",
+    ),
     (r"p99_ms: 100\b", "p99_ms: 1000"),  # a work list can wait a second, and the demo runs on busy machines
     (r"deadline_ms: 500\b", "deadline_ms: 2000"),
     (r"^monitors: .*", "monitors: {window_minutes: 0.5, every_seconds: 2}"),

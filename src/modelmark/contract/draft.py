@@ -36,7 +36,12 @@ class Paths:
 
 def render(draft: Draft, paths: Paths) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
-    return "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(draft), *_rest()]) + "\n"
+    return (
+        "\n".join(
+            [*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(draft), *_behaviour(draft), *_rest()]
+        )
+        + "\n"
+    )
 
 
 def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
@@ -140,6 +145,21 @@ def _gates(draft: Draft) -> Iterator[str]:
     limit = min(1.0, math.ceil(draft.twin_rate * 1100) / 1000)
     yield "gates:  # every other check at its default limit; the schema lists them: modelmark schema"
     yield f"  data_contract: {{max_duplicate_rate: {limit:g}}}  # GUESS: {draft.twin_rate:.2%} of training rows have a twin"
+
+
+def _behaviour(draft: Draft) -> Iterator[str]:
+    if not draft.behaviour:
+        yield "behaviour: []  # how an edit of a row must move its score; see docs/gates/behaviour.md"
+    else:
+        yield "behaviour:  # set accepted: true on what must hold, delete the rest; only accepted tests are run"
+    for test in draft.behaviour:
+        fields: dict[str, Any] = {"name": test.name, "kind": test.kind.value, "column": test.column}
+        fields |= {"direction": test.direction.value} if test.direction else {}
+        fields |= {"tolerance": test.tolerance} if test.tolerance else {}
+        fields |= {"max_failure_rate": test.max_failure_rate, "accepted": False}
+        listed = ", ".join(f"{key}: {_text(value)}" for key, value in fields.items())
+        yield f"  - {{{listed}}}{_guess(draft, f'behaviour.{test.name}')}"
+    yield "tests: null  # your own pytest suite for preprocessing and model: a folder or a file beside this contract"
 
 
 def _rest() -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.propose import propose
+from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.contract import Input, Kind, Metric, Policy, Task
 from modelmark.domain.errors import Rejected
 
@@ -44,6 +46,7 @@ class Draft:
     target_range: tuple[float, float] | None
     sensitive: tuple[str, ...]
     twin_rate: float
+    behaviour: tuple[Behaviour, ...]
     guesses: dict[str, str]
 
 
@@ -63,6 +66,7 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
     inputs = tuple(_input(name, train[name], guesses) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
+    sensitive = _sensitive(names, guesses)
     numbers = train[target].astype(float) if task is Task.REGRESSION else None
     return Draft(
         task=task,
@@ -72,8 +76,9 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
         inputs=inputs,
         left_out=tuple(str(c) for c in train.columns if c != target and c not in names),
         target_range=(float(numbers.min()), float(numbers.max())) if numbers is not None else None,
-        sensitive=_sensitive(names, guesses),
+        sensitive=sensitive,
         twin_rate=float(train[[*names, target]].duplicated(keep=False).mean()),
+        behaviour=propose(train, target, task, inputs, positive=positive, sensitive=sensitive, guesses=guesses),
         guesses=guesses,
     )
 

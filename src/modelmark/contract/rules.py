@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from modelmark.contract.behaviour_rules import broken_behaviours
+from modelmark.contract.broken import Broken
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
 
 #: Which task each metric can judge.
@@ -28,13 +29,6 @@ JUDGES: dict[Metric, frozenset[Task]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    path: tuple[str | int, ...]
-    found: str
-    allowed: str
-
-
 def broken_rules(contract: Contract) -> Iterator[Broken]:
     """Every rule the contract breaks, in the order of the file."""
     if contract.modelmark != 1:
@@ -45,6 +39,7 @@ def broken_rules(contract: Contract) -> Iterator[Broken]:
     yield from _outputs(contract)
     yield from _metrics(contract)
     yield from _limits(contract)
+    yield from broken_behaviours(contract)
     for i, step in enumerate(contract.fallback):
         if step.kind is FallbackKind.CONSTANT:
             yield from _constant(contract, i, step.value)
@@ -132,6 +127,14 @@ def _limits(contract: Contract) -> Iterator[Broken]:
         ranges.append((("gates", "holdout", "confidence"), contract.gates.holdout.confidence, 0.5, 0.9999))
     if contract.gates.load:
         ranges.append((("gates", "load", "seconds"), contract.gates.load.seconds, 1, 3600))
+    if contract.gates.replay:
+        ranges.append((("gates", "replay", "requests"), contract.gates.replay.requests, 1, 1_000_000))
+        ranges.append((("gates", "replay", "seconds"), contract.gates.replay.seconds, 1, 3600))
+    if contract.gates.behaviour:
+        ranges.append((("gates", "behaviour", "rows"), contract.gates.behaviour.rows, 1, 1_000_000))
+        ranges.append((("gates", "behaviour", "confidence"), contract.gates.behaviour.confidence, 0.5, 0.9999))
+    if contract.gates.tests:
+        ranges.append((("gates", "tests", "seconds"), contract.gates.tests.seconds, 1, 86_400))
     for path, value, low, high in ranges:
         if not low <= value <= high:
             yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.later import later
 from modelmark.domain.strict import STRICT, Scalar
 
 
@@ -439,6 +441,10 @@ class Contract:
     """What is known about coming labels."""
     retraining: Retraining = field(default_factory=Retraining)
     """What calls for a new version."""
+    behaviour: tuple[Behaviour, ...] = later(())
+    """How an edit of a row must move its score; only accepted tests are run."""
+    tests: str | None = later(None)
+    """Your own pytest suite for preprocessing and model: a folder or a file beside this contract."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""
@@ -463,7 +469,10 @@ class Contract:
 
         A gate whose subject the contract does not name (no sensitive column, no tests of its own) has nothing to ask.
         """
-        subjects: dict[str, bool] = {}
+        subjects: dict[str, bool] = {
+            "behaviour": any(test.accepted for test in self.behaviour),
+            "tests": self.tests is not None,
+        }
         own = (f.name for f in fields(self.gates) if f.name != "plugins" and getattr(self.gates, f.name) is not None)
         return (*(name for name in own if subjects.get(name, True)), *self.gates.plugins)
 

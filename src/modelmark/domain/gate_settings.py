@@ -55,6 +55,10 @@ class ParityGate:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_flipped_rate: float = 0.001
     """Largest share of holdout rows whose decision changed in conversion."""
+    max_moved_rate: float = 0.01
+    """Largest share of sampled rows whose served score is not the original model's; surely more than this fails."""
+    moved: float = 0.01
+    """A score that differs by more than this counts as moved; for regression, in standard deviations of the answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,60 @@ class LoadGate:
     """How long to send requests."""
     max_error_rate: float = 0.0
     """Largest share of requests that may fail."""
+    capacity: bool = True
+    """Whether to look for the rate at which the server stops keeping its promises; at most 12 s."""
+    overload: tuple[float, ...] = (2.0, 5.0, 10.0)
+    """Multiples of what the server can do that are sent to it, one after another; empty: none."""
+    overload_seconds: float = 2.0
+    """How long each of them lasts."""
+    min_goodput: float | None = None
+    """Least share of the capacity that must still be answered in time under overload; null: only shown."""
+    max_growth_kib: float = 1.0
+    """Most memory, in KiB a request, that the server's processes may keep; surely more than this fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehaviourGate:
+    """Do edits of a row move its score as people expect?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    rows: int = 1000
+    """How many holdout rows are edited per test, drawn with a seed."""
+    confidence: float = 0.95
+    """Confidence of all failure rates together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestsGate:
+    """Does your own test suite pass?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    __test__: ClassVar[bool] = False  # not a test itself, whatever pytest makes of the name
+    seconds: float = 300.0
+    """Longest time the suite may take."""
+    memory_mib: int = 4096
+    """Most memory it may take, on top of the libraries."""
+    modules: tuple[str, ...] = ()
+    """Files beside the contract whose coverage counts; empty: every module there that the tests import."""
+    min_coverage: float | None = None
+    """Least share of the modules' statements that the tests must run; null: only shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayGate:
+    """Does the real server answer real traffic, and what changes against the champion?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    requests: int = 2000
+    """How many of the latest logged requests are sent again; without traffic, how many make up a simulated day."""
+    seconds: float = 15.0
+    """Into how much time they are compressed."""
+    fault_rate: float = 0.01
+    """Share of a simulated day's requests that carry each declared fault."""
+    max_refused_rate: float = 0.01
+    """Largest share of requests that the champion answers and the candidate refuses; surely more than this fails."""
+    max_flipped_rate: float | None = None
+    """Largest share of rows whose decision may differ from the champion's; null: only shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,5 +141,11 @@ class Gates:
     """The conversion to ONNX."""
     load: LoadGate | None = field(default_factory=LoadGate)
     """The server at the agreed rate."""
+    behaviour: BehaviourGate | None = field(default_factory=BehaviourGate)
+    """Behavioural tests; asked when the contract has accepted some."""
+    tests: TestsGate | None = field(default_factory=TestsGate)
+    """Your own test suite; asked when the contract names one."""
+    replay: ReplayGate | None = field(default_factory=ReplayGate)
+    """Real or simulated traffic against a server of its own."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""

@@ -14,6 +14,7 @@ from modelmark.domain.evidence import Evidence
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Account, ApiKey, Session
 from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
+from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.domain.version import Version
 
 Clock = Callable[[], datetime]
@@ -137,10 +138,24 @@ class Notifier(Protocol):
     def send(self, title: str, body: str, *, audience: str = "") -> None: ...
 
 
-class Staging(Protocol):
-    """Starts the real server with one candidate on loopback, outside all traffic; yields its base address."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A server that is up. processes: the ids of those that answer now; a dead one is replaced by another."""
 
-    def open(self, version: Version, folder: Path) -> AbstractContextManager[str]: ...
+    address: str
+    processes: Callable[[], Sequence[int]]
+
+
+class Staging(Protocol):
+    """Starts the real server with one candidate on loopback, outside all traffic, for the length of a block."""
+
+    def open(self, version: Version, folder: Path) -> AbstractContextManager[Staged]: ...
+
+
+class SuiteRunner(Protocol):
+    """Runs people's own tests where they can do no harm. What they did is a fact; raises nothing of theirs."""
+
+    def run(self, suite: Suite) -> SuiteRun: ...
 
 
 class Predictor(Protocol):

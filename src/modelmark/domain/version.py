@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.later import later
 
 #: The files of a version's folder. The first four decide its answers and make its id.
 ARTIFACT: Final = "model.onnx"
@@ -14,6 +15,7 @@ CONTRACT: Final = "contract.json"
 SIGNATURE: Final = "signature.json"
 LOCK: Final = "lock.txt"
 REFERENCE: Final = "reference.json"  # what training data looked like: monitors compare with it
+PARITY: Final = "parity.json"  # what the original model answered on some holdout rows
 DESCRIPTION: Final = "version.json"
 MARK: Final = "mark.dsse.json"
 SIGNED_FILES: Final = (ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE)
@@ -61,6 +63,19 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParitySample:
+    """What a seeded sample of holdout rows was answered at registration, in the sandbox.
+
+    rows: their places in the holdout, ascending. original, converted: scores of shape (rows, classes) or (rows, 1); for
+    an ONNX source both are the graph's.
+    """
+
+    rows: tuple[int, ...]
+    original: tuple[tuple[float, ...], ...]
+    converted: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """Where a version comes from."""
 
@@ -85,6 +100,7 @@ class Version:
     reference: Digest
     created_at: datetime
     registered_by: str
+    parity_sample: Digest | None = later(None)  # noqa: RUF009 - of parity.json
 
     @property
     def label(self) -> str:

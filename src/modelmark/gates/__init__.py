@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
+from modelmark.gates.behaviour import BehaviourTests
 from modelmark.gates.data_contract import DataContract
 from modelmark.gates.edge_cases import EdgeCases
 from modelmark.gates.gate import GateKind
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.load import Load
 from modelmark.gates.parity import ParityCheck
+from modelmark.gates.replay import Replay
+from modelmark.gates.tests import UserTests
 
 #: Spelled out, so `grep` finds every gate and mypy checks each against `Gate`. Names are those of contract.gates.
 BUILTIN: Final[Mapping[str, GateKind]] = {
@@ -17,4 +20,7 @@ BUILTIN: Final[Mapping[str, GateKind]] = {
     "edge_cases": EdgeCases,
     "parity": ParityCheck,
     "load": Load,
+    "behaviour": BehaviourTests,
+    "tests": UserTests,
+    "replay": Replay,
 }

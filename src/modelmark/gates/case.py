@@ -24,8 +24,9 @@ from modelmark.contract.table import (
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Rejected, Unmeasured
-from modelmark.domain.ports import Clock, Predictor, Staging
+from modelmark.domain.ports import Clock, Predictor, Staging, SuiteRunner
 from modelmark.domain.version import Version
+from modelmark.domain.workspace import Workspace
 from modelmark.gates.baselines import positive_of
 from modelmark.seal.digests import digest_file
 from modelmark.stats.metrics import Judged, measure
@@ -47,7 +48,10 @@ class Champion:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """base: the folder of modelmark.yaml. folder: the version's. Tables and scores are made once, when first asked."""
+    """base: the folder of modelmark.yaml. folder: the version's. Tables and scores are made once, when first asked.
+
+    workspace: where the journal of real traffic lies. suites: runs the user's own tests. None: there is none here.
+    """
 
     version: Version
     contract: Contract
@@ -57,6 +61,8 @@ class Case:
     staging: Staging
     clock: Clock
     champion: Champion | None = None
+    workspace: Workspace | None = None
+    suites: SuiteRunner | None = None
 
     @cached_property
     def train(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,16 +11,20 @@ import numpy as np
 
 from modelmark.contract.table import broken_rows, rows_of
 from modelmark.domain.contract import Contract, Task
-from modelmark.domain.errors import ModelmarkError, NotEnoughData, Rejected
+from modelmark.domain.errors import ModelmarkError, NotEnoughData, OutputInvalid, Rejected
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import EdgeCasesGate
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case
+from modelmark.gates.edge_boundary import Boundary, near_boundary
 from modelmark.gates.edge_inputs import Odd, Promise, Row, odd_requests
+from modelmark.gates.edge_rows import odd_rows
 from modelmark.gates.gate import Measurement, Progress
+from modelmark.stats.rates import wilson
 
 _SAMPLE = 50  # rows for the comparisons of ways to ask
 _SHOWN = 100
+FAMILIES = ("rare category", "joint extremes", "far from training", "nulls together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,11 @@ class EdgeCases:
     quick: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
-        rows = _usual_rows(case)
-        odd = list(odd_requests(case.contract, rows[0]))
+        good = _good(case)
+        rows: list[Row] = list(
+            rows_of(case.holdout.iloc[good[: min(_SAMPLE, case.contract.serving.max_rows)]], case.contract)
+        )
+        odd = [*odd_requests(case.contract, rows[0]), *odd_rows(case.contract, case.train, case.holdout, good)]
         failures = []
         for done, request in enumerate(odd):
             got = outcome(case.predictor, request, case.contract)
@@ -41,16 +49,23 @@ class EdgeCases:
                 failures.append((request.name, request.promise.value, got))
             if done % 20 == 0:
                 progress(done, len(odd) + 4)
-        checks = [self._promises(len(odd), failures)]
+        boundary = near_boundary(case, good)
+        if boundary is not None:
+            failures += [(name, Promise.ANSWER.value, got) for name, got in boundary.unanswered]
+        checks = [self._promises(len(odd) + (boundary.edits if boundary else 0), failures)]
         for done, (name, sentence, difference) in enumerate(_ways(case.predictor, rows)):
             checks.append(self._same(name, sentence, difference, len(rows)))
             progress(len(odd) + done, len(odd) + 4)
+        checks += [_boundary(boundary)] if boundary is not None and boundary.rows else []
         table = Table(
             title="Odd inputs with another outcome than promised",
             columns=("case", "promised", "got"),
             rows=tuple(failures[:_SHOWN]),
         )
-        return Measurement(checks=tuple(checks), tables=(table,) if failures else ())
+        families = Counter(o.name.split(":")[0] for o in odd if o.name.startswith(FAMILIES))
+        told = ", ".join(f"{count} × {name}" for name, count in families.items())
+        notes = (f"Suggested by the data: {told}.",) if told else ()
+        return Measurement(checks=tuple(checks), tables=(table,) if failures else (), notes=notes)
 
     def _promises(self, count: int, failures: list[tuple[str, str, str]]) -> Check:
         detail = f"; first: {failures[0][0]} should get {failures[0][1]}, got {failures[0][2]}" if failures else ""
@@ -76,15 +91,34 @@ class EdgeCases:
         )
 
 
-def _usual_rows(case: Case) -> list[Row]:
+def _good(case: Case) -> list[int]:
+    """Places of holdout rows that keep the contract, those without any flag first."""
     bad = set(broken_rows(case.violations))
     flagged = {row for violation in case.violations for row in violation.rows}
     good = [i for i in range(len(case.holdout)) if i not in bad]
     good.sort(key=lambda i: i in flagged)
     if not good:
         raise NotEnoughData("no holdout row keeps the contract, so there is no usual row to vary")
-    size = min(_SAMPLE, case.contract.serving.max_rows)
-    return list(rows_of(case.holdout.iloc[good[:size]], case.contract))
+    return good
+
+
+def _boundary(found: Boundary) -> Check:
+    """Shown, not decided: a row at the threshold has to flip somewhere; how wildly is for people to see."""
+    low, high = wilson(found.flipped, found.rows)
+    return Check(
+        name="near the threshold",
+        measured=found.flipped / found.rows,
+        estimate=found.flipped / found.rows,
+        low=low,
+        high=high,
+        n=found.rows,
+        confidence=0.95,
+        limit=Limit(bound=Bound.AT_MOST, value=1.0),
+        sentence=f"Of the {found.rows:,} rows nearest to the threshold, {found.flipped:,} ({found.flipped / found.rows:.1%} "
+        f"[{low:.1%}, {high:.1%}]) change their decision under one of {found.edits:,} smallest edits; the largest change of a "
+        f"score is {found.moved:.3g}{f' ({found.worst})' if found.worst else ''}.",
+        decides=False,
+    )
 
 
 def outcome(predictor: Predictor, request: Odd, contract: Contract) -> str | None:
@@ -92,7 +126,11 @@ def outcome(predictor: Predictor, request: Odd, contract: Contract) -> str | Non
     try:
         scores = np.asarray(predictor.predict(request.rows), dtype=np.float64)
     except Rejected as refusal:
-        return None if request.promise is not Promise.ANSWER else f"refusal {refusal.code}: {refusal.message}"
+        kept = request.promise in (Promise.REFUSAL, Promise.EITHER)
+        return None if kept else f"refusal {refusal.code}: {refusal.message}"
+    except OutputInvalid as error:
+        kept = request.promise is Promise.GUARDED and bool(contract.fallback)
+        return None if kept else f"{error.code}: {error.message}"
     except ModelmarkError as error:
         return f"{error.code}: {error.message}"
     except Exception as error:  # noqa: BLE001 - whatever the serving path lets out is the finding

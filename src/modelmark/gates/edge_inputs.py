@@ -14,11 +14,13 @@ Row = Mapping[str, Any]
 
 
 class Promise(StrEnum):
-    """EITHER: a finite answer and a clean refusal are both right."""
+    """EITHER: a finite answer and a clean refusal are both right. GUARDED: the model's own finite answer, or one that the
+    guard stops and the declared fallback replaces."""
 
     ANSWER = "answer"
     REFUSAL = "refusal"
     EITHER = "answer or refusal"
+    GUARDED = "answer or fallback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

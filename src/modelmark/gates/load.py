@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -11,15 +11,16 @@ import numpy as np
 from modelmark.contract.table import broken_rows, rows_of
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.evidence import Bound, Check, Limit, Table, Verdict
 from modelmark.domain.gate_settings import LoadGate
-from modelmark.gates import charts, traffic
+from modelmark.domain.ports import Staged
+from modelmark.gates import charts, load_checks, load_memory, load_stress, traffic
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
 
 #: The sender must have kept its own timetable, or its figures are about itself.
 ACHIEVED: Final = 0.95
-_LATE: Final = 0.05  # seconds a request may leave late, for 19 in 20
+_LATE: Final = load_stress.LATE
 _REQUESTS: Final = 20_000  # bounds a gate's traffic whatever the contract says
 
 
@@ -37,19 +38,49 @@ class Load:
         good = [i for i in range(len(case.holdout)) if i not in bad][:1000]
         if not good:
             raise NotEnoughData("no holdout row keeps the contract, so there is nothing to send")
-        bodies = [{"rows": [row]} for row in rows_of(case.holdout.iloc[good], case.contract)]
+        rows = rows_of(case.holdout.iloc[good], case.contract)
         serving = case.contract.serving
         seconds = min(self.settings.seconds, _REQUESTS / serving.rate_per_s)
         due = traffic.arrivals(serving.rate_per_s, seconds, seed=0)
-        with case.staging.open(case.version, case.folder) as address:
-            heard = traffic.send(
-                f"{address.rstrip('/')}/models/{case.contract.name}/predict",
-                bodies,
-                due,
-                timeout=serving.deadline_ms / 1000 + 1,
-                progress=progress,
+        with case.staging.open(case.version, case.folder) as staged:
+            target = load_stress.Target(
+                url=f"{staged.address.rstrip('/')}/models/{case.contract.name}/predict",
+                rows=rows,
+                promise=serving.p99_ms / 1000,
+                deadline=serving.deadline_ms / 1000,
+                max_rows=serving.max_rows,
             )
-        return self.judge(heard, serving, seconds)
+            heard = traffic.send(
+                target.url, target.bodies(), due, timeout=serving.deadline_ms / 1000 + 1, progress=progress
+            )
+            found = self.judge(heard, serving, seconds)
+            return self._stress(found, target, staged, serving, progress)
+
+    def _stress(
+        self, found: Measurement, target: load_stress.Target, staged: Staged, serving: Serving, progress: Progress
+    ) -> Measurement:
+        """What comes after the agreed rate. A server that already fails it is not tried further."""
+        wanted = self.settings.capacity or self.settings.overload
+        if not wanted or any(check.verdict is Verdict.FAIL for check in found.checks):
+            return found
+        checks, tables, notes = list(found.checks), list(found.tables), list(found.notes)
+        base = load_stress.find_capacity(target, serving.rate_per_s, progress)
+        checks.append(load_checks.capacity(base, serving.rate_per_s))
+        grown = load_memory.growth(target, staged.processes)
+        if grown is None:
+            notes.append("The memory of the server's processes cannot be seen here, or one of them was replaced.")
+        else:
+            checks.append(load_checks.memory(grown, self.settings))
+        if self.settings.overload:
+            base = base if base.bad and base.good else load_stress.heavy_capacity(target)
+            pushed = load_stress.overloads(target, base, self.settings.overload, self.settings.overload_seconds)
+            checks += load_checks.overloaded(pushed, base, serving, self.settings) if pushed else ()
+            tables += [load_checks.table(pushed, base)] if pushed else []
+            left = self.settings.overload[len(pushed) :]
+            if left:
+                words = ", ".join(f"{factor:g}" for factor in left)
+                notes.append(f"Not tried, because the sender could not keep its timetable before that: {words} times.")
+        return replace(found, checks=tuple(checks), tables=tuple(tables), notes=tuple(notes))
 
     def judge(self, heard: list[traffic.Heard], serving: Serving, seconds: float) -> Measurement:
         """Checks from what was heard; pure arithmetic."""
@@ -71,7 +102,9 @@ class Load:
         table = Table(title="Requests that failed", columns=("why", "requests"), rows=tuple(failures.most_common(20)))
         return Measurement(
             checks=tuple(checks),
-            figures=(charts.latencies(answered, _quantile(answered, 0.99)[0], serving.p99_ms),) if answered else (),
+            figures=(charts.latencies(answered, load_checks.quantile(answered, 0.99)[0], serving.p99_ms),)
+            if answered
+            else (),
             tables=(table,) if failures else (),
         )
 
@@ -96,8 +129,8 @@ class Load:
             return Check(
                 name="p99", measured=None, limit=limit, n=0, sentence="Could not measure: nothing was answered."
             )
-        p99, low, high = _quantile(answered, 0.99)
-        middle = _quantile(answered, 0.5)[0]
+        p99, low, high = load_checks.quantile(answered, 0.99)
+        middle = load_checks.quantile(answered, 0.5)[0]
         sentence = (
             f"Half of {len(answered):,} answers came within {middle:.1f} ms and 99 of 100 within {p99:.1f} ms "
             f"[{low:.1f}, {high:.1f}] at {serving.rate_per_s:g} requests/s; the limit is {serving.p99_ms:g} ms"
@@ -130,13 +163,3 @@ class Load:
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_error_rate),
             sentence=f"{count:,} of {n:,} requests failed ({count / n:.2%}){detail}.",
         )
-
-
-def _quantile(ordered: list[float], share: float) -> tuple[float, float, float]:
-    """A quantile of sorted values with its 95% interval from order statistics (no assumption about their shape)."""
-    from scipy.stats import binom
-
-    n = len(ordered)
-    place = min(int(np.ceil(share * n)) - 1, n - 1)
-    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share))
-    return ordered[place], ordered[max(low - 1, 0)], ordered[min(high, n - 1)]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.domain.version import ParitySample
+
 if TYPE_CHECKING:
     import numpy as np
 
 #: A regression answer counts as flipped when it moves by more than this share of the answers' standard deviation.
 MOVED: Final = 1e-3
+_SAMPLED: Final = 1000
 
 
 def decisions(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
@@ -37,3 +40,14 @@ def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, An
     else:
         moved = decisions(original, request) != decisions(converted, request)
     return int(np.sum(moved | broken)), largest
+
+
+def sample(original: np.ndarray, converted: np.ndarray) -> ParitySample:
+    """At most a thousand seeded rows of both, for comparing what is served with what was meant."""
+    import numpy as np
+
+    rows = np.arange(len(converted))
+    if len(rows) > _SAMPLED:
+        rows = np.sort(np.random.default_rng(0).choice(rows, _SAMPLED, replace=False))
+    scores = (tuple(map(tuple, found[rows].tolist())) for found in (original, converted))
+    return ParitySample(rows=tuple(rows.tolist()), original=next(scores), converted=next(scores))

@@ -27,13 +27,14 @@ Progress = Callable[[str], None]
 class Conversion:
     """A graph, how to feed it, how it compares with the original on every holdout row, and its holdout scores.
 
-    scores: the converted model's, float64, shape (rows, classes) or (rows, 1).
+    scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the original model's.
     """
 
     model: bytes
     signature: Signature
     parity: Parity
     scores: np.ndarray
+    original: np.ndarray
     estimator: str
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
@@ -74,6 +75,7 @@ def convert(
         signature=signature,
         parity=Parity(rows=len(scores), flipped=flipped, max_difference=distance),
         scores=scores,
+        original=scores if original is None else original,
         estimator=str(facts.get("estimator", "")),
         parameters={str(k): str(v) for k, v in dict(facts.get("parameters", {})).items()},
         notes=tuple(str(note) for note in facts.get("notes", ())),

@@ -24,6 +24,7 @@ from modelmark.domain.version import (
     CONTRACT,
     DESCRIPTION,
     LOCK,
+    PARITY,
     REFERENCE,
     SIGNATURE,
     Components,
@@ -31,7 +32,7 @@ from modelmark.domain.version import (
     Version,
 )
 from modelmark.domain.workspace import Workspace
-from modelmark.registry import sandbox
+from modelmark.registry import compare, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value
@@ -105,6 +106,7 @@ def register(contract: Contract, how: Registration) -> Version:
         return known
     how.progress("describing the training data")
     files[REFERENCE] = how.reference(contract, train, conversion.scores)
+    files[PARITY] = canonical(compare.sample(conversion.original, conversion.scores))
     return _record(contract, how, conversion, components, files, digest, holdout)
 
 
@@ -116,7 +118,8 @@ def existing(workspace: Workspace, id: Digest) -> Version | None:
     version = read_version(folder)
     parts = version.components
     wanted = {ARTIFACT: parts.artifact, CONTRACT: parts.contract, SIGNATURE: parts.preprocessing, LOCK: parts.lock}
-    for name, digest in {**wanted, REFERENCE: version.reference}.items():
+    later = {PARITY: version.parity_sample} if version.parity_sample is not None else {}
+    for name, digest in {**wanted, REFERENCE: version.reference, **later}.items():
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             raise Tampered(f"{name} of {version.model} {version.label} was changed", code="TAMPERED", field=name)
     return version
@@ -159,6 +162,7 @@ def _record(
             ),
             parity=conversion.parity,
             reference=digest_bytes(files[REFERENCE]),
+            parity_sample=digest_bytes(files[PARITY]),
             created_at=how.clock(),
             registered_by=how.by,
         )

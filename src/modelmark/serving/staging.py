@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelmark.domain.ports import Staged
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.serving.supervisor import running
@@ -16,9 +17,9 @@ class LocalStaging:
     """Implements `domain.ports.Staging`."""
 
     @contextmanager
-    def open(self, version: Version, folder: Path) -> Iterator[str]:
-        """Yields the base address. The model answers under its own name, its version label is `staged`."""
+    def open(self, version: Version, folder: Path) -> Iterator[Staged]:
+        """The model answers under its own name, its version label is `staged`."""
         with tempfile.TemporaryDirectory(prefix="modelmark-staging-") as scratch:
             options = ("--candidate", str(folder.resolve()), "--candidate-id", str(version.id))
             with running(Workspace(Path(scratch)), worker_options=options) as supervisor:
-                yield supervisor.address
+                yield Staged(address=supervisor.address, processes=supervisor.processes)

@@ -120,6 +120,10 @@ class Supervisor:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    def processes(self) -> tuple[int, ...]:
+        """The ids of the workers that live now."""
+        return tuple(w.process.pid for w in self.workers if w.process is not None and w.process.poll() is None)
+
     def start(self, timeout: float = START) -> None:
         """Returns when every worker listens. Raises NotYet, everything ended, when one does not."""
         for worker in self.workers:

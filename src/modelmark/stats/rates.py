@@ -18,3 +18,21 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     middle = share + z2 / (2 * n)
     reach = (z2 * (share * (1 - share) / n + z2 / (4 * n * n))) ** 0.5
     return max(0.0, (middle - reach) / (1 + z2 / n)), min(1.0, (middle + reach) / (1 + z2 / n))
+
+
+def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of hits / n: it covers at least as often as it says; (0, 1) for n = 0.
+
+    Source: Clopper & Pearson 1934, Biometrika 26:404.
+
+    >>> [round(end, 4) for end in clopper_pearson(81, 263)]
+    [0.2527, 0.3676]
+    """
+    from scipy.stats import beta
+
+    if n == 0:
+        return 0.0, 1.0
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high

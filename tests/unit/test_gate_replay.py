@@ -1,0 +1,164 @@
+"""Replay against a real HTTP server: a simulated day, logged traffic, and servers with planted faults."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+import cases
+import models
+from endpoint import Broken, Stage
+from modelmark.domain.contract import Serving
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import ReplayGate
+from modelmark.domain.workspace import Workspace
+from modelmark.gates.case import Champion
+from modelmark.gates.edge_inputs import Promise
+from modelmark.gates.replay import Replay
+from modelmark.gates.replay_requests import _day, logged, simulated
+from modelmark.gates.runner import run_gate
+from modelmark.journal.records import Predicted, Schema
+from modelmark.testing.gates import check_gate
+
+SETTINGS = ReplayGate(requests=200, seconds=1.0, fault_rate=0.05)
+CONTRACT = dataclasses.replace(models.contract(nullable=True), serving=Serving(deadline_ms=8000, max_rows=64))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    train, holdout = models.frame(900, 1, nulls=0.05), models.frame(500, 2, nulls=0.05)
+    return cases.case(tmp_path_factory.mktemp("sound"), CONTRACT, train=train, holdout=holdout)
+
+
+def run(case, settings=SETTINGS, **changes):
+    return run_gate(Replay(dataclasses.replace(settings, **changes)), case)
+
+
+def failing(evidence):
+    return {check.name: check.sentence for check in evidence.checks if check.verdict is not Verdict.PASS}
+
+
+def test_replay_conforms_and_a_server_with_errors_is_found(sound):
+    broken = dataclasses.replace(sound, staging=Stage(sound.predictor, status=500))
+    evidence = check_gate(lambda: Replay(SETTINGS), sound, broken)
+    assert evidence.notes[0].startswith("Replayed: a simulated day of 200 requests of holdout rows")
+    assert "declared faults get what is promised" in {c.name for c in evidence.checks}
+    assert evidence.looked_at["replayed requests"]
+    assert "no server errors" in failing(run(broken))
+
+
+def test_a_server_that_refuses_good_requests_is_found(sound):
+    refusing = Stage(sound.predictor, status=422)
+    found = failing(run(dataclasses.replace(sound, staging=refusing)))
+    assert "refusals" in found
+    assert "(100.00%" in found["refusals"]
+
+
+def test_a_server_that_answers_otherwise_than_offline_is_found(sound):
+    moved = Broken(sound.predictor, lambda e, rows: e.predict([{**row, "age": 30} for row in rows if e.predict([row])]))
+    found = failing(run(dataclasses.replace(sound, staging=Stage(moved)), fault_rate=0.0))
+    assert found.keys() == {"served equals offline"}
+
+
+def test_a_server_that_accepts_what_it_must_refuse_breaks_a_promise(sound):
+    class Lenient:
+        sound = None
+
+        def predict(self, rows):
+            clean = [{k: (30 if k == "age" and not isinstance(v, int) else v) for k, v in row.items()} for row in rows]
+            return self.sound.predict(clean)
+
+    lenient = Lenient()
+    lenient.sound = sound.predictor
+    evidence = run(dataclasses.replace(sound, staging=Stage(lenient)), requests=400, fault_rate=0.2)
+    assert "declared faults get what is promised" in failing(evidence)
+    assert any(table.title == "Broken promises" for table in evidence.tables)
+
+
+def test_nonsense_is_out_of_range(sound):
+    wild = Broken(sound.predictor, lambda e, rows: [[s[0] - 2, s[1] + 2] for s in e.predict(rows)])
+    assert "answers in range" in failing(run(dataclasses.replace(sound, predictor=wild, staging=Stage(wild))))
+
+
+def test_answers_are_compared_with_the_champion_by_slice(sound):
+    def other_in_a(endpoint, rows):
+        return [s[::-1] if row["town"] == "A" else s for s, row in zip(endpoint.predict(rows), rows, strict=True)]
+
+    champion = Champion(label="v1", predictor=Broken(sound.predictor, other_in_a))
+    case = dataclasses.replace(sound, champion=champion)
+    evidence = run(case, requests=300, fault_rate=0.0)
+    check = next(c for c in evidence.checks if c.name == "answers against the champion v1")
+    assert not check.decides
+    assert evidence.verdict is Verdict.PASS
+    assert "; most in town=A (100.0%" in check.sentence
+    assert check.low < 1 / 3 < check.high + 0.1
+    assert evidence.tables[0].rows[0][0] == "town=A"
+    assert evidence.figures[0].title.startswith("Shift of the score")
+    limited = run(case, requests=300, fault_rate=0.0, max_flipped_rate=0.1)
+    assert failing(limited).keys() == {"answers against the champion v1"}
+
+
+def test_a_simulated_day_has_a_night_and_faults_with_their_promises(sound):
+    made = simulated(sound, list(range(len(sound.holdout))), 4000, 24.0, 0.02)
+    assert [r.due for r in made] == sorted(r.due for r in made)
+    hours = np.bincount(np.array([r.due for r in made]).astype(int), minlength=24)
+    assert hours[12:16].mean() > 3 * hours[1:4].mean()
+    faults = {r.fault for r in made} - {""}
+    assert faults == {"null", "unseen category", "out of range", "wrong type", "malformed JSON"}
+    assert {r.promise for r in made if not r.fault} == {Promise.ANSWER}
+    shares = [sum(r.fault == f for r in made) / 4000 for f in faults]
+    assert shares == pytest.approx([0.02] * 5, abs=0.008)
+    assert made == simulated(sound, list(range(len(sound.holdout))), 4000, 24.0, 0.02)
+
+
+def test_a_days_moments_are_in_order_and_inside_it():
+    moments = _day(1000, np.random.default_rng(1))
+    assert (np.diff(moments) >= 0).all()
+    assert 0 <= moments[0] < moments[-1] < 1
+
+
+def with_traffic(sound, tmp_path, count=60):
+    """The case over a workspace whose journal holds `count` requests of two rows each, one every minute."""
+    from deltalake import write_deltalake
+
+    from modelmark.journal.tables import predictions_table, table_of
+
+    schema = Schema("sha256:" + "a" * 64, "loans", "binary", models.NUMERIC, models.TEXT, ["no", "yes"], "yes", 0.5)
+    start = datetime(2025, 12, 1, tzinfo=UTC)
+    records = []
+    for i in range(count):
+        rows = sound.holdout.iloc[2 * i : 2 * i + 2]
+        numbers = rows[models.NUMERIC].to_numpy(dtype="<f8").tobytes()
+        texts = [None if v != v else v for v in rows[models.TEXT].astype(object).to_numpy().ravel()]
+        at = int((start + timedelta(minutes=i)).timestamp() * 1e9)
+        scores = np.array([[0.5, 0.5]] * 2, dtype="<f8").tobytes()
+        records.append(
+            Predicted(
+                f"{i:032x}", at, "loans", schema.version, "champion", "model", "r", "", 2, numbers, texts, [], scores, 9
+            )
+        )
+    workspace = Workspace(tmp_path)
+    write_deltalake(str(workspace.tables / table_of("loans")), predictions_table(records, {schema.version: schema}))
+    return dataclasses.replace(sound, workspace=workspace)
+
+
+def test_logged_requests_are_replayed_as_they_came(sound, tmp_path):
+    case = with_traffic(sound, tmp_path)
+    requests = logged(case, 40, 2.0)
+    assert len(requests) == 40
+    assert [r.due for r in requests] == pytest.approx(np.linspace(0, 2, 40))
+    first = sound.holdout.iloc[40]
+    assert requests[0].rows[0]["age"] == first["age"]
+    assert isinstance(requests[0].rows[0]["age"], int)
+    assert [len(r.rows) for r in requests] == [2] * 40
+    evidence = run(case, requests=40)
+    assert evidence.verdict is Verdict.PASS, failing(evidence)
+    assert evidence.notes[0].startswith("Replayed: the latest 40 logged requests of loans")
+
+
+def test_a_handful_of_requests_is_no_traffic(sound, tmp_path):
+    assert logged(with_traffic(sound, tmp_path, count=5), 40, 2.0) == []
+    assert logged(dataclasses.replace(sound, workspace=Workspace(tmp_path / "none")), 40, 2.0) == []
