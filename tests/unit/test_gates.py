@@ -324,9 +324,11 @@ def test_arrivals_are_poisson():
 def test_every_gate_of_the_contract_speaks_in_order(sound):
     heard_of = []
     gates = dataclasses.replace(LAX.gates, load=LoadGate(seconds=0.5))
-    case = dataclasses.replace(sound, contract=dataclasses.replace(LAX, gates=gates))
+    data = dataclasses.replace(LAX.data, sensitive=("town",))  # every gate has a subject
+    contract = dataclasses.replace(LAX, gates=gates, data=data)
+    case = dataclasses.replace(sound, contract=contract)
     evidence = run_gates(case, progress=lambda *step: heard_of.append(step))
-    assert [e.gate for e in evidence] == list(BUILTIN) == list(required(LAX))
+    assert [e.gate for e in evidence] == list(BUILTIN) == list(required(contract))
     assert all(e.verdict is Verdict.PASS for e in evidence), [failing(e) for e in evidence]
     assert all(e.candidate == case.version.id for e in evidence)
     assert all(e.looked_at["holdout"] == case.version.lineage.holdout_digest for e in evidence)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.later import later
 from modelmark.domain.strict import STRICT, Scalar
 
 
@@ -387,6 +388,8 @@ class Contract:
     """What is known about coming labels."""
     retraining: Retraining = field(default_factory=Retraining)
     """What calls for a new version."""
+    regulated: bool = later(False)
+    """True: answers must be explicable, so a model that is no glass box must surely be better than one."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""
@@ -409,7 +412,7 @@ class Contract:
 
         A gate whose subject the contract does not name (no sensitive column, no tests of its own) has nothing to ask.
         """
-        subjects: dict[str, bool] = {}
+        subjects: dict[str, bool] = {"fairness": bool(self.data.sensitive)}
         own = (f.name for f in fields(self.gates) if f.name != "plugins" and getattr(self.gates, f.name) is not None)
         return (*(name for name in own if subjects.get(name, True)), *self.gates.plugins)
 
