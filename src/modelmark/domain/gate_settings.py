@@ -202,5 +202,7 @@ class Gates:
     """The server at the agreed rate."""
     fairness: FairnessGate | None = field(default_factory=FairnessGate)
     """Groups of the sensitive columns."""
+    supply_chain: SupplyChainGate | None = field(default_factory=SupplyChainGate)
+    """The model file, the graph and the packages."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,12 +31,23 @@ class Proxies:
     alone: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    """Rows whose group stands in both tables. learn, judge: groups of train and of the holdout, 0..groups-1."""
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    learn: NDArray[np.int64]
+    judge: NDArray[np.int64]
+    groups: int
+
+
 def scan(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sides: tuple[Groups, Groups]) -> Proxies:
     """sides: the column's groups in train and in the holdout, of the same names.
 
     Learned on train, measured on the holdout; several groups are told one against the rest, averaged.
     """
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import Ridge
 
     here, there = (_sample(len(table)) for table in (train, holdout))
     train, holdout = train.iloc[here], holdout.iloc[there]
@@ -47,27 +57,33 @@ def scan(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sides: 
     if len(both) < 2 or not others:
         raise NotEnoughData("there is nothing to guess it from")
     seen, kept = np.isin(codes, both), np.isin(truth, both)
-    learn, judge = np.searchsorted(both, codes[seen]), np.searchsorted(both, truth[kept])
-
-    def guess(inputs: tuple[Input, ...], model: Any) -> Judged:
-        encode = Encoder(inputs, train[seen])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a guess that has not quite converged is still a guess
-            model.fit(encode(train[seen]), learn)
-        scores = np.asarray(model.predict_proba(encode(holdout[kept])))
-        task = Task.BINARY if len(both) == 2 else Task.MULTICLASS
-        return Judged(task=task, truth=judge.astype(np.int64), scores=scores)
-
-    alone = {i.name: measure(Metric.ROC_AUC, guess((i,), _stump())) for i in others}
-    whole = guess(others, LogisticRegression(max_iter=200))
+    judge = np.searchsorted(both, truth[kept])
+    both_sides = _Sides(
+        train=train[seen],
+        holdout=holdout[kept],
+        learn=np.searchsorted(both, codes[seen]),
+        judge=judge,
+        groups=len(both),
+    )
+    alone = {i.name: measure(Metric.ROC_AUC, _told((i,), _stump(), both_sides)) for i in others}
+    whole = _told(others, Ridge(), both_sides)
     found = interval(statistic(Metric.ROC_AUC, whole), len(judge), times=400)
     return Proxies(together=found, alone=tuple(sorted(alone.items(), key=lambda item: -item[1])))
 
 
-def _stump() -> Any:
-    from sklearn.tree import DecisionTreeClassifier
+def _told(inputs: tuple[Input, ...], model: Any, sides: _Sides) -> Judged:
+    """Least squares on indicators of the groups, whose ranks are all that ROC AUC looks at."""
+    encode = Encoder(inputs, sides.train)
+    model.fit(encode(sides.train), np.eye(sides.groups)[sides.learn])
+    scores = np.asarray(model.predict(encode(sides.holdout)), dtype=np.float64)
+    task = Task.BINARY if sides.groups == 2 else Task.MULTICLASS
+    return Judged(task=task, truth=sides.judge, scores=scores)
 
-    return DecisionTreeClassifier(max_leaf_nodes=32, min_samples_leaf=5, random_state=0)
+
+def _stump() -> Any:
+    from sklearn.tree import DecisionTreeRegressor
+
+    return DecisionTreeRegressor(max_leaf_nodes=32, min_samples_leaf=5, random_state=0)
 
 
 def _sample(rows: int) -> NDArray[np.int64]:
