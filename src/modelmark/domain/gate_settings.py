@@ -145,6 +145,8 @@ class RobustnessGate:
     """Largest share of rows whose decision noise may flip; fails when the interval lies wholly above."""
     champion_margin: float = 0.05
     """How much lower than the champion's the share of rows right under noise may be; fails when that is sure."""
+    max_one_field_flips: float | None = None
+    """Largest share of decisions against the positive class that editing one field may flip; null: shown, not judged."""
     rows: int = 500
     """How many holdout rows are tried."""
     attacks: tuple[Attack, ...] = (Attack.HOP_SKIP_JUMP,)
@@ -202,6 +204,8 @@ class Gates:
     """The server at the agreed rate."""
     fairness: FairnessGate | None = field(default_factory=FairnessGate)
     """Groups of the sensitive columns."""
+    robustness: RobustnessGate | None = field(default_factory=RobustnessGate)
+    """Noise, faults and attacks."""
     supply_chain: SupplyChainGate | None = field(default_factory=SupplyChainGate)
     """The model file, the graph and the packages."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)

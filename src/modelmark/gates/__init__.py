@@ -10,6 +10,7 @@ from modelmark.gates.gate import GateKind
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.load import Load
 from modelmark.gates.parity import ParityCheck
+from modelmark.gates.robustness import Robustness
 from modelmark.gates.supply_chain import SupplyChain
 
 #: Spelled out, so `grep` finds every gate and mypy checks each against `Gate`. Names are those of contract.gates.
@@ -20,5 +21,6 @@ BUILTIN: Final[Mapping[str, GateKind]] = {
     "parity": ParityCheck,
     "load": Load,
     "fairness": Fairness,
+    "robustness": Robustness,
     "supply_chain": SupplyChain,
 }
