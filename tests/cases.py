@@ -11,8 +11,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 import models
 from endpoint import Endpoint, Stage, onnx_of
-from modelmark.domain.version import ARTIFACT, Components, Lineage, Parity, Version
+from modelmark.domain.version import ARTIFACT, SIGNATURE, Components, Lineage, Parity, Version
 from modelmark.gates.case import Case
+from modelmark.registry.convert import signature_bytes
 from modelmark.seal.digests import digest_bytes, digest_file
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,6 +68,7 @@ def case(base, contract=None, train=None, holdout=None, model=None, **changes):
         model.fit(known[names], known[contract.data.target])
     graph, signature = onnx_of(model, contract, holdout)
     (base / ARTIFACT).write_bytes(graph)
+    (base / SIGNATURE).write_bytes(signature_bytes(signature))
     models.save(model, base, contract.model.source)
     endpoint = Endpoint(contract, graph, signature)
     usual = {

@@ -202,6 +202,8 @@ class Gates:
     """The conversion to ONNX."""
     load: LoadGate | None = field(default_factory=LoadGate)
     """The server at the agreed rate."""
+    explanation: ExplanationGate | None = field(default_factory=ExplanationGate)
+    """What the answers rest on, and whether a glass box does as well."""
     fairness: FairnessGate | None = field(default_factory=FairnessGate)
     """Groups of the sensitive columns."""
     robustness: RobustnessGate | None = field(default_factory=RobustnessGate)

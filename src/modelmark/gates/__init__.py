@@ -5,6 +5,7 @@ from typing import Final
 
 from modelmark.gates.data_contract import DataContract
 from modelmark.gates.edge_cases import EdgeCases
+from modelmark.gates.explanation import Explanation
 from modelmark.gates.fairness import Fairness
 from modelmark.gates.gate import GateKind
 from modelmark.gates.holdout import Holdout
@@ -20,6 +21,7 @@ BUILTIN: Final[Mapping[str, GateKind]] = {
     "edge_cases": EdgeCases,
     "parity": ParityCheck,
     "load": Load,
+    "explanation": Explanation,
     "fairness": Fairness,
     "robustness": Robustness,
     "supply_chain": SupplyChain,
