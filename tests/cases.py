@@ -11,12 +11,17 @@ from sklearn.preprocessing import OneHotEncoder
 
 import models
 from endpoint import Endpoint, Stage, onnx_of
-from modelmark.domain.version import Components, Lineage, Parity, Version
+from modelmark.domain.version import ARTIFACT, SIGNATURE, Components, Lineage, Parity, Version
 from modelmark.gates.case import Case
+from modelmark.registry.convert import signature_bytes
 from modelmark.seal.digests import digest_bytes, digest_file
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = digest_bytes(b"")
+
+
+def _digest(path):
+    return digest_file(path) if path.is_file() else DIGEST
 
 
 def version(base, contract, **changes):
@@ -24,10 +29,10 @@ def version(base, contract, **changes):
         "id": digest_bytes(b"candidate"),
         "model": contract.name,
         "number": 2,
-        "components": Components(artifact=DIGEST, contract=DIGEST, preprocessing=DIGEST, lock=DIGEST),
+        "components": Components(artifact=_digest(base / ARTIFACT), contract=DIGEST, preprocessing=DIGEST, lock=DIGEST),
         "lineage": Lineage(
             source="model.joblib",
-            source_digest=DIGEST,
+            source_digest=_digest(base / contract.model.source),
             train_digest=digest_file(base / contract.data.train),
             holdout_digest=digest_file(base / contract.data.holdout),
             git_commit=None,
@@ -61,7 +66,11 @@ def case(base, contract=None, train=None, holdout=None, model=None, **changes):
         model, names = boosted(contract)
         known = train.dropna(subset=[contract.data.target])
         model.fit(known[names], known[contract.data.target])
-    endpoint = Endpoint(contract, *onnx_of(model, contract, holdout))
+    graph, signature = onnx_of(model, contract, holdout)
+    (base / ARTIFACT).write_bytes(graph)
+    (base / SIGNATURE).write_bytes(signature_bytes(signature))
+    models.save(model, base, contract.model.source)
+    endpoint = Endpoint(contract, graph, signature)
     usual = {
         "version": version(base, contract),
         "contract": contract,

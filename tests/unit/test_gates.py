@@ -337,14 +337,16 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
     gates = dataclasses.replace(
         LAX.gates, load=dataclasses.replace(AGREED, seconds=0.5), replay=ReplayGate(requests=50, seconds=0.5)
     )
-    case = dataclasses.replace(sound, contract=dataclasses.replace(LAX, gates=gates))
+    data = dataclasses.replace(LAX.data, sensitive=("town",))
+    contract = dataclasses.replace(LAX, gates=gates, data=data)
+    case = dataclasses.replace(sound, contract=contract)
     evidence = run_gates(case, progress=lambda *step: heard_of.append(step))
-    assert [e.gate for e in evidence] == list(required(LAX))
-    assert set(required(LAX)) <= set(BUILTIN)
+    assert [e.gate for e in evidence] == list(required(contract))
+    assert set(BUILTIN) - set(required(contract)) == {"behaviour", "tests"}, "which this contract gives no subject"
     assert all(e.verdict is Verdict.PASS for e in evidence), [failing(e) for e in evidence]
     assert all(e.candidate == case.version.id for e in evidence)
     assert all(e.looked_at["holdout"] == case.version.lineage.holdout_digest for e in evidence)
-    assert {gate for gate, done, total in heard_of if done == total} == set(required(LAX))
+    assert {gate for gate, done, total in heard_of if done == total} == set(required(contract))
 
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):

@@ -445,6 +445,8 @@ class Contract:
     """How an edit of a row must move its score; only accepted tests are run."""
     tests: str | None = later(None)
     """Your own pytest suite for preprocessing and model: a folder or a file beside this contract."""
+    regulated: bool = later(False)
+    """True: answers must be explicable, so a model that is no glass box must surely be better than one."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""
@@ -472,6 +474,7 @@ class Contract:
         subjects: dict[str, bool] = {
             "behaviour": any(test.accepted for test in self.behaviour),
             "tests": self.tests is not None,
+            "fairness": bool(self.data.sensitive),
         }
         own = (f.name for f in fields(self.gates) if f.name != "plugins" and getattr(self.gates, f.name) is not None)
         return (*(name for name in own if subjects.get(name, True)), *self.gates.plugins)

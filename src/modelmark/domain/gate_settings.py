@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from modelmark.domain.strict import STRICT, Scalar
@@ -127,6 +128,124 @@ class ReplayGate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationGate:
+    """Are the model's explanations exact and stable, and does its opacity buy anything?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    tolerance: float = 1e-3
+    """Largest difference between a score and what its Shapley values add up to; of the answers' spread, for regression."""
+    rows: int = 100
+    """How many holdout rows are explained."""
+    background: int = 100
+    """How many training rows stand for an input that is not known."""
+    max_evaluations: int = 300_000
+    """Most answers asked of the model for its explanations; the number of rows yields first."""
+    glass_box_rows: int = 20_000
+    """Most training rows the glass-box challengers learn from."""
+    confidence: float = 0.95
+    """Confidence of every interval."""
+
+
+class FairnessDefinition(StrEnum):
+    """What is compared between groups."""
+
+    SELECTION_RATE = "selection_rate"
+    TRUE_POSITIVE_RATE = "true_positive_rate"
+    FALSE_POSITIVE_RATE = "false_positive_rate"
+    PRECISION = "precision"
+    CALIBRATION = "calibration"
+
+    @property
+    def words(self) -> str:
+        """As people write it."""
+        return self.value.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FairnessGate:
+    """Are the groups of the sensitive columns treated alike?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    definitions: tuple[FairnessDefinition, ...] = (FairnessDefinition.SELECTION_RATE,)
+    """What must be alike; all are shown, these decide. They cannot all hold together where base rates differ."""
+    min_ratio: float = 0.8
+    """Smallest ratio of two groups' rates; a release fails when the whole simultaneous interval lies below."""
+    max_difference: float | None = None
+    """Largest difference of two groups' rates; null: the ratio decides (calibration, which has none, is held to 0.1)."""
+    max_error_gap: float = 0.25
+    """For regression: largest difference of two groups' mean errors, in standard deviations of the truth."""
+    favourable: bool | int | str | None = None
+    """The class people hope for; null: the positive class."""
+    boundaries: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Where a numeric column is cut, such as {age: [25]}: up to and including 25, and above. Default: train's quartiles."""
+    min_rows: int = 50
+    """A group with fewer known rows than this is shown and not judged."""
+    confidence: float = 0.95
+    """Confidence that all intervals together hold."""
+
+
+class Attack(StrEnum):
+    """Black-box attacks of the adversarial-robustness-toolbox."""
+
+    HOP_SKIP_JUMP = "hop_skip_jump"
+    BOUNDARY = "boundary"
+    ZOO = "zoo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessGate:
+    """Do small changes, missing values, wrong units or an adversary change the answers?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    noise: float = 0.01
+    """Size of the noise, as a share of each numeric column's spread."""
+    max_noise_flips: float = 0.05
+    """Largest share of rows whose decision noise may flip; fails when the interval lies wholly above."""
+    champion_margin: float = 0.05
+    """How much lower than the champion's the share of rows right under noise may be; fails when that is sure."""
+    max_one_field_flips: float | None = None
+    """Largest share of decisions against the positive class that editing one field may flip; null: shown, not judged."""
+    rows: int = 500
+    """How many holdout rows are tried."""
+    attacks: tuple[Attack, ...] = (Attack.HOP_SKIP_JUMP,)
+    """Attacks to run on classifiers with inputs that may change; none: an empty list."""
+    attacked_rows: int = 20
+    """How many rows each attack gets."""
+    radius: float = 0.25
+    """An attack counts when it changes every column by at most this share of its spread."""
+    max_queries: int = 200_000
+    """Most answers asked of the candidate; rows yield first."""
+    max_seconds: float = 45.0
+    """No new attack starts after this long."""
+
+
+class Vulnerabilities(StrEnum):
+    """Where known vulnerabilities are looked up."""
+
+    OFF = "off"
+    OSV = "osv"
+    PIP_AUDIT = "pip_audit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyChainGate:
+    """Is what we received and what it runs on what it claims to be, and known to be harmless?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    scanners: tuple[str, ...] = ("picklescan", "modelscan", "fickling")
+    """Tripwires run over a pickle; each must be able to run."""
+    scan_seconds: float = 60.0
+    """Longest time for one scanner."""
+    vulnerabilities: Vulnerabilities = Vulnerabilities.OSV
+    """osv: our matcher over the file named below; pip_audit: over the network, where a package that was skipped is one
+    nobody looked up; off."""
+    osv: str | None = None
+    """A file of OSV records beside the contract: PyPI's all.zip, .json or .jsonl. Null: not looked up, and said so."""
+    accepted: tuple[str, ...] = ()
+    """Vulnerabilities (ids or aliases) that somebody looked at and accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
     """The checks a version must pass. A gate set to null is not asked."""
 
@@ -147,5 +266,13 @@ class Gates:
     """Your own test suite; asked when the contract names one."""
     replay: ReplayGate | None = field(default_factory=ReplayGate)
     """Real or simulated traffic against a server of its own."""
+    explanation: ExplanationGate | None = field(default_factory=ExplanationGate)
+    """What the answers rest on, and whether a glass box does as well."""
+    fairness: FairnessGate | None = field(default_factory=FairnessGate)
+    """Groups of the sensitive columns."""
+    robustness: RobustnessGate | None = field(default_factory=RobustnessGate)
+    """Noise, faults and attacks."""
+    supply_chain: SupplyChainGate | None = field(default_factory=SupplyChainGate)
+    """The model file, the graph and the packages."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""

@@ -100,7 +100,7 @@ class Version:
     reference: Digest
     created_at: datetime
     registered_by: str
-    parity_sample: Digest | None = later(None)  # noqa: RUF009 - of parity.json
+    parity_sample: Digest | None = later(None)  # of parity.json
 
     @property
     def label(self) -> str:

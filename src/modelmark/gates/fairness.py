@@ -1,0 +1,260 @@
+"""Are the groups of the sensitive columns treated alike, by several definitions side by side?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.contract import Contract, Task
+from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.evidence import Check, Figure, Table
+from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.gates import charts_fairness as charts
+from modelmark.gates import fairness_words as words
+from modelmark.gates.baselines import positive_of
+from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.gates.fairness_frame import rates_by_group
+from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.groups import UNKNOWN, Groups, crossed, groups_of
+from modelmark.gates.proxies import scan
+from modelmark.stats.bootstrap import blocks
+from modelmark.stats.fairness import Decided, contrasts, mean_gaps, shrunk
+from modelmark.stats.rates import wilson
+
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """The holdout rows with a known truth and an answer, and how to resample them."""
+
+    contract: Contract
+    rows: Mask
+    truth: Codes | Array
+    scores: Array
+    units: Codes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What one sensitive column gave."""
+
+    checks: list[Check]
+    notes: list[str]
+    tables: list[Table]
+    figures: list[Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """Every pair of groups, every rate, with intervals that hold together; failure is sure or it is none."""
+
+    settings: FairnessGate
+    name: ClassVar[str] = "fairness"
+    alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        contract, columns = case.contract, case.contract.data.sensitive
+        if not columns:
+            raise NotEnoughData("the contract names no sensitive column in data.sensitive")
+        scene = _scene(case)
+        sides = {c: groups_of(c, case.train, case.holdout, self.settings.boundaries.get(c)) for c in columns}
+        steps = 2 * len(columns) + 1
+        found = _Found(checks=[], notes=[], tables=[], figures=[])
+        for done, (there, here) in enumerate(sides.values()):
+            self._column(scene, here, len(columns), found)
+            found.tables.append(_labels(case, there, here, self._favourable(contract)))
+            progress(done + 1, steps)
+        for done, (column, pair) in enumerate(sides.items()):
+            found.checks.append(words.proxies(column, partial(scan, contract, case.train, case.holdout, pair)))
+            progress(len(columns) + done + 1, steps)
+        if len(columns) > 1 and contract.model.task is not Task.REGRESSION:
+            self._intersections(scene, [here for _, here in sides.values()], found)
+        found.notes.extend(words.notes(contract, self.settings, len(columns)))
+        return Measurement(
+            checks=tuple(found.checks),
+            notes=tuple(found.notes),
+            tables=tuple(found.tables),
+            figures=tuple(found.figures),
+        )
+
+    def _column(self, scene: _Scene, groups: Groups, columns: int, found: _Found) -> None:
+        code = groups.code[scene.rows]
+        sizes = np.bincount(code, minlength=len(groups.names))
+        kept = [k for k, n in enumerate(sizes) if n >= self.settings.min_rows and groups.names[k] != UNKNOWN]
+        small = [(groups.names[k], int(n)) for k, n in enumerate(sizes) if 0 < n < self.settings.min_rows]
+        if small:
+            found.checks.append(words.too_small(groups.column, small, self.settings.min_rows))
+        if len(kept) < 2:
+            found.checks.append(words.one_group(groups.column, len(kept), self.settings.min_rows))
+            return
+        names = tuple(groups.names[k] for k in kept)
+        place = np.full(len(groups.names), -1, dtype=np.int64)
+        place[kept] = np.arange(len(kept))
+        rows, code = place[code] >= 0, place[code]
+        confidence = 1 - (1 - self.settings.confidence) / columns  # Bonferroni over columns, max-T within
+        if scene.contract.model.task is Task.REGRESSION:
+            self._values(scene, groups.column, names, (rows, code), confidence, found)
+            return
+        for label, decided in self._questions(scene, rows, code[rows]):
+            self._rates(groups.column, names, label, decided, confidence, found)
+
+    def _questions(self, scene: _Scene, rows: Mask, code: Codes) -> Iterator[tuple[str, Decided]]:
+        """(class, decisions for and against it): the favourable class alone, or each of several."""
+        contract = scene.contract
+        said = judged(contract, scene.truth, scene.scores).decisions()[rows]
+        favourable = self._favourable(contract)
+        several = contract.model.task is Task.MULTICLASS and self.settings.favourable is None
+        for k in range(len(contract.outputs.classes)) if several else (favourable,):
+            yield (
+                str(contract.outputs.classes[k]),
+                Decided(
+                    group=code,
+                    said=np.asarray(said == k),
+                    real=np.asarray(scene.truth[rows] == k),
+                    score=scene.scores[rows, k],
+                    units=_dense(scene.units, rows),
+                ),
+            )
+
+    def _favourable(self, contract: Contract) -> int:
+        if contract.model.task is Task.REGRESSION:
+            return 0
+        if self.settings.favourable is None:
+            return positive_of(contract)
+        return [str(c) for c in contract.outputs.classes].index(str(self.settings.favourable))
+
+    def _rates(
+        self, column: str, names: tuple[str, ...], label: str, decided: Decided, confidence: float, found: _Found
+    ) -> None:
+        compared = contrasts(decided, len(names), confidence=confidence)
+        sizes = np.bincount(decided.group, minlength=len(names))
+        judge = words.Judge(column=column, names=names, sizes=sizes, label=label, confidence=confidence)
+        for definition in FairnessDefinition:
+            mine = [c for c in compared if c.rate == definition.value]
+            found.checks.append(judge(definition, mine, self.settings))
+        found.notes.extend(words.impossible(column, names, compared, decided))
+        found.tables.append(_table(column, names, label, decided))
+        found.figures.append(_picture(column, names, decided, confidence))
+        rows = [words.oriented(c, names) for c in compared if c.rate == "selection_rate"]
+        title = f"Selection rate of {label} by {column}: ratio of the lower to the higher"
+        found.figures.append(charts.ratios(title, sorted(rows, key=lambda r: r[1]), self.settings.min_ratio))
+
+    def _values(
+        self,
+        scene: _Scene,
+        column: str,
+        names: tuple[str, ...],
+        where: tuple[Mask, Codes],
+        confidence: float,
+        found: _Found,
+    ) -> None:
+        rows, code = where
+        truth = np.asarray(scene.truth[rows], dtype=np.float64)
+        spread = float(truth.std()) or 1.0
+        error = (scene.scores[rows, 0] - truth) / spread
+        gaps = mean_gaps(error, code[rows], len(names), confidence=confidence, units=_dense(scene.units, rows))
+        found.checks.append(words.error_gap(column, names, gaps, (len(truth), confidence, self.settings.max_error_gap)))
+        shown: list[tuple[Any, ...]] = []
+        for k, name in enumerate(names):
+            mine = code[rows] == k
+            shown.append(
+                (
+                    name,
+                    int(mine.sum()),
+                    f"{truth[mine].mean():.4g}",
+                    f"{scene.scores[rows, 0][mine].mean():.4g}",
+                    f"{error[mine].mean():+.3f}",
+                )
+            )
+        columns = ("group", "rows", "mean truth", "mean answer", "mean error (sd of truth)")
+        found.tables.append(Table(title=f"Answers by {column}", columns=columns, rows=tuple(shown)))
+
+    def _intersections(self, scene: _Scene, groups: Sequence[Groups], found: _Found) -> None:
+        cells = crossed(groups)
+        code = cells.code[scene.rows]
+        favourable = self._favourable(scene.contract)
+        said = judged(scene.contract, scene.truth, scene.scores).decisions() == favourable
+        n = np.bincount(code, minlength=len(cells.names))
+        hits = np.bincount(code, said.astype(float), minlength=len(cells.names)).astype(np.int64)
+        label = str(scene.contract.outputs.classes[favourable])
+        found.checks.append(words.intersections(cells, hits, n, label, self.settings))
+        found.tables.append(words.cells_table(cells, hits, n, shrunk(hits, n)[0]))
+
+
+def _scene(case: Case) -> _Scene:
+    contract, truth = case.contract, case.truth
+    known = np.isfinite(truth) if contract.model.task is Task.REGRESSION else truth >= 0
+    rows = np.asarray(known & np.isfinite(case.scores).all(axis=1))
+    if rows.sum() < 10:
+        raise NotEnoughData(f"{rows.sum()} holdout rows have a known truth and an answer; ten are the least")
+    group, units = contract.data.group, None
+    if group is not None and group in case.holdout:
+        text = case.holdout[group].astype(str).to_numpy()[rows]
+        units = np.unique(text, return_inverse=True)[1].astype(np.int64)
+    elif contract.data.time is not None:
+        units = blocks(int(rows.sum()))
+    return _Scene(contract=contract, rows=rows, truth=truth[rows], scores=case.scores[rows], units=units)
+
+
+def _dense(units: Codes | None, rows: Mask) -> Codes | None:
+    return None if units is None else np.unique(units[rows], return_inverse=True)[1].astype(np.int64)
+
+
+def _table(column: str, names: tuple[str, ...], label: str, decided: Decided) -> Table:
+    frame = rates_by_group(decided, names)
+    rows = []
+    for k, name in enumerate(names):
+        mine = decided.group == k
+        gap = float((decided.score[mine] - decided.real[mine]).mean())
+        rates = [f"{100 * value:.1f}" for value in frame[name].values()]
+        rows.append((name, int(mine.sum()), f"{100 * decided.real[mine].mean():.1f}", *rates, f"{100 * gap:+.1f}"))
+    heads = ("selected %", "true positive rate %", "false positive rate %", "precision %", "score minus truth %")
+    return Table(
+        title=f"Decisions for {label} by {column}", columns=("group", "rows", "base rate %", *heads), rows=tuple(rows)
+    )
+
+
+def _labels(case: Case, there: Groups, here: Groups, favourable: int) -> Table:
+    """What the labels themselves say, before any model."""
+    rows = []
+    for side, groups, table in (("train", there, case.train), ("holdout", here, case.holdout)):
+        truth = truth_of(table, case.contract)
+        regression = case.contract.model.task is Task.REGRESSION
+        known = np.isfinite(truth) if regression else truth >= 0
+        for k, name in enumerate(groups.names):
+            mine = known & (groups.code == k)
+            if not mine.any():
+                continue
+            value = float(truth[mine].mean()) if regression else float((truth[mine] == favourable).mean())
+            rows.append((side, name, int(mine.sum()), f"{value:.4g}" if regression else f"{100 * value:.2f}"))
+    what = "mean" if case.contract.model.task is Task.REGRESSION else "favourable %"
+    return Table(
+        title=f"The labels themselves by {here.column}", columns=("table", "group", "rows", what), rows=tuple(rows)
+    )
+
+
+def _picture(column: str, names: tuple[str, ...], decided: Decided, confidence: float) -> Figure:
+    """Point values with Wilson intervals, each at the column's confidence divided over all that are drawn."""
+    rows = []
+    each = 1 - (1 - confidence) / (4 * len(names))
+    for k, name in enumerate(names):
+        mine = decided.group == k
+        said, real = decided.said[mine], decided.real[mine]
+        counts = {
+            "selection_rate": (said.sum(), len(said)),
+            "true_positive_rate": ((said & real).sum(), real.sum()),
+            "false_positive_rate": ((said & ~real).sum(), (~real).sum()),
+            "precision": ((said & real).sum(), said.sum()),
+        }
+        for rate, (hits, n) in counts.items():
+            if n:
+                rows.append((rate, name, float(hits / n), *wilson(int(hits), int(n), each)))
+    return charts.rates(column, rows)

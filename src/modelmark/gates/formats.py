@@ -1,0 +1,90 @@
+"""What a model file is, by its first bytes and never by its name; and its content without the compression around it."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from modelmark.domain.errors import Rejected
+
+_MOST: Final = 4 << 30  # bytes a file may unpack to; more is a bomb or no model for one machine
+_STEP: Final = 1 << 20
+
+
+class Format(StrEnum):
+    """What we take: everything else is refused by name."""
+
+    ONNX = "ONNX"
+    PICKLE = "pickle"
+
+
+#: First bytes of formats that are not taken, so that the refusal can say what it found.
+_KNOWN: Final = (
+    (b"PK\x03\x04", "a zip archive (PyTorch, Keras, NumPy or skops)"),
+    (b"\x89HDF", "HDF5 (Keras)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"#!", "a script"),
+    (b"GGUF", "GGUF"),
+    (b"\x04\x22\x4d\x18", "an LZ4 stream"),
+    (b"{", "JSON or text"),
+)
+_UNPACK: Final[tuple[tuple[bytes, str, Callable[[], Any]], ...]] = (
+    (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(31)),
+    (b"BZh", "bzip2", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\x00", "xz", lzma.LZMADecompressor),
+    (b"\x5d\x00\x00", "lzma", lzma.LZMADecompressor),
+    (b"\x78", "zlib", zlib.decompressobj),
+)
+
+
+def content(path: Path) -> tuple[Format, str, bytes]:
+    """(format, how it was compressed or nothing, the bytes inside).
+
+    Raises Rejected: WRONG_FORMAT for anything that is not a pickle or an ONNX graph, TOO_LARGE for a bomb.
+    """
+    data = path.read_bytes()
+    for start, packing, make in _UNPACK:
+        if data.startswith(start):
+            return _kind(inner := _unpacked(data, make(), packing)), packing, inner
+    return _kind(data), "", data
+
+
+def _unpacked(data: bytes, machine: Any, packing: str) -> bytes:
+    found, size = bytearray(), 0
+    for at in range(0, len(data), _STEP):
+        try:
+            found += machine.decompress(data[at : at + _STEP])
+        except (zlib.error, OSError, EOFError, lzma.LZMAError) as error:
+            raise Rejected(f"the {packing} stream is damaged: {error}", code="WRONG_FORMAT") from None
+        size = len(found)
+        if size > _MOST:
+            raise Rejected(f"the {packing} stream unpacks to more than {_MOST >> 30} GiB", code="TOO_LARGE")
+    if not machine.eof:
+        raise Rejected(f"the {packing} stream is cut off", code="WRONG_FORMAT")
+    if machine.unused_data:
+        raise Rejected(f"something follows the {packing} stream", code="WRONG_FORMAT")
+    return bytes(found)
+
+
+def _kind(data: bytes) -> Format:
+    for start, what in _KNOWN:
+        if data.startswith(start):
+            raise Rejected(f"it is {what}", code="WRONG_FORMAT", limit="a pickle (joblib, compressed too) or ONNX")
+    if len(data) > 1 and data[0] == 0x80 and data[1] <= 5:
+        return Format.PICKLE
+    if data[:1] == b"\x08" and len(data) > 8:  # field 1, ir_version, of an ONNX ModelProto
+        return Format.ONNX
+    if data[:1] in b"(]}c\x8cIFUXGNVS" and data.rstrip()[-1:] == b".":  # protocols 0 and 1 have no header
+        return Format.PICKLE
+    raise Rejected(
+        f"it starts with {data[:8].hex(' ') or 'nothing'}, which no format we take does",
+        code="WRONG_FORMAT",
+        limit="a pickle (joblib, compressed too) or ONNX",
+    )

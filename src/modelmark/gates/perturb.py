@@ -1,0 +1,129 @@
+"""Rows as they might have been: with noise, nulls, wrong units, or one field edited. Always inside the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.contract.table import as_numbers
+from modelmark.domain.contract import Input, Kind, Mutability
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+_CANDIDATES: Final = 12  # values tried per numeric field: the quantiles of train
+_CATEGORIES: Final = 20  # commonest values tried per text field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A numeric input with what train says of it. spread: its standard deviation; low, high: where answers are due."""
+
+    item: Input
+    spread: float
+    low: float
+    high: float
+
+    def fit(self, values: Array) -> Array:
+        """Values of the field's type and range nearest to these."""
+        inside = np.clip(values, self.low, self.high)
+        whole = self.item.type is Kind.INTEGER
+        return np.clip(np.round(inside), np.ceil(self.low), np.floor(self.high)) if whole else inside
+
+
+def fields(inputs: Iterable[Input], train: pd.DataFrame) -> tuple[Field, ...]:
+    """Numbers and integers that vary in train."""
+    found = []
+    for item in inputs:
+        if item.type not in (Kind.NUMBER, Kind.INTEGER) or item.name not in train:
+            continue
+        values = as_numbers(train[item.name])
+        values = values[np.isfinite(values)]
+        if len(values) and values.std() > 0:
+            low = values.min() if item.minimum is None else item.minimum
+            high = values.max() if item.maximum is None else item.maximum
+            found.append(Field(item=item, spread=float(values.std()), low=float(low), high=float(high)))
+    return tuple(found)
+
+
+def noisy(frame: pd.DataFrame, known: tuple[Field, ...], size: float, seed: int) -> pd.DataFrame:
+    """Normal noise of `size` spreads on every numeric field at once; nulls stay nulls."""
+    rng = np.random.default_rng(seed)
+    changed = {}
+    for one in known:
+        values = as_numbers(frame[one.item.name])
+        moved = one.fit(values + rng.normal(0, size * one.spread, len(values)))
+        changed[one.item.name] = np.where(np.isfinite(values), moved, np.nan)
+    return frame.assign(**changed)
+
+
+def without(frame: pd.DataFrame, item: Input) -> pd.DataFrame:
+    """One column all null."""
+    import pandas as pd
+
+    null = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+    return frame.assign(**{item.name: null})
+
+
+#: (what went wrong, in which unit the column must be for it, value sent)
+_FAULTS: Final[tuple[tuple[str, str, Callable[[Array], Array]], ...]] = (
+    ("1,000 times too large", "", lambda v: v * 1000),
+    ("1,000 times too small", "", lambda v: v / 1000),
+    ("Fahrenheit for Celsius", "°c celsius degc", lambda v: v * 9 / 5 + 32),
+    ("Celsius for Fahrenheit", "°f fahrenheit degf", lambda v: (v - 32) * 5 / 9),
+    ("cents for whole units", "eur usd gbp chf dollar euro $ €", lambda v: v * 100),
+    ("pounds for kilograms", "kg", lambda v: v * 2.20462),
+    ("inches for centimetres", "cm", lambda v: v / 2.54),
+    ("miles for kilometres", "km km/h", lambda v: v * 0.621371),
+    ("seconds for minutes", "min minutes", lambda v: v * 60),
+    ("months for years", "years a yr", lambda v: v * 12),
+)
+
+
+def wrong_units(frame: pd.DataFrame, known: tuple[Field, ...]) -> Iterator[tuple[Field, str, pd.DataFrame, Any]]:
+    """(field, fault, the rows with it, which rows it changed) of each fault the field's unit makes possible."""
+    for one in known:
+        values = as_numbers(frame[one.item.name])
+        unit = (one.item.unit or "").lower().split("/")[0]
+        for name, units, turn in _FAULTS:
+            if units and unit not in units.split():
+                continue
+            sent = turn(values)
+            if one.item.type is Kind.INTEGER:
+                sent = np.round(sent)
+            changed = np.isfinite(values) & (sent != values)
+            if changed.any():
+                yield one, name, frame.assign(**{one.item.name: sent}), changed
+
+
+def edits(item: Input, train: pd.DataFrame) -> list[Any]:
+    """The values tried for one field: known categories, both booleans, or quantiles of train."""
+    if item.type is Kind.BOOLEAN:
+        return [0, 1]
+    if item.type in (Kind.CATEGORY, Kind.STRING):
+        common = train[item.name].dropna().astype(str).value_counts().index[:_CATEGORIES].tolist()
+        return [c for c in common if item.categories is None or c in item.categories]
+    known = fields((item,), train)
+    if not known:
+        return []
+    values = as_numbers(train[item.name])
+    quantiles = np.quantile(values[np.isfinite(values)], np.linspace(0, 1, _CANDIDATES))
+    return sorted({float(v) for v in known[0].fit(quantiles)})
+
+
+def allowed(item: Input, current: pd.Series, value: Any) -> NDArray[np.bool_]:
+    """Which rows may move to this value under the field's mutability; staying is no edit."""
+    if item.type in (Kind.CATEGORY, Kind.STRING):
+        return np.asarray(current.notna() & (current.astype(str) != value))
+    numbers = as_numbers(current)
+    if item.mutability is Mutability.INCREASE:
+        return np.asarray(numbers < value)
+    if item.mutability is Mutability.DECREASE:
+        return np.asarray(numbers > value)
+    return np.asarray(np.isfinite(numbers) & (numbers != value))

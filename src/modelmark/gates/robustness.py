@@ -1,0 +1,299 @@
+"""Do small changes, missing values, wrong units or an adversary change the answers?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from modelmark.contract.table import check_table, rows_of
+from modelmark.domain.contract import Mutability, Task
+from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
+from modelmark.domain.gate_settings import Attack, RobustnessGate
+from modelmark.domain.ports import Predictor
+from modelmark.gates import charts_robustness as charts
+from modelmark.gates import perturb
+from modelmark.gates.adversary import attacked, flips
+from modelmark.gates.baselines import positive_of
+from modelmark.gates.case import Array, Case
+from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.trial import Mask, Trial, trial_of
+from modelmark.stats.bootstrap import interval
+from modelmark.stats.rates import wilson
+
+if TYPE_CHECKING:
+    pass
+
+_SIZES: Final = (0.5, 1.0, 2.0, 5.0)  # of the noise that is judged
+_DRAWS: Final = 5  # noisy copies a row must be right on to count as right under noise
+_EDITED: Final = 300
+_RIVAL: Final = 250  # queries of one attack on one row
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """Noise decides, and the champion; faults, edits and attacks are shown unless the contract sets a limit."""
+
+    settings: RobustnessGate
+    name: ClassVar[str] = "robustness"
+    alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        started, found = time.monotonic(), _Found()
+        scene = trial_of(case, self.settings.rows)
+        who = {case.version.label: case.predictor}
+        if case.champion is not None:
+            who[f"champion {case.champion.label}"] = case.champion.predictor
+        steps = 4 + self.settings.attacked_rows * len(self.settings.attacks)
+        first = {name: scene.decide(predictor, scene.frame) for name, predictor in who.items()}
+        if scene.fields:
+            self._noise(scene, who, first, found)
+            progress(1, steps)
+            self._units(scene, case, found)
+        else:
+            found.notes.append("No numeric input varies in train, so there is no noise and no wrong unit to try.")
+        progress(2, steps)
+        self._nulls(scene, case.predictor, next(iter(first.values())), found)
+        progress(3, steps)
+        if scene.contract.model.task is not Task.REGRESSION:
+            self._edits(scene, who, first, found)
+            progress(4, steps)
+            self._attacks(scene, who, found, (started, lambda done: progress(4 + done, steps)))
+        else:
+            found.notes.append("Attacks and edits look for another class; for values only noise and faults are tried.")
+        if not any(check.decides for check in found.checks):
+            found.checks.append(self._exhaustive(scene))
+        return Measurement(
+            checks=tuple(found.checks),
+            notes=tuple(found.notes),
+            tables=tuple(found.tables),
+            figures=tuple(found.figures),
+        )
+
+    def _noise(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+        rows, n = [], len(scene.frame)
+        for name, predictor in who.items():
+            for k, times in enumerate(_SIZES):
+                size = times * self.settings.noise
+                said = scene.decide(predictor, perturb.noisy(scene.frame, scene.fields, size, k))
+                hits = int(scene.differ(first[name], said).sum())
+                rows.append((name, size, hits / n, *wilson(hits, n)))
+        ours = rows[_SIZES.index(1.0)]
+        limit = Limit(bound=Bound.AT_MOST, value=self.settings.max_noise_flips)
+        verb = "surely more than" if ours[3] > limit.value else "not surely more than"
+        found.checks.append(
+            Check(
+                name="noise",
+                measured=ours[3],
+                limit=limit,
+                sentence=f"Noise of {self.settings.noise:.1%} of each numeric column's spread flips {ours[2]:.1%} "
+                f"[{ours[3]:.1%}, {ours[4]:.1%}] of {n:,} decisions: {verb} {limit.value:.1%}.",
+                estimate=ours[2],
+                low=ours[3],
+                high=ours[4],
+                n=n,
+                confidence=0.95,
+            )
+        )
+        found.figures.append(charts.noise(rows, (self.settings.noise, self.settings.max_noise_flips)))
+        right = {name: self._right(scene, predictor, first[name]) for name, predictor in who.items()}
+        if len(right) > 1:
+            found.checks.append(self._against(right))
+
+    def _right(self, scene: Trial, predictor: Predictor, first: Array) -> Array:
+        """1 where the row is decided rightly as it is and on every noisy copy."""
+        right = ~scene.differ(first, scene.truth)
+        for draw in range(_DRAWS):
+            copy = perturb.noisy(scene.frame, scene.fields, self.settings.noise, 100 + draw)
+            right &= ~scene.differ(scene.decide(predictor, copy), scene.truth)
+        return right.astype(np.float64)
+
+    def _against(self, right: dict[str, Array]) -> Check:
+        (_, ours), (name, theirs) = right.items()
+        gain = ours - theirs
+        found = interval(lambda w: float(w @ gain / w.sum()), len(gain))
+        limit = Limit(bound=Bound.AT_LEAST, value=-self.settings.champion_margin)
+        verb = "not surely" if limit.holds(found.high) else "surely"
+        return Check(
+            name="against the champion under noise",
+            measured=found.high,
+            limit=limit,
+            sentence=f"Right as it is and on {_DRAWS} noisy copies: {ours.mean():.1%} of {len(gain):,} rows, the {name} "
+            f"{theirs.mean():.1%}; paired difference {found}, {verb} more than {self.settings.champion_margin:g} below.",
+            estimate=found.estimate,
+            low=found.low,
+            high=found.high,
+            n=found.n,
+            confidence=found.confidence,
+        )
+
+    def _units(self, scene: Trial, case: Case, found: _Found) -> None:
+        usual = scene.decide(case.predictor, scene.frame)
+        rows, caught_all, changed_all = [], 0, 0
+        for one, fault, frame, changed in perturb.wrong_units(scene.frame, scene.fields):
+            broken = {r for v in check_table(frame, scene.contract) if v.column == one.item.name for r in v.rows}
+            caught = changed & np.isin(np.arange(len(frame)), list(broken))
+            silent = np.flatnonzero(changed & ~caught)
+            moved = (
+                scene.differ(usual[silent], scene.decide(case.predictor, frame.iloc[silent])) if len(silent) else silent
+            )
+            share = int(np.sum(moved))
+            rows.append((one.item.name, fault, int(changed.sum()), f"{caught.sum() / changed.sum():.1%}", share))
+            caught_all, changed_all = caught_all + int(caught.sum()), changed_all + int(changed.sum())
+        if not rows:
+            return
+        columns = ("column", "fault", "rows changed", "caught by the contract's range", "decisions flipped unnoticed")
+        found.tables.append(Table(title="Values in a wrong unit", columns=columns, rows=tuple(rows)))
+        low, high = wilson(caught_all, changed_all)
+        worst = max(rows, key=lambda row: row[4])
+        found.checks.append(
+            Check(
+                name="wrong units are noticed",
+                measured=caught_all / changed_all,
+                limit=Limit(bound=Bound.AT_LEAST, value=0.5),
+                sentence=f"The contract's ranges notice {caught_all / changed_all:.1%} [{low:.1%}, {high:.1%}] of "
+                f"{changed_all:,} values in a wrong unit; most decisions flip unnoticed when {worst[0]} is {worst[1]} "
+                f"({worst[4]} of {worst[2]} rows).",
+                estimate=caught_all / changed_all,
+                low=low,
+                high=high,
+                n=changed_all,
+                confidence=0.95,
+                decides=False,
+            )
+        )
+
+    def _nulls(self, scene: Trial, predictor: Predictor, usual: Array, found: _Found) -> None:
+        rows, n = [], len(scene.frame)
+        for item in scene.contract.inputs:
+            if item.nullable:
+                hits = int(scene.differ(usual, scene.decide(predictor, perturb.without(scene.frame, item))).sum())
+                low, high = wilson(hits, n)
+                rows.append((item.name, n, f"{hits / n:.1%}", f"{low:.1%} to {high:.1%}"))
+        if rows:
+            title = "Decisions flipped when a field is missing"
+            found.tables.append(Table(title=title, columns=("column", "rows", "flipped", "interval"), rows=tuple(rows)))
+
+    def _edits(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+        against = 1 - positive_of(scene.contract) if scene.contract.model.task is Task.BINARY else None
+        free = [i for i in scene.contract.inputs if i.mutability is not Mutability.FIXED and i.name in scene.train]
+        values = {item.name: perturb.edits(item, scene.train) for item in free}
+        asked = sum(map(len, values.values()))
+        if not asked:
+            found.notes.append("The contract lets no input change, so there is no field to edit.")
+            return
+        most = min(_EDITED, max(1, self.settings.max_queries // (2 * asked)))
+        shares = []
+        for name, predictor in who.items():
+            rows = np.flatnonzero(first[name] == against if against is not None else np.isfinite(first[name]))[:most]
+            if len(rows):
+                found_by = {i.name: flips(scene, predictor, (i, values[i.name]), rows, first[name]) for i in free}
+                shares.append((name, found_by))
+        if not shares or shares[0][0] != next(iter(who)):
+            found.notes.append("No row is decided against the positive class, so there is none to flip by an edit.")
+            return
+        found.checks.append(self._edited(shares, found, against is not None))
+        if all(item.mutability is Mutability.FREE for item in scene.contract.inputs):
+            found.notes.append(
+                "Every input is free to change; say in the contract which are fixed or move one way (mutability)."
+            )
+
+    def _edited(self, shares: Sequence[tuple[str, dict[str, Mask]]], found: _Found, binary: bool) -> Check:
+        ours = shares[0][1]
+        n = len(next(iter(ours.values())))
+        rows = sorted(
+            ((f, float(hit.mean()), *wilson(int(hit.sum()), n)) for f, hit in ours.items()), key=lambda r: -r[1]
+        )
+        found.figures.append(charts.fields(rows))
+        hits = int(np.any(list(ours.values()), axis=0).sum())
+        low, high = wilson(hits, n)
+        whom = "decisions against the positive class" if binary else "decisions"
+        theirs = "".join(
+            f"; the {name} {np.any(list(each.values()), axis=0).mean():.1%} of its own" for name, each in shares[1:]
+        )
+        limit = self.settings.max_one_field_flips
+        return Check(
+            name="editing one field",
+            measured=low,
+            limit=Limit(bound=Bound.AT_MOST, value=1.0 if limit is None else limit),
+            sentence=f"{hits / n:.1%} [{low:.1%}, {high:.1%}] of {n:,} {whom} flip by editing one field, most by "
+            f"{rows[0][0]} ({rows[0][1]:.1%}){theirs}.",
+            estimate=hits / n,
+            low=low,
+            high=high,
+            n=n,
+            confidence=0.95,
+            decides=limit is not None,
+        )
+
+    def _attacks(self, scene: Trial, who: dict[str, Predictor], found: _Found, clock: tuple[float, Any]) -> None:
+        moving = tuple(f for f in scene.fields if f.item.mutability is not Mutability.FIXED)
+        if not moving or not self.settings.attacks:
+            found.notes.append("No attack was run: no numeric input may change, or the contract names no attack.")
+            return
+        started, say = clock
+        rows = rows_of(scene.frame.iloc[: self.settings.attacked_rows], scene.contract)
+        budget = max(self.settings.max_queries // (4 * max(len(rows), 1) * len(self.settings.attacks) * len(who)), 20)
+        table, done = [], 0
+        for kind in self.settings.attacks:
+            for name, predictor in who.items():
+                sizes: list[float] = []
+                for row in rows:
+                    if time.monotonic() - started > self.settings.max_seconds:
+                        break
+                    sizes.append(attacked(scene, predictor, moving, row, (kind, min(budget, _RIVAL))))
+                    done += name == next(iter(who))
+                    say(min(done, len(rows) * len(self.settings.attacks)))
+                table.append((name, kind, sizes))
+        found.checks += list(self._tell(table, len(rows)))
+
+    def _tell(self, table: Sequence[tuple[str, Attack, list[float]]], wanted: int) -> Iterator[Check]:
+        for name, kind, sizes in table:
+            title = kind.value.replace("_", " ")
+            limit = Limit(bound=Bound.AT_MOST, value=1.0)
+            label = f"{title} on {name}"
+            if not sizes:
+                sentence = f"Could not measure the attack {label}: the time was used up before its first row."
+                yield Check(name=label, measured=None, limit=limit, sentence=sentence, decides=False)
+                continue
+            n, inside = len(sizes), [s for s in sizes if s <= self.settings.radius]
+            low, high = wilson(len(inside), n)
+            flipped = sorted(s for s in sizes if np.isfinite(s))
+            half = f"; the median change that flips is {np.median(flipped):.2g} spreads" if flipped else ""
+            cut = f" ({wanted - n} rows were left out for time)" if n < wanted else ""
+            yield Check(
+                name=label,
+                measured=len(inside) / n,
+                limit=limit,
+                sentence=f"The attack {title} flips {len(inside) / n:.1%} [{low:.1%}, {high:.1%}] of {n} decisions of {name} "
+                f"without changing any numeric column by more than {self.settings.radius:g} of its spread{half}{cut}.",
+                estimate=len(inside) / n,
+                low=low,
+                high=high,
+                n=n,
+                confidence=0.95,
+                decides=False,
+            )
+
+    def _exhaustive(self, scene: Trial) -> Check:
+        """Without numbers there is no noise: the decision of every row was still asked for, and came."""
+        n = len(scene.frame)
+        return Check(
+            name="noise",
+            measured=0.0,
+            limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_noise_flips),
+            sentence=f"No numeric input varies, so noise cannot flip any of {n:,} decisions.",
+            n=n,
+        )

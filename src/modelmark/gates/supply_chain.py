@@ -1,0 +1,201 @@
+"""Is what we received, and what it runs on, what it claims to be and known to be harmless? Nothing is opened here."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
+from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
+from modelmark.domain.version import ARTIFACT
+from modelmark.gates import formats, onnx_rules, osv, packages, pickled, scanners
+from modelmark.gates.case import Case
+from modelmark.gates.gate import Measurement, Progress
+from modelmark.seal.digests import digest_bytes, digest_file
+
+_ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
+_NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
+_SHOWN: Final = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    looked_at: dict[str, Digest] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyChain:
+    """Format by first bytes, tripwires over pickles, rules for graphs, a bill of materials, known vulnerabilities."""
+
+    settings: SupplyChainGate
+    name: ClassVar[str] = "supply_chain"
+    alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        found = _Found()
+        self._source(case, found)
+        progress(1, 4)
+        self._graph(case, found)
+        progress(2, 4)
+        here = packages.installed()
+        _bill(here, found)
+        progress(3, 4)
+        found.checks.append(self._vulnerabilities(case, here, found))
+        return Measurement(
+            checks=tuple(found.checks),
+            notes=tuple(found.notes),
+            tables=tuple(found.tables),
+            looked_at=found.looked_at,
+        )
+
+    def _source(self, case: Case, found: _Found) -> None:
+        """The file the contract names, as it was received."""
+        source = case.contract.model.source
+        if source.startswith(_ADDRESSES):
+            found.notes.append(f"The source {source} lies in MLflow: the converted graph is looked at, not the source.")
+            return
+        path, name = case.base / source, "format of the source"
+        try:
+            if not path.is_file():
+                raise Missing(f"there is no file {source} beside the contract")
+            found.looked_at["source"] = digest_file(path)
+            if found.looked_at["source"] != case.version.lineage.source_digest:
+                raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
+            kind, packing, data = formats.content(path)
+        except Rejected as error:
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1))
+            return
+        except ModelmarkError as error:
+            found.checks.append(_unmeasured(name, error))
+            return
+        wrapped = f" inside {packing}" if packing else ""
+        found.checks.append(_fault(name, f"{source} is a file of format {kind.value}{wrapped} by its first bytes", 0))
+        if kind is formats.Format.ONNX:
+            found.checks.append(_graph_check(f"graph of {source}", data))
+        else:
+            self._pickle(source, data, found)
+
+    def _pickle(self, source: str, data: bytes, found: _Found) -> None:
+        name = "operations of the pickle"
+        try:
+            read = pickled.read(data)
+        except Rejected as error:
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1))
+            return
+        families = ", ".join(f"{module} ({count})" for module, count in pickled.families(read.names))
+        found.checks.append(
+            _fault(name, f"{source} can be followed to its end; it imports from {families or 'nothing'}", 0)
+        )
+        rows = tuple((n.module, n.name) for n in read.names[:_SHOWN])
+        found.tables.append(Table(title="What the pickle imports", columns=("module", "name"), rows=rows))
+        found.notes.append(
+            "Scanners are tripwires: each has been bypassed before. Nothing but the sandbox ever opens the file."
+        )
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="scan") as pool:
+            found.checks += pool.map(lambda scanner: self._scan(scanner, read, source), self.settings.scanners)
+
+    def _scan(self, scanner: str, read: pickled.Read, source: str) -> Check:
+        try:
+            hits = scanners.scan(scanner, read.streams, self.settings.scan_seconds)
+        except ModelmarkError as error:
+            return _unmeasured(scanner, error)
+        said = f"{scanner} finds {'; '.join(hits[:3])} in {source}" if hits else f"{scanner} finds nothing in {source}"
+        return _fault(scanner, said, len(hits))
+
+    def _graph(self, case: Case, found: _Found) -> None:
+        path = case.folder / ARTIFACT
+        try:
+            if not path.is_file():
+                raise Missing(f"there is no {ARTIFACT} in the version's folder")
+            found.looked_at["artifact"] = digest_file(path)
+            if found.looked_at["artifact"] != case.version.components.artifact:
+                raise Unmeasured(f"{ARTIFACT} is not the one {case.version.label} was registered with")
+        except ModelmarkError as error:
+            found.checks.append(_unmeasured("converted graph", error))
+            return
+        found.checks.append(_graph_check("converted graph", path.read_bytes()))
+
+    def _vulnerabilities(self, case: Case, every: dict[str, str], found: _Found) -> Check:
+        name, how = "known vulnerabilities", self.settings.vulnerabilities
+        here = {k: v for k, v in every.items() if k.lower() != "modelmark"}
+        if how is Vulnerabilities.OFF or (how is Vulnerabilities.OSV and self.settings.osv is None):
+            why = (
+                "gates.supply_chain.vulnerabilities says off"
+                if how is Vulnerabilities.OFF
+                else ("name an OSV file in gates.supply_chain.osv")
+            )
+            sentence = f"Known vulnerabilities of {len(here):,} packages were not looked up: {why}."
+            return Check(name=name, measured=None, limit=_NONE, sentence=sentence, decides=False)
+        try:
+            where, rows = self._looked_up(case, here, found)
+        except ModelmarkError as error:
+            return _unmeasured(name, error)
+        accepted = set(self.settings.accepted)
+        standing = [row for row in rows if not accepted & {row[2], *str(row[3]).split(", ")}]
+        if rows:
+            columns = ("package", "version", "id", "aliases", "fixed in")
+            found.tables.append(Table(title="Known vulnerabilities", columns=columns, rows=tuple(rows)))
+        first = f", first {standing[0][2]} in {standing[0][0]} {standing[0][1]}" if standing else ""
+        passed = f"; {len(rows) - len(standing)} more are accepted" if len(rows) > len(standing) else ""
+        said = f"{len(here):,} packages have {len(standing)} known vulnerabilities in {where}{first}{passed}"
+        return _fault(name, said, len(standing), n=len(here))
+
+    def _looked_up(self, case: Case, here: dict[str, str], found: _Found) -> tuple[str, list[tuple[str, ...]]]:
+        if self.settings.vulnerabilities is Vulnerabilities.PIP_AUDIT:
+            audited = packages.audit(here, 4 * self.settings.scan_seconds)
+            return "pip-audit", [(p, v, id, ", ".join(aliases), fixed) for p, v, id, aliases, fixed in audited]
+        path = case.base / str(self.settings.osv)
+        if not path.is_file():
+            raise Unmeasured(f"there is no file {self.settings.osv}", field="gates.supply_chain.osv")
+        found.looked_at["osv"] = digest_file(path)
+        count, known = osv.known(path, here)
+        rows: list[tuple[str, ...]] = [
+            (k.package, k.version, k.id, ", ".join(k.aliases), ", ".join(k.fixed)) for k in known
+        ]
+        return f"{count:,} records of {path.name}", rows
+
+
+def _bill(here: dict[str, str], found: _Found) -> None:
+    try:
+        found.looked_at["sbom"] = digest_bytes(packages.bill(here))
+    except ModelmarkError as error:
+        found.checks.append(_unmeasured("bill of materials", error))
+        return
+    found.tables.append(
+        Table(title="Software bill of materials", columns=("package", "version"), rows=tuple(here.items()))
+    )
+    found.checks.append(
+        Check(
+            name="bill of materials",
+            measured=float(len(here)),
+            n=len(here),
+            limit=Limit(bound=Bound.AT_LEAST, value=1),
+            sentence=f"{len(here):,} packages are installed beside the model; the bill of materials lists them.",
+        )
+    )
+
+
+def _graph_check(name: str, data: bytes) -> Check:
+    faults = list(dict.fromkeys(onnx_rules.faults(data)))
+    said = (
+        "; ".join(faults[:3])
+        if faults
+        else f"{len(data):,} bytes with every weight inside and no operator that needs a library"
+    )
+    return _fault(name, f"The {name}: {said}", len(faults))
+
+
+def _fault(name: str, said: str, count: int, n: int | None = None) -> Check:
+    return Check(name=name, measured=float(count), limit=_NONE, sentence=f"{said}.", n=n)
+
+
+def _unmeasured(name: str, error: ModelmarkError) -> Check:
+    hint = f"; {error.hint}" if error.hint else ""
+    return Check(name=name, measured=None, limit=_NONE, sentence=f"Could not measure: {error.message}{hint}.")

@@ -1,0 +1,262 @@
+"""Fairness: published numbers, the intervals' own law, and planted unfairness."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+
+import adult
+import cases
+import models
+from modelmark.contract.table import read_table
+from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs, Task
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.gates.fairness import Fairness
+from modelmark.gates.fairness_frame import rates_by_group
+from modelmark.gates.groups import groups_of
+from modelmark.gates.runner import run_gate
+from modelmark.stats.fairness import (
+    RATES,
+    Decided,
+    contrasts,
+    differential_fairness,
+    disparate_impact,
+    generalized_entropy,
+    group_rates,
+    group_sums,
+    implied_false_positive_rate,
+    shrunk,
+)
+from modelmark.testing.gates import check_gate
+
+
+def people(rows, seed, unfair=False):
+    """The usual table and a sex column that is no input of the model. unfair: women are old and mostly refused."""
+    table, rng = models.frame(rows, seed), np.random.default_rng(seed + 100)
+    table["sex"] = rng.choice(["f", "m"], rows)
+    women = (table["sex"] == "f").to_numpy()
+    if unfair:
+        table["age"] = np.where(women, rng.integers(60, 81, rows), rng.integers(18, 61, rows))
+        table.loc[women & (rng.random(rows) < 0.7), "y"] = "no"
+    return table
+
+
+def contract(task=Task.BINARY, sensitive=("sex",)):
+    usual = models.contract(task)
+    return dataclasses.replace(usual, data=dataclasses.replace(usual.data, sensitive=sensitive))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    base = tmp_path_factory.mktemp("fair")
+    return cases.case(base, contract(), train=people(1500, 1), holdout=people(800, 2))
+
+
+def of(evidence, name):
+    return next(check for check in evidence.checks if check.name == name)
+
+
+def test_the_gate_conforms(sound, tmp_path):
+    broken = cases.case(tmp_path, contract(), train=people(1500, 1, True), holdout=people(800, 2, True))
+    evidence = check_gate(lambda: Fairness(FairnessGate()), sound, broken)
+    assert any("Unawareness proves nothing" in note for note in evidence.notes)
+    assert [c.decides for c in evidence.checks if c.name.startswith("precision")] == [False]
+
+
+def test_an_unfair_model_fails_surely_and_says_by_how_much(tmp_path):
+    broken = cases.case(tmp_path, contract(), train=people(1500, 1, True), holdout=people(800, 2, True))
+    check = of(run_gate(Fairness(FairnessGate()), broken), "selection rate for yes by sex")
+    assert check.verdict is Verdict.FAIL
+    assert "surely below 0.8" in check.sentence
+    assert check.low < check.estimate < check.high < 0.8
+
+
+def test_regression_compares_mean_errors(tmp_path):
+    train, holdout = people(1500, 1), people(800, 2)
+    settings = Fairness(FairnessGate())
+    assert run_gate(
+        settings, cases.case(tmp_path, contract(Task.REGRESSION), train=train, holdout=holdout)
+    ).verdict is (Verdict.PASS)
+    holdout.loc[holdout["sex"] == "f", "amount"] += 10
+    moved = cases.case(tmp_path, contract(Task.REGRESSION), train=train, holdout=holdout)
+    assert of(run_gate(settings, moved), "mean error by sex").verdict is Verdict.FAIL
+
+
+def test_several_classes_are_each_compared(tmp_path):
+    train, holdout = people(1500, 1), people(800, 2)
+    for table in (train, holdout):
+        table["y"] = np.select([table["amount"] < -5, table["amount"] < 5], ["low", "middle"], "high")
+    known = dataclasses.replace(
+        contract(), outputs=Outputs(classes=("high", "low", "middle")), model=models.contract(Task.MULTICLASS).model
+    )
+    known = dataclasses.replace(known, objective=dataclasses.replace(known.objective, metric="accuracy"))
+    evidence = run_gate(Fairness(FairnessGate()), cases.case(tmp_path, known, train=train, holdout=holdout))
+    assert {c.name for c in evidence.checks if c.decides} == {
+        f"selection rate for {label} by sex" for label in ("high", "low", "middle")
+    }
+
+
+def test_a_group_too_small_is_shown_and_not_judged(sound):
+    evidence = run_gate(Fairness(FairnessGate(min_rows=700)), sound)
+    assert evidence.verdict is Verdict.CANNOT_TELL  # nothing at all could be judged
+    assert "more labels needed" in of(evidence, "small groups of sex").sentence
+
+
+def test_intersections_and_proxies_inform(tmp_path):
+    both = contract(sensitive=("sex", "town"))
+    evidence = run_gate(
+        Fairness(FairnessGate()), cases.case(tmp_path, both, train=people(1500, 1), holdout=people(800, 2))
+    )
+    assert "shrunk towards all" in of(evidence, "intersections of sex × town").sentence
+    assert of(evidence, "proxies of sex").estimate == pytest.approx(0.5, abs=0.08)
+    assert any("divided over 2 columns" in note for note in evidence.notes)
+
+
+# Published numbers.
+
+
+def test_fairlearn_user_guide_toy():
+    truth = np.array([0, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 1, 1]) == 1
+    said = np.array([0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0]) == 1
+    names, code = np.unique(list("bbabbcccaacabccbcc"), return_inverse=True)
+    decided = Decided(group=code, said=said, real=truth, score=said.astype(float))
+    whole = group_rates(group_sums(decided, 3, np.ones((1, 18))).sum(axis=1))[0]
+    assert whole[:3] == pytest.approx([0.5556, 0.5, 0.6667], abs=5e-5)
+    theirs = rates_by_group(decided, tuple(map(str, names)))
+    ours = group_rates(group_sums(decided, 3, np.ones((1, 18))))[0]
+    for k, name in enumerate(names):
+        assert list(theirs[name].values()) == pytest.approx(np.nan_to_num(ours[k, :4]))
+    selected, recall, alarms = ours[:, :3].T
+    assert list(selected) == pytest.approx([0.75, 0.5, 0.5])
+    assert (np.ptp(selected), selected.min() / selected.max()) == pytest.approx((0.25, 0.6667), abs=5e-5)
+    assert max(np.ptp(recall), np.ptp(alarms)) == pytest.approx(1.0)
+    assert min(recall.min() / recall.max(), alarms.min() / alarms.max()) == 0
+
+
+def test_aif360_toys():
+    truth = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 1]) == 1
+    said = truth.copy()
+    said[[3, 9]], said[[4, 5]] = False, True
+    assert generalized_entropy(truth, said) == pytest.approx(0.2)
+    assert generalized_entropy(truth, said, 1) == pytest.approx(4 * np.log(2) / 10)
+
+
+@adult.needs_adult
+def test_adult_labels_by_sex():
+    train, holdout = adult.adult()
+    rich, women = (train["income"] == ">50K").to_numpy(), (train["sex"] == "Female").to_numpy()
+    assert rich.mean() == pytest.approx(0.240810, abs=5e-7)
+    assert (rich[women].sum(), women.sum(), rich[~women].sum(), (~women).sum()) == (1179, 10771, 6662, 21790)
+    assert rich[~women].mean() - rich[women].mean() == pytest.approx(0.196276, abs=5e-7)
+    assert disparate_impact(rich, women) == pytest.approx(0.358023, abs=1e-6)
+    both = pd.concat([train, holdout])
+    assert disparate_impact(
+        (both["income"] == ">50K").to_numpy(), (both["sex"] == "Female").to_numpy()
+    ) == pytest.approx(0.3597, abs=5e-5)
+
+
+@adult.needs_german
+@pytest.mark.parametrize(("boundary", "impact"), [(25, 0.7948), (24, 0.8212)])
+def test_german_credit_moves_over_the_four_fifths_line_with_one_boundary(boundary, impact):
+    table = read_table(adult.SHARED / "german_credit.csv.gz")
+    _, groups = groups_of("age_years", table, table, [boundary])
+    assert groups.names == (f"≤ {boundary}", f"> {boundary}")
+    assert disparate_impact((table["class"] == 1).to_numpy(), groups.code == 0) == pytest.approx(impact, abs=5e-5)
+
+
+# Laws.
+
+
+def test_the_rates_obey_chouldechova_exactly():
+    rng = np.random.default_rng(0)
+    real, said = rng.random(4000) < 0.3, rng.random(4000) < 0.4
+    decided = Decided(
+        group=rng.integers(0, 2, 4000), said=said | real & (rng.random(4000) < 0.5), real=real, score=real * 1.0
+    )
+    for _, recall, alarms, precision, _, base in group_rates(group_sums(decided, 2, np.ones((1, 4000))))[0]:
+        assert implied_false_positive_rate(base, precision, recall) == pytest.approx(alarms, abs=1e-6)
+
+
+def draw(rng, rows=900):
+    """Three groups of different size and base rate, a score that ranks, decisions at 0.5."""
+    group = rng.choice(3, rows, p=[0.5, 0.3, 0.2])
+    chance = np.array([0.3, 0.5, 0.4])[group]
+    real = rng.random(rows) < chance
+    score = np.clip(0.5 * real + rng.random(rows) * 0.6, 0, 1)
+    return Decided(group=group, said=score > 0.5, real=real, score=score)
+
+
+def test_simultaneous_intervals_cover_together():
+    rng = np.random.default_rng(1)
+    huge = draw(rng, 1_000_000)
+    rates = group_rates(group_sums(huge, 3, np.ones((1, 1_000_000))))[0]
+    misses = 0
+    for _ in range(60):
+        for c in contrasts(draw(rng), 3):
+            a, b = (rates[k, RATES.index(c.rate)] for k in (c.first, c.second))
+            ratio_held = c.rate == "calibration" or c.ratio_low <= a / b <= c.ratio_high
+            if not (ratio_held and c.difference_low <= a - b <= c.difference_high):
+                misses += 1
+                break
+    assert misses <= 9  # 60 x 5% = 3; three and a half standard deviations more are 8.9
+
+
+def test_nothing_ever_selected_in_one_group_is_seen():
+    group = np.repeat([0, 1], 300)
+    said = (group == 1) & (np.arange(600) % 2 == 0)
+    decided = Decided(group=group, said=said, real=np.arange(600) % 3 == 0, score=said * 1.0)
+    selection = next(c for c in contrasts(decided, 2) if c.rate == "selection_rate")
+    assert selection.ratio_high < 0.8
+
+
+def test_shrinkage_pulls_small_cells_and_leaves_large_ones():
+    n = np.array([5, 2000, 2000, 2000, 2000, 2000])
+    rate, _ = shrunk(np.array([5, 600, 620, 580, 640, 560]), n)
+    assert rate[0] < 0.5
+    assert rate[1] == pytest.approx(0.3, abs=0.01)
+
+
+def test_differential_fairness_of_equal_rates_is_nothing():
+    group = np.repeat([0, 1], 500)
+    assert differential_fairness(np.arange(1000) % 2 == 0, group) == pytest.approx(0, abs=1e-9)
+
+
+@adult.needs_adult
+def test_boosting_on_adult_by_sex_fails_the_four_fifths_rule_and_may_pass_another(tmp_path):
+    train, holdout = adult.adult()
+    made = cases.case(tmp_path, adult.contract(), train=train[:6000], holdout=holdout[:4000])
+    evidence = run_gate(Fairness(FairnessGate()), made)
+    check = of(evidence, "selection rate for >50K by sex")
+    assert check.verdict is Verdict.FAIL
+    assert check.estimate == pytest.approx(0.325, abs=0.06)
+    assert any("cannot hold together" in note for note in evidence.notes)
+    assert of(evidence, "proxies of sex").estimate > 0.9
+    other = FairnessGate(definitions=(FairnessDefinition.TRUE_POSITIVE_RATE,))
+    assert run_gate(Fairness(other), made).verdict is Verdict.PASS
+
+
+@adult.needs_german
+def test_german_credit_is_judged_by_age(tmp_path):
+    table = read_table(adult.SHARED / "german_credit.csv.gz")
+    names = ("duration_months", "credit_amount", "age_years", "installment_rate_pct")
+    names = tuple(n for n in names if n in table)
+    known = Contract(
+        modelmark=1,
+        name="credit",
+        model=models.contract().model,
+        data=Data(train="train.csv", holdout="holdout.csv", target="class", sensitive=("age_years",)),
+        inputs=tuple(Input(name=n, type=Kind.INTEGER) for n in names),
+        outputs=Outputs(classes=(1, 2), positive=2, threshold=0.4),
+        objective=models.contract().objective,
+    )
+    # An unfair threshold, planted: the score leans on age far more than the labels do.
+    young = table["age_years"] <= 25
+    leaning = table.assign(**{"class": np.where(young & (np.arange(len(table)) % 4 > 0), 2, table["class"])})
+    model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(leaning[list(names)][:500], leaning["class"][:500])
+    case = cases.case(tmp_path, known, train=table[:500], holdout=table[500:], model=model)
+    settings = FairnessGate(favourable=1, boundaries={"age_years": (25.0,)})
+    check = of(run_gate(Fairness(settings), case), "selection rate for 1 by age_years")
+    assert check.verdict is Verdict.FAIL

@@ -1,0 +1,185 @@
+"""Robustness: sound models pass, razor edges fail, and every tried row stays inside the contract."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import cases
+import models
+from endpoint import Broken
+from modelmark.domain.contract import Input, Kind, Mutability, Task
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import Attack, RobustnessGate
+from modelmark.gates import perturb
+from modelmark.gates.art_attacks import closest
+from modelmark.gates.case import Champion
+from modelmark.gates.robustness import Robustness
+from modelmark.gates.runner import run_gate
+from modelmark.testing.gates import Unable, check_gate
+
+NUMBERS = dataclasses.replace(models.contract(), inputs=models.inputs(names=models.NUMERIC))
+QUICK = RobustnessGate(attacked_rows=2, rows=300, max_queries=20_000)
+
+
+def changed(contract, **mutability):
+    inputs = tuple(
+        dataclasses.replace(i, mutability=mutability.get(i.name.replace(" ", "_").replace("-", "_"), Mutability.FIXED))
+        for i in contract.inputs
+    )
+    return dataclasses.replace(contract, inputs=inputs)
+
+
+def razor(rows, seed):
+    """Labels that turn with every thousandth of income: nothing that holds still."""
+    table = models.frame(rows, seed)
+    return table.assign(y=np.where(np.sin(table["income per year"] * 200) > 0, "yes", "no"))
+
+
+def remembered(train, names=models.NUMERIC):
+    return DecisionTreeClassifier(random_state=0).fit(train[names], train["y"])
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return cases.case(tmp_path_factory.mktemp("robust"), models.contract())
+
+
+@pytest.fixture(scope="module")
+def edgy(tmp_path_factory):
+    train = razor(1500, 1)
+    income = dataclasses.replace(NUMBERS, inputs=models.inputs(names=models.NUMERIC[:1]))
+    base, model = tmp_path_factory.mktemp("edgy"), remembered(train, models.NUMERIC[:1])
+    return cases.case(base, income, train=train, holdout=razor(400, 2), model=model)
+
+
+def of(evidence, name):
+    return next(check for check in evidence.checks if check.name == name)
+
+
+def test_the_gate_conforms(sound, edgy):
+    evidence = check_gate(lambda: Robustness(QUICK), sound, edgy)
+    assert of(evidence, "noise").n == 300
+    assert "hop skip jump on v2" in [c.name for c in evidence.checks]
+    assert len(evidence.figures) == 2
+
+
+def test_a_razor_edge_is_surely_flipped_by_noise(edgy):
+    check = of(run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), edgy), "noise")
+    assert check.verdict is Verdict.FAIL
+    assert check.low > 0.3
+
+
+def test_a_champion_that_holds_still_is_missed(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(400, 2)
+    noise = train.assign(y=np.where(np.random.default_rng(0).random(1500) < 0.25, "no", train["y"]))
+    edgy = cases.case(tmp_path, NUMBERS, train=train, holdout=holdout, model=remembered(noise))
+    smooth = DecisionTreeClassifier(max_depth=5, random_state=0).fit(train[models.NUMERIC], train["y"])
+    champion = cases.case(tmp_path, NUMBERS, train=train, holdout=holdout, model=smooth).predictor
+    both = dataclasses.replace(edgy, champion=Champion(label="v1", predictor=champion))
+    check = of(run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), both), "against the champion under noise")
+    assert check.verdict is Verdict.FAIL
+    same = dataclasses.replace(edgy, predictor=champion, champion=Champion(label="v1", predictor=champion))
+    assert run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), same).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        (Task.BINARY, make_pipeline(StandardScaler(), LogisticRegression())),
+        (Task.BINARY, DecisionTreeClassifier(max_depth=6, random_state=0)),
+        (Task.REGRESSION, Ridge()),
+    ],
+)
+def test_sound_models_of_other_kinds_pass(tmp_path, task, model):
+    contract = dataclasses.replace(models.contract(task), inputs=models.inputs(names=models.NUMERIC))
+    train = models.frame(1000, 1)
+    model.fit(train[models.NUMERIC], train[contract.data.target])
+    made = cases.case(tmp_path, contract, train=train, holdout=models.frame(400, 2), model=model)
+    assert run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), made).verdict is Verdict.PASS
+
+
+def test_one_self_reported_field_is_named_and_may_be_limited(sound):
+    contract = changed(sound.contract, job_title=Mutability.FREE)
+    case = dataclasses.replace(sound, contract=contract)
+    shown = of(run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), case), "editing one field")
+    assert "most by job-title" in shown.sentence
+    assert not shown.decides
+    limited = dataclasses.replace(QUICK, attacks=(), max_one_field_flips=0.01)
+    assert of(run_gate(Robustness(limited), case), "editing one field").verdict is Verdict.FAIL
+
+
+def test_nothing_asked_leaves_the_contract_or_goes_the_wrong_way(sound):
+    contract = changed(sound.contract, age=Mutability.INCREASE, job_title=Mutability.FREE)
+    asked = []
+
+    def note(endpoint, rows):
+        asked.extend(rows)
+        return endpoint.predict(rows)
+
+    case = dataclasses.replace(sound, contract=contract, predictor=Broken(sound.predictor, note))
+    settings = dataclasses.replace(QUICK, attacked_rows=1)
+    gate = Robustness(settings)
+    scene_rows = {tuple(row.values()) for row in asked}
+    run_gate(gate, case)
+    assert not scene_rows
+    assert {row["job-title"] for row in asked} == {"clerk", "nurse", "smith"}
+    attacks = asked[-20:]  # the attack comes last: age only goes up, incomes stay
+    start = attacks[-1]
+    assert all(18 <= row["age"] <= 80 and isinstance(row["age"], int) for row in attacks)
+    assert {row["income per year"] for row in attacks} == {start["income per year"]}
+
+
+def test_wrong_units_are_caught_by_ranges_or_told(sound):
+    evidence = run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), sound)
+    check = of(evidence, "wrong units are noticed")
+    assert check.estimate > 0.5  # the contract of this case has ranges
+    assert any("wrong unit" in table.title for table in evidence.tables)
+
+
+def test_missing_values_are_tried_where_null_is_allowed(tmp_path):
+    contract = models.contract(nullable=True)
+    train, holdout = models.frame(1000, 1, nulls=0.05), models.frame(300, 2, nulls=0.05)
+    evidence = run_gate(
+        Robustness(dataclasses.replace(QUICK, attacks=())), cases.case(tmp_path, contract, train=train, holdout=holdout)
+    )
+    (table,) = [t for t in evidence.tables if "missing" in t.title]
+    assert [row[0] for row in table.rows] == ["income per year", "town"]
+
+
+def test_without_time_the_attack_says_so_and_without_answers_nothing_passes(sound):
+    evidence = run_gate(Robustness(dataclasses.replace(QUICK, max_seconds=0)), sound)
+    assert "time was used up" in of(evidence, "hop skip jump on v2").sentence
+    assert run_gate(Robustness(QUICK), dataclasses.replace(sound, predictor=Unable())).verdict is Verdict.CANNOT_TELL
+
+
+@pytest.mark.parametrize("kind", list(Attack))
+def test_each_attack_crosses_a_straight_line(kind):
+    def ask(points):
+        side = 1 / (1 + np.exp(-40 * (points[:, 0] - 0.5)))
+        return np.column_stack([1 - side, side])
+
+    np.random.seed(0)  # art draws from the one global generator
+    end = closest(kind, ask, np.array([0.45, 0.3]), 2, 1000)
+    assert end[0] > 0.49
+
+
+def test_noise_keeps_types_and_ranges():
+    table = models.frame(200, 3)
+    known = perturb.fields(models.contract().inputs, table)
+    moved = perturb.noisy(table, known, 5.0, 0)
+    assert (moved["age"] % 1 == 0).all()
+    assert moved["age"].between(18, 80).all()
+    assert moved["income per year"].between(-50, 150).all()
+
+
+def test_units_choose_their_faults():
+    item = Input(name="t", type=Kind.NUMBER, unit="°C")
+    table = pd.DataFrame({"t": [0.0, 10.0, 20.0]})
+    names = [fault for _, fault, _, _ in perturb.wrong_units(table, perturb.fields((item,), table))]
+    assert names == ["1,000 times too large", "1,000 times too small", "Fahrenheit for Celsius"]
