@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.later import later
 
 #: The files of a version's folder. The first four decide its answers and make its id.
 ARTIFACT: Final = "model.onnx"
@@ -70,6 +71,7 @@ class Lineage:
     holdout_digest: Digest
     git_commit: str | None
     run_id: str | None = None  # in MLflow
+    validation_digest: Digest | None = later(None)  # noqa: RUF009 - None is immutable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
