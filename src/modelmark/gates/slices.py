@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
 _TOP: Final = 10
+#: Share of the rows: every model is weak on some dozen; those are no slice to release by.
+_SMALLEST: Final = 0.015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class Slices:
         units = np.arange(len(loss)) if scene.units is None else scene.units
         first = (rng.permutation(int(units.max()) + 1) % 2 == 0)[units[kept]]
         here, there = kept[first], kept[~first]
-        least = max(self.settings.min_rows, len(here) // 200)
+        least = max(self.settings.min_rows, round(_SMALLEST * len(here)))
         columns = _columns(case, scene, kept)
         strong = strongest(columns, first, loss[here], min_rows=least)
         seen = [replace(where, mask=where.mask[first]) for where in strong]
