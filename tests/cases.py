@@ -36,6 +36,7 @@ def version(base, contract, **changes):
             train_digest=digest_file(base / contract.data.train),
             holdout_digest=digest_file(base / contract.data.holdout),
             git_commit=None,
+            validation_digest=digest_file(base / contract.data.validation) if contract.data.validation else None,
         ),
         "parity": Parity(rows=500, flipped=0, max_difference=1e-7),
         "reference": DIGEST,
@@ -56,12 +57,14 @@ def boosted(contract):
     return make_pipeline(encode, model) if text else model, names
 
 
-def case(base, contract=None, train=None, holdout=None, model=None, **changes):
+def case(base, contract=None, train=None, holdout=None, model=None, validation=None, **changes):
     """A case over fresh tables; by default a sound candidate on which every gate should pass."""
     contract = contract or models.contract()
     train = models.frame(1500, 1) if train is None else train
     holdout = models.frame(800, 2) if holdout is None else holdout
     models.write_tables(base, train, holdout)
+    if validation is not None:
+        validation.to_csv(base / contract.data.validation, index=False)
     if model is None:
         model, names = boosted(contract)
         known = train.dropna(subset=[contract.data.target])

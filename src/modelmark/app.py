@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from modelmark.governance.verify import Item
     from modelmark.registry.drafting import Drafted
     from modelmark.registry.mlflow import Tracking
+    from modelmark.registry.recalibrate import Recalibrated
     from modelmark.seal.keys import Signer, Verifier
     from modelmark.steward.loop import Steward
     from modelmark.steward.profiler import Watched
@@ -274,7 +275,27 @@ class App:
                 id=champion.id,
                 predictor=LocalPredictor.of_marked(self.workspace.version(champion.id), self.verifier, champion.id),
             ),
+            earlier_looks=self._earlier_looks(version),
         )
+
+    def _earlier_looks(self, version: Version) -> int:
+        """How many other versions the holdout gate has judged on the table this one is judged on."""
+        return sum(
+            any(
+                item.gate == "holdout" and (item.looked_at or {}).get("holdout") == version.lineage.holdout_digest
+                for item in self.ledger.evidence(other.id)
+            )
+            for other in self.ledger.versions(version.model)
+            if other.id != version.id
+        )
+
+    def recalibrate(self, version: Version, path: Path, method: str | None) -> Recalibrated:
+        """The version with a calibration map behind it, fitted on the validation table beside the contract at `path`."""
+        from modelmark.registry.recalibrate import recalibrate
+        from modelmark.stats.recalibration import Method
+
+        base = (path if path.is_dir() else path.parent).resolve()
+        return recalibrate(self._case(version, base), Method(method) if method else None)
 
     def steward(self, *, on_step: Callable[[Any], None] | None = None) -> Steward:
         """The control loop over everything that serves now."""

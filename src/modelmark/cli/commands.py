@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "register": "modelmark.cli.model:register",
     "check": "modelmark.cli.model:check",
     "fetch": "modelmark.cli.model:fetch",
+    "recalibrate": "modelmark.cli.recalibrate:recalibrate",
     "approve": "modelmark.cli.govern:approve",
     "waive": "modelmark.cli.govern:waive",
     "remark": "modelmark.cli.govern:remark",

@@ -26,6 +26,8 @@ JUDGES: dict[Metric, frozenset[Task]] = {
     Metric.MAE: frozenset({Task.REGRESSION}),
     Metric.RMSE: frozenset({Task.REGRESSION}),
     Metric.R2: frozenset({Task.REGRESSION}),
+    Metric.AVERAGE_PRECISION: _ONE,
+    Metric.PINBALL: frozenset({Task.REGRESSION}),
 }
 
 
@@ -40,6 +42,7 @@ def broken_rules(contract: Contract) -> Iterator[Broken]:
     yield from _metrics(contract)
     yield from _limits(contract)
     yield from broken_behaviours(contract)
+    yield from _slices(contract)
     for i, step in enumerate(contract.fallback):
         if step.kind is FallbackKind.CONSTANT:
             yield from _constant(contract, i, step.value)
@@ -125,6 +128,10 @@ def _limits(contract: Contract) -> Iterator[Broken]:
     ]
     if contract.gates.holdout:
         ranges.append((("gates", "holdout", "confidence"), contract.gates.holdout.confidence, 0.5, 0.9999))
+    ranges.append((("objective", "quantile"), contract.objective.quantile, 0.001, 0.999))
+    for gate in ("slices", "calibration", "objective"):
+        if settings := getattr(contract.gates, gate):
+            ranges.append((("gates", gate, "confidence"), settings.confidence, 0.5, 0.9999))
     if contract.gates.load:
         ranges.append((("gates", "load", "seconds"), contract.gates.load.seconds, 1, 3600))
     if contract.gates.replay:
@@ -138,6 +145,18 @@ def _limits(contract: Contract) -> Iterator[Broken]:
     for path, value, low, high in ranges:
         if not low <= value <= high:
             yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")
+
+
+def _slices(contract: Contract) -> Iterator[Broken]:
+    names = [part.name for part in contract.slices]
+    for i, part in enumerate(contract.slices):
+        if names.index(part.name) < i:
+            yield Broken(("slices", i, "name"), f"{part.name!r} twice", "each name once")
+        if not part.where:
+            yield Broken(("slices", i, "where"), "no condition", "at least one")
+        for j, rule in enumerate(part.where):
+            if (rule.any_of, rule.at_least, rule.below, rule.missing) == (None,) * 4:
+                yield Broken(("slices", i, "where", j), "a column alone", "any_of, at_least, below or missing")
 
 
 def _constant(contract: Contract, i: int, value: object) -> Iterator[Broken]:

@@ -62,6 +62,14 @@ class Mutability(StrEnum):
     DECREASE = "decrease"
 
 
+class Known(StrEnum):
+    """When an input's value is known: before the event that the target speaks of, only after it, or nobody said."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    UNKNOWN = "unknown"
+
+
 class Direction(StrEnum):
     MAXIMISE = "maximise"
     MINIMISE = "minimise"
@@ -82,6 +90,8 @@ class Metric(StrEnum):
     MAE = "mae"
     RMSE = "rmse"
     R2 = "r2"
+    AVERAGE_PRECISION = "average_precision"
+    PINBALL = "pinball"
 
     @property
     def title(self) -> str:  # type: ignore[override]  # shadows str.title, which nobody wants of a metric
@@ -96,10 +106,13 @@ _TITLES = {
     "rmse": "root mean squared error",
     "r2": "R²",
     "brier": "Brier score",
+    "pinball": "pinball loss",
 }
 
 #: Metrics of which less is better.
-LOSSES: frozenset[Metric] = frozenset({Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE})
+LOSSES: frozenset[Metric] = frozenset(
+    {Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE, Metric.PINBALL}
+)
 
 
 class FallbackKind(StrEnum):
@@ -155,6 +168,8 @@ class Data:
     """The column that names whom a row is about; routing is sticky by it."""
     sensitive: tuple[str, ...] = ()
     """Columns whose groups must be treated fairly."""
+    validation: str | None = None
+    """Rows to choose a threshold and to recalibrate on: neither trained on nor judged on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +199,8 @@ class Input:
     """What stands in where a policy says impute."""
     mutability: Mutability = Mutability.FREE
     """Which way an attacker could move this value."""
+    known: Known = Known.UNKNOWN
+    """Whether the value is there before the event to predict. Only a person can fill this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +245,9 @@ class Objective:
     metric: Metric
     """What is measured on the holdout and on live labels."""
     costs: Costs | None = None
-    """Needed for the metric `expected_cost`."""
+    """Needed for the metric `expected_cost`; with any other metric the value is guarded beside it."""
+    quantile: float = 0.5
+    """The quantile that `pinball` judges an answer as."""
 
     @property
     def direction(self) -> Direction:
@@ -244,6 +263,34 @@ class Guardrail:
     """What is measured."""
     limit: float
     """At least this for scores, at most this for losses; the interval's worse end must hold it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a column of a slice's rows must be; with several fields, all of them."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    column: str
+    """A column of the holdout, an input or not."""
+    any_of: tuple[Scalar, ...] | None = None
+    """One of these values, compared as text."""
+    at_least: float | None = None
+    """A number not below this."""
+    below: float | None = None
+    """A number below this."""
+    missing: bool | None = None
+    """true: no value; false: any value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Rows that people care about on their own."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    """As people call it."""
+    where: tuple[Condition, ...]
+    """All of these hold for its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,6 +476,8 @@ class Contract:
     """What teams asked each other, and agreed."""
     guardrails: tuple[Guardrail, ...] = ()
     """Metrics that must hold whatever the objective does."""
+    slices: tuple[Slice, ...] = ()
+    """Parts of the holdout that must not be much worse than the whole."""
     gates: Gates = field(default_factory=Gates)
     """Checks before release."""
     serving: Serving = field(default_factory=Serving)
@@ -475,6 +524,8 @@ class Contract:
             "behaviour": any(test.accepted for test in self.behaviour),
             "tests": self.tests is not None,
             "fairness": bool(self.data.sensitive),
+            "calibration": self.model.task is not Task.REGRESSION,
+            "objective": bool(self.guardrails) or self.objective.costs is not None,
         }
         own = (f.name for f in fields(self.gates) if f.name != "plugins" and getattr(self.gates, f.name) is not None)
         return (*(name for name in own if subjects.get(name, True)), *self.gates.plugins)

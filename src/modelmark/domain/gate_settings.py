@@ -36,6 +36,12 @@ class HoldoutGate:
     """How much worse than the champion is still tolerable, in units of the metric."""
     suspicious: float = 0.9999
     """A score this good means a leak until someone explains it; for metrics that end at 1."""
+    max_flattery: float = 0.01
+    """How much a random split over a column that looks like time may surely flatter, in units of the metric."""
+    max_label_gap: float = 0.05
+    """How far apart a quick model's scores inside train and on the holdout may be before their labels disagree."""
+    worn_after: int = 20
+    """After this many other versions judged on the same holdout, its figures are said to be worn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,33 +252,99 @@ class SupplyChainGate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeakageGate:
+    """Does the model learn from what it cannot know, or from the rows it is judged on?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_near_duplicate_rate: float = 0.01
+    """Largest share of holdout rows with a near twin in train, beyond the share that train itself has."""
+    nearness: float = 0.01
+    """Near twins have equal texts, and numbers at most this many standard deviations apart."""
+    max_shared_entity_rate: float = 0.0
+    """Largest share of holdout rows whose entity also stands in train."""
+    suspicious: float = 0.995
+    """One input that alone predicts this well is the target in disguise (ROC AUC, balanced accuracy or R²)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesGate:
+    """Is the model much worse on a part of the rows than on the whole?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_gap: float = 0.2
+    """How much larger a slice's Brier score may surely be than the whole's (for classes; 0 to 1)."""
+    max_rank_gap: float = 0.35
+    """How much higher a slice's errors may surely rank than the whole's (for values; 0.5 is the most there is)."""
+    confidence: float = 0.95
+    """Confidence, all slices together."""
+    min_rows: int = 10
+    """Fewer rows than this: cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationGate:
+    """Do things happen as often as the model says?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_error: float = 0.08
+    """Largest calibration error (root mean square, a probability) that is tolerated; more must be sure to fail."""
+    max_group_error: float = 0.12
+    """The same within each group of a sensitive column, all groups together."""
+    confidence: float = 0.95
+    """Confidence of every interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveGate:
+    """Is what the release is worth kept, and nothing traded away for the metric?"""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    confidence: float = 0.95
+    """Confidence of every interval."""
+    harm_confidence: float = 0.99
+    """How sure a loss against the champion must be, all guardrails together."""
+    harm_margin: float = 0.0
+    """How much worse than the champion a guardrail or the value may be, in units of the metric."""
+    max_regret: float = 0.1
+    """How much dearer than the cheapest threshold the contract's may surely be on validation, as a share of its cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
     """The checks a version must pass. A gate set to null is not asked."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     data_contract: DataContractGate | None = field(default_factory=DataContractGate)
     """Tables against the contract and each other."""
+    leakage: LeakageGate | None = field(default_factory=LeakageGate)
+    """What the model cannot know."""
     holdout: HoldoutGate | None = field(default_factory=HoldoutGate)
     """Quality on unseen rows."""
-    edge_cases: EdgeCasesGate | None = field(default_factory=EdgeCasesGate)
-    """Odd inputs."""
-    parity: ParityGate | None = field(default_factory=ParityGate)
-    """The conversion to ONNX."""
-    load: LoadGate | None = field(default_factory=LoadGate)
-    """The server at the agreed rate."""
-    behaviour: BehaviourGate | None = field(default_factory=BehaviourGate)
-    """Behavioural tests; asked when the contract has accepted some."""
-    tests: TestsGate | None = field(default_factory=TestsGate)
-    """Your own test suite; asked when the contract names one."""
-    replay: ReplayGate | None = field(default_factory=ReplayGate)
-    """Real or simulated traffic against a server of its own."""
-    explanation: ExplanationGate | None = field(default_factory=ExplanationGate)
-    """What the answers rest on, and whether a glass box does as well."""
+    slices: SlicesGate | None = field(default_factory=SlicesGate)
+    """Weak parts of the whole."""
+    calibration: CalibrationGate | None = field(default_factory=CalibrationGate)
+    """Probabilities that mean what they say."""
+    objective: ObjectiveGate | None = field(default_factory=ObjectiveGate)
+    """Value and guardrails."""
     fairness: FairnessGate | None = field(default_factory=FairnessGate)
     """Groups of the sensitive columns."""
+    explanation: ExplanationGate | None = field(default_factory=ExplanationGate)
+    """What the answers rest on, and whether a glass box does as well."""
+    behaviour: BehaviourGate | None = field(default_factory=BehaviourGate)
+    """Behavioural tests; asked when the contract has accepted some."""
     robustness: RobustnessGate | None = field(default_factory=RobustnessGate)
     """Noise, faults and attacks."""
+    edge_cases: EdgeCasesGate | None = field(default_factory=EdgeCasesGate)
+    """Odd inputs."""
+    tests: TestsGate | None = field(default_factory=TestsGate)
+    """Your own test suite; asked when the contract names one."""
+    parity: ParityGate | None = field(default_factory=ParityGate)
+    """The conversion to ONNX."""
     supply_chain: SupplyChainGate | None = field(default_factory=SupplyChainGate)
     """The model file, the graph and the packages."""
+    replay: ReplayGate | None = field(default_factory=ReplayGate)
+    """Real or simulated traffic against a server of its own."""
+    load: LoadGate | None = field(default_factory=LoadGate)
+    """The server at the agreed rate."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of gates that other packages bring, by name."""

@@ -85,6 +85,7 @@ class Lineage:
     holdout_digest: Digest
     git_commit: str | None
     run_id: str | None = None  # in MLflow
+    validation_digest: Digest | None = later(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

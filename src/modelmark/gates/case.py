@@ -51,6 +51,7 @@ class Case:
     """base: the folder of modelmark.yaml. folder: the version's. Tables and scores are made once, when first asked.
 
     workspace: where the journal of real traffic lies. suites: runs the user's own tests. None: there is none here.
+    earlier_looks: how many other versions were judged on this very holdout before.
     """
 
     version: Version
@@ -63,6 +64,7 @@ class Case:
     champion: Champion | None = None
     workspace: Workspace | None = None
     suites: SuiteRunner | None = None
+    earlier_looks: int = 0
 
     @cached_property
     def train(self) -> pd.DataFrame:
@@ -72,15 +74,25 @@ class Case:
     def holdout(self) -> pd.DataFrame:
         return self._table(self.contract.data.holdout)
 
+    @cached_property
+    def validation(self) -> pd.DataFrame | None:
+        """Rows to choose thresholds on; None where the contract names none."""
+        name = self.contract.data.validation
+        return None if name is None else self._table(name)
+
     def _table(self, name: str) -> pd.DataFrame:
         return read_table(self.base / name, columns=[self.contract.data.target])
 
     @cached_property
     def looked_at(self) -> dict[str, Digest]:
-        """Digests of both tables as they are now. Raises Unmeasured when they are not those of the registration."""
+        """Digests of the tables as they are now. Raises Unmeasured when they are not those of the registration."""
         data, line = self.contract.data, self.version.lineage
         now = {"train": digest_file(self.base / data.train), "holdout": digest_file(self.base / data.holdout)}
-        for name, registered in (("train", line.train_digest), ("holdout", line.holdout_digest)):
+        known = {"train": line.train_digest, "holdout": line.holdout_digest}
+        if data.validation is not None and line.validation_digest is not None:
+            now["validation"] = digest_file(self.base / data.validation)
+            known["validation"] = line.validation_digest
+        for name, registered in known.items():
             if now[name] != registered:
                 raise Unmeasured(
                     f"the {name} table has changed since {self.version.label} was registered",
@@ -107,6 +119,14 @@ class Case:
         return score(self.champion.predictor, self.holdout, self.contract, set(broken_rows(self.violations)))
 
     @cached_property
+    def validation_scores(self) -> Array | None:
+        """The candidate's, shaped like `scores`."""
+        if self.validation is None:
+            return None
+        broken = broken_rows(check_table(self.validation, self.contract))
+        return score(self.predictor, self.validation, self.contract, set(broken))
+
+    @cached_property
     def truth(self) -> NDArray[np.int64] | Array:
         """Class positions (-1: unknown), or values (NaN: unknown), of the holdout."""
         return truth_of(self.holdout, self.contract)
@@ -128,6 +148,7 @@ def judged(contract: Contract, truth: NDArray[np.int64] | Array, scores: Array) 
         positive=positive_of(contract) if binary else 0,
         threshold=contract.outputs.threshold,
         costs=contract.objective.costs,
+        quantile=contract.objective.quantile,
     )
 
 

@@ -85,6 +85,8 @@ def register(contract: Contract, how: Registration) -> Version:
     wanted = [item.name for item in contract.inputs] + [contract.data.target]
     train = read_table(how.base / contract.data.train, columns=wanted)
     holdout = read_table(how.base / contract.data.holdout, columns=wanted)
+    if contract.data.validation:
+        read_table(how.base / contract.data.validation, columns=wanted)
     with _source(contract, how) as source:
         digest = digest_file(source)
         conversion = convert(source, contract, holdout, limits=how.limits, progress=how.progress)
@@ -159,6 +161,9 @@ def _record(
                 holdout_digest=digest_file(how.base / contract.data.holdout),
                 git_commit=commit,
                 run_id=run,
+                validation_digest=digest_file(how.base / contract.data.validation)
+                if contract.data.validation
+                else None,
             ),
             parity=conversion.parity,
             reference=digest_bytes(files[REFERENCE]),

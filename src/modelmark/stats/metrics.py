@@ -29,6 +29,7 @@ TOPPED: Final = frozenset(
         Metric.PRECISION,
         Metric.RECALL,
         Metric.R2,
+        Metric.AVERAGE_PRECISION,
     }
 )
 _CLIP: Final = 1e-15
@@ -48,6 +49,7 @@ class Judged:
     positive: int = 1
     threshold: float = 0.5
     costs: Costs | None = None
+    quantile: float = 0.5
 
     def decisions(self) -> NDArray[np.int64]:
         """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""
@@ -63,6 +65,8 @@ def statistic(metric: Metric, judged: Judged) -> Statistic:
         return _regression(metric, judged)
     if metric is Metric.ROC_AUC:
         return _auc(judged)
+    if metric is Metric.AVERAGE_PRECISION:
+        return _average_precision(judged)
     rows = _per_row(metric, judged)
     return _mean(rows) if rows is not None else _counts(metric, judged)
 
@@ -84,8 +88,10 @@ def _regression(metric: Metric, judged: Judged) -> Statistic:
     if metric is Metric.RMSE:
         squared = _mean(error**2)
         return lambda weights: float(np.sqrt(squared(weights)))
+    if metric is Metric.PINBALL:
+        return _mean(np.maximum(-judged.quantile * error, (1 - judged.quantile) * error))
     if metric is not Metric.R2:
-        raise Unmeasured(f"{metric.value} is no metric of regression", limit="mae, rmse, r2")
+        raise Unmeasured(f"{metric.value} is no metric of regression", limit="mae, rmse, r2, pinball")
 
     def r2(weights: Array) -> float:
         centred = truth - weights @ truth / weights.sum()
@@ -166,3 +172,39 @@ def _auc_of(score: Array, positive: NDArray[np.bool_]) -> Statistic:
         return float((above * (np.cumsum(below) - below / 2)).sum() / pairs)
 
     return value
+
+
+def _average_precision(judged: Judged) -> Statistic:
+    """Precision at each distinct score, weighted by the recall it adds; no interpolation."""
+    if judged.task is not Task.BINARY:
+        raise Unmeasured("average_precision needs a binary task")
+    score = judged.scores[:, judged.positive]
+    order = np.argsort(-score, kind="stable")
+    ranked, positive = score[order], (np.asarray(judged.truth)[order] == judged.positive).astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+
+    def value(weights: Array) -> float:
+        w = weights[order]
+        found, said = np.add.reduceat(w * positive, starts), np.add.reduceat(w, starts)
+        if found.sum() == 0:
+            return float("nan")
+        above = np.cumsum(said)
+        precision = np.divide(np.cumsum(found), above, out=np.zeros(len(above)), where=above > 0)
+        return float(precision @ found / found.sum())
+
+    return value
+
+
+def losses(judged: Judged) -> tuple[str, Array]:
+    """(its name, a bounded loss per row): the Brier score (halved for several classes), or the rank of the error.
+
+    Ranks run from 0 to 1 with mean 0.5, whatever the tail of the errors.
+    """
+    rows = np.arange(len(judged.truth))
+    if judged.task is Task.REGRESSION:
+        from scipy.stats import rankdata
+
+        ranks = rankdata(np.abs(judged.scores[:, 0] - judged.truth))
+        return "rank of the error", np.asarray((ranks - 0.5) / max(len(rows), 1), dtype=np.float64)
+    truth = np.asarray(judged.truth, dtype=np.int64)
+    return "Brier score", np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[truth]) ** 2).sum(axis=1) / 2)

@@ -1,0 +1,113 @@
+"""The model against what costs less and against what serves today, each on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.contract import LOSSES, Contract, Metric
+from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.gates import baselines
+from modelmark.gates.case import Array, Case, truth_of
+from modelmark.gates.gate import MORE_THAN_NOTHING
+from modelmark.gates.scene import Scene, check_of
+from modelmark.stats.bootstrap import Interval
+from modelmark.stats.metrics import Judged, measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINEAR: Final = "a linear model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """scores: of the whole holdout. required: the least paired gain. champion: not to be worse than by a margin."""
+
+    name: str
+    scores: Array
+    required: float
+    champion: bool = False
+
+
+def rivals(case: Case, scene: Scene, margin: float) -> Iterator[Rival]:
+    """The best fixed answer, then no change (in time), a linear model, and the champion."""
+    contract = case.contract
+    train_truth = truth_of(case.train, contract)
+    name, scores = baselines.constant(contract, train_truth, len(case.holdout))
+    yield Rival(name=name, scores=scores, required=MORE_THAN_NOTHING)
+    if contract.data.time is not None:
+        ordered = np.full_like(case.scores, np.nan)
+        ordered[scene.rows] = baselines.no_change(
+            contract, _in_time(case.train, train_truth, contract), scene.judged.truth
+        )
+        yield Rival(name="no change (the label before)", scores=ordered, required=MORE_THAN_NOTHING)
+    linear = baselines.linear(contract, case.train, train_truth, case.holdout)
+    # To be clearly better it must gain a tenth more over the fixed answer; less is regularisation, or luck of the fit.
+    metric = contract.objective.metric
+    gained = measure(metric, scene.of(linear)) - measure(metric, scene.of(scores))
+    yield Rival(name=LINEAR, scores=linear, required=-0.1 * abs(gained) if np.isfinite(gained) else 0.0)
+    if case.champion is not None and case.champion_scores is not None:
+        name = f"the champion {case.champion.label}"
+        yield Rival(name=name, scores=case.champion_scores, required=-margin, champion=True)
+
+
+def _in_time(train: pd.DataFrame, truth: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:
+    time = contract.data.time
+    return truth[np.argsort(train[time].to_numpy(), kind="stable")] if time in train else truth
+
+
+def compare(rival: Rival, theirs: Interval, scene: Scene, confidence: float) -> Check:
+    """The paired gain over a rival against what is required of it."""
+    metric = scene.contract.objective.metric
+    subject = scene.of(rival.scores)
+    found = scene.gain(metric, scene.judged, subject, confidence)
+    limit = Limit(bound=Bound.AT_LEAST, value=rival.required)
+    if found.low > 0:
+        words = "is better than"
+    elif found.high < 0:
+        words = "is worse than"
+    else:
+        words = "cannot be told apart from"
+    theirs_is = f"{metric.title} {theirs.estimate:.4g}"
+    sentence = f"The model {words} {rival.name} ({theirs_is}): paired gain {found} on {found.n:,} rows"
+    sentence += _mcnemar(metric, scene, subject)
+    if rival.name == LINEAR:
+        # A model may be no better than a linear one (it may be one); it must not be clearly worse.
+        return check_of(f"against {rival.name}", found.high, found, limit, sentence + ".")
+    measured: float | None = found.low
+    if rival.champion:
+        sentence += f"; up to {-rival.required:g} worse is tolerated"
+        if not limit.holds(found.low) and found.high >= 0:
+            # Neither shown to be within the margin nor shown to be worse: more labels would tell.
+            measured = None
+            more = f"about {_needed(found, rival.required):,} more labels needed"
+            sentence = f"Cannot tell whether the margin holds; {more}. {sentence}"
+    return check_of(f"against {rival.name}", measured, found, limit, sentence + ".")
+
+
+def _needed(found: Interval, required: float) -> int:
+    """Labels until the interval's lower end holds, were the estimate true (or nought, where it is below the line)."""
+    reach, room = found.estimate - found.low, max(found.estimate, 0.0) - required
+    return max(1, round(found.n * ((reach / room) ** 2 - 1))) if 0 < room < reach else found.n
+
+
+def _mcnemar(metric: Metric, scene: Scene, subject: Judged) -> str:
+    """For accuracy of independent rows: the exact test on the rows that only one of the two gets right."""
+    if metric is not Metric.ACCURACY or scene.units is not None:
+        return ""
+    from scipy.stats import binomtest
+
+    ours, theirs = (side.decisions() == side.truth for side in (scene.judged, subject))
+    won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    p_value = binomtest(won, won + lost).pvalue if won + lost else 1.0
+    return f" ({won:,} rows only the model gets right, {lost:,} only the other; McNemar p = {p_value:.2g})"
+
+
+def worse_end(metric: Metric, found: Interval) -> float:
+    """The end that a limit on the metric is judged by."""
+    return found.high if metric in LOSSES else found.low

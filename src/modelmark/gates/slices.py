@@ -1,0 +1,244 @@
+"""Is the model much worse on a part of the rows than on the whole?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.contract.table import as_numbers
+from modelmark.domain.contract import Condition, Kind, Slice, Task
+from modelmark.domain.errors import NotEnoughData, Unmeasured
+from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import SlicesGate
+from modelmark.gates.case import Case
+from modelmark.gates.charts_slices import gaps
+from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.scene import Scene, scene_of
+from modelmark.stats.holm import holm
+from modelmark.stats.metrics import Array, losses, measure
+from modelmark.stats.slicing import Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
+_TOP: Final = 10
+#: Share of the rows: every model is weak on some dozen; those are no slice to release by.
+_SMALLEST: Final = 0.015
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A slice with its gap, or why there is none."""
+
+    name: str
+    kind: str
+    gap: Gap | None
+    rows: int
+    metric: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Slices the contract declares, and slices searched on one half of the holdout and confirmed on the other."""
+
+    settings: SlicesGate
+    name: ClassVar[str] = "slices"
+    alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        scene = scene_of(case)
+        what, loss = losses(scene.judged)
+        limit = Limit(bound=Bound.AT_MOST, value=self._tolerance(scene))
+        declared = [self._declared(part, scene, loss, limit.value) for part in case.contract.slices]
+        checks = [self._check(found, limit, what, float(loss.mean())) for found in declared]
+        progress(1, 3)
+        discovered, notes = self._discover(case, scene, loss, limit.value)
+        progress(2, 3)
+        checks.append(self._worst(discovered, limit, what, float(loss.mean()), len(loss)))
+        every = [*declared, *discovered]
+        shown = {found.name: found.gap for found in every if found.gap is not None}
+        return Measurement(
+            checks=tuple(checks),
+            notes=(*scene.notes(), *notes),
+            figures=(gaps(what, shown, limit.value),) if shown else (),
+            tables=(_table(every, case.contract.objective.metric.title, limit.value),) if every else (),
+        )
+
+    def _tolerance(self, scene: Scene) -> float:
+        regression = scene.judged.task is Task.REGRESSION
+        return self.settings.max_rank_gap if regression else self.settings.max_gap
+
+    def _declared(self, part: Slice, scene: Scene, loss: Array, tolerance: float) -> _Found:
+        mask = _rows_of(part, scene)
+        rows, count = int(mask.sum()), len(scene.contract.slices)
+        found = None
+        if rows >= self.settings.min_rows:
+            found = gap_of(
+                mask,
+                loss,
+                tolerance=tolerance,
+                confidence=self.settings.confidence,
+                comparisons=count,
+                units=scene.units,
+            )
+        return _Found(name=part.name, kind="declared", gap=found, rows=rows, metric=_metric(scene, mask))
+
+    def _check(self, found: _Found, limit: Limit, what: str, whole: float) -> Check:
+        name = f"slice {found.name}"
+        if found.gap is None:
+            more = self.settings.min_rows - found.rows
+            sentence = f"Slice {found.name}: cannot tell on {found.rows:,} rows; about {more:,} more labels needed."
+            return Check(name=name, measured=None, limit=limit, n=found.rows, sentence=sentence, decides=False)
+        gap = found.gap
+        sentence = (
+            f"Slice {found.name}: {what} {gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against {whole:.3f} on all "
+            f"rows, on {gap.rows:,} rows; {_verdict(gap, limit.value)}."
+        )
+        return _check(name, gap, limit, sentence, self.settings.confidence)
+
+    def _discover(self, case: Case, scene: Scene, loss: Array, tolerance: float) -> tuple[list[_Found], list[str]]:
+        """The weakest slices found on half the rows, with their gaps on the other half."""
+        rng = np.random.default_rng(0)
+        kept = np.sort(rng.permutation(len(loss))[:_SEARCHED])
+        units = np.arange(len(loss)) if scene.units is None else scene.units
+        first = (rng.permutation(int(units.max()) + 1) % 2 == 0)[units[kept]]
+        here, there = kept[first], kept[~first]
+        least = max(self.settings.min_rows, round(_SMALLEST * len(here)))
+        columns = _columns(case, scene, kept)
+        strong = strongest(columns, first, loss[here], min_rows=least)
+        seen = [replace(where, mask=where.mask[first]) for where in strong]
+        masks = {(where.column, where.text): where.mask[~first] for where in strong}
+        candidates = search(seen, loss[here], min_rows=least, top=_TOP)
+        found = []
+        for parts in candidates:
+            mask = np.logical_and.reduce([masks[part.column, part.text] for part in parts])
+            rows, gap = int(mask.sum()), None
+            if rows >= self.settings.min_rows:
+                gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
+            name = " and ".join(part.text for part in parts)
+            found.append(_Found(name=name, kind="discovered", gap=gap, rows=rows))
+        sampled = f" (of {len(loss):,}, drawn by seed 0)" if len(kept) < len(loss) else ""
+        note = (
+            f"{len(candidates)} slices of at most two conditions were searched on {len(here):,} rows and measured on "
+            f"{len(there):,} others{sampled}; intervals and p-values are corrected for their number (Bonferroni, Holm)."
+        )
+        return found, [note]
+
+    def _confirm(
+        self, mask: NDArray[np.bool_], loss: Array, tolerance: float, count: int, scene: Scene, rows: NDArray[np.int64]
+    ) -> Gap | None:
+        units = None if scene.units is None else scene.units[rows]
+        try:
+            return gap_of(
+                mask, loss, tolerance=tolerance, confidence=self.settings.confidence, comparisons=count, units=units
+            )
+        except NotEnoughData:  # all its rows belong to one group: shown as a slice that cannot be told
+            return None
+
+    def _worst(self, found: list[_Found], limit: Limit, what: str, whole: float, rows: int) -> Check:
+        known = [(each, each.gap) for each in found if each.gap is not None]
+        if not known:
+            sentence = (
+                f"No slice of at least {self.settings.min_rows} rows in each half of {rows:,} stands out; what is smaller "
+                f"cannot be told."
+            )
+            return Check(name="worst discovered slice", measured=0.0, n=rows, limit=limit, sentence=sentence)
+        worst, gap = max(known, key=lambda pair: pair[1].low)
+        sentence = (
+            f"The weakest of {len(known)} discovered slices is {worst.name}: {what} {gap.estimate:+.3f} "
+            f"[{gap.low:+.3f}, {gap.high:+.3f}] against {whole:.3f} on all rows, on {gap.rows:,} rows the search had not "
+            f"seen; {_verdict(gap, limit.value)}."
+        )
+        return _check("worst discovered slice", gap, limit, sentence, self.settings.confidence)
+
+
+def _check(name: str, gap: Gap, limit: Limit, sentence: str, confidence: float) -> Check:
+    return Check(
+        name=name, measured=gap.low, limit=limit, sentence=sentence, estimate=gap.estimate, low=gap.low, high=gap.high,
+        n=gap.rows, confidence=confidence,
+    )  # fmt: skip
+
+
+def _verdict(gap: Gap, tolerance: float) -> str:
+    if gap.low > tolerance:
+        return f"surely worse than the {tolerance:g} that is tolerated"
+    if gap.high <= tolerance:
+        return f"surely within the {tolerance:g} that is tolerated"
+    reach, room = (gap.high - gap.low) / 2, max(abs(gap.estimate - tolerance), 0.1 * tolerance)
+    more = max(1, round(gap.rows * ((reach / room) ** 2 - 1))) if reach > room else gap.rows
+    return f"cannot tell whether within {tolerance:g}; about {more:,} more labels of it needed"
+
+
+def _rows_of(part: Slice, scene: Scene) -> NDArray[np.bool_]:
+    mask = np.ones(len(scene.rows), dtype=np.bool_)
+    for rule in part.where:
+        if rule.column not in scene.frame:
+            raise Unmeasured(f"the holdout has no column {rule.column!r} of the slice {part.name!r}", field="slices")
+        mask &= _holds(rule, scene.frame[rule.column].iloc[scene.rows])
+    return mask
+
+
+def _holds(rule: Condition, column: pd.Series) -> NDArray[np.bool_]:
+    null = column.isna().to_numpy()
+    mask = np.ones(len(column), dtype=np.bool_)
+    if rule.missing is not None:
+        mask &= null == rule.missing
+    if rule.any_of is not None:
+        wanted = [str(v) for v in rule.any_of] + [str(float(v)) for v in rule.any_of if isinstance(v, int)]
+        mask &= column.astype(str).isin(wanted).to_numpy() & ~null
+    if rule.at_least is not None:
+        mask &= as_numbers(column) >= rule.at_least
+    if rule.below is not None:
+        mask &= as_numbers(column) < rule.below
+    return mask
+
+
+def _columns(case: Case, scene: Scene, kept: NDArray[np.int64]) -> Iterator[list[Where]]:
+    """The conditions of each input and sensitive column, over the rows kept."""
+    frame, kinds = scene.frame, {item.name: item.type for item in case.contract.inputs}
+    names = [*kinds, *(name for name in case.contract.data.sensitive if name not in kinds)]
+    for name in names:
+        if name not in frame or kinds.get(name) is Kind.STRING:
+            continue
+        column = frame[name].iloc[scene.rows[kept]]
+        numbers = as_numbers(column)
+        if kinds.get(name) is not Kind.CATEGORY and np.isfinite(numbers).any():
+            yield number_conditions(name, numbers)
+        else:
+            yield text_conditions(
+                name, [None if v is None or v != v else str(v) for v in column.astype(object).tolist()]
+            )
+
+
+def _metric(scene: Scene, mask: NDArray[np.bool_]) -> float | None:
+    """The objective on the slice; None where it is undefined there."""
+    if not mask.any():
+        return None
+    inside = replace(scene.judged, truth=scene.judged.truth[mask], scores=scene.judged.scores[mask])
+    value = measure(scene.contract.objective.metric, inside)
+    return value if np.isfinite(value) else None
+
+
+def _table(found: list[_Found], metric: str, tolerance: float) -> Table:
+    known = [each.gap.p_value for each in found if each.gap is not None and each.kind == "discovered"]
+    adjusted: Mapping[float, float] = dict(zip(known, holm(known), strict=True))
+    rows = []
+    for each in found:
+        value = "" if each.metric is None else f"{each.metric:.4g}"
+        if each.gap is None:
+            rows.append((each.name, each.kind, each.rows, value, "", "", "", "cannot tell"))
+            continue
+        gap = each.gap
+        p_value = f"{adjusted[gap.p_value]:.2g}" if each.kind == "discovered" else f"{gap.p_value:.2g}"
+        interval = f"{gap.low:+.3f} to {gap.high:+.3f}"
+        rows.append(
+            (each.name, each.kind, gap.rows, value, f"{gap.estimate:+.3f}", interval, p_value, _verdict(gap, tolerance))
+        )
+    columns = ("slice", "kind", "rows", metric, "gap", "interval", "p", "verdict")
+    return Table(title="Slices against the whole", columns=columns, rows=tuple(rows))

@@ -1,0 +1,185 @@
+"""The holdout gate on data in time, on few and many rows, against its champion, and after many looks."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import cases
+import models
+from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Task
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import HoldoutGate
+from modelmark.gates.case import Champion
+from modelmark.gates.holdout import Holdout
+from modelmark.gates.runner import run_gate
+from modelmark.gates.split import flattery
+from tables import biopsies, deciding, elec2, failing, named, needs
+
+
+def judge(case, **settings):
+    return run_gate(Holdout(HoldoutGate(**settings)), case)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return cases.case(tmp_path_factory.mktemp("sound"))
+
+
+def test_the_readmes_small_model_passes(tmp_path):
+    contract, train, holdout, model = biopsies()
+    evidence = judge(cases.case(tmp_path, contract, train=train, holdout=holdout, model=model))
+    assert evidence.verdict is Verdict.PASS, failing(evidence)
+    assert not failing(evidence)
+
+
+@needs("elec2.csv.gz")
+def test_a_shuffled_market_flatters_and_is_refused_where_time_is_declared(tmp_path):
+    contract, train, holdout = elec2("date", shuffled=True)
+    evidence = judge(cases.case(tmp_path, contract, train=train, holdout=holdout))
+    assert deciding(evidence) == {"random split"}
+    assert "A random split flatters by" in failing(evidence)["random split"]
+    assert "points of accuracy [" in failing(evidence)["random split"]
+
+
+@needs("elec2.csv.gz")
+def test_a_shuffled_market_is_a_finding_where_nobody_declared_time(tmp_path):
+    contract, train, holdout = elec2(None, shuffled=True)
+    evidence = judge(cases.case(tmp_path, contract, train=train.tail(12000), holdout=holdout.head(6000)))
+    found = named(evidence, "random split")
+    assert found.verdict is Verdict.FAIL
+    assert not found.decides
+    assert found.low > 0.01
+    assert "If date is time, name it in data.time" in found.sentence
+
+
+def drifting(rows, seed=0, speed=3.0):
+    """A boundary that moves with time: neighbours know where it is."""
+    rng = np.random.default_rng(seed)
+    at = np.linspace(0, 1, rows)
+    table = pd.DataFrame({"income per year": rng.normal(50, 15, rows), "age": rng.integers(18, 80, rows)})
+    angle = speed * 2 * np.pi * at
+    signal = np.cos(angle) * (table["income per year"] - 50) / 15 + np.sin(angle) * (table["age"] - 49) / 18
+    table["y"] = np.where(signal + rng.normal(0, 0.3, rows) > 0, "yes", "no")
+    table["measured_at"] = pd.date_range("2024-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M")
+    return table
+
+
+def timed(time):
+    contract = models.contract(names=models.NUMERIC, objective=Objective(metric=Metric.ACCURACY))
+    return dataclasses.replace(contract, data=Data(train="train.csv", holdout="holdout.csv", target="y", time=time))
+
+
+def test_a_random_split_of_dates_is_told_by_its_dates(tmp_path):
+    table = drifting(3000).assign(age=lambda t: t["age"].astype(float))
+    table["income per year"] += 40 * np.linspace(0, 1, 3000)  # what gives the moment away
+    table = table.sample(frac=1, random_state=1)
+    contract = dataclasses.replace(
+        timed(None), inputs=tuple(Input(name=n, type=Kind.NUMBER) for n in ("income per year", "age"))
+    )
+    evidence = judge(cases.case(tmp_path, contract, train=table[:2000], holdout=table[2000:]))
+    assert "measured_at" in named(evidence, "random split").sentence
+
+
+def test_rows_without_an_order_flatter_nobody(tmp_path):
+    """The law: on independent rows the paired flattery is surely above nought as rarely as promised."""
+    sure = 0
+    for seed in range(12):
+        table = models.frame(900, seed).assign(at=np.arange(900.0))
+        contract = dataclasses.replace(
+            models.contract(),
+            data=Data(train="train.csv", holdout="holdout.csv", target="y", time="at"),
+            objective=Objective(metric=Metric.ACCURACY),
+        )
+        models.write_tables(tmp_path, table[:600], table[600:])
+        case = cases.Case(
+            version=cases.version(tmp_path, contract), contract=contract, base=tmp_path, folder=tmp_path,
+            predictor=None, staging=None, clock=lambda: cases.NOW,
+        )  # fmt: skip
+        sure += flattery(case, "at", seed=seed).low > 0.01
+    assert sure <= 1
+
+
+def test_groups_widen_the_interval(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(800, 2)
+    holdout = holdout.loc[np.repeat(np.arange(100), 8)].reset_index(drop=True).assign(who=np.repeat(np.arange(100), 8))
+    train["who"] = np.arange(1500) + 1000
+    wide = dataclasses.replace(
+        models.contract(), data=Data(train="train.csv", holdout="holdout.csv", target="y", entity_key="who")
+    )
+    clustered = judge(cases.case(tmp_path, wide, train=train, holdout=holdout))
+    alone = judge(cases.case(tmp_path, train=train, holdout=holdout))
+    width = [c.high - c.low for c in (named(clustered, "objective"), named(alone, "objective"))]
+    assert width[0] > 2 * width[1]
+    assert any("resample whole groups" in note for note in clustered.notes)
+
+
+def test_label_noise_in_train_is_seen_where_the_tables_disagree(tmp_path):
+    train = models.frame(1500, 1)
+    flip = np.random.default_rng(0).random(1500) < 0.25
+    train.loc[flip, "y"] = train.loc[flip, "y"].map({"yes": "no", "no": "yes"})
+    evidence = judge(cases.case(tmp_path, train=train))
+    assert "labels agree" in deciding(evidence)
+    assert "wrong labels in train" in failing(evidence)["labels agree"]
+
+
+def test_label_noise_in_the_holdout_is_seen_too(tmp_path):
+    holdout = models.frame(1200, 2)
+    flip = np.random.default_rng(0).random(1200) < 0.25
+    holdout.loc[flip, "y"] = holdout.loc[flip, "y"].map({"yes": "no", "no": "yes"})
+    evidence = judge(cases.case(tmp_path, holdout=holdout))
+    assert "wrong labels in the holdout" in failing(evidence)["labels agree"]
+
+
+def test_looks_are_counted_and_the_winners_curse_is_told(sound):
+    fresh, used = judge(sound), judge(dataclasses.replace(sound, earlier_looks=7))
+    assert "looks at this holdout" not in [c.name for c in fresh.checks]
+    look = named(used, "looks at this holdout")
+    assert look.verdict is Verdict.PASS
+    assert "has judged 7 other versions" in look.sentence
+    worn = named(judge(dataclasses.replace(sound, earlier_looks=40)), "looks at this holdout")
+    assert worn.verdict is Verdict.FAIL
+    assert not worn.decides
+
+
+def test_a_margin_that_few_rows_cannot_show_says_how_many_would(tmp_path, sound):
+    train = models.frame(1500, 5)
+    fitted, names = cases.boosted(models.contract())
+    fitted.fit(train[names], train["y"])
+    evidence = judge(
+        cases.case(
+            tmp_path,
+            holdout=models.frame(120, 2),
+            model=fitted,
+            champion=Champion(label="v1", predictor=sound.predictor),
+        )
+    )
+    found = named(evidence, "against the champion v1")
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert "more labels needed" in found.sentence
+
+
+def test_accuracy_is_compared_by_mcnemar_too(tmp_path):
+    contract = dataclasses.replace(models.contract(), objective=Objective(metric=Metric.ACCURACY))
+    evidence = judge(cases.case(tmp_path, contract))
+    assert "McNemar p = " in named(evidence, "against the majority class").sentence
+
+
+@pytest.mark.parametrize("metric", [Metric.AVERAGE_PRECISION, Metric.PINBALL])
+def test_the_metric_the_contract_names_is_measured(tmp_path, metric):
+    task = Task.REGRESSION if metric is Metric.PINBALL else Task.BINARY
+    contract = dataclasses.replace(models.contract(task), objective=Objective(metric=metric, quantile=0.5))
+    assert judge(cases.case(tmp_path, contract)).verdict is Verdict.PASS
+
+
+def test_many_rows_get_delongs_interval(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(4000, 2)
+    model = LogisticRegression(max_iter=1000).fit(train[models.NUMERIC], train["y"])
+    contract = models.contract(names=models.NUMERIC)
+    evidence = judge(cases.case(tmp_path, contract, train=train, holdout=holdout, model=model))
+    found = named(evidence, "objective")
+    assert found.n == 4000
+    assert found.low < found.estimate < found.high
+    assert evidence.verdict is Verdict.PASS

@@ -1,0 +1,129 @@
+"""Copies, entities, disguised targets and columns from the future are found; honest tables are left alone."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cases
+import models
+from modelmark.domain.contract import Data, Known, Task
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import LeakageGate
+from modelmark.gates.leakage import Leakage
+from modelmark.gates.runner import run_gate
+from modelmark.testing.gates import check_gate
+from tables import SHARED, biopsies, contract_for, deciding, failing, named, needs
+
+
+def gate():
+    return Leakage(LeakageGate())
+
+
+def judge(case):
+    return run_gate(gate(), case)
+
+
+def nudged(train, holdout, count, rng):
+    """The holdout with `count` rows copied from train, their numbers moved a hair."""
+    copies = train.sample(count, random_state=1)
+    moved = copies.assign(**{"income per year": copies["income per year"] + rng.normal(0, 0.005, count)})
+    return pd.concat([moved, holdout.iloc[count:]], ignore_index=True)
+
+
+def test_it_conforms_and_finds_near_copies(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(800, 2)
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "broken").mkdir()
+    sound = cases.case(tmp_path / "sound", train=train, holdout=holdout)
+    copied = nudged(train, holdout, 60, np.random.default_rng(0))
+    broken = cases.case(tmp_path / "broken", train=train, holdout=copied)
+    check_gate(gate, sound, broken)
+    found = named(judge(broken), "no near copies across the split")
+    assert found.verdict is Verdict.FAIL
+    assert "copied across the split" in found.sentence
+
+
+def test_tables_of_few_values_have_twins_by_nature(tmp_path):
+    def coarse(frame):
+        return frame.assign(**{"income per year": frame["income per year"].round(-1)})
+
+    evidence = judge(cases.case(tmp_path, train=coarse(models.frame(1500, 1)), holdout=coarse(models.frame(800, 2))))
+    assert evidence.verdict is Verdict.PASS, failing(evidence)
+
+
+def test_crowded_numbers_have_near_twins_by_nature(tmp_path):
+    names = models.NUMERIC[:1]
+    contract = models.contract(names=names)
+    evidence = judge(cases.case(tmp_path, contract, train=models.frame(4000, 1), holdout=models.frame(1000, 2)))
+    found = named(evidence, "no near copies across the split")
+    assert found.verdict is Verdict.PASS
+    assert "of train's own rows 9" in found.sentence  # nearly all of them
+
+
+def with_entities(time=None):
+    return dataclasses.replace(
+        models.contract(), data=Data(train="train.csv", holdout="holdout.csv", target="y", entity_key="who", time=time)
+    )
+
+
+def test_an_entity_on_both_sides_is_found(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(800, 2)
+    train["who"], holdout["who"] = np.arange(1500) % 500, np.arange(800) + 480
+    found = failing(judge(cases.case(tmp_path, with_entities(), train=train, holdout=holdout)))
+    assert "20 of 800 holdout rows" in found["entities stay on one side"]
+
+
+def test_an_entity_may_return_in_time(tmp_path):
+    train, holdout = models.frame(1500, 1), models.frame(800, 2)
+    train["who"], holdout["who"] = np.arange(1500) % 500, np.arange(800)
+    evidence = judge(cases.case(tmp_path, with_entities("row_order"), train=train, holdout=holdout))
+    assert evidence.verdict is Verdict.PASS
+    assert "they come back" in failing(evidence)["entities stay on one side"]
+
+
+def test_an_absent_entity_column_could_not_be_measured(tmp_path):
+    assert judge(cases.case(tmp_path, with_entities())).verdict is Verdict.CANNOT_TELL
+
+
+def test_the_target_in_disguise_is_named(tmp_path):
+    def leak(frame):
+        return frame.assign(age=np.where(frame["y"] == "yes", 60, 30))
+
+    case = cases.case(tmp_path, train=leak(models.frame(1500, 1)), holdout=leak(models.frame(800, 2)))
+    assert "age is the target in disguise" in failing(judge(case))["no input gives the answer away"]
+
+
+@needs("bike_sharing_hour.csv.gz")
+def test_the_bikes_that_sum_to_the_target_are_named(tmp_path):
+    table = pd.read_csv(SHARED / "bike_sharing_hour.csv.gz")
+    table = table[["hr", "temp", "hum", "weekday", "workingday", "registered", "cnt"]].sample(4000, random_state=0)
+    contract = contract_for(table, "cnt")
+    assert contract.model.task is Task.REGRESSION
+    case = cases.case(tmp_path, contract, train=table[:3000], holdout=table[3000:])
+    strict = run_gate(Leakage(LeakageGate(suspicious=0.9)), case)
+    assert "registered is the target in disguise" in failing(strict)["no input gives the answer away"]
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(Known.AFTER, Verdict.FAIL), (Known.BEFORE, Verdict.PASS)])
+def test_what_people_say_of_an_input_decides(tmp_path, known, verdict):
+    inputs = tuple(dataclasses.replace(i, known=known if i.name == "age" else i.known) for i in models.inputs())
+    evidence = judge(cases.case(tmp_path, models.contract(inputs=inputs)))
+    assert evidence.verdict is verdict
+    if known is Known.AFTER:
+        assert "age is known only after the event" in failing(evidence)["inputs are known before the event"]
+
+
+def test_a_name_that_sounds_late_is_a_question(tmp_path):
+    train, holdout = (f.rename(columns={"town": "refund_town"}) for f in (models.frame(1500, 1), models.frame(800, 2)))
+    inputs = tuple(dataclasses.replace(i, name=i.name.replace("town", "refund_town")) for i in models.inputs())
+    evidence = judge(cases.case(tmp_path, models.contract(inputs=inputs), train=train, holdout=holdout))
+    assert evidence.verdict is Verdict.PASS
+    assert "refund_town (by its name)" in failing(evidence)["inputs that may come after the event"]
+
+
+def test_the_readmes_small_model_passes(tmp_path):
+    contract, train, holdout, model = biopsies()
+    evidence = judge(cases.case(tmp_path, contract, train=train, holdout=holdout, model=model))
+    assert not deciding(evidence), failing(evidence)
