@@ -77,7 +77,7 @@ class LoadGate:
     overload_seconds: float = 2.0
     """How long each of them lasts."""
     min_goodput: float | None = None
-    """Least share of the capacity that must still be answered in time under overload, within the deadline; null: both are only shown."""
+    """Least share of the capacity that must still be answered in time under overload; null: only shown."""
     max_growth_kib: float = 1.0
     """Most memory, in KiB a request, that the server's processes may keep; surely more than this fails."""
 
