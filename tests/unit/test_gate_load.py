@@ -18,7 +18,7 @@ from modelmark.domain.contract import Serving
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
-from modelmark.gates import load_checks
+from modelmark.gates import load_busy, load_checks
 from modelmark.gates.load import Load
 from modelmark.gates.load_memory import growth, growth_of, resident
 from modelmark.gates.load_stress import Capacity, Target, find_capacity, judge_overload, well_formed
@@ -186,10 +186,43 @@ def test_goodput_decides_only_where_a_least_share_is_agreed():
 
 
 def test_answers_long_after_the_deadline_fail_when_it_is_sure():
-    found = checks_of(heard(300, took=2.0))["p99 at 10x"]
+    found = checks_of(heard(300, took=2.0), min_goodput=0.5)["p99 at 10x"]
     assert found.decides
     assert found.verdict is Verdict.FAIL
+    assert not checks_of(heard(300, took=2.0))["p99 at 10x"].decides, "nothing is agreed about overload"
     assert checks_of(heard(300, took=0.3))["p99 at 10x"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        pytest.param(0.05, Verdict.FAIL, id="a quiet machine"),
+        pytest.param(0.6, Verdict.CANNOT_TELL, id="a crowded machine"),
+    ],
+)
+def test_slow_answers_on_a_crowded_machine_are_no_evidence(others, verdict):
+    slow = heard(300, took=3.0)
+    found = {c.name: c for c in Load(LoadGate()).judge(slow, SERVING, 3.0, others).checks}
+    assert found["p99"].verdict is verdict
+    beyond = {c.name: c for c in Load(LoadGate()).judge(heard(300, took=9.0), SERVING, 3.0, others).checks}
+    assert beyond["errors"].verdict is verdict
+    assert beyond["rate reached"].verdict is verdict
+    crash = [*heard(300), *heard(1, "500 oh", status=500)]
+    assert {c.name: c for c in Load(LoadGate()).judge(crash, SERVING, 3.0, others).checks}[
+        "errors"
+    ].verdict is Verdict.FAIL
+    quick = {c.name: c for c in Load(LoadGate()).judge(heard(300), SERVING, 3.0, others).checks}
+    assert quick["p99"].verdict is Verdict.PASS
+
+
+def test_what_other_programs_use_is_seen():
+    before = load_busy.reading(())
+    with process("good", 0) as (_, pid):
+        assert load_busy.reading((pid,)).ours >= load_busy.reading(()).ours
+    assert load_busy.reading((pid,)) is None, "it is gone"
+    burnt = load_busy.Reading(before.total + 400, before.busy + 300, before.ours + 100)
+    assert load_busy.others(before, burnt) == 0.5
+    assert load_busy.others(before, None) == 0.0
 
 
 def test_capacity_is_bracketed_by_what_a_slow_server_can_do():

@@ -14,13 +14,15 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table, Verdict
 from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
-from modelmark.gates import charts, load_checks, load_memory, load_stress, traffic
+from modelmark.gates import charts, load_busy, load_checks, load_memory, load_stress, traffic
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
 
 #: The sender must have kept its own timetable, or its figures are about itself.
 ACHIEVED: Final = 0.95
 _LATE: Final = load_stress.LATE
+#: How failures begin that are lateness.
+_SLOW: Final = ("an answer after the deadline", "no answer within", "504 ")
 _REQUESTS: Final = 20_000  # bounds a gate's traffic whatever the contract says
 
 
@@ -50,10 +52,12 @@ class Load:
                 deadline=serving.deadline_ms / 1000,
                 max_rows=serving.max_rows,
             )
+            before = load_busy.reading(staged.processes())
             heard = traffic.send(
                 target.url, target.bodies(), due, timeout=serving.deadline_ms / 1000 + 1, progress=progress
             )
-            found = self.judge(heard, serving, seconds)
+            busy = load_busy.others(before, load_busy.reading(staged.processes()))
+            found = self.judge(heard, serving, seconds, busy)
             return self._stress(found, target, staged, serving, progress)
 
     def _stress(
@@ -82,8 +86,8 @@ class Load:
                 notes.append(f"Not tried, because the sender could not keep its timetable before that: {words} times.")
         return replace(found, checks=tuple(checks), tables=tuple(tables), notes=tuple(notes))
 
-    def judge(self, heard: list[traffic.Heard], serving: Serving, seconds: float) -> Measurement:
-        """Checks from what was heard; pure arithmetic."""
+    def judge(self, heard: list[traffic.Heard], serving: Serving, seconds: float, others: float = 0.0) -> Measurement:
+        """Checks from what was heard; pure arithmetic. others: share of the machine that other programs used."""
         failures = Counter(h.failure for h in heard if h.failure)
         late = sum(1 for h in heard if not h.failure and h.milliseconds > serving.deadline_ms)
         if late:
@@ -95,9 +99,9 @@ class Load:
         rate = sum(h.done <= seconds + serving.deadline_ms / 1000 for h in heard) / seconds
         kept = lag <= _LATE
         checks = [
-            self._rate(asked, rate, lag, len(heard)),
-            self._latency(answered, serving, kept),
-            self._errors(failures, len(heard)),
+            self._rate(asked, rate, lag, len(heard), others),
+            self._latency(answered, serving, kept, others),
+            self._errors(failures, len(heard), others),
         ]
         table = Table(title="Requests that failed", columns=("why", "requests"), rows=tuple(failures.most_common(20)))
         return Measurement(
@@ -108,9 +112,12 @@ class Load:
             tables=(table,) if failures else (),
         )
 
-    def _rate(self, asked: float, rate: float, lag: float, n: int) -> Check:
-        kept = lag <= _LATE
+    def _rate(self, asked: float, rate: float, lag: float, n: int, others: float) -> Check:
         share = rate / asked
+        crowded = share < ACHIEVED and others > load_busy.MOST
+        kept = lag <= _LATE and not crowded
+        late = f"this machine sent requests up to {lag * 1000:.0f} ms late"
+        cause = f"other programs used {others:.0%} of this machine" if crowded and lag <= _LATE else late
         words = f"{rate:.1f} requests/s of the {asked:.1f} asked were answered or refused in time ({share:.1%})"
         return Check(
             name="rate reached",
@@ -118,12 +125,10 @@ class Load:
             estimate=share,
             n=n,
             limit=Limit(bound=Bound.AT_LEAST, value=ACHIEVED),
-            sentence=f"{words}."
-            if kept
-            else f"Could not measure: this machine sent requests up to {lag * 1000:.0f} ms late; {words}.",
+            sentence=f"{words}." if kept else f"Could not measure: {cause}; {words}.",
         )
 
-    def _latency(self, answered: list[float], serving: Serving, kept: bool) -> Check:
+    def _latency(self, answered: list[float], serving: Serving, kept: bool, others: float) -> Check:
         limit = Limit(bound=Bound.AT_MOST, value=serving.p99_ms)
         if not answered:
             return Check(
@@ -138,11 +143,14 @@ class Load:
         # A failure stays for ever, so it must be sure: an interval on both sides of the limit cannot tell.
         unsure = low <= serving.p99_ms < p99
         why = "" if kept and not unsure else ", but the sender was late, so this is no measurement"
+        crowded = kept and low > serving.p99_ms and others > load_busy.MOST
+        if crowded:
+            why = f": cannot tell, because other programs used {others:.0%} of this machine meanwhile; ask again"
         if kept and unsure:
             why = ", inside the interval: cannot tell; ask again on a quieter machine or with more `seconds`"
         return Check(
             name="p99",
-            measured=p99 if kept and not unsure else None,
+            measured=p99 if kept and not unsure and not crowded else None,
             estimate=p99,
             low=low,
             high=high,
@@ -152,14 +160,18 @@ class Load:
             sentence=f"{sentence}{why}.",
         )
 
-    def _errors(self, failures: Counter[str], n: int) -> Check:
+    def _errors(self, failures: Counter[str], n: int, others: float) -> Check:
         count = sum(failures.values())
+        late = sum(times for why, times in failures.items() if why.startswith(_SLOW))
+        # Lateness on a crowded machine may be its fault; every other failure is the server's own.
+        unsure = others > load_busy.MOST and (count - late) / n <= self.settings.max_error_rate < count / n
+        why = f"; cannot tell, because other programs used {others:.0%} of this machine meanwhile" if unsure else ""
         detail = f"; most often: {failures.most_common(1)[0][0]}" if failures else ""
         return Check(
             name="errors",
-            measured=count / n,
+            measured=None if unsure else count / n,
             estimate=count / n,
             n=n,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_error_rate),
-            sentence=f"{count:,} of {n:,} requests failed ({count / n:.2%}){detail}.",
+            sentence=f"{count:,} of {n:,} requests failed ({count / n:.2%}){detail}{why}.",
         )

@@ -61,7 +61,7 @@ def overloaded(found: Sequence[Overload], base: Capacity, serving: Serving, sett
     )
     for one in found:
         yield _goodput(one, base, settings)
-        yield _latency(one, serving)
+        yield _latency(one, serving, settings)
 
 
 def _goodput(one: Overload, base: Capacity, settings: LoadGate) -> Check:
@@ -84,8 +84,9 @@ def _goodput(one: Overload, base: Capacity, settings: LoadGate) -> Check:
     )
 
 
-def _latency(one: Overload, serving: Serving) -> Check:
-    """Fails only when it is sure: the interval beyond the deadline, and a sender that kept its timetable."""
+def _latency(one: Overload, serving: Serving, settings: LoadGate) -> Check:
+    """Judged at the interval's lower end, and only where goodput is agreed: before the server reads a request, it waits in
+    sockets that server and sender fill on the same processors."""
     limit = Limit(bound=Bound.AT_MOST, value=serving.deadline_ms + _WAY)
     name = f"p99 at {one.factor:g}x"
     if not one.latencies:
@@ -106,7 +107,7 @@ def _latency(one: Overload, serving: Serving) -> Check:
         sentence=f"At {one.factor:g} times its capacity, 99 of 100 of {len(one.latencies):,} answers came within {p99:.0f} ms "
         f"[{low:.0f}, {high:.0f}]; the deadline is {serving.deadline_ms} ms, and {_WAY:.0f} ms are left for the way"
         f"{'' if fair else busy}.",
-        decides=fair,
+        decides=fair and settings.min_goodput is not None,
     )
 
 
