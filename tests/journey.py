@@ -38,7 +38,7 @@ _ANSWERS = (
     ),
     (r'answer: ""', 'answer: "agreed on 3 March"'),
     (r"expected_delay_hours: null", "expected_delay_hours: 0"),
-    (r"^gates:(?: \{\})?  #.*$", "gates:\n  replay: null\n  load: null"),
+    (r"^gates:(?: \{\})?  #.*$", "gates:\n  explanation: null\n  robustness: null\n  replay: null\n  load: null"),
     (r"p99_ms: 100\b", "p99_ms: 3000"),
     (r"deadline_ms: 500\b", "deadline_ms: 10000"),
     (r"rate_per_s: 50\b", "rate_per_s: 20"),

@@ -27,7 +27,8 @@ _PEOPLE: Final = (
     (r"expected_delay_hours: null", "expected_delay_hours: 48"),
     (
         r"^gates: \{\}",
-        "gates: {load: {seconds: 2, capacity: false, overload: []}, replay: {requests: 300, seconds: 3}}",
+        "gates: {load: {seconds: 2, capacity: false, overload: []}, replay: {requests: 300, seconds: 3}, "
+        "explanation: null, robustness: null}",  # these take a minute a version, and the demo checks four
     ),
     (r"p99_ms: 100\b", "p99_ms: 1000"),  # a work list can wait a second, and the demo runs on busy machines
     (r"deadline_ms: 500\b", "deadline_ms: 2000"),
