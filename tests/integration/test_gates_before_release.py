@@ -59,7 +59,7 @@ def test_an_overconfident_model_is_refused_mended_and_passes(overconfident):
     missing = place.run("recalibrate", "--out", "mended.onnx", code=3)
     assert "no rows to recalibrate on" in missing.err
     text = place.contract.read_text("utf-8")
-    place.contract.write_text(text.replace("  holdout: ", "  validation: validation.csv\n  holdout: "), "utf-8")
+    place.contract.write_text(text.replace("validation: null", "validation: validation.csv"), "utf-8")
     place.run("register")
     refused = place.json("check", code=1)
     verdicts = {e["gate"]: e["verdict"] for e in refused["evidence"]}

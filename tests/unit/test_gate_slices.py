@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import cases
@@ -14,7 +15,7 @@ from modelmark.domain.gate_settings import SlicesGate
 from modelmark.gates.runner import run_gate
 from modelmark.gates.slices import Slices
 from modelmark.testing.gates import check_gate
-from tables import biopsies, clean, contract_for, deciding, failing, named
+from tables import SHARED, biopsies, clean, contract_for, deciding, failing, named, needs
 
 ROWS = 3000
 
@@ -142,3 +143,21 @@ def test_groups_are_searched_whole(tmp_path):
     case = cases.case(tmp_path, contract, train=train, holdout=holdout)
     assert judge(case).verdict is Verdict.PASS
     assert judge(dataclasses.replace(case, predictor=Broken(case.predictor, upside_down))).verdict is Verdict.FAIL
+
+
+@needs("adult_train.csv.gz")
+def test_adult_passes_and_a_weak_slice_planted_in_it_is_named(tmp_path):
+    train, holdout = (pd.read_csv(SHARED / f"adult_{part}.csv.gz") for part in ("train", "test"))
+    holdout["income"] = holdout["income"].str.rstrip(".")
+    train = train.sample(8000, random_state=0)
+    sound = cases.case(tmp_path, contract_for(train, "income"), train=train, holdout=holdout)
+    assert judge(sound).verdict is Verdict.PASS
+    late = ((holdout["occupation"] == "Sales") & (holdout["hours-per-week"] >= 50)).to_numpy()
+    assert late.mean() == pytest.approx(0.034, abs=0.004)
+    scores = sound.scores.copy()
+    scores[late] = scores[late][:, ::-1]
+    broken = dataclasses.replace(sound)
+    broken.__dict__["scores"] = scores
+    found = judge(broken)
+    assert found.verdict is Verdict.FAIL
+    assert "occupation = Sales" in failing(found)["worst discovered slice"]

@@ -84,6 +84,7 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield f"  train: {_text(paths.train)}"
     yield f"  holdout: {_text(paths.holdout)}"
     yield f"  target: {_text(paths.target)}"
+    yield "  validation: null  # a table of rows that neither train nor judge, to recalibrate on"
     yield "  time: null  # a column that orders rows in time, or row_order; then random splits flatter"
     yield "  group: null  # a column whose groups must not stand on both sides of the split"
     yield "  entity_key: null  # a column that names whom a row is about"
