@@ -25,7 +25,7 @@ from modelmark.gates import onnx_rules, osv, packages, pickled
 from modelmark.gates.formats import Format, content
 from modelmark.gates.runner import run_gate
 from modelmark.gates.supply_chain import SupplyChain
-from modelmark.seal.digests import digest_file
+from modelmark.seal.digests import digest_bytes, digest_file
 from modelmark.testing.gates import check_gate
 
 MARKER = "modelmark-marker-of-a-test"
@@ -368,3 +368,14 @@ def test_the_bill_of_materials_is_the_same_each_time_and_complete():
     document = packages.bill(here)
     assert document == packages.bill(here)
     assert {c["name"] for c in json.loads(document)["components"]} == set(here)
+
+
+def test_the_bill_of_materials_is_written_again_from_the_evidence_byte_for_byte(tmp_path):
+    evidence = run_gate(SupplyChain(SupplyChainGate(scanners=())), cases.case(tmp_path))
+    made = packages.bill_of([evidence])
+    assert made is not None
+    assert digest_bytes(made) == evidence.looked_at["sbom"]
+    document = json.loads(made)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    assert {"numpy", "onnxruntime"} <= {item["name"] for item in document["components"]}
+    assert packages.bill_of([]) is None

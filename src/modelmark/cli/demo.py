@@ -21,7 +21,8 @@ from modelmark.cli.output import OK, REFUSED, Progress, progress, say, say_json,
 from modelmark.domain.errors import ModelmarkError, Unmeasured
 
 if TYPE_CHECKING:
-    from modelmark.app import App, Checked
+    from modelmark.app import App
+    from modelmark.app.checking import Checked
     from modelmark.domain.version import Version
     from modelmark.serving.supervisor import Supervisor
 

@@ -45,6 +45,10 @@ class Workspace:
     def report(self, id: Digest) -> Path:
         return self.root / "reports" / f"{id.hex}.html"
 
+    def bill(self, id: Digest) -> Path:
+        """The CycloneDX bill of materials beside the report."""
+        return self.root / "reports" / f"{id.hex}.sbom.json"
+
     @property
     def wal(self) -> Path:
         """One folder per journal writer, one file per segment."""

@@ -9,8 +9,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Final
 
 from modelmark.domain.errors import Unmeasured
+from modelmark.domain.evidence import Evidence
+
+#: The title of the table that lists the packages.
+BILL: Final = "Software bill of materials"
 
 
 def installed() -> dict[str, str]:
@@ -45,6 +50,17 @@ def bill(packages: Mapping[str, str]) -> bytes:
         document.components.add(Component(name=name, version=version, type=kind, purl=purl, bom_ref=str(purl)))
     made: str = make_outputter(document, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
     return made.encode()
+
+
+def bill_of(evidence: Sequence[Evidence]) -> bytes | None:
+    """The document that the newest evidence listed and digested; None where no gate listed one."""
+    listed = [
+        table
+        for item in sorted(evidence, key=lambda item: item.at)
+        for table in item.tables
+        if item.gate == "supply_chain" and table.title == BILL
+    ]
+    return bill({str(name): str(version) for name, version in listed[-1].rows}) if listed else None
 
 
 def audit(packages: Mapping[str, str], seconds: float) -> list[tuple[str, str, str, tuple[str, ...], str]]:

@@ -127,8 +127,16 @@ def _time_check(case: Case, order: _Order, settings: HoldoutGate, declared: bool
     metric = case.contract.objective.metric
     try:
         found = flattery(case, order.name)
-    except NotEnoughData:
-        return None
+    except NotEnoughData as error:
+        if not declared:
+            return None  # nobody said that this is time, and nothing can be shown
+        return Check(
+            name="random split",
+            measured=None,
+            limit=Limit(bound=Bound.AT_MOST, value=settings.max_flattery),
+            sentence=f"Cannot tell whether a random split would flatter: {error.message}.",
+            decides=False,
+        )
     words = f"by {_amount(metric, found)}: {_HOW.format(n=found.n)}"
     surely = found.low > settings.max_flattery
     where = "the order of rows" if order.name == "row_order" else order.name

@@ -168,9 +168,7 @@ def _bill(here: dict[str, str], found: _Found) -> None:
     except ModelmarkError as error:
         found.checks.append(_unmeasured("bill of materials", error))
         return
-    found.tables.append(
-        Table(title="Software bill of materials", columns=("package", "version"), rows=tuple(here.items()))
-    )
+    found.tables.append(Table(title=packages.BILL, columns=("package", "version"), rows=tuple(here.items())))
     found.checks.append(
         Check(
             name="bill of materials",

@@ -6,18 +6,17 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelmark.app import papers
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
-from modelmark.domain.evidence import Evidence, Verdict, worst
-from modelmark.domain.finding import Outcome
+from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.progress import Progress, Steps
@@ -29,13 +28,13 @@ from modelmark.domain.workspace import Workspace
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from modelmark.app.checking import Checked
     from modelmark.feedback.labels import LabelImport
-    from modelmark.gates.case import Case
     from modelmark.governance.audit import Audit
     from modelmark.governance.card import Card
     from modelmark.governance.difference import Side
     from modelmark.governance.people import People
-    from modelmark.governance.releases import Releases, Standing
+    from modelmark.governance.releases import Releases
     from modelmark.governance.score import Scorecard
     from modelmark.governance.signoff import SignOff
     from modelmark.governance.verify import Item
@@ -45,34 +44,12 @@ if TYPE_CHECKING:
     from modelmark.seal.keys import Signer, Verifier
     from modelmark.steward.loop import Steward
     from modelmark.steward.profiler import Watched
-    from modelmark.steward.terms import Term
     from modelmark.storage.database import Database
     from modelmark.web.desk import Desk
 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What `check` found: this run's evidence and verdict, and how the version stands after it."""
-
-    evidence: tuple[Evidence, ...]
-    standing: Standing
-    verdict: Verdict
-    report: Path
-    reused: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        failed = [item.gate for item in self.evidence if item.verdict is Verdict.FAIL]
-        unsure = [item.gate for item in self.evidence if item.verdict is Verdict.CANNOT_TELL]
-        if failed:
-            return f"{len(failed)} of {len(self.evidence)} gates failed: {', '.join(failed)}"
-        if unsure:
-            return f"{len(unsure)} of {len(self.evidence)} gates could not measure: {', '.join(unsure)}"
-        return f"all {len(self.evidence)} gates passed"
 
 
 class App:
@@ -224,78 +201,18 @@ class App:
         The version's own contract decides, not the file: editing limits makes another version. What a gate said about
         the same bytes, tables and champion stands, unless `again`.
         """
-        from modelmark.gates.report import write_report
-        from modelmark.gates.runner import build, run_gates
+        from modelmark.app.checking import check
 
-        base = (path if path.is_dir() else path.parent).resolve()
-        known = self.ledger.evidence(version.id)
-        gates = build(self.contract_of(version), only, fast=fast)
-        evidence = run_gates(self._case(version, base), gates=gates, known=() if again else known, progress=progress)
-        new = [item for item in evidence if item not in known]
-        standing = self.releases.record(version, new, actor=self.actor)
-        report = self.workspace.report(version.id)
-        write_report(
-            report,
-            version=version,
-            contract=self.contract_of(version),
-            evidence=self.ledger.evidence(version.id),
-            at=now(),
-            waivers=standing.waived,
-        )
-        return Checked(
-            evidence=evidence,
-            standing=standing,
-            verdict=worst(item.verdict for item in evidence),
-            report=report,
-            reused=tuple(item.gate for item in evidence if item in known),
-        )
-
-    def _case(self, version: Version, base: Path) -> Case:
-        from modelmark.gates.case import Case, Champion
-        from modelmark.registry.suite import ChildSuites
-        from modelmark.serving.predictor import LocalPredictor
-        from modelmark.serving.staging import LocalStaging
-
-        folder = self.workspace.version(version.id)
-        champion = self.releases.champion(version.model)
-        return Case(
-            version=version,
-            contract=self.contract_of(version),
-            base=base,
-            folder=folder,
-            predictor=LocalPredictor.of_candidate(folder, version.id),
-            staging=LocalStaging(),
-            clock=now,
-            workspace=self.workspace,
-            suites=ChildSuites(),
-            champion=None
-            if champion is None or champion.id == version.id
-            else Champion(
-                label=champion.label,
-                id=champion.id,
-                predictor=LocalPredictor.of_marked(self.workspace.version(champion.id), self.verifier, champion.id),
-            ),
-            earlier_looks=self._earlier_looks(version),
-        )
-
-    def _earlier_looks(self, version: Version) -> int:
-        """How many other versions the holdout gate has judged on the table this one is judged on."""
-        return sum(
-            any(
-                item.gate == "holdout" and (item.looked_at or {}).get("holdout") == version.lineage.holdout_digest
-                for item in self.ledger.evidence(other.id)
-            )
-            for other in self.ledger.versions(version.model)
-            if other.id != version.id
-        )
+        return check(self, version, path, progress=progress, clock=now, only=only, fast=fast, again=again)
 
     def recalibrate(self, version: Version, path: Path, method: str | None) -> Recalibrated:
         """The version with a calibration map behind it, fitted on the validation table beside the contract at `path`."""
+        from modelmark.app.checking import case_of
         from modelmark.registry.recalibrate import recalibrate
         from modelmark.stats.recalibration import Method
 
         base = (path if path.is_dir() else path.parent).resolve()
-        return recalibrate(self._case(version, base), Method(method) if method else None)
+        return recalibrate(case_of(self, version, base, now), Method(method) if method else None)
 
     def steward(self, *, on_step: Callable[[Any], None] | None = None) -> Steward:
         """The control loop over everything that serves now."""
@@ -309,50 +226,15 @@ class App:
 
     def watched(self) -> list[Watched]:
         """What monitors need of every version that serves now. A version's own part never changes, so it is read once."""
-        snapshot = self.ledger.snapshot()
-        serving = [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
-        return [self._watch(id) for id in serving]
+        from modelmark.app.watching import watched
+
+        return watched(self, self._watch)
 
     @cache  # noqa: B019 - one App lives as long as its process
     def _watch(self, id: Digest) -> Watched:
-        from modelmark.steward.profiler import Watched
+        from modelmark.app.watching import watch
 
-        version = self.ledger.version(id)
-        return Watched(
-            model=version.model,
-            version=id,
-            contract=self.contract_of(version),
-            reference=(self.workspace.version(id) / names.REFERENCE).read_bytes(),
-            baseline=self._baseline(version),
-            terms=tuple(self._terms(version)),
-        )
-
-    def _terms(self, version: Version) -> Iterator[Term]:
-        """How long the version and its waivers were agreed to hold."""
-        from modelmark.steward.terms import Term
-
-        retraining = self.contract_of(version).retraining
-        if retraining.max_age_days is not None:
-            days = f"{retraining.max_age_days:g}"
-            old = f"{version.label} is more than {days} days old, the most its contract allows"
-            sentence = f"{old}; {retraining.owner} trains again."
-            yield Term(
-                subject="age", ends_at=version.created_at + timedelta(days=retraining.max_age_days), sentence=sentence
-            )
-        for waiver in self.ledger.waivers(version.id):
-            sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
-            yield Term(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
-
-    def _baseline(self, version: Version) -> float | None:
-        """The objective on the holdout, as the holdout gate measured it."""
-        found = [
-            check.estimate
-            for item in self.ledger.evidence(version.id)
-            if item.gate == "holdout"
-            for check in item.checks
-            if check.name == "objective" and check.estimate is not None
-        ]
-        return found[-1] if found else None
+        return watch(self, id)
 
     def worker_options(self) -> tuple[str, ...]:
         """How `serving.worker` is told of the settings."""
@@ -477,52 +359,18 @@ class App:
 
     def side(self, version: Version) -> Side:
         """A version with what is known of it, to hold against another."""
-        from modelmark.governance.difference import Side
-
-        artifact = self.workspace.version(version.id) / names.ARTIFACT
-        return Side(
-            version=version,
-            contract=self.contract_of(version),
-            evidence=self.ledger.evidence(version.id),
-            size=artifact.stat().st_size,
-        )
+        return papers.side(self, version)
 
     def scorecards(self, version: Version) -> tuple[Scorecard, Scorecard]:
         """The twelve mistakes and the ML Test Score, as receipts tell them now."""
-        from modelmark.governance.score import Facts
-        from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
-
-        side, standing = self.side(version), self.releases.standing(version)
-        looked = self.watchbook.findings(version.model, limit=2000)
-        own = [event for event in self.ledger.events() if event.details.get("model") == version.model]
-        facts = Facts(
-            version=version,
-            contract=side.contract,
-            evidence=side.latest,
-            events=own,
-            findings={
-                f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
-            },
-            signed=bool(standing.approvals) and not standing.missing,
-            told=bool(self.settings.notify),
-            now=now(),
-        )
-        return twelve_mistakes(facts), ml_test_score(facts)
+        return papers.scorecards(self, version, now())
 
     def card(self, version: Version) -> Card:
-        from modelmark.governance.card import model_card
-
-        standing = self.releases.standing(version)
-        return model_card(self.side(version), standing.approvals, standing.missing_signatures, now())
+        return papers.card(self, version, now())
 
     def notes(self, version: Version, audience: Role, before: Version | None = None) -> str:
         """Release notes for one audience, as Markdown. before: what it replaces [default: the champion]."""
-        from modelmark.governance.notes import release_notes
-
-        before = before or self.releases.champion(version.model)
-        earlier = None if before is None or before.id == version.id else self.side(before)
-        waivers = self.releases.standing(version).waived
-        return release_notes(audience, self.side(version), earlier, waivers)
+        return papers.notes(self, version, audience, before)
 
     def verify(self) -> Iterator[Item]:
         """Every mark, the audit, the snapshot and the journal, one item each."""
