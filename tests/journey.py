@@ -37,6 +37,7 @@ _ANSWERS = (
         'name: "calls answered", measure: "the phone log", now: 60, target: 80, unit: "%", by: 2027-06-30',
     ),
     (r'answer: ""', 'answer: "agreed on 3 March"'),
+    (r"^  sensitive: \[.*", "  sensitive: []"),  # fairness has tests of its own; here age decides, and openly so
     (r"expected_delay_hours: null", "expected_delay_hours: 0"),
     (r"^gates:(?: \{\})?  #.*$", "gates:\n  explanation: null\n  robustness: null\n  replay: null\n  load: null"),
     (r"p99_ms: 100\b", "p99_ms: 3000"),
