@@ -55,6 +55,14 @@ def test_every_name_has_a_heading(page: str, names: list[str]) -> None:
     assert set(names) - headings(page) == set()
 
 
+@pytest.mark.parametrize("name", list(gates.BUILTIN))
+def test_every_gate_has_a_page_that_says_what_it_measures_and_what_it_cannot_see(name: str) -> None:
+    text = (ROOT / "docs" / "gates" / f"{name}.md").read_text(encoding="utf-8").lower()
+    for part in (("looks at", "on what data"), ("cannot see",)):
+        assert any(words in text for words in part), f"docs/gates/{name}.md says nothing under {part}"
+    assert f"(gates/{name}.md)" in (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")
+
+
 def test_the_error_tree_in_its_docstring_is_complete() -> None:
     assert errors.__doc__ is not None
     assert [name for name in error_names() if name not in errors.__doc__] == []
