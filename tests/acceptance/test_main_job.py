@@ -89,7 +89,7 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
     assert "Only a person can fill these" in place.init(target=target).out
     place.fill_in(WITH_LOAD)
     assert "✓ registered loans v1" in place.run("register").out
-    assert "all 5 gates passed" in place.check().out
+    assert "all 9 gates passed" in place.check().out
     assert "has not approved" in place.run("release", code=1).err
     place.sign()
     assert "takes all of the traffic" in place.run("release").out

@@ -109,7 +109,7 @@ def test_acts_that_make_no_sense_say_why(released):
     assert "known: loans" in released.run("status", "--model", "lones", code=3).err
     assert "known: v1" in released.run("check", "v9", code=3).err
     waive = ("--gate", "lod", "--role", "product", "--name", "Bob Ray", "--reason", "why", "--expires", "3d")
-    assert "asked: data_contract" in released.run("waive", "v1", *waive, code=3).err
+    assert "[asked: calibration, data_contract" in released.run("waive", "v1", *waive, code=3).err
 
 
 @pytest.fixture(scope="module")
