@@ -114,11 +114,11 @@ def test_clear_communication_of_updates(signed: Candidate, tmp_path, inboxes: tu
     notes = {role: update.app.notes(update.version, role) for role in (Role.PRODUCT, Role.RISK, Role.OPERATIONS)}
     assert update.place.run("notes", "--audience", "product").out.strip() == notes[Role.PRODUCT].strip()
     assert all("loans v2, which replaces v1." in text for text in notes.values())
-    assert "ROC AUC" in notes[Role.PRODUCT], notes[Role.PRODUCT]
-    assert "selection rate for yes by sex" in notes[Role.RISK], notes[Role.RISK]
-    assert "p99" in notes[Role.OPERATIONS], notes[Role.OPERATIONS]
-    assert "The model is worse than the champion v1" in notes[Role.PRODUCT], (
-        "an update that is worse is not sold as better"
+    assert "holdout: objective: ✓ 0.92" in notes[Role.PRODUCT], notes[Role.PRODUCT]
+    assert "against the champion v1: not measured → ✕ -0." in notes[Role.PRODUCT], (
+        "a worse update is not sold as better"
     )
-    moved = update.place.run("diff", "v1", "v2").out
-    assert "ROC AUC" in moved, moved
+    assert "## Fairness" in notes[Role.RISK]
+    assert "The model is worse than the champion v1" in notes[Role.RISK], "a failed gate is told to everybody"
+    assert "p99" in notes[Role.OPERATIONS], notes[Role.OPERATIONS]
+    assert "against the champion v1" in update.place.run("diff", "v1", "v2").out
