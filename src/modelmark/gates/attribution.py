@@ -157,11 +157,16 @@ def _owners(part: Part, subject: Subject, width: int) -> NDArray[np.int64] | Non
     None where a feature mixes columns, or where trees see one column as several features: the sum of their values is
     then not the column's Shapley value.
     """
-    frame = subject.background_frame
+    import pandas as pd
+
+    # The rows explained, too: a column that is the same in the whole background may differ from it in them.
+    names = list(subject.coder.names)
+    frame = pd.concat([subject.background_frame[names], subject.frame[names]], ignore_index=True)
     usual, owner = part.features(frame), np.full(width, -1, dtype=np.int64)
-    for place, name in enumerate(subject.coder.names):
-        turned = frame.assign(**{name: np.roll(frame[name].to_numpy(), 1)})
-        moved = np.flatnonzero((part.features(turned) != usual).any(axis=0))
+    for place, name in enumerate(names):
+        turned = part.features(frame.assign(**{name: np.roll(frame[name].to_numpy(), 1)}))
+        same = (turned == usual) | (np.isnan(turned) & np.isnan(usual))
+        moved = np.flatnonzero(~same.all(axis=0))
         if (owner[moved] >= 0).any() or (len(moved) > 1 and not isinstance(part.model, Linear)):
             return None
         owner[moved] = place

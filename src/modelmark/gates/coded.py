@@ -62,9 +62,11 @@ class Coder:
         for place, item in enumerate(self.contract.inputs):
             if place in self.values:
                 continue
+            bounds = (0.0, 1.0) if item.type is Kind.BOOLEAN else (item.minimum, item.maximum)
             if item.type in (Kind.INTEGER, Kind.BOOLEAN):
                 found[:, place] = np.round(found[:, place])
-            bounds = (0.0, 1.0) if item.type is Kind.BOOLEAN else (item.minimum, item.maximum)
+                low, high = bounds  # between whole numbers: 109.5 is no age, and the endpoint would refuse it
+                bounds = (None if low is None else np.ceil(low), None if high is None else np.floor(high))
             if bounds != (None, None):
                 found[:, place] = np.clip(found[:, place], *bounds)
         return found

@@ -36,6 +36,7 @@ _PLAIN: Final = _LINEAR | {
         "Squeeze",
         "Unsqueeze",
         "Gather",
+        "Where",  # texts that were missing; no comparison is plain, so its condition is a look-up
         "Sub",
         "Div",
     ),
