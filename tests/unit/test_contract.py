@@ -118,6 +118,26 @@ def test_a_contract_survives_its_canonical_form() -> None:
         ("gates: {}", "gates: {}\ngates: {}", "found the field 'gates' twice; allowed: each field once"),
         ("gates: {}", "gates: &a {}\nguardrails: *a", "an alias (*a)"),
         ("max_rows: 1000", "max_rows: .inf", "serving.max_rows"),
+        (
+            "gates: {}",
+            "gates: {fairness: {favourable: 7}}",
+            "gates.fairness.favourable: found 7; allowed: one of [0, 1]",
+        ),
+        ("gates: {}", "gates: {fairness: {min_ratio: 80}}", "gates.fairness.min_ratio: found 80; allowed: 0 to 1"),
+        ("gates: {}", "gates: {fairness: {boundaries: {pay: [3]}}}", "allowed: a column of data.sensitive"),
+        (
+            "gates: {}",
+            "gates: {robustness: {max_noise_flips: 5}}",
+            "robustness.max_noise_flips: found 5; allowed: 0 to 1",
+        ),
+        ("gates: {}", "gates: {explanation: {rows: 0}}", "gates.explanation.rows: found 0; allowed: 5 to 100000"),
+        ("gates: {}", "gates: {slices: {max_rank_gap: 2}}", "gates.slices.max_rank_gap: found 2; allowed: 0 to 0.5"),
+        (
+            "gates: {}",
+            "gates: {calibration: {max_error: -1}}",
+            "gates.calibration.max_error: found -1; allowed: 0 to 1",
+        ),
+        ("gates: {}", "gates: {supply_chain: {scan_seconds: 0}}", "scan_seconds: found 0; allowed: 1 to 3600"),
     ],
 )
 def test_a_fault_names_file_line_field_found_and_allowed(old: str, new: str, says: str) -> None:
@@ -166,11 +186,3 @@ def test_the_schema_forbids_unknown_fields_and_describes_known_ones() -> None:
         if "description" not in body
     ]
     assert undescribed == []
-
-
-def test_twins_in_training_are_allowed_in_the_holdout_as_often_and_said() -> None:
-    twice = pd.concat([TABLE, TABLE.iloc[:1]], ignore_index=True)
-    text = render(infer(twice, target="y"), PATHS)
-    assert "max_duplicate_rate: 0.44}  # GUESS: 40.00% of training rows have a twin" in text
-    assert drafted(twice).gates.data_contract is not None
-    assert drafted().gates.data_contract.max_duplicate_rate == 0.0  # type: ignore[union-attr]

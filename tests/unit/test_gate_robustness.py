@@ -183,3 +183,37 @@ def test_units_choose_their_faults():
     table = pd.DataFrame({"t": [0.0, 10.0, 20.0]})
     names = [fault for _, fault, _, _ in perturb.wrong_units(table, perturb.fields((item,), table))]
     assert names == ["1,000 times too large", "1,000 times too small", "Fahrenheit for Celsius"]
+
+
+def test_an_attack_repeats_and_leaves_the_global_generator_as_it_was():
+    def ask(points):
+        up = 1 / (1 + np.exp(-8 * (points.sum(axis=1) - 1)))
+        return np.column_stack([1 - up, up])
+
+    np.random.seed(11)
+    awaited = np.random.RandomState(11).random(3)
+    first, again = (closest(Attack.HOP_SKIP_JUMP, ask, np.array([0.2, 0.3]), 2, 200) for _ in range(2))
+    assert first.tolist() == again.tolist()
+    assert first.sum() > 1  # it found the other side
+    assert np.random.random(3).tolist() == awaited.tolist()
+
+
+def test_nulls_and_wrong_units_are_tried_on_the_champion_too(tmp_path):
+    contract = models.contract(nullable=True)
+    made = cases.case(tmp_path, contract, train=models.frame(1000, 1, 0.05), holdout=models.frame(300, 2, 0.05))
+
+    def deaf(endpoint, rows):
+        """Never looks at income."""
+        return endpoint.predict([{**row, "income per year": 50.0} for row in rows])
+
+    champion = Champion(label="v1", predictor=Broken(made.predictor, deaf))
+    evidence = run_gate(
+        Robustness(dataclasses.replace(QUICK, attacks=())), dataclasses.replace(made, champion=champion)
+    )
+    units, nulls = (next(t for t in evidence.tables if t.title.startswith(what)) for what in ("Values", "Decisions"))
+    income = [dict(zip(units.columns, row, strict=True)) for row in units.rows if row[0] == "income per year"]
+    assert sum(row["those of champion v1"] for row in income) == 0
+    assert sum(row["decisions flipped unnoticed"] for row in income) > 0
+    missing = next(dict(zip(nulls.columns, row, strict=True)) for row in nulls.rows if row[0] == "income per year")
+    assert missing["of champion v1"] == "0.0%"
+    assert missing["flipped"] != "0.0%"

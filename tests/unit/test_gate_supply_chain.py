@@ -358,6 +358,12 @@ def test_a_package_pip_audit_skips_is_a_package_nobody_looked_up(monkeypatch):
         packages.audit({"numpy": "1"}, 5)
 
 
+def test_pip_audit_that_cannot_look_a_package_up_is_no_pass():
+    """The tool itself, with or without a network: nobody publishes this package."""
+    with pytest.raises(Unmeasured):
+        packages.audit({"modelmark-package-nobody-published": "1.0"}, 30)
+
+
 def test_off_says_off(sound):
     evidence = run_gate(gate(vulnerabilities=Vulnerabilities.OFF), sound)
     assert "says off" in next(c.sentence for c in evidence.checks if c.name == "known vulnerabilities")

@@ -106,6 +106,16 @@ def test_copies_across_the_split_are_counted(tmp_path):
     assert "40 of 800" in found["no copies across the split"]
 
 
+def test_rows_that_are_alike_by_nature_are_no_copies(tmp_path):
+    """Two categories and whole numbers: a third of any sample has a twin in any other."""
+    tables = [models.frame(rows, seed).assign(**{"income per year": 50.0}) for rows, seed in ((1500, 1), (800, 2))]
+    found = data_contract(tmp_path, train=tables[0], holdout=tables[1])
+    check = next(check for check in found.checks if check.name == "no copies across the split")
+    assert check.verdict is Verdict.PASS
+    assert "by nature" in check.sentence
+    assert check.low < 0 < check.high
+
+
 def test_a_shifted_column_is_named(tmp_path):
     holdout = models.frame(800, 2)
     holdout["income per year"] += 30

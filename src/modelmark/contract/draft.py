@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,9 +36,7 @@ class Paths:
 def render(draft: Draft, paths: Paths) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
     return (
-        "\n".join(
-            [*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(draft), *_behaviour(draft), *_rest()]
-        )
+        "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(), *_behaviour(draft), *_rest()])
         + "\n"
     )
 
@@ -139,13 +136,8 @@ def _answer(draft: Draft) -> Iterator[str]:
     yield "guardrails: []  # metrics that must hold whatever the objective does: {metric: recall, limit: 0.8}"
 
 
-def _gates(draft: Draft) -> Iterator[str]:
-    if not draft.twin_rate:
-        yield "gates: {}  # every check at its default limit; the schema lists them: modelmark schema"
-        return
-    limit = min(1.0, math.ceil(draft.twin_rate * 1100) / 1000)
-    yield "gates:  # every other check at its default limit; the schema lists them: modelmark schema"
-    yield f"  data_contract: {{max_duplicate_rate: {limit:g}}}  # GUESS: {draft.twin_rate:.2%} of training rows have a twin"
+def _gates() -> Iterator[str]:
+    yield "gates: {}  # every check at its default limit; the schema lists them: modelmark schema"
 
 
 def _behaviour(draft: Draft) -> Iterator[str]:

@@ -32,10 +32,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The parts of a contract that data can tell. guesses: field -> why, for the person who reviews it.
-
-    twin_rate: share of training rows that stand there more than once, target included.
-    """
+    """The parts of a contract that data can tell. guesses: field -> why, for the person who reviews it."""
 
     task: Task
     classes: tuple[bool | int | str, ...]
@@ -45,7 +42,6 @@ class Draft:
     left_out: tuple[str, ...]
     target_range: tuple[float, float] | None
     sensitive: tuple[str, ...]
-    twin_rate: float
     behaviour: tuple[Behaviour, ...]
     guesses: dict[str, str]
 
@@ -77,7 +73,6 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
         left_out=tuple(str(c) for c in train.columns if c != target and c not in names),
         target_range=(float(numbers.min()), float(numbers.max())) if numbers is not None else None,
         sensitive=sensitive,
-        twin_rate=float(train[[*names, target]].duplicated(keep=False).mean()),
         behaviour=propose(train, target, task, inputs, positive=positive, sensitive=sensitive, guesses=guesses),
         guesses=guesses,
     )

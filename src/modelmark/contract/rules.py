@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from modelmark.contract.behaviour_rules import broken_behaviours
 from modelmark.contract.broken import Broken
+from modelmark.contract.gate_rules import broken_fairness, gate_ranges
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
 
 #: Which task each metric can judge.
@@ -41,6 +42,7 @@ def broken_rules(contract: Contract) -> Iterator[Broken]:
     yield from _outputs(contract)
     yield from _metrics(contract)
     yield from _limits(contract)
+    yield from broken_fairness(contract)
     yield from broken_behaviours(contract)
     yield from _slices(contract)
     for i, step in enumerate(contract.fallback):
@@ -142,6 +144,7 @@ def _limits(contract: Contract) -> Iterator[Broken]:
         ranges.append((("gates", "behaviour", "confidence"), contract.gates.behaviour.confidence, 0.5, 0.9999))
     if contract.gates.tests:
         ranges.append((("gates", "tests", "seconds"), contract.gates.tests.seconds, 1, 86_400))
+    ranges += gate_ranges(contract.gates)
     for path, value, low, high in ranges:
         if not low <= value <= high:
             yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")

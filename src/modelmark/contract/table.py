@@ -213,6 +213,16 @@ def rows_of(frame: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
 
 
 def _sendable(column: pd.Series, item: Input) -> list[Any]:
+    import numpy as np
+
+    plain = column.dtype if isinstance(column.dtype, np.dtype) else None  # a cell at a time is ten times as slow
+    if plain is not None and item.type is Kind.NUMBER and plain.kind == "f":
+        values = column.to_numpy()
+        found: list[Any] = values.tolist()
+        return [None if value != value else value for value in found] if (values != values).any() else found
+    if plain is not None and item.type is Kind.INTEGER and plain.kind in "iu":
+        whole: list[Any] = column.tolist()
+        return whole
     cast: Callable[[Any], Any] = _CAST[item.type]
     return [None if value is None or value != value else cast(value) for value in column.astype(object).tolist()]
 

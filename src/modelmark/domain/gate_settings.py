@@ -18,7 +18,8 @@ class DataContractGate:
     max_violation_rate: float = 0.0
     """Largest share of rows that may break the contract."""
     max_duplicate_rate: float = 0.0
-    """Largest share of holdout rows that also stand in train."""
+    """Largest share of holdout rows that also stand in train, beyond the share of train's own rows that have a twin
+    there; surely more than this fails."""
     max_shift: float = 0.2
     """Largest Jensen-Shannon distance between train and holdout of any input."""
 
@@ -184,7 +185,7 @@ class FairnessGate:
     """The class people hope for; null: the positive class."""
     boundaries: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Where a numeric column is cut, such as {age: [25]}: up to and including 25, and above. Default: train's quartiles."""
-    min_rows: int = 50
+    min_rows: int = 30
     """A group with fewer known rows than this is shown and not judged."""
     confidence: float = 0.95
     """Confidence that all intervals together hold."""

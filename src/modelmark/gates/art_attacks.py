@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.gate_settings import Attack
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
+
+_STARTS: Final = 50  # points drawn to find one on the other side
 
 
 def closest(kind: Attack, ask: Callable[[Array], Array], start: Array, classes: int, queries: int) -> Array:
@@ -31,8 +34,37 @@ def closest(kind: Attack, ask: Callable[[Array], Array], start: Array, classes: 
 
         model = BlackBoxClassifier(predict, (len(start),), classes, clip_values=(0.0, 1.0))
         attack = _attack(kind, model, queries)
-        found = attack.generate(x=start[None].astype(np.float32))
+        begin = None if kind is Attack.ZOO else _other_side(ask, start)
+        if begin is None and kind is not Attack.ZOO:
+            return start
+        with _seeded():
+            found = attack.generate(x=start[None].astype(np.float32), x_adv_init=begin)
     return np.asarray(found[0], dtype=np.float64)
+
+
+def _other_side(ask: Callable[[Array], Array], start: Array) -> Array | None:
+    """The nearest of some seeded points that are decided otherwise, shape (1, columns); None where all are alike.
+
+    art would draw them itself, from a generator nobody can seed.
+    """
+    points = np.random.default_rng(0).uniform(size=(_STARTS, len(start))).astype(np.float32)
+    said = ask(np.vstack([start.astype(np.float32), points]).astype(np.float64)).argmax(axis=1)
+    other = np.flatnonzero(said[1:] != said[0])
+    if not len(other):
+        return None
+    nearest = other[np.abs(points[other] - start).max(axis=1).argmin()]
+    return np.asarray(points[nearest][None], dtype=np.float32)
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """art draws from numpy's global generator: the same draws each time, and the caller's state back afterwards."""
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def _attack(kind: Attack, model: Any, queries: int) -> Any:

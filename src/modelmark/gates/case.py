@@ -165,13 +165,11 @@ def score(predictor: Predictor, frame: pd.DataFrame, contract: Contract, skip: s
     """Scores of every row that the endpoint accepts, asked in batches of at most serving.max_rows."""
     width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
     answers = np.full((len(frame), width), np.nan)
-    kept = np.array([i for i in range(len(frame)) if i not in skip], dtype=np.int64)
-    if not len(kept):
-        return answers
-    rows = rows_of(frame.iloc[kept], contract)
+    kept = np.setdiff1d(np.arange(len(frame)), np.fromiter(skip, dtype=np.int64, count=len(skip)))
     size = min(contract.serving.max_rows, 10_000)
-    for start in range(0, len(rows), size):
-        _ask(predictor, rows[start : start + size], answers, kept[start : start + size])
+    for start in range(0, len(kept), size):
+        places = kept[start : start + size]
+        _ask(predictor, rows_of(frame.iloc[places], contract), answers, places)
     return answers
 
 

@@ -15,6 +15,7 @@ from modelmark.domain.gate_settings import DataContractGate
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
+from modelmark.stats.rates import wilson
 from modelmark.stats.shift import Shift, numeric_counts, shift, text_counts
 
 if TYPE_CHECKING:
@@ -79,16 +80,23 @@ class DataContract:
     def _copies(self, train: pd.DataFrame, holdout: pd.DataFrame, names: list[str], target: str) -> Check:
         same = _copied(train, holdout, names)
         exact = _copied(train, holdout, [*names, target])
-        rate = float(exact.mean())
+        own = _repeated(train, [*names, target])
+        a, b = float(exact.mean()), float(own.mean())
+        # Rows that are alike come in clusters, so 95% would be too sure of itself.
+        (la, ha), (lb, hb) = (wilson(int(side.sum()), len(side), 0.99) for side in (exact, own))
+        low, high = a - b - ((a - la) ** 2 + (hb - b) ** 2) ** 0.5, a - b + ((ha - a) ** 2 + (b - lb) ** 2) ** 0.5
         return Check(
             name="no copies across the split",
-            measured=rate,
-            estimate=rate,
+            measured=max(0.0, low),
+            estimate=a - b,
+            low=low,
+            high=high,
             n=len(holdout),
+            confidence=0.99,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_duplicate_rate),
             sentence=f"{exact.sum():,} of {len(holdout):,} holdout rows also stand in train, target included "
-            f"({rate:.2%}); {same.sum():,} have the same inputs. Of train's own rows {_repeated(train, names):.2%} "
-            f"have a twin in train.",
+            f"({a:.2%}); {same.sum():,} have the same inputs. Of train's own rows {b:.2%} have a twin in train, so "
+            f"{a - b:+.2%} [{low:+.2%}, {high:+.2%}] is beyond what these data have by nature.",
         )
 
     def _shift(self, shifts: dict[str, Shift], n: int, m: int) -> Check:
@@ -155,9 +163,9 @@ def _copied(train: pd.DataFrame, holdout: pd.DataFrame, names: list[str]) -> np.
     return np.asarray(keys(holdout).isin(set(keys(train))).to_numpy())
 
 
-def _repeated(train: pd.DataFrame, names: list[str]) -> float:
-    """How common twins are by nature: a table of few distinct rows has copies in any split."""
-    return float(train.duplicated(names, keep=False).mean())
+def _repeated(train: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Which rows of train have a twin there: a table of few distinct rows has copies in any split."""
+    return np.asarray(train.duplicated(names, keep=False).to_numpy())
 
 
 def _groups(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from modelmark.stats.rates import wilson
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
+
+_GROUPS: Final = 20  # of one column that are judged, the largest first: pairs grow with their square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,9 @@ class Fairness:
         small = [(groups.names[k], int(n)) for k, n in enumerate(sizes) if 0 < n < self.settings.min_rows]
         if small:
             found.checks.append(words.too_small(groups.column, small, self.settings.min_rows))
+        if len(kept) > _GROUPS:
+            kept = sorted(sorted(kept, key=lambda k: -sizes[k])[:_GROUPS])
+            found.notes.append(f"Of the groups of {groups.column} the {_GROUPS} largest are judged, all are counted.")
         if len(kept) < 2:
             found.checks.append(words.one_group(groups.column, len(kept), self.settings.min_rows))
             return

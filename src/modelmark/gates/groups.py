@@ -54,12 +54,13 @@ def groups_of(
 
 
 def _grouped(column: str, both: pd.Series, train: pd.Series, boundaries: Sequence[float] | None) -> Groups:
+    import pandas as pd
+
     known = both.notna().to_numpy()
     continuous = both.dtype.kind in "if" and len(np.unique(both[known])) > _VALUES
     if boundaries or continuous:
         return _cut(column, as_numbers(both), boundaries or _quartiles(as_numbers(train)))
-    text = np.where(known, both.astype(str).to_numpy(dtype=object), UNKNOWN)
-    names, code = np.unique(text.astype(str), return_inverse=True)
+    code, names = pd.factorize(both.astype(str).where(both.notna(), UNKNOWN), sort=True)
     return Groups(column=column, names=tuple(map(str, names)), code=code.astype(np.int64))
 
 

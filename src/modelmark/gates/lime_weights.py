@@ -31,6 +31,7 @@ def weights(
             categorical_features=sorted(values),
             categorical_names={k: list(v) for k, v in values.items()},
             discretize_continuous=False,
+            feature_selection="none",  # every column is asked for, so there is nothing to choose
             random_state=0,
         )
         found = np.zeros(rows.shape)

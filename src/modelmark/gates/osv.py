@@ -10,12 +10,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.errors import Unmeasured
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _MOST: Final = 64 << 20  # bytes of one record or line
 
@@ -56,6 +56,8 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 def known(path: Path, installed: Mapping[str, str]) -> tuple[int, list[Known]]:
     """(records looked through, what is known of these packages: name -> version). Raises Unmeasured as `records` does."""
+    from packaging.utils import canonicalize_name
+
     here = {canonicalize_name(name): (name, version) for name, version in installed.items()}
     count, found = 0, []
     for record in records(path):
@@ -91,7 +93,9 @@ def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
     >>> is_affected("1.4", spans), is_affected("1.4.1", spans), is_affected("1.2rc1", spans)
     (True, False, False)
     """
-    mine = Version(version)
+    mine = _version(version)
+    if mine is None:
+        raise Unmeasured(f"{version!r} is no version that could be compared with a record's")
     listed = (_version(text) for text in affected.get("versions") or ())
     if any(mine == other for other in listed):
         return True
@@ -117,10 +121,14 @@ def _in(mine: Version, events: Any) -> bool:
 
 
 def _order(text: str, kind: str) -> tuple[bool, Version, bool]:
+    from packaging.version import Version
+
     return text != "0", _version(text) or Version("0"), kind != "introduced"
 
 
 def _version(text: str) -> Version | None:
+    from packaging.version import InvalidVersion, Version
+
     try:
         return Version(text)
     except InvalidVersion:  # versions nobody can install any more; they equal none that is

@@ -50,15 +50,18 @@ class ParityCheck:
         parity = case.version.parity
         if parity.rows < 1:
             raise NotEnoughData("the version was registered without comparing a single row")
-        rate = parity.flipped / parity.rows
+        rate, (low, high) = parity.flipped / parity.rows, clopper_pearson(parity.flipped, parity.rows)
         check = Check(
             name="flipped decisions",
-            measured=rate,
+            measured=low,  # one row next to a threshold is no conversion gone wrong, however few there are
             estimate=rate,
+            low=low,
+            high=high,
             n=parity.rows,
+            confidence=0.95,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_flipped_rate),
             sentence=f"The converted model decides differently on {parity.flipped:,} of {parity.rows:,} holdout rows "
-            f"({rate:.3%}); up to {self.settings.max_flipped_rate:.3%} is allowed.",
+            f"({rate:.3%} [{low:.3%}, {high:.3%}]); up to {self.settings.max_flipped_rate:.3%} is allowed.",
         )
         sample = _sample(case)
         served = None if sample is None else _served(case, sample, progress)

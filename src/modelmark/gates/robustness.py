@@ -61,11 +61,11 @@ class Robustness:
         if scene.fields:
             self._noise(scene, who, first, found)
             progress(1, steps)
-            self._units(scene, case, found)
+            self._units(scene, who, first, found)
         else:
             found.notes.append("No numeric input varies in train, so there is no noise and no wrong unit to try.")
         progress(2, steps)
-        self._nulls(scene, case.predictor, next(iter(first.values())), found)
+        self._nulls(scene, who, first, found)
         progress(3, steps)
         if scene.contract.model.task is not Task.REGRESSION:
             self._edits(scene, who, first, found)
@@ -139,22 +139,23 @@ class Robustness:
             confidence=found.confidence,
         )
 
-    def _units(self, scene: Trial, case: Case, found: _Found) -> None:
-        usual = scene.decide(case.predictor, scene.frame)
-        rows, caught_all, changed_all = [], 0, 0
+    def _units(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+        rows: list[tuple[Any, ...]] = []
+        caught_all, changed_all = 0, 0
         for one, fault, frame, changed in perturb.wrong_units(scene.frame, scene.fields):
             broken = {r for v in check_table(frame, scene.contract) if v.column == one.item.name for r in v.rows}
             caught = changed & np.isin(np.arange(len(frame)), list(broken))
             silent = np.flatnonzero(changed & ~caught)
-            moved = (
-                scene.differ(usual[silent], scene.decide(case.predictor, frame.iloc[silent])) if len(silent) else silent
-            )
-            share = int(np.sum(moved))
-            rows.append((one.item.name, fault, int(changed.sum()), f"{caught.sum() / changed.sum():.1%}", share))
+            moved = [
+                int(scene.differ(first[name][silent], scene.decide(predictor, frame.iloc[silent])).sum())
+                for name, predictor in who.items()
+            ]
+            rows.append((one.item.name, fault, int(changed.sum()), f"{caught.sum() / changed.sum():.1%}", *moved))
             caught_all, changed_all = caught_all + int(caught.sum()), changed_all + int(changed.sum())
         if not rows:
             return
-        columns = ("column", "fault", "rows changed", "caught by the contract's range", "decisions flipped unnoticed")
+        heads = ("decisions flipped unnoticed", *(f"those of {name}" for name in list(who)[1:]))
+        columns = ("column", "fault", "rows changed", "caught by the contract's range", *heads)
         found.tables.append(Table(title="Values in a wrong unit", columns=columns, rows=tuple(rows)))
         low, high = wilson(caught_all, changed_all)
         worst = max(rows, key=lambda row: row[4])
@@ -175,16 +176,25 @@ class Robustness:
             )
         )
 
-    def _nulls(self, scene: Trial, predictor: Predictor, usual: Array, found: _Found) -> None:
+    def _nulls(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
         rows, n = [], len(scene.frame)
         for item in scene.contract.inputs:
             if item.nullable:
-                hits = int(scene.differ(usual, scene.decide(predictor, perturb.without(scene.frame, item))).sum())
-                low, high = wilson(hits, n)
-                rows.append((item.name, n, f"{hits / n:.1%}", f"{low:.1%} to {high:.1%}"))
+                frame = perturb.without(scene.frame, item)
+                shares: list[str] = []
+                for name, predictor in who.items():
+                    hits = int(scene.differ(first[name], scene.decide(predictor, frame)).sum())
+                    low, high = wilson(hits, n)
+                    shares += [f"{hits / n:.1%}", f"{low:.1%} to {high:.1%}"]
+                rows.append((item.name, n, *shares))
         if rows:
+            heads = (
+                "flipped",
+                "interval",
+                *(head for name in list(who)[1:] for head in (f"of {name}", "its interval")),
+            )
             title = "Decisions flipped when a field is missing"
-            found.tables.append(Table(title=title, columns=("column", "rows", "flipped", "interval"), rows=tuple(rows)))
+            found.tables.append(Table(title=title, columns=("column", "rows", *heads), rows=tuple(rows)))
 
     def _edits(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
         against = 1 - positive_of(scene.contract) if scene.contract.model.task is Task.BINARY else None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats.simultaneous import band, resamples
+from modelmark.stats.simultaneous import TIMES, band, drawn_cells, drawn_units
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -53,15 +53,33 @@ class Contrast:
 
 def group_sums(decided: Decided, groups: int, weights: NDArray[Any]) -> Array:
     """Weighted sums of shape (resamples, groups, 6) for weights of shape (resamples, rows)."""
-    said, real = decided.said.astype(np.float32), decided.real.astype(np.float32)
-    terms = np.column_stack(
-        [np.ones_like(said), said, real, said * real, said * (1 - real), decided.score - real]
-    ).astype(np.float32)
+    terms = _terms(decided)
     found = np.empty((len(weights), groups, terms.shape[1]))
     for group in range(groups):
         rows = np.flatnonzero(decided.group == group)
         found[:, group] = weights[:, rows] @ terms[rows]
     return found
+
+
+def _terms(decided: Decided) -> Array:
+    """What each row adds to its group's sums, shape (rows, 6)."""
+    said, real = decided.said.astype(np.float64), decided.real.astype(np.float64)
+    return np.column_stack([np.ones_like(said), said, real, said * real, said * (1 - real), decided.score - real])
+
+
+def _resampled(decided: Decided, groups: int, seed: int) -> Array:
+    """Sums of shape (resamples, groups, 6): of units, where rows hang together, else of the cells rows fall into."""
+    if decided.units is not None:
+        return np.concatenate(list(drawn_units(decided.units, decided.group, _terms(decided), groups, seed)))
+    cell = decided.group * 4 + decided.said * 2 + decided.real
+    gap = decided.score - decided.real
+    counts = np.bincount(cell, minlength=4 * groups)
+    below = np.maximum(counts, 1)
+    mean = np.bincount(cell, gap, 4 * groups) / below
+    variance = np.bincount(cell, (gap - mean[cell]) ** 2, 4 * groups) / below
+    rows, total = (part.reshape(-1, groups, 4) for part in drawn_cells(counts, mean, variance, seed))
+    said, real, both, alarms = rows[..., 2:].sum(-1), rows[..., 1] + rows[..., 3], rows[..., 3], rows[..., 2]
+    return np.stack([rows.sum(-1), said, real, both, alarms, total.sum(-1)], axis=-1)
 
 
 def _below(sums: Array) -> Array:
@@ -86,9 +104,7 @@ def contrasts(decided: Decided, groups: int, *, confidence: float = 0.95, seed: 
         raise NotEnoughData("fewer than two groups are large enough to compare")
     pairs = np.array(list(combinations(range(groups), 2)))
     once = group_sums(decided, groups, np.ones((1, len(decided.group))))
-    many = np.concatenate(
-        [_compare(group_sums(decided, groups, w), pairs) for w in resamples(len(decided.group), decided.units, seed)]
-    )
+    many = _compare(_resampled(decided, groups, seed), pairs)
     estimates = _compare(once, pairs)[0]
     low, high = band(estimates, many, _least(once[0], pairs), confidence)
     shape = (2, len(pairs), len(RATES))
@@ -137,21 +153,24 @@ def _least(sums: Array, pairs: Codes) -> Array:
 
 
 def mean_gaps(values: Array, group: Codes, groups: int, *, confidence: float, units: Codes | None = None) -> Array:
-    """Differences of group means of every pair, shape (pairs, 3): estimate, low, high; intervals hold together."""
+    """Differences of group means of every pair, shape (pairs, 3): estimate, low, high; intervals hold together.
+
+    Means of independent rows are drawn as the normals they tend to; units are resampled.
+    """
     if groups < 2:
         raise NotEnoughData("fewer than two groups are large enough to compare")
     pairs = np.array(list(combinations(range(groups), 2)))
-    member = (group[:, None] == np.arange(groups)).astype(np.float32)
-    terms = np.hstack([member, member * values[:, None].astype(np.float32)])
-
-    def means(weights: NDArray[Any]) -> Array:
-        sums = weights @ terms
-        found = sums[:, groups:] / np.maximum(sums[:, :groups], 1e-9)
-        return np.asarray(found[:, pairs[:, 0]] - found[:, pairs[:, 1]], dtype=np.float64)
-
-    many = np.concatenate([means(w) for w in resamples(len(group), units, 0)])
-    once = means(np.ones((1, len(group))))[0]
-    low, high = band(once, many, np.zeros(len(pairs)), confidence)
+    counts = np.maximum(np.bincount(group, minlength=groups), 1)
+    mean = np.bincount(group, values, groups) / counts
+    if units is None:
+        variance = np.bincount(group, (values - mean[group]) ** 2, groups) / counts
+        many = mean + np.sqrt(variance / counts) * np.random.default_rng(0).normal(size=(TIMES, groups))
+    else:
+        terms = np.column_stack([np.ones_like(values), values])
+        sums = np.concatenate(list(drawn_units(units, group, terms, groups, 0)))
+        many = sums[..., 1] / np.maximum(sums[..., 0], 1e-9)
+    once, each = (np.asarray(m[..., pairs[:, 0]] - m[..., pairs[:, 1]]) for m in (mean, many))
+    low, high = band(once, each, np.zeros(len(pairs)), confidence)
     return np.column_stack([once, low, high])
 
 

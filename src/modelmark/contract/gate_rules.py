@@ -1,0 +1,73 @@
+"""What the limits of gates may be: a limit outside its range would pass everything, or nothing, in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from modelmark.contract.broken import Broken
+from modelmark.domain.contract import Contract, Task
+from modelmark.domain.gate_settings import Gates
+
+_SHARE: Final = (0.0, 1.0)
+_CONFIDENCE: Final = (0.5, 0.9999)
+_COUNT: Final = (1.0, 1_000_000.0)
+
+#: gate -> setting -> least and most; null settings are left alone.
+RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
+    "slices": {"max_gap": _SHARE, "max_rank_gap": (0.0, 0.5), "min_rows": (2.0, 1_000_000.0)},
+    "calibration": {"max_error": _SHARE, "max_group_error": _SHARE},
+    "fairness": {
+        "min_ratio": _SHARE,
+        "max_difference": _SHARE,
+        "max_error_gap": (0.0, 10.0),
+        "min_rows": (10.0, 1_000_000.0),
+        "confidence": _CONFIDENCE,
+    },
+    "explanation": {
+        "tolerance": _SHARE,
+        "rows": (5.0, 100_000.0),
+        "background": (10.0, 100_000.0),
+        "max_evaluations": (1000.0, 1e9),
+        "glass_box_rows": (100.0, 10_000_000.0),
+        "confidence": _CONFIDENCE,
+    },
+    "robustness": {
+        "noise": _SHARE,
+        "max_noise_flips": _SHARE,
+        "champion_margin": _SHARE,
+        "max_one_field_flips": _SHARE,
+        "rows": (10.0, 1_000_000.0),
+        "attacked_rows": _COUNT,
+        "radius": (0.0, 100.0),
+        "max_queries": (100.0, 1e9),
+        "max_seconds": (1.0, 86_400.0),
+    },
+    "supply_chain": {"scan_seconds": (1.0, 3600.0)},
+}
+
+
+def gate_ranges(gates: Gates) -> Iterator[tuple[tuple[str, ...], float, float, float]]:
+    """(path, value, least, most) of every limit that is set."""
+    for gate, settings in RANGES.items():
+        chosen = getattr(gates, gate)
+        for name, (low, high) in settings.items() if chosen is not None else ():
+            value = getattr(chosen, name)
+            if value is not None:
+                yield ("gates", gate, name), value, low, high
+
+
+def broken_fairness(contract: Contract) -> Iterator[Broken]:
+    """The favourable class must be one, boundaries must belong to sensitive columns."""
+    settings = contract.gates.fairness
+    if settings is None:
+        return
+    path, classes = ("gates", "fairness", "favourable"), contract.outputs.classes
+    if settings.favourable is not None and contract.model.task is Task.REGRESSION:
+        yield Broken(path, repr(settings.favourable), "nothing; regression has no classes")
+    elif settings.favourable is not None and str(settings.favourable) not in map(str, classes):
+        yield Broken(path, repr(settings.favourable), f"one of {list(classes)}")
+    for name in settings.boundaries:
+        if name not in contract.data.sensitive:
+            allowed = f"a column of data.sensitive: {', '.join(contract.data.sensitive) or 'none is named'}"
+            yield Broken(("gates", "fairness", "boundaries", name), repr(name), allowed)
