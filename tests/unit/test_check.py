@@ -15,6 +15,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
 from modelmark.domain.gate_settings import Gates
+from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion
 from modelmark.gates.gate import Measurement
 from modelmark.gates.junit import junit
@@ -39,6 +40,7 @@ class Counting:
     name: str = "counting"
     alone: bool = False
     quick: bool = True
+    settled: bool = True
 
     def measure(self, case: Case, progress: Callable[[int, int], None]) -> Measurement:
         self.asked += 1
@@ -55,6 +57,16 @@ def test_the_same_bytes_tables_and_champion_are_not_measured_twice(case: Case) -
     first = run_gates(case, gates=[gate])
     assert run_gates(case, gates=[gate], known=first) == first
     assert gate.asked == 1
+
+
+def test_a_gate_that_looks_at_what_may_change_is_asked_each_time(case: Case) -> None:
+    gate = Counting(settled=False)
+    first = run_gates(case, gates=[gate])
+    run_gates(case, gates=[gate], known=first)
+    assert gate.asked == 2
+    assert {name for name, kind in BUILTIN.items() if not getattr(kind, "settled", True)} == {
+        "tests", "replay", "supply_chain",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.PASS, Verdict.CANNOT_TELL])

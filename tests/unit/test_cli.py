@@ -25,6 +25,7 @@ JSON = {
     "fetch": ("v1",),
     "approve": ("--role", "product", "--name", "Bob Ray"),
     "waive": ("--gate", "load", "--role", "product", "--name", "Bob", "--reason", "why", "--expires", "3d"),
+    "recalibrate": ("--out", "again.onnx"),
     "remark": ("--text", "why?", "--name", "Cy Fox"),
     "release": ("v7",),
     "rollback": (),

@@ -366,7 +366,7 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):
     class Crash:
-        name, alone, quick = "crash", False, True
+        name, alone, quick, settled = "crash", False, True, True
 
         def measure(self, case, progress):
             raise ZeroDivisionError("oh")

@@ -37,6 +37,7 @@ class Calibration:
     name: ClassVar[str] = "calibration"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         scene = scene_of(case)

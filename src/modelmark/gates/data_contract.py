@@ -30,6 +30,7 @@ class DataContract:
     name: ClassVar[str] = "data_contract"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         contract, train, holdout = case.contract, case.train, case.holdout

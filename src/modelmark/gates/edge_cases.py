@@ -35,6 +35,7 @@ class EdgeCases:
     name: ClassVar[str] = "edge_cases"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         good = _good(case)

@@ -50,6 +50,7 @@ class Explanation:
     name: ClassVar[str] = "explanation"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         found, steps = _Found(), 6 + len(case.contract.inputs)

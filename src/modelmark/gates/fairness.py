@@ -61,6 +61,7 @@ class Fairness:
     name: ClassVar[str] = "fairness"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         contract, columns = case.contract, case.contract.data.sensitive

@@ -32,7 +32,11 @@ class Measurement:
 
 
 class Gate(Protocol):
-    """alone: True when nothing else may run meanwhile (it measures time). quick: part of `check --fast`."""
+    """alone: True when nothing else may run meanwhile (it measures time). quick: part of `check --fast`.
+
+    settled: True when the same bytes, tables and champion mean the same answer, so it is not asked twice; False when it
+    also looks at what may change: people's tests, traffic, packages.
+    """
 
     @property
     def name(self) -> str: ...
@@ -40,6 +44,8 @@ class Gate(Protocol):
     def alone(self) -> bool: ...
     @property
     def quick(self) -> bool: ...
+    @property
+    def settled(self) -> bool: ...
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         """Raise Unmeasured when it cannot be measured; the runner records that as a failure to tell, never a pass."""

@@ -43,6 +43,7 @@ class Leakage:
     name: ClassVar[str] = "leakage"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         contract = case.contract

@@ -34,6 +34,7 @@ class Load:
     name: ClassVar[str] = "load"
     alone: ClassVar[bool] = True
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         bad = set(broken_rows(case.violations))

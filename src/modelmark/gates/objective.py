@@ -32,6 +32,7 @@ class ObjectiveValue:
     name: ClassVar[str] = "objective"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         scene = scene_of(case)

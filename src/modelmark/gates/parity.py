@@ -45,6 +45,7 @@ class ParityCheck:
     name: ClassVar[str] = "parity"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         parity = case.version.parity

@@ -47,6 +47,7 @@ class Replay:
     name: ClassVar[str] = "replay"
     alone: ClassVar[bool] = True
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = False
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         requests, origin = self._requests(case)

@@ -49,6 +49,7 @@ class Robustness:
     name: ClassVar[str] = "robustness"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         started, found = time.monotonic(), _Found()

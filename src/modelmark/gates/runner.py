@@ -75,10 +75,11 @@ def run_gates(
     """Evidence of each gate, in the order given (by default: what the contract requires).
 
     Gates run side by side, as many as cores and memory allow, except those that measure time, which run last and
-    alone. known: earlier evidence; a gate that spoke about these same bytes, tables and champion is not asked again.
+    alone. known: earlier evidence; a settled gate that spoke about these same bytes, tables and champion is not asked again.
     """
     chosen = tuple(build(case.contract) if gates is None else gates)
-    done = {gate.name: said for gate in chosen if (said := standing_answer(case, gate.name, known)) is not None}
+    settled = (gate for gate in chosen if gate.settled)
+    done = {gate.name: said for gate in settled if (said := standing_answer(case, gate.name, known)) is not None}
     todo = [gate for gate in chosen if gate.name not in done]
     shared = replace(case, predictor=OneAtATime(case.predictor), champion=_shared(case.champion))
     beside = workers or (side_by_side(case) if todo else 1)

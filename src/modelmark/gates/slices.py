@@ -50,6 +50,7 @@ class Slices:
     name: ClassVar[str] = "slices"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         scene = scene_of(case)

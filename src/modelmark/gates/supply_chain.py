@@ -37,6 +37,7 @@ class SupplyChain:
     name: ClassVar[str] = "supply_chain"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = False
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
         found = _Found()

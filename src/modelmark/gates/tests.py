@@ -27,6 +27,7 @@ class UserTests:
     name: ClassVar[str] = "tests"
     alone: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    settled: ClassVar[bool] = False
     __test__: ClassVar[bool] = False
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
