@@ -9,21 +9,22 @@ from typing import ClassVar, Final
 import numpy as np
 
 from modelmark.domain.contract import LOSSES, Metric, Task
-from modelmark.domain.errors import ModelmarkError, NotEnoughData
+from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
 from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates import charts_explanation as charts
 from modelmark.gates.attribution import Path, Subject, path_of, subject_of
-from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
 from modelmark.gates.glass_boxes import challengers
 from modelmark.gates.graph_parts import glass_box
 from modelmark.gates.importance import dependence, permuted, sample
 from modelmark.gates.lime_weights import weights as lime_weights
+from modelmark.gates.scene import scene_of
 from modelmark.seal.digests import digest_bytes
-from modelmark.stats.bootstrap import Interval, blocks, interval
-from modelmark.stats.metrics import TOPPED, statistic
+from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.metrics import TOPPED, measure
 from modelmark.stats.shapley import Explained, enumerated
 
 _SEEDS: Final = 3
@@ -238,32 +239,16 @@ class Explanation:
         )
 
     def _gain(self, case: Case, metric: Metric, found: _Found) -> tuple[str, Interval]:
-        truth, regression = case.truth, case.contract.model.task is Task.REGRESSION
-        known = np.isfinite(truth) if regression else truth >= 0
-        rows = np.flatnonzero(known & np.isfinite(case.scores).all(axis=1))
-        if len(rows) < 10:
-            raise NotEnoughData(f"{len(rows)} holdout rows have a known truth and an answer; ten are the least")
+        scene = scene_of(case)
         train_truth = truth_of(case.train, case.contract)
         others = challengers(case.contract, case.train, train_truth, case.holdout, self.settings.glass_box_rows)
         sign = -1.0 if metric in LOSSES else 1.0
-        ours = statistic(metric, judged(case.contract, truth[rows], case.scores[rows]))
-        theirs = {k: statistic(metric, judged(case.contract, truth[rows], v[rows])) for k, v in others.items()}
-        ones = np.ones(len(rows))
-        best = max(theirs, key=lambda k: sign * theirs[k](ones))
-        shown = [(case.version.label, f"{ours(ones):.4g}"), *((k, f"{v(ones):.4g}") for k, v in theirs.items())]
-        found.tables.append(
-            Table(title="The model and its glass boxes", columns=("who", metric.title), rows=tuple(shown))
-        )
-        rival = theirs[best]
-        units = blocks(len(rows)) if case.contract.data.time is not None else None
-        gain = interval(
-            lambda w: sign * (ours(w) - rival(w)),
-            len(rows),
-            confidence=self.settings.confidence,
-            units=units,
-            times=500,
-        )
-        return best, gain
+        theirs = {name: measure(metric, scene.of(scores)) for name, scores in others.items()}
+        best = max(theirs, key=lambda name: sign * theirs[name])
+        values = {case.version.label: measure(metric, scene.judged), **theirs}
+        shown = tuple((name, f"{value:.4g}") for name, value in values.items())
+        found.tables.append(Table(title="The model and its glass boxes", columns=("who", metric.title), rows=shown))
+        return best, scene.gain(metric, scene.judged, scene.of(others[best]), self.settings.confidence)
 
 
 def _narrowed(subject: Subject, size: int) -> Subject:
