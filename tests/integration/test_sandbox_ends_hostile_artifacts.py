@@ -142,4 +142,4 @@ def secret(monkeypatch):
 
 @pytest.mark.usefixtures("secret")
 def test_the_child_inherits_no_secrets():
-    assert "MLFLOW_TRACKING_TOKEN" not in sandbox._environment()
+    assert "MLFLOW_TRACKING_TOKEN" not in sandbox.environment()
