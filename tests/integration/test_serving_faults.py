@@ -298,7 +298,8 @@ def test_a_port_somebody_else_has_is_not_shared_with_them(tmp_path):
 
 def test_a_candidate_is_staged_outside_all_traffic(tmp_path):
     built = case.build(tmp_path, marked=False)
-    with LocalStaging().open(built.version, built.folder) as address, Client(address) as client:
+    with LocalStaging().open(built.version, built.folder) as staged, Client(staged.address) as client:
+        assert staged.processes()
         assert version(client, built) == "staged"
         assert client._http.get("/v2").headers["x-modelmark-staged"] == "true"
     assert not built.workspace.wal.exists()
