@@ -60,7 +60,7 @@ class Source:
         """A version by the digest in an address. Raises Missing for anything else."""
         try:
             return self.version(id)
-        except ValueError:
+        except (ValueError, Missing):
             raise Missing("there is no such version", code="NO_VERSION", hint="the releases page lists them") from None
 
     def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
