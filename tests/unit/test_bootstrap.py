@@ -54,7 +54,7 @@ def test_rows_that_depend_on_each_other_widen_the_interval():
     alone = interval(mean_of(values), 400)
     together = interval(mean_of(values), 400, units=np.repeat(np.arange(40), 10))
     assert together.high - together.low > 2 * (alone.high - alone.low)
-    assert blocks(1000).max() == 99
+    assert blocks(1000).max() == 49
 
 
 def test_too_few_rows_cannot_be_measured():

@@ -33,9 +33,9 @@ class Interval:
 
 
 def blocks(rows: int) -> NDArray[np.int64]:
-    """Units of consecutive rows, about the cube root of their number long: for rows in time order, which are not
+    """Units of consecutive rows, about twice the cube root of their number long: for rows in time order, which are not
     independent (Künsch 1989; Hall, Horowitz & Jing 1995)."""
-    return np.asarray(np.arange(rows) // max(1, round(rows ** (1 / 3))), dtype=np.int64)
+    return np.asarray(np.arange(rows) // max(1, round(2 * rows ** (1 / 3))), dtype=np.int64)
 
 
 def times_for(rows: int) -> int:
@@ -70,7 +70,7 @@ def interval(
     finite = replicates[np.isfinite(replicates)]
     if len(finite) < 0.9 * len(replicates):
         raise NotEnoughData(f"{rows} rows are too few: one resample in ten cannot be measured")
-    low, high = _bca(finite, estimate, _jackknife(statistic, drawn, count), confidence)
+    low, high = _bca(finite, estimate, _jackknife(statistic, drawn, count), confidence, count)
     return Interval(estimate=estimate, low=low, high=high, n=rows, confidence=confidence)
 
 
@@ -82,8 +82,10 @@ def _jackknife(statistic: Statistic, units: NDArray[np.int64], count: int) -> Ar
     return np.asarray(known[np.isfinite(known)])
 
 
-def _bca(replicates: Array, estimate: float, jackknife: Array, confidence: float) -> tuple[float, float]:
-    from scipy.special import ndtr, ndtri
+def _bca(replicates: Array, estimate: float, jackknife: Array, confidence: float, units: int) -> tuple[float, float]:
+    """BCa with expanded percentiles (Hesterberg 2015, Am. Stat. 69:371): of k units the bootstrap spreads too little by
+    sqrt((k - 1) / k), and a normal quantile stands where Student's belongs; with few units both matter."""
+    from scipy.special import ndtr, ndtri, stdtrit
 
     if np.ptp(replicates) == 0:
         return estimate, estimate
@@ -92,7 +94,7 @@ def _bca(replicates: Array, estimate: float, jackknife: Array, confidence: float
     off = jackknife.mean() - jackknife
     scale = float((off**2).sum()) ** 1.5
     skew = float((off**3).sum()) / (6 * scale) if scale > 0 else 0.0
-    z = ndtri([(1 - confidence) / 2, (1 + confidence) / 2])
+    z = stdtrit(units - 1, [(1 - confidence) / 2, (1 + confidence) / 2]) * (units / (units - 1)) ** 0.5
     shares = ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
     low, high = np.quantile(replicates, shares)
     return float(min(low, estimate)), float(max(high, estimate))
