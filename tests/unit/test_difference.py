@@ -118,6 +118,13 @@ def test_each_audience_reads_the_release_in_its_own_terms(audience: Role, told: 
         assert words not in text
 
 
+def test_operations_read_their_figures_also_when_nothing_moved() -> None:
+    one, two = (side(of, said(of, "load", check("p99", 0.9))) for of in (ONE, TWO))
+    text = release_notes(Role.OPERATIONS, two, one)
+    assert "- load: p99: ✓ 0.9 [0.89, 0.91], n = 900, no sure change" in text
+    assert "no sure change" not in release_notes(Role.RISK, two, one)
+
+
 def test_the_first_version_is_told_by_what_was_measured() -> None:
     first = side(ONE, said(ONE, "holdout", check("objective", 0.9, sentence="ROC AUC 0.9 on 900 rows.")))
     text = release_notes(Role.PRODUCT, first, None)

@@ -19,6 +19,7 @@ READS: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.DATA_SCIENCE: ("quality", "data", "features", "explanation", "data and supply"),
 }
 _ROWS: Final = 6
+_SAME: Final = 3
 #: The gates whose sentences an audience reads when there is no version to compare with.
 SPEAKS: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.PRODUCT: ("objective", "holdout", "slices"),
@@ -49,6 +50,7 @@ def release_notes(audience: Role, after: Side, before: Side | None, waivers: Seq
 
 def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
     known = {section.title: section for section in sections}
+    first = next((title for title in READS[audience] if title in known), "")
     for title in READS[audience]:
         section = known.get(title)
         if section is None:
@@ -58,6 +60,9 @@ def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
         for row in section.moved[:_ROWS]:
             change = f" ({row.change})" if row.change else ""
             yield f"- {row.what}: {row.before} → {row.after}{change}"
+        # What an audience cares for most is told in figures, also when nothing moved.
+        same = [row for row in section.rows if not row.moved][: _SAME if title == first else 0]
+        yield from (f"- {row.what}: {row.after}, no sure change" for row in same)
         if len(section.moved) > _ROWS:
             yield f"- and {len(section.moved) - _ROWS} more: modelmark diff lists them"
         yield ""
