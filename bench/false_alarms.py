@@ -10,6 +10,7 @@ verdict hangs on arithmetic and files rather than on chance, are asked of every 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -21,6 +22,9 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # two processes on small tables: more threads only get in each other's way
 
 import clean_problems
 from modelmark.domain.contract import Contract
