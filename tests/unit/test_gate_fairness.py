@@ -142,6 +142,8 @@ def test_aif360_toys():
     said[[3, 9]], said[[4, 5]] = False, True
     assert generalized_entropy(truth, said) == pytest.approx(0.2)
     assert generalized_entropy(truth, said, 1) == pytest.approx(4 * np.log(2) / 10)
+    second = np.array([0, 1, 1, 0, 0, 0, 0, 1, 1, 1])
+    assert generalized_entropy(truth, second) == pytest.approx(0.3)
 
 
 @adult.needs_adult
