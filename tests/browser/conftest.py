@@ -21,6 +21,7 @@ from builders import workspace as made
 from builders.workspace import Lived
 from modelmark.app import App
 from modelmark.serving.listening import reserve
+from modelmark.web.bundle import vega_bundle
 
 SCRIPT = "<script>window.pwned = 1</script>"
 NAUGHTY = (
@@ -158,6 +159,7 @@ def open_at(driven: Browser, address: str) -> Iterator[Any]:
 
 
 def build_nothing(root: Path, lived: Lived) -> App:
-    """An application over an empty workspace, with the chart code that is built already."""
+    """An application over an empty workspace, with the chart code built once for all."""
+    vega_bundle(lived.app.workspace.cache)
     shutil.copytree(lived.app.workspace.cache, root / "cache", dirs_exist_ok=True)
     return App.open({}, workspace=root)
