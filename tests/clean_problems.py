@@ -25,18 +25,19 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import cases
 import models
-from endpoint import Stage, onnx_of
+from endpoint import onnx_of
 from modelmark.contract.infer import Facts, infer
 from modelmark.domain.contract import LOSSES, Contract, Costs, Data, Metric, ModelSource, Objective, Outputs, Task
-from modelmark.domain.version import ARTIFACT, PARITY, SIGNATURE, Parity
+from modelmark.domain.version import ARTIFACT, CONTRACT, LOCK, PARITY, SIGNATURE, Components, Parity
 from modelmark.gates import baselines
 from modelmark.gates.case import judged, truth_of
 from modelmark.registry import compare
 from modelmark.registry.convert import request_of, signature_bytes
 from modelmark.registry.estimators import original_scores
-from modelmark.seal.digests import canonical, digest_file, plain
-from modelmark.serving.models import Loaded
+from modelmark.registry.register import lock
+from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value, plain
 from modelmark.serving.predictor import LocalPredictor
+from modelmark.serving.staging import LocalStaging
 from modelmark.stats.calibration import calibration_error
 from modelmark.stats.metrics import measure
 
@@ -233,19 +234,26 @@ def _contract(
     )
 
 
+def _written(base, contract: Contract, graph: bytes, signature: bytes) -> dict[str, object]:
+    """The files that a server loads, and the identity they give."""
+    files = {ARTIFACT: graph, CONTRACT: canonical(contract), SIGNATURE: signature, LOCK: lock()}
+    for name, content in files.items():
+        (base / name).write_bytes(content)
+    artifact, agreed, preprocessing, locked = map(digest_bytes, files.values())
+    parts = Components(artifact=artifact, contract=agreed, preprocessing=preprocessing, lock=locked)
+    return {"id": digest_value(parts), "components": parts}
+
+
 def case(base, given: Problem):
-    """Written to disk, converted, loaded as serving loads it, parity measured."""
+    """Written to disk, converted, loaded as serving loads it, parity measured; staged on the real server."""
     contract = given.contract
     models.write_tables(base, given.train, given.holdout)
     models.save(given.model, base, contract.model.source)
     graph, signature = onnx_of(given.model, contract, given.holdout)
-    (base / ARTIFACT).write_bytes(graph)
-    (base / SIGNATURE).write_bytes(signature_bytes(signature))
-    version = cases.version(base, contract)
-    predictor = LocalPredictor(Loaded(version.id, version.label, contract, signature, graph))
+    version = cases.version(base, contract, **_written(base, contract, graph, signature_bytes(signature)))
     found = cases.Case(
-        version=version, contract=contract, base=base, folder=base, predictor=predictor,
-        staging=Stage(predictor), clock=lambda: cases.NOW,
+        version=version, contract=contract, base=base, folder=base,
+        predictor=LocalPredictor.of_candidate(base, version.id), staging=LocalStaging(), clock=lambda: cases.NOW,
     )  # fmt: skip
     request = plain(request_of(contract))
     original = original_scores(given.model, found.holdout, request)

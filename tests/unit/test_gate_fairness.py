@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import adult
@@ -158,6 +161,30 @@ def test_adult_labels_by_sex():
     assert disparate_impact(
         (both["income"] == ">50K").to_numpy(), (both["sex"] == "Female").to_numpy()
     ) == pytest.approx(0.3597, abs=5e-5)
+
+
+def cells(table, race):
+    """Race × sex × country, the latter two as AIF360's AdultDataset reads them."""
+    return (2 * race + (table["sex"] == "Male")) * 2 + (table["native-country"] == "United-States")
+
+
+@adult.needs_adult
+def test_differential_fairness_of_adult_is_as_aif360_verified_it():
+    """The three values of its tests/test_differential_fairness.py, on adult.test."""
+    train, holdout = adult.adult()
+    rich, white = (holdout["income"] == ">50K").to_numpy(), holdout["race"] == "White"
+    cell = cells(holdout, white.astype(int)).to_numpy()
+    assert differential_fairness(rich, cell) == pytest.approx(1.53679014653623, abs=1e-12)
+    races = cells(holdout, pd.Series(pd.factorize(holdout["race"])[0]))
+    assert differential_fairness(rich, races.to_numpy()) == pytest.approx(2.063813731996515, abs=1e-12)
+    both = pd.concat([train, holdout], ignore_index=True)
+    binary = {"race": both["race"] == "White", "sex": both["sex"] == "Male"}
+    binary["native-country"] = both["native-country"] == "United-States"
+    coded = pd.get_dummies(both.drop(columns=["income", "fnlwgt"]).assign(**binary), dtype=float).astype(float)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, random_state=0, solver="liblinear"))
+    model.fit(coded[: len(train)].to_numpy(), train["income"] == ">50K")
+    said = model.predict(coded[len(train) :].to_numpy())
+    assert differential_fairness(said, cell) == pytest.approx(1.6434003346776307, abs=1e-9)
 
 
 @adult.needs_german
