@@ -18,7 +18,7 @@ from journey import Place
 from modelmark.app import App
 from modelmark.domain.evidence import Check, Evidence
 from modelmark.domain.version import Version
-from modelmark.governance.releases import Standing
+from modelmark.governance.standing import Standing
 
 INPUTS = ["income", "debt", "years", "job"]
 JOBS = ("clerk", "nurse", "smith")

@@ -41,7 +41,7 @@ from modelmark.domain.gate_settings import Gates
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Releases
+from modelmark.governance.releases import Effects, Releases
 from modelmark.journal.compact import compact
 from modelmark.journal.records import Labelled, Predicted, Refused, Schema
 from modelmark.journal.writer import Writer
@@ -88,8 +88,7 @@ class Lived:
             clock,
             contract_of=app.contract_of,
             required=lambda contract: contract.asked(),
-            write_mark=app._write_mark,
-            publish=app._publish,
+            effects=Effects(write_mark=app._write_mark, publish=app._publish),
             sign_off=replace(app._sign_off(), clock=clock),
         )
         return lived

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from builders.people import PASSWORD, principal
@@ -15,7 +15,7 @@ from modelmark.app import App
 from modelmark.domain.contract import Role
 from modelmark.domain.people import PERMISSIONS, Permission
 from modelmark.seal import passwords
-from modelmark.web.entrance import COOKIE, PUBLIC, Door
+from modelmark.web.entrance import COOKIE, PUBLIC, Door, Entrance
 
 HOME = "http://127.0.0.1:8081"
 PATHS = {"{id}": "f" * 64, "{model}": "none"}
@@ -198,3 +198,60 @@ def test_a_browser_that_has_not_signed_in_is_led_to_the_way_in_and_back(house: H
     answer = house.client().get("/releases?x=1")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Freleases%3Fx%3D1")
     assert house.client().get("/api/overview").json()["error"]["code"] == "SIGN_IN"
+
+
+def test_a_cookie_of_a_session_that_has_ended_does_not_stand_in_the_way_in(house: House) -> None:
+    client = house.client()
+    client.cookies.set(COOKIE, "of a session that has ended")
+    answer = client.post("/sign-in", data={"login": "risk", "password": PASSWORD}, headers={"origin": HOME})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    again = client.post("/sign-in", data={"login": "risk", "password": PASSWORD}, headers={"origin": HOME})
+    assert again.status_code == 303
+
+
+def test_another_kind_of_authorization_does_not_spare_the_form(house: House) -> None:
+    client = house.signed_in("administrator")
+    headers = {"authorization": "Basic eDp5", "origin": "http://evil.example"}
+    answer = client.post("/people/disable", data={"login": "risk"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FOREIGN_ORIGIN")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"text": "\\ud800"}', b"\xff"])
+def test_a_body_that_is_no_object_of_text_is_told_so(house: House, body: bytes) -> None:
+    risk = house.app.people.by_password("risk", PASSWORD)
+    _, secret = house.app.people.issue_key("risk", scopes=[Permission.COMMENT], by=risk)
+    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+    answer = house.client(headers=headers).post("/people/revoke", content=body)
+    assert answer.json()["error"]["code"] in ("MALFORMED", "NOT_ALLOWED")
+    signing = house.client().post(
+        "/sign-in", content=body, headers={"origin": HOME, "content-type": "application/json"}
+    )
+    assert signing.status_code == 400
+
+
+def test_a_route_without_a_rule_stops_the_dashboard(empty: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = lambda _self, path, endpoint, rule, **more: Route(path, endpoint)  # noqa: E731
+    monkeypatch.setattr(Entrance, "door", plain)
+    with pytest.raises(TypeError, match="has no rule"):
+        empty.app.dashboard()
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("""UPDATE accounts SET body = replace(body, '"admin":false', '"admin":true') WHERE login = 'risk'""", "ACCOUNT_CHANGED"),
+        ("""UPDATE accounts SET body = replace(body, '$argon2id', '$argon2ix') WHERE login = 'risk'""", "ACCOUNT_CHANGED"),
+        ("DELETE FROM accounts WHERE login = 'risk'", "ACCOUNT_GONE"),
+        ("DELETE FROM api_keys", "KEYS_CHANGED"),
+    ],
+    ids=["made an administrator", "another password", "gone", "keys gone"],
+)  # fmt: skip
+def test_verify_finds_an_account_that_was_changed_past_the_acts(empty: House, statement: str, fault: str) -> None:
+    assert empty.app.signer, "makes the workspace's key"
+    empty.people()
+    risk = empty.app.people.by_password("risk", PASSWORD)
+    empty.app.people.issue_key("risk", scopes=[Permission.VIEW], by=risk)
+    assert {item.kind: item.fault for item in empty.app.verify()}["accounts"] is None
+    with empty.app.database.writing() as connection:
+        assert connection.exec_driver_sql(statement).rowcount == 1
+    assert {item.kind: item.fault for item in empty.app.verify()}["accounts"] == fault

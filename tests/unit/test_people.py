@@ -215,3 +215,38 @@ def test_every_change_of_accounts_is_an_act_in_the_chain(town: Town) -> None:
         "added account", "added account", "issued key", "revoked key", "changed password", "disabled account",
     ]  # fmt: skip
     assert verify_chain(town.ledger.events()) == 6
+
+
+def test_a_key_is_less_than_its_account_and_makes_nothing_more_of_itself(town: Town) -> None:
+    root = principal(town.people, "root", "The First", Role.OPERATIONS)
+    _, secret = town.people.issue_key("root", scopes=[Permission.VIEW], days=1, by=root)
+    key = town.people.by_key(secret)
+    with pytest.raises(NotPermitted) as caught:
+        town.people.issue_key("root", scopes=[Permission.RELEASE], days=366, by=key)
+    assert caught.value.code == "NOT_ALLOWED"
+    with pytest.raises(NotPermitted) as caught:
+        town.people.change_password("root", "another long enough secret", by=key)
+    assert caught.value.code == "NOT_ALLOWED"
+    town.people.by_password("root", PASSWORD)
+    _, secret = town.people.issue_key("root", scopes=[Permission.ADMINISTER], by=root)
+    with pytest.raises(Rejected) as refused:
+        town.people.issue_key("root", scopes=[Permission.RELEASE], by=town.people.by_key(secret))
+    assert (refused.value.code, refused.value.limit) == ("BAD_SCOPES", "administer")
+
+
+def test_an_administrator_gives_other_roles_and_opens_an_account_again(town: Town) -> None:
+    root = principal(town.people, "root", "The First", Role.OPERATIONS)
+    bob = principal(town.people, "bob", "Bob Ray", Role.PRODUCT)
+    with pytest.raises(NotPermitted) as caught:
+        town.people.change("bob", admin=True, by=bob)
+    assert caught.value.code == "NOT_ALLOWED"
+    with pytest.raises(NotPermitted) as caught:
+        town.people.change("root", admin=False, by=root)
+    assert caught.value.code == "LAST_ADMIN"
+    town.people.disable("bob", by=root)
+    changed = town.people.change("bob", roles=[Role.RISK], admin=True, enable=True, by=root)
+    assert (changed.roles, changed.admin, changed.disabled_at) == ((Role.RISK,), True, None)
+    assert town.people.by_password("bob", PASSWORD).may(Permission.ADMINISTER)
+    town.people.change("root", admin=False, by=town.people.by_password("bob", PASSWORD))
+    assert town.acts()[-1] == "changed account"
+    assert verify_chain(town.ledger.events()) == len(town.acts())

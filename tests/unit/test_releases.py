@@ -12,17 +12,18 @@ import pytest
 from builders.domain import ANN, BOB, NOON, approval, contract, digest, evidence, version
 from builders.people import sign_off
 from modelmark.domain.contract import Contract, Role
-from modelmark.domain.errors import NotPermitted, Rejected, Tampered
+from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Bound, Check, Limit, Verdict, decide
-from modelmark.domain.release import Snapshot, State
+from modelmark.domain.release import Excuse, Snapshot, State
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit, verify_chain
-from modelmark.governance.releases import Releases
+from modelmark.governance.releases import Effects, Releases
 from modelmark.testing.ledger import MemoryLedger
 
 ONE = version("one")
 TWO = version("two", number=2)
 THREE = version("three", number=3)
+FOUR = version("four", number=4)
 
 
 class World:
@@ -41,8 +42,7 @@ class World:
             self.clock,
             contract_of=lambda _: self.contract,
             required=lambda _: ["holdout"],
-            write_mark=lambda v, *_: self.marked.append(v),
-            publish=self.published.append,
+            effects=Effects(write_mark=lambda v, *_: self.marked.append(v), publish=self.published.append),
             sign_off=sign_off(self.ledger, self.clock),
         )
 
@@ -175,7 +175,8 @@ def test_a_waiver_lets_a_failed_gate_through_until_its_day() -> None:
     world.desk.register(ONE, actor="ci")
     world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
     tomorrow = NOON + timedelta(days=1)
-    world.desk.waive(ONE, gate="holdout", role=BOB.role, name=BOB.name, reason="pilot", expires_at=tomorrow, actor="ci")
+    excuse = Excuse(gate="holdout", reason="pilot", expires_at=tomorrow)
+    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
     for person in (ANN, BOB):
         world.desk.approve(ONE, role=person.role, name=person.name, comment="", actor="ci")
     world.now = tomorrow
@@ -191,16 +192,79 @@ def test_a_waiver_lets_a_failed_gate_through_until_its_day() -> None:
     [
         ({"reason": " "}, "NO_REASON"),
         ({"expires_at": NOON}, "ALREADY_EXPIRED"),
+        ({"expires_at": NOON + timedelta(days=367)}, "TOO_LONG"),
         ({"gate": "nosuch"}, "NO_SUCH_GATE"),
     ],
 )
 def test_a_waiver_without_substance_is_refused(changes: dict[str, Any], code: str) -> None:
     world = World()
     world.desk.register(ONE, actor="ci")
+    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
     usual = {"gate": "holdout", "reason": "pilot", "expires_at": NOON + timedelta(days=1)}
     with pytest.raises(Rejected) as caught:
-        world.desk.waive(ONE, role=BOB.role, name=BOB.name, actor="ci", **{**usual, **changes})
+        world.desk.waive(ONE, Excuse(**{**usual, **changes}), role=BOB.role, name=BOB.name, actor="ci")
     assert caught.value.code == code
+
+
+def test_what_a_gate_has_not_said_cannot_be_waived() -> None:
+    world = World()
+    world.desk.register(ONE, actor="ci")
+    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    with pytest.raises(NotPermitted) as caught:
+        world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    assert caught.value.code == "NOT_MEASURED"
+
+
+def test_a_waiver_is_void_when_its_gate_says_something_else() -> None:
+    world = World()
+    world.desk.register(ONE, actor="ci")
+    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
+    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    assert not world.desk.standing(ONE).open_gates
+    world.desk.record(ONE, [evidence(ONE.id, measured=0.0, minutes=5)], actor="ci")
+    assert set(world.desk.standing(ONE).open_gates) == {"holdout"}
+
+
+def test_a_waiver_written_into_the_database_lets_nothing_through() -> None:
+    world = World()
+    world.desk.register(ONE, actor="ci")
+    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
+    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(hours=1))
+    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    (real,) = world.ledger.waivers(ONE.id)
+    world.now = NOON + timedelta(days=2)
+    world.ledger.add_waiver(replace(real, expires_at=NOON + timedelta(days=9)))
+    assert set(world.desk.standing(ONE).open_gates) == {"holdout"}
+
+
+def test_rolling_back_twice_never_brings_back_what_was_rolled_back() -> None:
+    world = World().serving(ONE, TWO)
+    world.desk.rollback("loans", actor="ops", reason="harm")
+    world.serving(THREE, FOUR)
+    assert world.desk.rollback("loans", actor="ops")[1].id == THREE.id
+    assert world.desk.route("loans").previous == ONE.id
+    assert world.desk.rollback("loans", actor="ops")[1].id == ONE.id
+    with pytest.raises(NotPermitted, match="nothing to go back to"):
+        world.desk.rollback("loans", actor="ops")
+
+
+def test_what_was_rolled_back_is_signed_again_before_it_comes_back() -> None:
+    world = World().serving(ONE, TWO)
+    world.now += timedelta(hours=1)
+    read_before = world.desk.ticket(TWO, role=BOB.role, name=BOB.name, by=None)
+    world.desk.rollback("loans", actor="ops", reason="harm")
+    world.now += timedelta(hours=1)
+    assert len(world.desk.standing(TWO).missing) == 2
+    with pytest.raises(NotPermitted, match="has not approved"):
+        world.desk.release(TWO, actor="ci")
+    with pytest.raises(Conflict) as caught:
+        world.desk.redeem(TWO, read_before, comment="", actor="ci", by=None)
+    assert caught.value.code == "ROLLED_BACK_SINCE"
+    for person in (ANN, BOB):
+        world.desk.approve(TWO, role=person.role, name=person.name, comment="", actor="ci")
+    world.desk.release(TWO, actor="ci")
+    assert world.ledger.state(TWO.id) is State.CHAMPION
 
 
 def test_a_new_champion_retires_the_old_one_and_rollback_brings_it_back() -> None:

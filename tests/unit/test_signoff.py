@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from builders.domain import ANN, BOB, NOON, contract, evidence, version
-from builders.people import principal, sign_off
+from builders.domain import ANN, BOB, NOON, contract, digest, evidence, version
+from builders.people import PASSWORD, principal, sign_off
 from modelmark.domain.contract import Person, Role
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
-from modelmark.domain.release import Approval, RemarkKind
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.release import Approval, Excuse, Remark, RemarkKind
+from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Releases
+from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signoff import READING
 from modelmark.testing.ledger import MemoryLedger
 
@@ -44,20 +47,25 @@ class Office:
             self.clock,
             contract_of=lambda _: contract(people=(ANN, BOB, CY)),
             required=lambda _: ["holdout"],
-            write_mark=lambda *_: None,
-            publish=lambda _: None,
+            effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
             sign_off=self.sign_off,
         )
         people = self.sign_off.people
+        self.ci = principal(people, "ci", "The pipeline", Role.ENGINEERING)
         self.ann = principal(people, "ann", "Ann Lee", Role.DATA_SCIENCE)
         self.bob = principal(people, "bob", "Bob Ray", Role.PRODUCT)
         self.cy = principal(people, "cy", "Cy Fox", Role.RISK, Role.OPERATIONS)
         for one in (ONE, TWO):
-            self.desk.register(one, actor="ci")
-            self.desk.record(one, [evidence(one.id)], actor="ci")
+            self.ready(one)
 
     def clock(self) -> datetime:
         return self.now
+
+    def ready(self, one: Version, by: Principal | None = None, **said: Any) -> Version:
+        by = by or self.ci
+        self.desk.register(one, actor=by.login, by=by)
+        self.desk.record(one, [evidence(one.id, **said)], actor=by.login, by=by)
+        return one
 
     def ticket(self, who=None, of=ONE) -> str:
         who = who or self.bob
@@ -94,9 +102,7 @@ def test_a_ticket_works_once(office: Office) -> None:
 
 
 def test_nobody_approves_what_they_registered(office: Office) -> None:
-    own = version("own", number=3, registered_by="bob")
-    office.desk.register(own, actor="bob")
-    office.desk.record(own, [evidence(own.id)], actor="bob")
+    own = office.ready(version("own", number=3, registered_by="bob"))
     with pytest.raises(NotPermitted) as caught:
         office.ticket(of=own)
     assert caught.value.code == "SELF_APPROVAL"
@@ -130,15 +136,95 @@ def test_an_approval_written_into_the_database_does_not_count(office: Office) ->
 
 def test_an_open_change_request_holds_the_release_until_its_author_settles_it(office: Office) -> None:
     office.all_sign()
-    asked = office.desk.remark(ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why age 25 to 27?", by=office.cy)
+    asked = office.desk.remarks.add(
+        ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why age 25 to 27?", by=office.cy
+    )
     with pytest.raises(NotPermitted, match=r"Cy Fox asked for a change: Why age 25 to 27\?"):
         office.desk.release(ONE, actor="cy", by=office.cy)
     settle = {"kind": RemarkKind.SETTLED, "name": "", "text": "Explained.", "about": asked.id}
     with pytest.raises(NotPermitted) as caught:
-        office.desk.remark(ONE, by=office.bob, **settle)
+        office.desk.remarks.add(ONE, by=office.bob, **settle)
     assert caught.value.code == "NOT_YOUR_REQUEST"
-    office.desk.remark(ONE, by=office.cy, **settle)
+    office.desk.remarks.add(ONE, by=office.cy, **settle)
     office.desk.release(ONE, actor="cy", by=office.cy)
+
+
+def test_an_administrator_settles_for_somebody_who_is_no_longer_here(office: Office) -> None:
+    asked = office.desk.remarks.add(ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
+    office.sign_off.people.disable("cy", by=office.ci)
+    office.desk.remarks.add(
+        ONE, kind=RemarkKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
+    )
+    assert office.desk.standing(ONE).requests == ()
+
+
+def test_what_was_asked_before_there_were_accounts_is_settled_by_its_author(office: Office) -> None:
+    early = Remark(
+        id="early", version=ONE.id, evidence=digest("x"), kind=RemarkKind.CHANGE_REQUEST, name="Bob Ray", login="",
+        text="Why?", at=NOON,
+    )  # fmt: skip
+    office.ledger.add_remark(early)
+    office.desk.remarks.add(ONE, kind=RemarkKind.SETTLED, name="", text="Seen.", about="early", by=office.bob)
+    assert office.desk.standing(ONE).requests == ()
+
+
+def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
+    office = Office()
+    ledger = MemoryLedger()
+    alone = sign_off(ledger, office.clock)
+    desk = Releases(
+        ledger, Audit(ledger, office.clock), office.clock, contract_of=lambda _: contract(),
+        required=lambda _: ["holdout"], effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+        sign_off=alone,
+    )  # fmt: skip
+    desk.register(ONE, actor="ci")
+    desk.record(ONE, [evidence(ONE.id)], actor="ci")
+    for person in (ANN, BOB):
+        desk.approve(ONE, role=person.role, name=person.name, comment="", actor="owner")
+    assert desk.standing(ONE).obstacles == ()
+    operations = principal(alone.people, "opal", "Opal Orr", Role.OPERATIONS)
+    with pytest.raises(NotPermitted, match="has not approved"):
+        desk.release(ONE, actor="opal", by=operations)
+
+
+def test_once_there_are_accounts_nobody_registers_or_measures_without_one(office: Office) -> None:
+    """Else the key is left out, the version is of `somebody`, and its maker approves it."""
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.register(version("own", number=3, registered_by="somebody"), actor="somebody")
+    assert caught.value.code == "SIGN_IN"
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.record(ONE, [evidence(ONE.id, minutes=3)], actor="somebody")
+    assert caught.value.code == "SIGN_IN"
+    with pytest.raises(NotPermitted) as caught:
+        office.ready(version("own", number=3, registered_by="bob"), by=office.bob)
+    assert caught.value.code == "NOT_ALLOWED"
+
+
+def test_nobody_waives_a_gate_of_what_they_registered(office: Office) -> None:
+    own = office.ready(version("own", number=3, registered_by="bob"), measured=0.1)
+    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.waive(own, excuse, role=Role.PRODUCT, name="Bob Ray", actor="bob", by=office.bob)
+    assert caught.value.code == "SELF_APPROVAL"
+
+
+def test_a_ticket_is_worth_nothing_once_its_owner_may_no_longer(office: Office) -> None:
+    people, ticket = office.sign_off.people, office.ticket()
+    people.change("bob", roles=[Role.ENGINEERING], by=office.ci)
+    with pytest.raises(NotPermitted) as caught:
+        office.redeem(ticket, people.by_password("bob", PASSWORD))
+    assert caught.value.code == "NOT_YOU"
+    people.change("bob", roles=[Role.PRODUCT], by=office.ci)
+    _, secret = people.issue_key("bob", scopes=[Permission.VIEW], by=people.by_password("bob", PASSWORD))
+    with pytest.raises(NotPermitted) as caught:
+        office.redeem(ticket, people.by_key(secret))
+    assert caught.value.code == "NOT_ALLOWED"
+    people.disable("bob", by=office.ci)
+    ended = Principal(account=people.accounts()[1], permissions=frozenset(), via="session")
+    assert ended.login == "bob"
+    with pytest.raises(NotPermitted):
+        office.redeem(ticket, ended)
+    assert office.ledger.approvals(ONE.id) == []
 
 
 def test_only_those_who_may_release(office: Office) -> None:
@@ -194,11 +280,11 @@ def _of_another_environment(office: Office, draw: random.Random) -> None:
 
 
 def _self_made(office: Office, draw: random.Random) -> None:
-    own = version(
-        f"own {draw.random()}", number=10 + draw.randrange(10**6), registered_by=draw.choice(["bob", "Bob Ray"])
+    own = office.ready(
+        version(
+            f"own {draw.random()}", number=10 + draw.randrange(10**6), registered_by=draw.choice(["bob", "Bob Ray"])
+        )
     )
-    office.desk.register(own, actor="bob")
-    office.desk.record(own, [evidence(own.id)], actor="bob")
     ticket = office.ticket(office.cy) if draw.random() < 0.5 else office.ticket(of=own)
     office.redeem(ticket, of=own)
 
@@ -216,7 +302,7 @@ def _of_another_version(office: Office, draw: random.Random) -> None:
 
 def _outdated_evidence(office: Office, draw: random.Random) -> None:
     ticket = office.ticket()
-    office.desk.record(ONE, [evidence(ONE.id, minutes=draw.randrange(1, 10**6))], actor="ci")
+    office.desk.record(ONE, [evidence(ONE.id, minutes=draw.randrange(1, 10**6))], actor="ci", by=office.ci)
     office.redeem(ticket)
 
 

@@ -118,7 +118,7 @@ class App:
 
     @cached_property
     def releases(self) -> Releases:
-        from modelmark.governance.releases import Releases
+        from modelmark.governance.releases import Effects, Releases
 
         return Releases(
             self.ledger,
@@ -126,10 +126,8 @@ class App:
             now,
             contract_of=self.contract_of,
             required=lambda contract: contract.asked(),
-            write_mark=self._write_mark,
-            publish=self._publish,
+            effects=Effects(write_mark=self._write_mark, publish=self._publish, announce=self._announce),
             sign_off=self._sign_off(),
-            announce=self._announce,
         )
 
     def _sign_off(self) -> SignOff:
@@ -163,10 +161,12 @@ class App:
     def register(self, path: Path, *, progress: Progress) -> tuple[Version, bool]:
         """A version of the contract at `path`, and whether its bytes are new to this workspace."""
         from modelmark.contract.read import load
+        from modelmark.domain.people import Permission
         from modelmark.gates.case import holdout_metrics
         from modelmark.registry.register import Registration, register
         from modelmark.stats.profile import reference
 
+        self.people.permit(self.principal, Permission.REGISTER)
         document = load(path)
         known = [version.number for version in self.ledger.versions(document.contract.name)]
         steps = Steps(progress)
@@ -182,7 +182,7 @@ class App:
             metrics=holdout_metrics,
         )
         version = register(document.contract, how)
-        new = self.releases.register(version, actor=self.actor)
+        new = self.releases.register(version, actor=self.actor, by=self.principal)
         steps.end()
         return version, new
 
@@ -334,14 +334,16 @@ class App:
     def release(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
         """Mark the version, give it traffic, let MLflow's aliases say so, and tell each role in its own terms."""
         by = by or self.principal
-        before = self.releases.champion(version.model)
-        snapshot = self.releases.release(version, share=share, actor=by.login if by else self.settings.actor, by=by)
+        told = papers.news(self, version, self.releases.champion(version.model)) if self.settings.notify else {}
+        title = f"{version.model} {version.label} was released" + (f" to {share:.0%} of traffic" if share < 1 else "")
+
+        def tell(snapshot: Snapshot) -> None:
+            for role, notes in told.items():
+                self._announce(f"released-{snapshot.sequence}-{role}", role, title, notes)
+
+        actor = by.login if by else self.settings.actor
+        snapshot = self.releases.release(version, share=share, actor=actor, by=by, tell=tell)
         self._alias(version.model, marked=version)
-        for role in Role:
-            title = f"{version.model} {version.label} was released" + (
-                f" to {share:.0%} of traffic" if share < 1 else ""
-            )
-            self._announce(f"released-{snapshot.sequence}-{role}", role, title, self.notes(version, role, before))
         return snapshot
 
     def rollback(
@@ -382,6 +384,7 @@ class App:
             self.workspace,
             self.ledger,
             verifier,
+            people=self.people,
             snapshot=lambda: read_snapshot(self.workspace.snapshot, verifier),
             journal=self._journal_parts,
         )

@@ -16,7 +16,7 @@ from modelmark.domain.version import Version
 if TYPE_CHECKING:
     from modelmark.app import App
     from modelmark.gates.case import Case, Champion
-    from modelmark.governance.releases import Standing
+    from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def check(
     case = case_of(app, version, base, clock)
     evidence = run_gates(case, gates=gates, known=() if again else known, progress=progress)
     new = [item for item in evidence if item not in known]
-    standing = app.releases.record(version, new, actor=app.actor)
+    standing = app.releases.record(version, new, actor=app.actor, by=app.principal)
     return Checked(
         evidence=evidence,
         standing=standing,

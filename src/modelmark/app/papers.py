@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Role
+from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Outcome
 from modelmark.domain.version import Version
 
@@ -22,6 +23,8 @@ def side(app: App, version: Version) -> Side:
     from modelmark.governance.difference import Side
 
     artifact = app.workspace.version(version.id) / names.ARTIFACT
+    if not artifact.exists():
+        raise Missing(f"the model of {version.model} {version.label} is not in this workspace", code="NO_FILES")
     return Side(
         version=version,
         contract=app.contract_of(version),
@@ -68,3 +71,11 @@ def notes(app: App, version: Version, audience: Role, before: Version | None = N
     earlier = None if before is None or before.id == version.id else side(app, before)
     waivers = app.releases.standing(version).waived
     return release_notes(audience, side(app, version), earlier, waivers)
+
+
+def news(app: App, version: Version, before: Version | None) -> dict[Role, str]:
+    """The notes of every audience. Files of the version before may be gone: that is said, and holds no release up."""
+    try:
+        return {role: notes(app, version, role, before) for role in Role}
+    except Missing as error:
+        return dict.fromkeys(Role, f"What has changed cannot be told: {error.message}.")

@@ -1,4 +1,4 @@
-"""Accounts and keys: account add, list, disable, password, key, keys, revoke."""
+"""Accounts and keys: account add, list, change, disable, password, key, keys, revoke."""
 
 from __future__ import annotations
 
@@ -91,6 +91,35 @@ def disable(login: Login, workspace: options.Workspace = None, json: options.Jso
     app = _open(workspace)
     ended = app.people.disable(login, by=app.principal)
     say_json(_facts(ended)) if json else say(f"✓ {ended.name} may no longer sign in")
+    return OK
+
+
+@account.command()
+def change(
+    login: Login,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="The roles from now on; may be given several times [default: as they are]."),
+    ] = None,
+    admin: Annotated[
+        bool | None, typer.Option("--admin/--no-admin", help="May make accounts [default: as it is].")
+    ] = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Open an account again that was ended.")] = False,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Give an account other roles, make it an administrator or not, or open it again.
+
+    Example: modelmark account change bob --role risk --admin
+    """
+    app = _open(workspace)
+    changed = app.people.change(login, roles=role or None, admin=admin, enable=enable, by=app.principal)
+    if json:
+        say_json(_facts(changed))
+        return OK
+    say(
+        f"✓ {changed.name} ({login}) may: {', '.join(sorted(changed.permissions())) or 'nothing; the account has ended'}"
+    )
     return OK
 
 

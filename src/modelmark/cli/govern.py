@@ -13,7 +13,7 @@ from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
 
 if TYPE_CHECKING:
     from modelmark.app import App
-    from modelmark.governance.releases import Standing
+    from modelmark.governance.standing import Standing
 
 
 def _open(workspace: Any) -> App:
@@ -65,20 +65,13 @@ def waive(
 
     Example: modelmark waive v3 --gate load --role product --name "Bob Ray" --reason "pilot of 50 users" --expires 30d
     """
+    from modelmark.domain.release import Excuse
+
     app = _open(workspace)
     found = app.find(version, model)
     until, name = _day(expires), _speaker(app, name)
-    standing = app.releases.waive(
-        found,
-        gate=gate,
-        role=role,
-        name=name,
-        reason=reason,
-        expires_at=until,
-        actor=app.actor,
-        owner=owner,
-        by=app.principal,
-    )
+    excuse = Excuse(gate=gate, reason=reason, expires_at=until, owner=owner)
+    standing = app.releases.waive(found, excuse, role=role, name=name, actor=app.actor, by=app.principal)
     if json:
         say_json(standing)
     else:
@@ -237,7 +230,9 @@ def remark(
     app = _open(workspace)
     found = app.find(version, model)
     kind = RemarkKind.SETTLED if settles else RemarkKind.CHANGE_REQUEST if change else RemarkKind.COMMENT
-    said = app.releases.remark(found, kind=kind, name=_speaker(app, name), text=text, by=app.principal, about=settles)
+    said = app.releases.remarks.add(
+        found, kind=kind, name=_speaker(app, name), text=text, by=app.principal, about=settles
+    )
     if json:
         say_json(said)
     else:

@@ -18,21 +18,19 @@ class Permission(StrEnum):
     COMMENT = "comment"
     APPROVE = "approve"
     WAIVE = "waive"
+    REGISTER = "register"
     RELEASE = "release"
     ADMINISTER = "administer"
 
 
+_SIGNER: Final = frozenset({Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE})
 #: What each role may do. Whether somebody's approval counts is the contract's to say: it names the signers.
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.DATA_SCIENCE: frozenset({Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE}),
-    Role.ENGINEERING: frozenset(
-        {Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE, Permission.RELEASE}
-    ),
-    Role.PRODUCT: frozenset({Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE}),
-    Role.RISK: frozenset({Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE}),
-    Role.OPERATIONS: frozenset(
-        {Permission.VIEW, Permission.COMMENT, Permission.APPROVE, Permission.WAIVE, Permission.RELEASE}
-    ),
+    Role.DATA_SCIENCE: _SIGNER | {Permission.REGISTER},
+    Role.ENGINEERING: _SIGNER | {Permission.REGISTER, Permission.RELEASE},
+    Role.PRODUCT: _SIGNER,
+    Role.RISK: _SIGNER,
+    Role.OPERATIONS: _SIGNER | {Permission.RELEASE},
 }
 
 
@@ -86,7 +84,7 @@ class Principal:
 
     account: Account
     permissions: frozenset[Permission]
-    via: str  # session, key or password
+    via: str  # session, password, or `key ID`
 
     @property
     def login(self) -> str:
@@ -95,6 +93,10 @@ class Principal:
     @property
     def name(self) -> str:
         return self.account.name
+
+    @property
+    def by_key(self) -> bool:
+        return self.via.startswith("key ")
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

@@ -89,8 +89,21 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Excuse:
+    """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives."""
+
+    gate: str
+    reason: str
+    expires_at: datetime
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """A failed gate let through by a named person, for a reason, until a day. owner: who sees to it by then."""
+    """A failed gate let through by a named person, for a reason, until a day. owner: who sees to it by then.
+
+    evidence: what the gate had said, one digest; other evidence of it voids the waiver. signature: as an approval's.
+    """
 
     version: Digest
     gate: str
@@ -100,6 +113,9 @@ class Waiver:
     at: datetime
     owner: str = later("")
     login: str = later("")
+    evidence: Digest | None = later(None)
+    environment: str = later("")
+    signature: str = later("")
 
     def holds(self, now: datetime) -> bool:
         return now < self.expires_at

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from modelmark.domain.contract import Role
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
@@ -79,35 +79,68 @@ class People:
                 created_at=self._clock(),
             )
             self._directory.put_account(account)
-            self._audit.append(_actor(by), "added account", login, name=name, roles=account.roles, admin=account.admin)
+            self._audit.append(_actor(by), "added account", login, **accounted(account))
         return account
+
+    def change(
+        self,
+        login: str,
+        *,
+        roles: Collection[Role] | None = None,
+        admin: bool | None = None,
+        enable: bool = False,
+        by: Principal | None = None,
+    ) -> Account:
+        """Other roles, administration or not, or open again what was ended. None leaves a thing as it is."""
+        self.permit(by, Permission.ADMINISTER)
+        with self._directory.transaction():
+            account = self._known(login)
+            if admin is False:
+                self._hold_admin(account)
+            changed = replace(
+                account,
+                roles=account.roles if roles is None else tuple(sorted(set(roles))),
+                admin=account.admin if admin is None else admin,
+                disabled_at=None if enable else account.disabled_at,
+            )
+            self._directory.put_account(changed)
+            self._audit.append(_actor(by), "changed account", login, **accounted(changed))
+        return changed
+
+    def _hold_admin(self, account: Account) -> None:
+        """Raises NotPermitted where nobody would be left who can make accounts."""
+        others = [
+            a for a in self._directory.accounts() if a.admin and a.disabled_at is None and a.login != account.login
+        ]
+        if account.admin and not others:
+            raise NotPermitted(
+                f"{account.login} is the last administrator",
+                code="LAST_ADMIN",
+                hint="make another one first: modelmark account change LOGIN --admin",
+            )
 
     def disable(self, login: str, *, by: Principal | None = None) -> Account:
         """End an account: its sessions and keys are void at once. The last administrator stays."""
         self.permit(by, Permission.ADMINISTER)
         with self._directory.transaction():
             account = self._known(login)
-            others = [a for a in self._directory.accounts() if a.admin and a.disabled_at is None and a.login != login]
-            if account.admin and not others:
-                raise NotPermitted(
-                    f"{login} is the last administrator", code="LAST_ADMIN", hint="make another one first"
-                )
+            self._hold_admin(account)
             ended = replace(account, disabled_at=self._clock())
             self._directory.put_account(ended)
             self._directory.end_sessions(login=login)
-            self._audit.append(_actor(by), "disabled account", login)
+            self._audit.append(_actor(by), "disabled account", login, **accounted(ended))
         return ended
 
     def change_password(self, login: str, password: str, *, by: Principal) -> None:
         """One's own, or as an administrator anybody's. Ends that account's sessions."""
-        if by.login != login:
-            self.permit(by, Permission.ADMINISTER)
+        self._permit_own(login, by)
         with self._directory.transaction():
             account = self._known(login)
             _hold_password(password, login, account.name)
-            self._directory.put_account(replace(account, password=passwords.hash_password(password)))
+            changed = replace(account, password=passwords.hash_password(password))
+            self._directory.put_account(changed)
             self._directory.end_sessions(login=login)
-            self._audit.append(_actor(by), "changed password", login)
+            self._audit.append(_actor(by), "changed password", login, **accounted(changed))
 
     def by_password(self, login: str, password: str) -> Principal:
         """Raises NotPermitted for a wrong pair (the same words for either), Overloaded after ten failures in a minute."""
@@ -147,19 +180,19 @@ class People:
         self, login: str, *, scopes: Collection[Permission], days: int = KEY_DAYS, by: Principal | None = None
     ) -> tuple[ApiKey, str]:
         """A key for a machine, and its secret, which is shown this once. Own keys, or as an administrator anybody's."""
-        if by is None or by.login != login:
-            self.permit(by, Permission.ADMINISTER)
+        self._permit_own(login, by)
         if not 1 <= days <= 366:
             raise Rejected("a key's life is outside its range", code="BAD_DAYS", field="days", limit="1 to 366 days")
         with self._directory.transaction():
             account = self._known(login)
-            beyond = sorted(set(scopes) - account.permissions())
+            may = by.permissions if by and by.login == login else account.permissions()
+            beyond = sorted(set(scopes) - may)
             if beyond or not scopes:
                 raise Rejected(
                     f"{login} cannot give a key what it does not have itself: {', '.join(beyond) or 'nothing was asked'}",
                     code="BAD_SCOPES",
                     field="scopes",
-                    limit=", ".join(sorted(account.permissions())) or "nothing",
+                    limit=", ".join(sorted(may)) or "nothing",
                 )
             secret, now = "mm_" + passwords.new_secret(), self._clock()
             key = ApiKey(
@@ -199,6 +232,11 @@ class People:
             account=account, permissions=frozenset(key.scopes) & account.permissions(), via=f"key {key.id}"
         )
 
+    def _permit_own(self, login: str, by: Principal | None) -> None:
+        """Whoever signed in, for their own account; a key only where it administers, for it is not the person."""
+        if by is None or by.login != login or by.by_key:
+            self.permit(by, Permission.ADMINISTER)
+
     def accounts(self) -> tuple[Account, ...]:
         return tuple(self._directory.accounts())
 
@@ -211,6 +249,17 @@ class People:
             known = ", ".join(a.login for a in self._directory.accounts()) or "none"
             raise Missing(f"there is no account {login!r}", code="NO_ACCOUNT", field="login", limit=f"known: {known}")
         return account
+
+
+def accounted(account: Account) -> dict[str, Any]:
+    """What the audit tells of an account at each change, so that one edited past the acts is found."""
+    return {
+        "name": account.name,
+        "roles": account.roles,
+        "admin": account.admin,
+        "disabled": account.disabled_at is not None,
+        "password": passwords.digest_secret(account.password),  # of the salted hash
+    }
 
 
 def _actor(by: Principal | None) -> str:

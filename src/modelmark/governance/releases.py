@@ -2,77 +2,40 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from modelmark.domain.contract import Contract, Person, Role
+from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, NotPermitted, Rejected
-from modelmark.domain.evidence import Evidence, Verdict, standing
+from modelmark.domain.errors import NotPermitted, Rejected
+from modelmark.domain.evidence import Evidence, standing
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import (
-    SERVING,
-    Approval,
-    Arm,
-    Remark,
-    RemarkKind,
-    Route,
-    Snapshot,
-    State,
-    Waiver,
-    move,
-    open_requests,
-)
+from modelmark.domain.release import SERVING, Approval, Excuse, Route, Snapshot, State, Waiver, move, open_requests
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.signoff import Now, SignOff
+from modelmark.governance.remarks import Announcer, Remarks
+from modelmark.governance.routes import Routes, alone, beside, promoted
+from modelmark.governance.signoff import Now, SignOff, said_by
+from modelmark.governance.standing import Standing
 from modelmark.seal.mark import evidence_digest
 
-LONGEST_REMARK: Final = 4000
+LONGEST_WAIVER: Final = timedelta(days=366)
 #: Writes the mark of a version into its folder: (version, evidence, approvals, waivers, at) -> nothing.
 MarkWriter = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], None]
 #: Publishes a snapshot for workers to follow.
 Publisher = Callable[[Snapshot], None]
-#: Tells a role something: (key, role, title, body). The same key is told once.
-Announcer = Callable[[str, Role, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How far a version is, and what is still missing."""
+class Effects:
+    """What an act does outside the ledger."""
 
-    version: Version
-    state: State
-    gates: dict[str, Verdict]
-    waived: tuple[Waiver, ...]
-    approvals: tuple[Approval, ...]
-    missing: tuple[Person, ...]
-    unfilled: tuple[str, ...]
-    requests: tuple[Remark, ...] = ()
-
-    @property
-    def missing_signatures(self) -> tuple[str, ...]:
-        return tuple(f"{p.name or 'nobody yet'} ({p.role.replace('_', ' ')})" for p in self.missing)
-
-    @property
-    def open_gates(self) -> dict[str, Verdict]:
-        """Gates that neither passed nor are waived."""
-        excused = {waiver.gate for waiver in self.waived}
-        return {g: v for g, v in self.gates.items() if v is not Verdict.PASS and g not in excused}
-
-    @property
-    def obstacles(self) -> tuple[str, ...]:
-        """Why it may not be released now, one sentence each; empty when it may."""
-        return (
-            *(f"the gate {gate} says: {verdict.value}" for gate, verdict in self.open_gates.items()),
-            *(f"only a person can fill {field}" for field in self.unfilled),
-            *(f"{r.name} asked for a change: {r.text}" for r in self.requests),
-            *(f"{who} has not approved this evidence" for who in self.missing_signatures),
-        )
+    write_mark: MarkWriter
+    publish: Publisher
+    announce: Announcer = lambda *_: None
 
 
 class Releases:
@@ -86,23 +49,25 @@ class Releases:
         *,
         contract_of: Callable[[Version], Contract],
         required: Callable[[Contract], Collection[str]],
-        write_mark: MarkWriter,
-        publish: Publisher,
+        effects: Effects,
         sign_off: SignOff,
-        announce: Announcer = lambda *_: None,
     ) -> None:
         self._ledger = ledger
         self._audit = audit
         self._clock = clock
         self._contract_of = contract_of
         self._required = required
-        self._write_mark = write_mark
-        self._publish = publish
+        self._effects = effects
         self._sign_off = sign_off
-        self._announce = announce
+        self.routes = Routes(ledger, clock)
+        self.remarks = Remarks(
+            ledger=ledger, audit=audit, clock=clock, people=sign_off.people, announce=effects.announce
+        )
 
-    def register(self, version: Version, *, actor: str) -> bool:
-        """Note a new version; False when the same bytes are known already."""
+    def register(self, version: Version, *, actor: str, by: Principal | None = None) -> bool:
+        """Note a new version; False when the same bytes are known already. Whoever registers one never approves it, so
+        once there are accounts it takes one, as everything else does."""
+        self._sign_off.people.permit(by, Permission.REGISTER)
         with self._ledger.transaction():
             if any(known.id == version.id for known in self._ledger.versions(version.model)):
                 return False
@@ -110,8 +75,11 @@ class Releases:
             self._audit.append(actor, "registered", version.id, model=version.model, number=version.number)
         return True
 
-    def record(self, version: Version, evidence: Sequence[Evidence], *, actor: str) -> Standing:
+    def record(
+        self, version: Version, evidence: Sequence[Evidence], *, actor: str, by: Principal | None = None
+    ) -> Standing:
         """Keep what gates found. Evidence is only ever added; new evidence voids approvals of the old."""
+        self._sign_off.people.permit(by, Permission.REGISTER)
         with self._ledger.transaction():
             for item in evidence:
                 self._ledger.add_evidence(item)
@@ -120,22 +88,21 @@ class Releases:
                 )
             if self._ledger.state(version.id) is State.REGISTERED:
                 self._move(version, State.CHECKED)
-        after = self.standing(version)
-        if not after.open_gates:
-            self._ask_signers(after)
-        return after
+        return self._ask_signers(self.standing(version))
 
-    def _ask_signers(self, standing: Standing) -> None:
-        version = standing.version
-        seen = evidence_digest(self._ledger.evidence(version.id))
-        for person in standing.missing:
-            self._announce(
-                f"sign-{version.id.short}-{seen.short}-{person.role}-{person.name}"[:255],
+    def _ask_signers(self, standing: Standing) -> Standing:
+        """Tell whoever can sign now that it is their turn: once for the same evidence after the same champion."""
+        version, now = standing.version, self._now(standing.version)
+        after = now.champion.short if now.champion else "nothing"
+        for person in standing.missing if not standing.open_gates else ():
+            self._effects.announce(
+                f"sign-{version.id.short}-{now.evidence.short}-{after}-{person.role}-{person.name}"[:255],
                 person.role,
                 f"{version.model} {version.label} waits for {person.name or 'a signer'}",
                 f"Every gate holds. {person.name or 'Whoever signs'} as {person.role} has not approved this evidence yet: "
                 f"see the page of the version, or modelmark approve {version.label} --role {person.role}.",
             )
+        return standing
 
     def ticket(self, version: Version, *, role: Role, name: str, by: Principal | None) -> str:
         """What a signer is shown, as text to approve with, once. Raises NotPermitted for whoever may not."""
@@ -174,107 +141,90 @@ class Releases:
         return self.standing(version)
 
     def waive(
-        self,
-        version: Version,
-        *,
-        gate: str,
-        role: Role,
-        name: str,
-        reason: str,
-        expires_at: datetime,
-        actor: str,
-        owner: str = "",
-        by: Principal | None = None,
+        self, version: Version, excuse: Excuse, *, role: Role, name: str, actor: str, by: Principal | None = None
     ) -> Standing:
-        """Let one failed gate through, in a signer's name, until a day. Raises Rejected without reason or future."""
+        """Let what one gate says through, in a signer's name, until a day. Raises Rejected without reason or future."""
         self._sign_off.people.permit(by, Permission.WAIVE)
         self._sign_off.hold_identity(by, role, name)
         self._sign_off.hold_signer(version, self._contract_of(version), role, name)
-        now = self._clock()
-        self._hold_waiver(version, gate, reason, expires_at, now)
+        self._sign_off.hold_another(version, name, by)
+        now, said = self._clock(), said_by(excuse.gate, self._ledger.evidence(version.id))
+        self._hold_excuse(version, excuse, now, said)
         waiver = Waiver(
             version=version.id,
-            gate=gate,
+            gate=excuse.gate,
             name=name,
-            reason=reason,
-            expires_at=expires_at,
+            reason=excuse.reason.strip(),
+            expires_at=excuse.expires_at,
             at=now,
-            owner=owner or name,
+            owner=excuse.owner.strip() or name,
             login=by.login if by else "",
+            evidence=said,
+            environment=self._sign_off.environment,
         )
         with self._ledger.transaction():
-            self._ledger.add_waiver(waiver)
-            self._audit.append(actor, "waived", version.id, gate=gate, name=name, reason=reason, expires_at=expires_at)
-        return self.standing(version)
+            self._ledger.add_waiver(self._sign_off.sign_waiver(waiver))
+            self._audit.append(
+                actor, "waived", version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
+                expires_at=waiver.expires_at,
+            )  # fmt: skip
+        return self._ask_signers(self.standing(version))
 
-    def _hold_waiver(self, version: Version, gate: str, reason: str, expires_at: datetime, now: datetime) -> None:
-        if not reason.strip():
-            raise Rejected("a waiver needs a reason", code="NO_REASON", field="reason", limit="a sentence")
-        if expires_at <= now:
-            raise Rejected("a waiver must end later than now", code="ALREADY_EXPIRED", field="expires")
+    def _hold_excuse(self, version: Version, excuse: Excuse, now: datetime, said: Digest | None) -> None:
         asked = self.standing(version).gates
-        if gate not in asked:
+        if excuse.gate not in asked:
             raise Rejected(
-                f"the contract asks for no gate {gate!r}",
+                f"the contract asks for no gate {excuse.gate!r}",
                 code="NO_SUCH_GATE",
                 field="gate",
                 limit=f"asked: {', '.join(asked)}",
             )
-
-    def remark(
-        self, version: Version, *, kind: RemarkKind, name: str, text: str, by: Principal | None, about: str = ""
-    ) -> Remark:
-        """Say something beside the evidence. Only whoever asked for a change may settle it."""
-        self._sign_off.people.permit(by, Permission.COMMENT)
-        if not text.strip() or len(text) > LONGEST_REMARK:
-            raise Rejected(
-                "a remark is empty or too long",
-                code="BAD_REMARK",
-                field="text",
-                limit=f"1 to {LONGEST_REMARK} characters",
-            )
-        said = Remark(
-            id=secrets.token_hex(8),
-            version=version.id,
-            evidence=evidence_digest(self._ledger.evidence(version.id)),
-            kind=kind,
-            name=by.name if by else name,
-            login=by.login if by else "",
-            text=text.strip(),
-            at=self._clock(),
-            about=about,
-        )
-        with self._ledger.transaction():
-            if kind is RemarkKind.SETTLED:
-                self._hold_settling(version, said)
-            self._ledger.add_remark(said)
-            self._audit.append(said.login or said.name, kind.value, version.id, name=said.name, text=said.text)
-        if kind is RemarkKind.CHANGE_REQUEST:
-            self._announce(
-                f"change-{said.id}",
-                Role.DATA_SCIENCE,
-                f"{said.name} asks for a change of {version.model} {version.label}",
-                said.text,
-            )
-        return said
-
-    def _hold_settling(self, version: Version, said: Remark) -> None:
-        asked = {request.id: request for request in open_requests(self._ledger.remarks(version.id))}
-        if said.about not in asked:
-            raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
-        if (asked[said.about].name, asked[said.about].login) != (said.name, said.login):
+        if said is None:
             raise NotPermitted(
-                f"only {asked[said.about].name} can say that this is settled", code="NOT_YOUR_REQUEST", field="about"
+                f"the gate {excuse.gate} has said nothing yet that could be waived",
+                code="NOT_MEASURED",
+                field="gate",
+                hint=f"modelmark check {version.label} --only {excuse.gate}",
+            )
+        if not excuse.reason.strip():
+            raise Rejected("a waiver needs a reason", code="NO_REASON", field="reason", limit="a sentence")
+        if excuse.expires_at <= now:
+            raise Rejected(
+                "a waiver must end later than now",
+                code="ALREADY_EXPIRED",
+                field="expires",
+                limit=f"after {now:%Y-%m-%d}",
+            )
+        if excuse.expires_at > now + LONGEST_WAIVER:
+            raise Rejected(
+                "a waiver is for a while, not for good",
+                code="TOO_LONG",
+                field="expires",
+                limit=f"at most {LONGEST_WAIVER.days} days",
             )
 
-    def release(self, version: Version, *, share: float = 1.0, actor: str, by: Principal | None = None) -> Snapshot:
+    def release(
+        self,
+        version: Version,
+        *,
+        share: float = 1.0,
+        actor: str,
+        by: Principal | None = None,
+        tell: Publisher = lambda _: None,
+    ) -> Snapshot:
         """Give the version its mark and its traffic: all of it (champion), or a share beside the champion (canary).
 
+        tell: queues what people are told, in the same transaction.
         Raises NotPermitted, naming every obstacle at once.
         """
         self._sign_off.people.permit(by, Permission.RELEASE)
         if not 0 < share <= 1:
-            raise Rejected("a share of traffic is outside its range", field="share", limit="more than 0, at most 1")
+            raise Rejected(
+                "a share of traffic is outside its range",
+                code="BAD_SHARE",
+                field="share",
+                limit="more than 0, at most 1",
+            )
         with self._ledger.transaction():
             now = self.standing(version)
             if now.obstacles:
@@ -292,16 +242,17 @@ class Releases:
                 )
             move(now.state, target)
             evidence = self._ledger.evidence(version.id)
-            self._write_mark(version, evidence, now.approvals, now.waived, self._clock())
+            self._effects.write_mark(version, evidence, now.approvals, now.waived, self._clock())
             before = self.route(version.model)
-            route = _champion(before, version) if target is State.CHAMPION else _canary(before, version, share)
+            route = promoted(before, version) if target is State.CHAMPION else beside(before, version, share)
             if target is State.CHAMPION:
                 self._displace(before, version, State.RETIRED)
             self._ledger.set_state(version.id, target, expected=now.state)
-            snapshot = self._next(route)
+            snapshot = self.routes.next(route)
             act = "released" if target is State.CHAMPION else "released as canary"
             self._audit.append(actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence)
-        self._publish(snapshot)
+            tell(snapshot)
+        self._effects.publish(snapshot)
         return snapshot
 
     def rollback(
@@ -325,22 +276,22 @@ class Releases:
                         code="NOTHING_TO_ROLL_BACK",
                     )
                 left, back = champion, self._ledger.version(before.previous)
-                earlier = self._champion_before(back)
-                route = Route(model=model, arms=(_arm(back),), previous=earlier)
+                line = self.routes.line(model)
+                route = alone(back, line[-3] if len(line) > 2 else None)  # the last two: what is left, and what is back
                 self._move(back, State.CHAMPION)
             self._move(left, State.ROLLED_BACK)
-            snapshot = self._next(route)
+            snapshot = self.routes.next(route)
             self._audit.append(
                 actor, "rolled back", left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence
             )
-        self._publish(snapshot)
+        self._effects.publish(snapshot)
         return left, back, snapshot
 
     def republish(self) -> Snapshot | None:
         """Write the last snapshot again, so that a crash between commit and publication heals at the next start."""
         snapshot = self._ledger.snapshot()
         if snapshot is not None:
-            self._publish(snapshot)
+            self._effects.publish(snapshot)
         return snapshot
 
     def standing(self, version: Version) -> Standing:
@@ -354,7 +305,7 @@ class Releases:
             version=version,
             state=state,
             gates=standing(evidence, candidate=version.id, required=self._required(contract)),
-            waived=tuple(w for w in self._ledger.waivers(version.id) if w.holds(self._clock())),
+            waived=self._sign_off.excusing(self._ledger.waivers(version.id), evidence),
             approvals=approvals,
             missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
             unfilled=contract.unfilled(),
@@ -364,15 +315,16 @@ class Releases:
     def _now(self, version: Version) -> Now:
         route = self.route(version.model)
         seen = evidence_digest(self._ledger.evidence(version.id))
-        return Now(evidence=seen, champion=route.arms[0].version if route else None)
+        ended: list[datetime] = []
+        if self._ledger.state(version.id) is State.ROLLED_BACK:
+            ended = [e.at for e in self._ledger.events() if e.act == "rolled back" and e.subject == version.id]
+        return Now(evidence=seen, champion=route.arms[0].version if route else None, since=max(ended, default=None))
 
     def route(self, model: str) -> Route | None:
-        snapshot = self._ledger.snapshot()
-        return next((r for r in snapshot.routes if r.model == model), None) if snapshot else None
+        return self.routes.of(model)
 
     def champion(self, model: str) -> Version | None:
-        route = self.route(model)
-        return self._ledger.version(route.arms[0].version) if route else None
+        return self.routes.champion(model)
 
     def _move(self, version: Version, then: State) -> None:
         now = self._ledger.state(version.id)
@@ -383,46 +335,3 @@ class Releases:
             if arm.version != version.id:
                 other = self._ledger.version(arm.version)
                 self._move(other, state if arm.name == "champion" else State.ROLLED_BACK)
-
-    def _champion_before(self, version: Version) -> Digest | None:
-        """What the audit says served before this version first became champion."""
-        earlier: Digest | None = None
-        for event in self._ledger.events():
-            if event.act == "released" and event.details.get("model") == version.model:
-                if event.subject == version.id:
-                    return earlier
-                earlier = Digest(event.subject)
-        return None
-
-    def _next(self, route: Route) -> Snapshot:
-        last = self._ledger.snapshot()
-        others = tuple(r for r in last.routes if r.model != route.model) if last else ()
-        snapshot = Snapshot(
-            sequence=last.sequence + 1 if last else 1,
-            issued_at=self._clock(),
-            routes=tuple(sorted((*others, route), key=lambda r: r.model)),
-        )
-        self._ledger.set_snapshot(snapshot)
-        return snapshot
-
-
-def _arm(version: Version, name: str = "champion", weight: float = 1.0) -> Arm:
-    return Arm(version=version.id, name=name, weight=weight)
-
-
-def _champion(before: Route | None, version: Version) -> Route:
-    previous = before.arms[0].version if before and before.arms[0].version != version.id else None
-    return Route(model=version.model, arms=(_arm(version),), previous=previous or (before.previous if before else None))
-
-
-def _canary(before: Route | None, version: Version, share: float) -> Route:
-    if before is None:
-        raise NotPermitted(
-            f"{version.model} has no champion beside which a canary could run",
-            code="NO_CHAMPION",
-            hint="release it with the whole traffic first",
-        )
-    champion = before.arms[0]
-    if len(before.arms) > 1 and before.arms[1].version != version.id:
-        raise NotPermitted(f"{version.model} has a canary already", code="CANARY_RUNS", hint="roll it back first")
-    return replace(before, arms=(replace(champion, weight=1 - share), _arm(version, "canary", share)))

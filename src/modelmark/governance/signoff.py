@@ -5,19 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, NotPermitted
+from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.ports import Clock
-from modelmark.domain.release import Approval, Ticket
+from modelmark.domain.release import Approval, Ticket, Waiver
 from modelmark.domain.version import Version
 from modelmark.governance.people import People
 from modelmark.seal.keys import Signer, Verifier
-from modelmark.seal.tickets import authentic, issue_ticket, open_ticket, sign_approval
+from modelmark.seal.mark import evidence_digest
+from modelmark.seal.tickets import authentic, issue_ticket, open_ticket, signed
 
 #: How long somebody may read before deciding.
 READING: Final = timedelta(hours=8)
@@ -25,10 +27,14 @@ READING: Final = timedelta(hours=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
-    """What an approval must be about to count: evidence and champion as they stand. champion None: nothing serves yet."""
+    """What an approval must be about to count: evidence and champion as they stand. champion None: nothing serves yet.
+
+    since: when the version was last rolled back; what was said before that says nothing about it now.
+    """
 
     evidence: Digest
     champion: Digest | None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +90,36 @@ class SignOff:
             login=ticket.login,
             nonce=ticket.nonce,
         )
-        return sign_approval(approval, self.signer())
+        return signed(approval, self.signer())
 
     def counting(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
-        """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature."""
+        """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature.
+
+        Once there are accounts, what was said without one no longer counts for a release.
+        """
+        named = bool(self.people.accounts())
         about = [
             a
             for a in approvals
             if a.evidence == now.evidence
             and a.environment == self.environment
-            and (serving or a.predecessor == now.champion)
+            and (now.since is None or a.at > now.since)
+            and (serving or (a.predecessor == now.champion and (a.login or not named)))
         ]
-        if not about:
-            return ()
-        verifier = self.verifier()
-        return tuple(a for a in about if authentic(a, verifier))
+        return tuple(a for a in about if authentic(a, self.verifier()))
+
+    def excusing(self, waivers: Sequence[Waiver], evidence: Sequence[Evidence]) -> tuple[Waiver, ...]:
+        """Those that hold now: made here, not over, and about what their gate says now."""
+        now = self.clock()
+        about = [
+            w
+            for w in waivers
+            if w.holds(now) and w.environment == self.environment and w.evidence == said_by(w.gate, evidence)
+        ]
+        return tuple(w for w in about if authentic(w, self.verifier()))
+
+    def sign_waiver(self, waiver: Waiver) -> Waiver:
+        return signed(waiver, self.signer())
 
     def hold_signer(self, version: Version, contract: Contract, role: Role, name: str) -> None:
         """Raises NotPermitted unless the contract names this person as a signer in this role."""
@@ -124,9 +145,13 @@ class SignOff:
         self.people.permit(by, Permission.APPROVE)
         self.hold_identity(by, role, name)
         self.hold_signer(version, contract, role, name)
+        self.hold_another(version, name, by)
+
+    def hold_another(self, version: Version, name: str, by: Principal | None) -> None:
+        """Raises NotPermitted for whoever registered the version."""
         if version.registered_by in {name, by.login if by else name}:
             raise NotPermitted(
-                f"{name} registered {version.label} and cannot approve it",
+                f"{name} registered {version.label} and cannot approve it, nor waive a gate of it",
                 code="SELF_APPROVAL",
                 hint="let somebody else register it, such as your CI",
             )
@@ -142,9 +167,17 @@ class SignOff:
             )
         if ticket.expires_at <= self.clock():
             raise NotPermitted("this ticket has expired", code="TICKET_EXPIRED", hint="open the page again")
+        if now.since is not None and ticket.expires_at - READING <= now.since:
+            raise Conflict("the version was rolled back since", code="ROLLED_BACK_SINCE", hint="read why, then decide")
         if ticket.evidence != now.evidence:
             raise Conflict("the evidence has changed since", code="EVIDENCE_CHANGED", hint="read it again, then decide")
         if ticket.predecessor != now.champion:
             raise Conflict(
                 "another version serves now than when this was read", code="PREDECESSOR_CHANGED", hint="read it again"
             )
+
+
+def said_by(gate: str, evidence: Sequence[Evidence]) -> Digest | None:
+    """One digest over all that one gate said; None where it said nothing."""
+    about = [item for item in evidence if item.gate == gate]
+    return evidence_digest(about) if about else None

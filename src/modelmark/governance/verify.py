@@ -9,17 +9,19 @@ from functools import partial
 
 from modelmark.domain.errors import ModelmarkError, Tampered
 from modelmark.domain.ports import Ledger
-from modelmark.domain.release import Snapshot, State
+from modelmark.domain.release import Approval, RemarkKind, Snapshot, State, Waiver
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_chain
-from modelmark.seal.digests import canonical, digest_value
+from modelmark.governance.people import People, accounted
+from modelmark.seal.digests import canonical, digest_value, plain
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.tickets import authentic
 
 #: States whose versions were released at some time, so they must carry a mark.
 _MARKED = frozenset({State.CANARY, State.CHAMPION, State.RETIRED, State.ROLLED_BACK})
+_ACCOUNT_ACTS = frozenset({"added account", "changed account", "disabled account", "changed password"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ def verify(
     ledger: Ledger,
     verifier: Verifier,
     *,
+    people: People,
     snapshot: Callable[[], Snapshot],
     journal: Callable[[], Iterator[tuple[str, int]]],
 ) -> Iterator[Item]:
@@ -49,8 +52,9 @@ def verify(
         if ledger.state(version.id) not in _MARKED:
             continue
         yield _try("mark", name, partial(_mark, workspace, ledger, verifier, version))
-    yield _try("approvals", "signatures", partial(_approvals, ledger, verifier))
+    yield _try("approvals", "signatures", partial(_signatures, ledger, verifier))
     yield _try("audit", "chain", partial(_audit, ledger))
+    yield _try("accounts", "directory", partial(_accounts, ledger, people))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
     yield from _journal(journal)
 
@@ -69,16 +73,40 @@ def _mark(workspace: Workspace, ledger: Ledger, verifier: Verifier, version: Ver
     return f"artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
 
 
-def _approvals(ledger: Ledger, verifier: Verifier) -> str:
-    """Every approval that names its ticket carries this workspace's signature; none was written past the act."""
-    kept = [a for version in ledger.versions() for a in ledger.approvals(version.id) if a.nonce or a.signature]
-    for approval in kept:
-        if not authentic(approval, verifier):
+def _signatures(ledger: Ledger, verifier: Verifier) -> str:
+    """Every approval that names its ticket, and every waiver that names its evidence, carries this workspace's signature;
+    none was written past the act."""
+    versions = ledger.versions()
+    approvals = [a for version in versions for a in ledger.approvals(version.id) if a.nonce or a.signature]
+    waivers = [w for version in versions for w in ledger.waivers(version.id) if w.evidence or w.signature]
+    acts: list[Approval | Waiver] = [*approvals, *waivers]
+    for act in acts:
+        if not authentic(act, verifier):
+            what = "waiver" if isinstance(act, Waiver) else "approval"
             raise Tampered(
-                f"the approval of version {approval.version.short} by {approval.name} was not made here",
-                code="APPROVAL_FORGED",
+                f"the {what} of version {act.version.short} by {act.name} was not made here",
+                code=f"{what.upper()}_FORGED",
             )
-    return f"{len(kept)} approvals, each signed by this workspace"
+    return f"{len(approvals)} approvals and {len(waivers)} waivers, each signed by this workspace"
+
+
+def _accounts(ledger: Ledger, people: People) -> str:
+    """Accounts and keys are as the last act about each left them."""
+    told = {e.subject: e for e in ledger.events() if e.act in _ACCOUNT_ACTS}
+    known = people.accounts()
+    for account in known:
+        event = told.pop(account.login, None)
+        said = plain(accounted(account))
+        if event is None or any(said[name] != plain(value) for name, value in event.details.items()):
+            raise Tampered(f"the account {account.login} is not as the audit left it", code="ACCOUNT_CHANGED")
+    if told:
+        raise Tampered(f"the account {min(told)} is gone", code="ACCOUNT_GONE")
+    issued = {e.details["key"] for e in ledger.events() if e.act == "issued key"}
+    revoked = {e.details["key"] for e in ledger.events() if e.act == "revoked key"}
+    keys = people.keys()
+    if {key.id for key in keys} != issued or {key.id for key in keys if key.revoked_at} != revoked:
+        raise Tampered("the keys are not those that the audit tells of", code="KEYS_CHANGED")
+    return f"{len(known)} accounts and {len(keys)} keys, as the audit left them"
 
 
 def _audit(ledger: Ledger) -> str:
@@ -92,10 +120,14 @@ def _audit(ledger: Ledger) -> str:
         "measured": sum(len(ledger.evidence(version.id)) for version in versions),
         "approved": sum(len(ledger.approvals(version.id)) for version in versions),
         "waived": sum(len(ledger.waivers(version.id)) for version in versions),
+        **{
+            kind.value: sum(r.kind is kind for version in versions for r in ledger.remarks(version.id))
+            for kind in RemarkKind
+        },
     }
     for act, number in kept.items():
         if told[act] != number:
-            raise Tampered(f"the audit tells {told[act]} times that something was {act}, the database {number} times",
+            raise Tampered(f"the audit tells {told[act]} times of “{act}”, the database {number} times",
                            code="AUDIT_INCOMPLETE")  # fmt: skip
     last = ledger.snapshot()
     if last is not None and last.sequence not in {event.details.get("snapshot") for event in events}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from functools import cache
 from hmac import compare_digest
 from typing import Final
@@ -15,6 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 SHORTEST: Final = 12
 LONGEST: Final = 1024
 _hasher: Final = PasswordHasher()  # argon2-cffi's defaults: RFC 9106, low-memory profile
+_AT_ONCE: Final = threading.BoundedSemaphore(2)  # each takes 64 MiB, and anybody may knock
 
 
 def hash_password(password: str) -> str:
@@ -24,7 +26,8 @@ def hash_password(password: str) -> str:
 def verify_password(hashed: str | None, password: str) -> bool:
     """False for a wrong password. None stands for an unknown account and takes as long as a known one."""
     try:
-        matches = _hasher.verify(hashed or _nobody(), password)
+        with _AT_ONCE:
+            matches = _hasher.verify(hashed or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
     return bool(matches) and hashed is not None

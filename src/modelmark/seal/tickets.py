@@ -1,21 +1,27 @@
-"""Tickets and approvals under this workspace's signature."""
+"""Tickets, approvals and waivers under this workspace's signature."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from modelmark.domain.errors import NotPermitted, Tampered
-from modelmark.domain.release import Approval, Ticket
+from modelmark.domain.release import Approval, Ticket, Waiver
 from modelmark.seal.digests import canonical
 from modelmark.seal.envelope import pae, unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import restore
 
 TICKET_TYPE: Final = "application/vnd.modelmark.ticket+json"
-APPROVAL_TYPE: Final = "application/vnd.modelmark.approval+json"
+#: What is signed as itself, and as what: one kind's signature is none of the other's.
+TYPES: Final[Mapping[type, str]] = {
+    Approval: "application/vnd.modelmark.approval+json",
+    Waiver: "application/vnd.modelmark.waiver+json",
+}
+Act = TypeVar("Act", Approval, Waiver)
 
 
 def issue_ticket(ticket: Ticket, signer: Signer) -> str:
@@ -34,19 +40,19 @@ def open_ticket(text: str, verifier: Verifier) -> Ticket:
         ) from None
 
 
-def sign_approval(approval: Approval, signer: Signer) -> Approval:
-    signature = signer.sign(pae(APPROVAL_TYPE, _unsigned(approval)))
-    return replace(approval, signature=base64.b64encode(signature).decode())
+def signed(act: Act, signer: Signer) -> Act:
+    """The same with this workspace's signature over all its other fields."""
+    return replace(act, signature=base64.b64encode(signer.sign(_said(act))).decode())
 
 
-def authentic(approval: Approval, verifier: Verifier) -> bool:
-    """Whether this workspace signed exactly this approval."""
+def authentic(act: Approval | Waiver, verifier: Verifier) -> bool:
+    """Whether this workspace signed exactly this."""
     try:
-        verifier.check(base64.b64decode(approval.signature, validate=True), pae(APPROVAL_TYPE, _unsigned(approval)))
+        verifier.check(base64.b64decode(act.signature, validate=True), _said(act))
     except (Tampered, binascii.Error, ValueError):
         return False
     return True
 
 
-def _unsigned(approval: Approval) -> bytes:
-    return canonical(replace(approval, signature=""))
+def _said(act: Approval | Waiver) -> bytes:
+    return pae(TYPES[type(act)], canonical(replace(act, signature="")))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Table, delete, func, insert, select, update
 
@@ -16,6 +16,8 @@ from modelmark.storage import tables
 from modelmark.storage.database import Database
 
 T = TypeVar("T")
+#: How long a failed sign-in is remembered.
+KEPT: Final = timedelta(hours=1)
 
 
 class SqlDirectory:
@@ -47,6 +49,10 @@ class SqlDirectory:
         return self._all(query if login is None else query.where(tables.api_keys.c.login == login), ApiKey)
 
     def add_session(self, session: Session) -> None:
+        query = select(tables.sessions.c.body).where(tables.sessions.c.login == session.login)
+        for known in self._all(query, Session):
+            if known.expires_at <= session.created_at:
+                self.end_sessions(digest=known.digest)
         self._put(tables.sessions, {"digest": session.digest}, session, {"login": session.login})
 
     def session(self, digest: str) -> Session | None:
@@ -59,8 +65,10 @@ class SqlDirectory:
             connection.execute(delete(table).where(which))
 
     def note_failure(self, login: str, at: datetime) -> None:
+        table = tables.failures
         with self._database.writing() as connection:
-            connection.execute(insert(tables.failures).values(login=login[:63], at=at))
+            connection.execute(delete(table).where(table.c.at < at - KEPT))
+            connection.execute(insert(table).values(login=login[:63], at=at))
 
     def failures(self, login: str, since: datetime) -> int:
         table = tables.failures

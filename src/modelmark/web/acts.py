@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission, Principal
-from modelmark.domain.release import RemarkKind
+from modelmark.domain.release import Excuse, RemarkKind
 from modelmark.domain.version import Version
 from modelmark.web.desk import Desk
 from modelmark.web.entrance import COOKIE, next_of, posted, with_session, without_session
@@ -59,17 +59,20 @@ class Acts:
         except ValueError:
             raise Rejected("there is no such kind of remark", field="kind", limit=", ".join(RemarkKind)) from None
         await run_in_threadpool(
-            self._desk.releases.remark, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
+            self._desk.releases.remarks.add, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
             about=form.get("about", ""),
         )  # fmt: skip
         return self._seen(request, version, "remarks")
 
     async def waive(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
+        excuse = Excuse(
+            gate=form.get("gate", ""), reason=form.get("reason", ""), expires_at=_day(form.get("expires", "")),
+            owner=form.get("owner", ""),
+        )  # fmt: skip
         await run_in_threadpool(
-            self._desk.releases.waive, version, gate=form.get("gate", ""), role=_role(form.get("role", "")),
-            name=by.name, reason=form.get("reason", ""), expires_at=_day(form.get("expires", "")), actor=by.login,
-            owner=form.get("owner", ""), by=by,
+            self._desk.releases.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, actor=by.login,
+            by=by,
         )  # fmt: skip
         return self._seen(request, version, "way")
 

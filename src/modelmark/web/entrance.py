@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from modelmark.domain.errors import ModelmarkError, NotPermitted
+from modelmark.domain.errors import Malformed, NotPermitted
 from modelmark.domain.people import Permission, Principal
 from modelmark.governance.people import SESSION, People
 from modelmark.seal import passwords
@@ -46,7 +46,7 @@ class Entrance:
                 if refused is not None:
                     return refused
             if post:
-                await self._hold_form(request)
+                await self._hold_form(request, rule)
             return await endpoint(request)
 
         return Door(path, guarded, rule, methods=("POST",) if post else ("GET",))
@@ -78,9 +78,11 @@ class Entrance:
         self.people.permit(principal, Permission(rule))
         return None
 
-    async def _hold_form(self, request: Request) -> None:
-        """A change comes from a page of ours, sent by whoever holds the session; a key needs no form."""
-        if "authorization" in request.headers:
+    async def _hold_form(self, request: Request, rule: Rule) -> None:
+        """A change comes from a page of ours, sent by whoever holds the session; a key needs no form. Signing in has no
+        session yet that could be abused."""
+        principal: Principal | None = request.state.principal
+        if principal is not None and principal.by_key:
             return
         own = f"{request.url.scheme}://{request.headers.get('host', '')}"
         if not _from_here(request, own):
@@ -90,11 +92,10 @@ class Entrance:
                 limit=own,
                 hint="open the page and send it again",
             )
+        if rule is PUBLIC:
+            return
         token = request.cookies.get(COOKIE)
-        form = await request.form()
-        if token is None and request.state.principal is None:
-            return  # signing in: there is no session yet to abuse
-        given = str(form.get("form", ""))
+        given = (await posted(request)).get("form", "")
         if token is None or not passwords.same(given, passwords.form_token(token)):
             raise NotPermitted("the form is not of this session", code="BAD_FORM", hint="open the page again")
 
@@ -134,8 +135,21 @@ def _here(request: Request) -> str:
 async def posted(request: Request) -> dict[str, str]:
     """The form's fields, or a JSON object's, as text."""
     if request.headers.get("content-type", "").startswith("application/json"):
-        body: Any = await request.json()
+        try:
+            body: Any = await request.json()
+        except ValueError:
+            body = None
         if not isinstance(body, dict):
-            raise ModelmarkError("the body is not an object", code="MALFORMED")
-        return {str(key): str(value) for key, value in body.items()}
-    return {key: str(value) for key, value in (await request.form()).items()}
+            raise Malformed("the body is not a JSON object", code="MALFORMED")
+        return _text({str(key): str(value) for key, value in body.items()})
+    return _text({key: str(value) for key, value in (await request.form()).items()})
+
+
+def _text(fields: dict[str, str]) -> dict[str, str]:
+    """Raises Malformed for what no UTF-8 can carry: half of a surrogate pair."""
+    for key, value in fields.items():
+        try:
+            (key + value).encode()
+        except UnicodeEncodeError:
+            raise Malformed("this is not text", code="MALFORMED", field=ascii(key)[:63]) from None
+    return fields

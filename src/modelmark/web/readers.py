@@ -9,7 +9,7 @@ from typing import Final
 from modelmark.domain.contract import Contract, Person, Role
 from modelmark.domain.evidence import Check, Verdict
 from modelmark.governance.difference import Side, sized
-from modelmark.governance.releases import Standing
+from modelmark.governance.standing import Standing
 
 #: Role -> (the question it answers with a signature, the gates it reads, most important first).
 READERS: Final[Mapping[Role, tuple[str, tuple[str, ...]]]] = {

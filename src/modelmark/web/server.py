@@ -17,7 +17,7 @@ from modelmark.domain import errors
 from modelmark.domain.people import Permission
 from modelmark.web.acts import Acts
 from modelmark.web.desk import Desk
-from modelmark.web.entrance import PUBLIC, Entrance
+from modelmark.web.entrance import PUBLIC, Door, Entrance
 from modelmark.web.pages import Pages
 from modelmark.web.source import Source
 from modelmark.web.templating import Templates
@@ -87,6 +87,9 @@ def build(source: Source, desk: Desk) -> Starlette:
         door("/static/vega.js", pages.vega, PUBLIC),
         Mount("/static", StaticFiles(packages=[("modelmark.web", "static")])),
     ]
+    for route in routes:
+        if not isinstance(route, Door | Mount):
+            raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard)])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.release import State
 from modelmark.domain.version import Version
-from modelmark.governance.releases import Standing
+from modelmark.governance.standing import Standing
 
 _BEFORE_TRAFFIC = frozenset({State.REGISTERED, State.CHECKED, State.APPROVED})
 

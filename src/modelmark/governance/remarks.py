@@ -1,0 +1,77 @@
+"""What people say beside the evidence: comments, change requests, and that a request is settled."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from modelmark.domain.contract import Role
+from modelmark.domain.errors import Missing, NotPermitted, Rejected
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.ports import Clock, Ledger
+from modelmark.domain.release import Remark, RemarkKind, open_requests
+from modelmark.domain.version import Version
+from modelmark.governance.audit import Audit
+from modelmark.governance.people import People
+from modelmark.seal.mark import evidence_digest
+
+LONGEST: Final = 4000
+#: Tells a role something: (key, role, title, body). The same key is told once.
+Announcer = Callable[[str, Role, str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remarks:
+    ledger: Ledger
+    audit: Audit
+    clock: Clock
+    people: People
+    announce: Announcer
+
+    def add(
+        self, version: Version, *, kind: RemarkKind, name: str, text: str, by: Principal | None, about: str = ""
+    ) -> Remark:
+        """Say something. Whoever asked for a change settles it; an administrator may, in their place."""
+        self.people.permit(by, Permission.COMMENT)
+        if not text.strip() or len(text) > LONGEST:
+            raise Rejected(
+                "a remark is empty or too long", code="BAD_REMARK", field="text", limit=f"1 to {LONGEST} characters"
+            )
+        said = Remark(
+            id=secrets.token_hex(8),
+            version=version.id,
+            evidence=evidence_digest(self.ledger.evidence(version.id)),
+            kind=kind,
+            name=by.name if by else name,
+            login=by.login if by else "",
+            text=text.strip(),
+            at=self.clock(),
+            about=about,
+        )
+        with self.ledger.transaction():
+            if kind is RemarkKind.SETTLED:
+                self._hold_settling(version, said, by)
+            self.ledger.add_remark(said)
+            self.audit.append(
+                said.login or said.name, kind.value, version.id, name=said.name, text=said.text, about=about
+            )
+        if kind is RemarkKind.CHANGE_REQUEST:
+            title = f"{said.name} asks for a change of {version.model} {version.label}"
+            self.announce(f"change-{said.id}", Role.DATA_SCIENCE, title, said.text)
+        return said
+
+    def _hold_settling(self, version: Version, said: Remark, by: Principal | None) -> None:
+        """By full name: a request made before there were accounts is its author's as well."""
+        asked = {request.id: request for request in open_requests(self.ledger.remarks(version.id))}
+        if said.about not in asked:
+            raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
+        author = asked[said.about].name
+        if author != said.name and not (by and by.may(Permission.ADMINISTER)):
+            raise NotPermitted(
+                f"only {author} can say that this is settled",
+                code="NOT_YOUR_REQUEST",
+                field="about",
+                hint="an administrator can, where that person is no longer here",
+            )
