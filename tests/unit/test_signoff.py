@@ -101,6 +101,12 @@ def test_a_ticket_works_once(office: Office) -> None:
     assert len(office.ledger.approvals(ONE.id)) == 1
 
 
+def test_a_ticket_is_for_the_person_it_was_made_out_to(office: Office) -> None:
+    with pytest.raises(NotPermitted) as caught:
+        office.redeem(office.ticket(), office.cy)
+    assert caught.value.code == "NOT_YOUR_TICKET"
+
+
 def test_nobody_approves_what_they_registered(office: Office) -> None:
     own = office.ready(version("own", number=3, registered_by="bob"))
     with pytest.raises(NotPermitted) as caught:
