@@ -125,7 +125,14 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
             until(lambda: client.predict(NAME, rows[:1]).version == "v1")
     report = place.json("verify")
     assert (report["verdict"], report["first_bad"]) == ("pass", None)
-    assert {item["kind"] for item in report["items"]} == {"mark", "approvals", "audit", "snapshot", "journal"}
+    assert {item["kind"] for item in report["items"]} == {
+        "mark",
+        "approvals",
+        "audit",
+        "accounts",
+        "snapshot",
+        "journal",
+    }
 
 
 def diabetes() -> tuple[pd.DataFrame, str, Any]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import getpass
 import os
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelmark.app import papers
+from modelmark.app import naming, papers, releasing
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
+from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
@@ -126,7 +125,7 @@ class App:
             now,
             contract_of=self.contract_of,
             required=lambda contract: contract.asked(),
-            effects=Effects(write_mark=self._write_mark, publish=self._publish, announce=self._announce),
+            effects=Effects(write_mark=self._write_mark, publish=self._publish, announce=self.announce),
             sign_off=self._sign_off(),
         )
 
@@ -141,7 +140,7 @@ class App:
             verifier=lambda: self.verifier,
         )
 
-    def _announce(self, key: str, role: Role, title: str, body: str) -> None:
+    def announce(self, key: str, role: Role, title: str, body: str) -> None:
         """Into the outbox, which the steward empties; where nobody is to be told, nothing is kept."""
         if self.settings.notify:
             self.watchbook.queue_message(key, title, body, now(), audience=role)
@@ -305,59 +304,17 @@ class App:
 
         Raises Missing when there is none and Rejected when several models could be meant.
         """
-        models = sorted({version.model for version in self.ledger.versions()})
-        if model is None and len(models) == 1:
-            model = models[0]
-        if model is not None and model not in models:
-            raise Missing(
-                f"there is no model {model!r}", code="NO_MODEL", limit="known: " + (", ".join(models) or "none")
-            )
-        versions = self.ledger.versions(model)
-        if not versions:
-            raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
-        reference = reference or "latest"
-        if reference in ("latest", "champion", "canary") or (reference[0] == "v" and reference[1:].isdigit()):
-            if model is None:
-                raise Rejected(
-                    "several models could be meant", code="WHICH_MODEL", hint="say --model " + "|".join(models)
-                )
-            found = self._named(versions, reference, model)
-        else:
-            found = [v for v in versions if v.id.hex.startswith(reference.removeprefix("sha256:").lower())]
-        if not found:
-            known = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
-            raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {known}")
-        if len(found) > 1:
-            raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
-        return found[0]
+        return naming.find(self, reference, model)
 
     def release(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
         """Mark the version, give it traffic, let MLflow's aliases say so, and tell each role in its own terms."""
-        by = by or self.principal
-        told = papers.news(self, version, self.releases.champion(version.model)) if self.settings.notify else {}
-        title = f"{version.model} {version.label} was released" + (f" to {share:.0%} of traffic" if share < 1 else "")
-
-        def tell(snapshot: Snapshot) -> None:
-            for role, notes in told.items():
-                self._announce(f"released-{snapshot.sequence}-{role}", role, title, notes)
-
-        actor = by.login if by else self.settings.actor
-        snapshot = self.releases.release(version, share=share, actor=actor, by=by, tell=tell)
-        self._alias(version.model, marked=version)
-        return snapshot
+        return releasing.release(self, version, share, by or self.principal)
 
     def rollback(
         self, model: str, *, reason: str = "", by: Principal | None = None
     ) -> tuple[Version, Version, Snapshot]:
-        by = by or self.principal
-        left, back, snapshot = self.releases.rollback(
-            model, actor=by.login if by else self.settings.actor, reason=reason, by=by
-        )
-        self._alias(model)
-        for role in Role:
-            title = f"{model} was rolled back from {left.label} to {back.label}"
-            self._announce(f"rolled-back-{snapshot.sequence}-{role}", role, title, reason or "No reason was given.")
-        return left, back, snapshot
+        """See `Releases.rollback`; MLflow's aliases follow, and every role is told."""
+        return releasing.rollback(self, model, reason, by or self.principal)
 
     def side(self, version: Version) -> Side:
         """A version with what is known of it, to hold against another."""
@@ -400,33 +357,9 @@ class App:
         if report.bad:
             raise report.bad
 
-    def _alias(self, model: str, *, marked: Version | None = None) -> None:
-        """MLflow's aliases follow the route, and it keeps new marks. A dead MLflow undoes no release; people are told."""
-        route = self.releases.route(model)
-        arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
-        try:
-            if marked is not None:
-                self.tracking.keep_mark(marked, self.workspace.version(marked.id) / names.MARK)
-            for alias in ("champion", "canary"):
-                if alias in arms:
-                    self.tracking.set_alias(arms[alias], alias)
-                else:
-                    self.tracking.remove_alias(model, alias)
-        except ModelmarkError as error:
-            sys.stderr.write(f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}\n")
-
     def model(self, name: str | None) -> str:
         """The model meant: the named one, or the only one."""
         return self.find("latest", name).model
-
-    def _named(self, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
-        if reference == "latest":
-            return [versions[-1]]
-        if reference[0] == "v":
-            return [v for v in versions if v.label == reference]
-        route = self.releases.route(model)
-        arms = {arm.name: arm.version for arm in route.arms} if route else {}
-        return [v for v in versions if v.id == arms.get(reference)]
 
     def _write_mark(
         self,
