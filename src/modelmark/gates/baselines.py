@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Input, Kind, Metric, Task
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class Encoder:
         self.known: dict[str, Any] = {}
         for item in self.inputs:
             if item.type in (Kind.CATEGORY, Kind.STRING):
-                self.known[item.name] = frame[item.name].astype(str).value_counts().index[:_CATEGORIES].tolist()
+                self.known[item.name] = (
+                    as_texts(frame[item.name]).fillna("").value_counts().index[:_CATEGORIES].tolist()
+                )
             else:
                 values = as_numbers(frame[item.name])
                 finite = values[np.isfinite(values)]
@@ -96,7 +98,7 @@ class Encoder:
     def _column(self, frame: pd.DataFrame, item: Input) -> Array:
         known = self.known[item.name]
         if item.type in (Kind.CATEGORY, Kind.STRING):
-            values = frame[item.name].astype(str).to_numpy(dtype=object)
+            values = as_texts(frame[item.name]).fillna("").to_numpy(dtype=object)
             return np.asarray(np.column_stack([values == name for name in known]), dtype=np.float64)
         values = as_numbers(frame[item.name])
         missing = ~np.isfinite(values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Kind, Known
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import LeakageGate
@@ -99,8 +99,8 @@ class Leakage:
             sentence = f"Could not measure: the column {key!r} of data.entity_key is not in both tables."
             yield Check(name=name, measured=None, limit=limit, sentence=sentence)
             return
-        known = set(train[key].dropna().astype(str))
-        both = holdout[key].dropna().astype(str)
+        known = set(as_texts(train[key]).dropna())
+        both = as_texts(holdout[key]).dropna()
         shared = both[both.isin(known)]
         rate = len(shared) / len(holdout)
         in_time = contract.data.time is not None
@@ -119,13 +119,9 @@ def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> t
     inputs = [item for item in contract.inputs if item.name in train and item.name in holdout]
     textual = (Kind.CATEGORY, Kind.STRING)
     numbers = {i.name: [as_numbers(t[i.name]) for t in (train, holdout)] for i in inputs if i.type not in textual}
-    texts = {i.name: [_texts(t[i.name]) for t in (train, holdout)] for i in inputs if i.type in textual}
+    texts = {i.name: [as_texts(t[i.name]).tolist() for t in (train, holdout)] for i in inputs if i.type in textual}
     first, second = places(numbers, texts)
     return first, second
-
-
-def _texts(column: pd.Series) -> list[str | None]:
-    return [None if v is None or v != v else str(v) for v in column.astype(object).tolist()]
 
 
 def _declared_after(contract: Contract) -> Check:

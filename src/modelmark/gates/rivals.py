@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.moments import moments
 from modelmark.domain.contract import LOSSES, Contract, Metric
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.gates import baselines
@@ -58,7 +59,7 @@ def rivals(case: Case, scene: Scene, margin: float) -> Iterator[Rival]:
 
 def _in_time(train: pd.DataFrame, truth: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:
     time = contract.data.time
-    return truth[np.argsort(train[time].to_numpy(), kind="stable")] if time in train else truth
+    return truth[np.argsort(moments(train[time]), kind="stable")] if time in train else truth
 
 
 def compare(rival: Rival, theirs: Interval, scene: Scene, confidence: float) -> Check:
