@@ -20,13 +20,14 @@ from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.scene import Scene, scene_of
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import Array, losses, measure
-from modelmark.stats.slicing import Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
+from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
 _TOP: Final = 10
+_CHOSEN: Final = 3 * _TOP  # some have too few rows in the other half
 #: Share of the rows: every model is weak on some dozen; those are no slice to release by.
 _SMALLEST: Final = 0.015
 
@@ -59,9 +60,9 @@ class Slices:
         declared = [self._declared(part, scene, loss, limit.value) for part in case.contract.slices]
         checks = [self._check(found, limit, what, float(loss.mean())) for found in declared]
         progress(1, 3)
-        discovered, notes = self._discover(case, scene, loss, limit.value)
+        discovered, searched, notes = self._discover(case, scene, loss, limit.value)
         progress(2, 3)
-        checks.append(self._worst(discovered, limit, what, float(loss.mean()), len(loss)))
+        checks.append(self._worst(discovered, searched, limit, what, float(loss.mean()), len(loss)))
         every = [*declared, *discovered]
         shown = {found.name: found.gap for found in every if found.gap is not None}
         return Measurement(
@@ -77,24 +78,18 @@ class Slices:
 
     def _declared(self, part: Slice, scene: Scene, loss: Array, tolerance: float) -> _Found:
         mask = _rows_of(part, scene)
-        rows, count = int(mask.sum()), len(scene.contract.slices)
-        found = None
+        rows, found = int(mask.sum()), None
         if rows >= self.settings.min_rows:
-            found = gap_of(
-                mask,
-                loss,
-                tolerance=tolerance,
-                confidence=self.settings.confidence,
-                comparisons=count,
-                units=scene.units,
-            )
+            every = np.arange(len(loss), dtype=np.int64)
+            found = self._confirm(mask, loss, tolerance, len(scene.contract.slices), scene, every)
         return _Found(name=part.name, kind="declared", gap=found, rows=rows, metric=_metric(scene, mask))
 
     def _check(self, found: _Found, limit: Limit, what: str, whole: float) -> Check:
         name = f"slice {found.name}"
         if found.gap is None:
             more = self.settings.min_rows - found.rows
-            sentence = f"Slice {found.name}: cannot tell on {found.rows:,} rows; about {more:,} more labels needed."
+            why = f"; about {more:,} more labels needed" if more > 0 else ", because they all belong to one group"
+            sentence = f"Slice {found.name}: cannot tell on {found.rows:,} rows{why}."
             return Check(name=name, measured=None, limit=limit, n=found.rows, sentence=sentence, decides=False)
         gap = found.gap
         sentence = (
@@ -103,8 +98,10 @@ class Slices:
         )
         return _check(name, gap, limit, sentence, self.settings.confidence)
 
-    def _discover(self, case: Case, scene: Scene, loss: Array, tolerance: float) -> tuple[list[_Found], list[str]]:
-        """The weakest slices found on half the rows, with their gaps on the other half."""
+    def _discover(
+        self, case: Case, scene: Scene, loss: Array, tolerance: float
+    ) -> tuple[list[_Found], bool, list[str]]:
+        """The weakest slices found on half the rows, with their gaps on the other half; whether halves could hold any."""
         rng = np.random.default_rng(0)
         kept = np.sort(rng.permutation(len(loss))[:_SEARCHED])
         units = np.arange(len(loss)) if scene.units is None else scene.units
@@ -115,21 +112,21 @@ class Slices:
         strong = strongest(columns, first, loss[here], min_rows=least)
         seen = [replace(where, mask=where.mask[first]) for where in strong]
         masks = {(where.column, where.text): where.mask[~first] for where in strong}
-        candidates = search(seen, loss[here], min_rows=least, top=_TOP)
+        chosen = search(seen, loss[here], min_rows=least, top=_CHOSEN)
+        known = [(p, np.logical_and.reduce([masks[part.column, part.text] for part in p])) for p in chosen]
+        candidates = [(p, mask) for p, mask in known if mask.sum() >= self.settings.min_rows][:_TOP]
         found = []
-        for parts in candidates:
-            mask = np.logical_and.reduce([masks[part.column, part.text] for part in parts])
-            rows, gap = int(mask.sum()), None
-            if rows >= self.settings.min_rows:
-                gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
+        for parts, mask in candidates:
+            gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
             name = " and ".join(part.text for part in parts)
-            found.append(_Found(name=name, kind="discovered", gap=gap, rows=rows))
+            found.append(_Found(name=name, kind="discovered", gap=gap, rows=int(mask.sum())))
         sampled = f" (of {len(loss):,}, drawn by seed 0)" if len(kept) < len(loss) else ""
         note = (
             f"{len(candidates)} slices of at most two conditions were searched on {len(here):,} rows and measured on "
             f"{len(there):,} others{sampled}; intervals and p-values are corrected for their number (Bonferroni, Holm)."
         )
-        return found, [note]
+        room = least <= WIDEST * len(here) and self.settings.min_rows <= len(there)
+        return found, room and (bool(found) or not chosen), [note]
 
     def _confirm(
         self, mask: NDArray[np.bool_], loss: Array, tolerance: float, count: int, scene: Scene, rows: NDArray[np.int64]
@@ -142,8 +139,15 @@ class Slices:
         except NotEnoughData:  # all its rows belong to one group: shown as a slice that cannot be told
             return None
 
-    def _worst(self, found: list[_Found], limit: Limit, what: str, whole: float, rows: int) -> Check:
+    def _worst(self, found: list[_Found], searched: bool, limit: Limit, what: str, whole: float, rows: int) -> Check:
         known = [(each, each.gap) for each in found if each.gap is not None]
+        if not known and (found or not searched):
+            more = max(round(2 * self.settings.min_rows / WIDEST) - rows, self.settings.min_rows)
+            sentence = f"Cannot tell whether a slice stands out: none can be found and confirmed on {rows:,} rows"
+            sentence += f"; about {more:,} more labels needed."
+            return Check(
+                name="worst discovered slice", measured=None, n=rows, limit=limit, sentence=sentence, decides=False
+            )
         if not known:
             sentence = (
                 f"No slice of at least {self.settings.min_rows} rows in each half of {rows:,} stands out; what is smaller "
