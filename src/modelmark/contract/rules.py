@@ -125,25 +125,10 @@ def _limits(contract: Contract) -> Iterator[Broken]:
         (("serving", "rate_per_s"), serving.rate_per_s, 0.1, 1_000_000),
         (("serving", "max_rows"), serving.max_rows, 1, 100_000),
         (("serving", "max_body_bytes"), serving.max_body_bytes, 1024, 1_073_741_824),
+        (("objective", "quantile"), contract.objective.quantile, 0.001, 0.999),
         (("monitors", "window_minutes"), monitors.window_minutes, 0.05, 60 * 24 * 366),
         (("monitors", "every_seconds"), monitors.every_seconds, 0.2, 60 * 60 * 24 * 31),
     ]
-    if contract.gates.holdout:
-        ranges.append((("gates", "holdout", "confidence"), contract.gates.holdout.confidence, 0.5, 0.9999))
-    ranges.append((("objective", "quantile"), contract.objective.quantile, 0.001, 0.999))
-    for gate in ("slices", "calibration", "objective"):
-        if settings := getattr(contract.gates, gate):
-            ranges.append((("gates", gate, "confidence"), settings.confidence, 0.5, 0.9999))
-    if contract.gates.load:
-        ranges.append((("gates", "load", "seconds"), contract.gates.load.seconds, 1, 3600))
-    if contract.gates.replay:
-        ranges.append((("gates", "replay", "requests"), contract.gates.replay.requests, 1, 1_000_000))
-        ranges.append((("gates", "replay", "seconds"), contract.gates.replay.seconds, 1, 3600))
-    if contract.gates.behaviour:
-        ranges.append((("gates", "behaviour", "rows"), contract.gates.behaviour.rows, 1, 1_000_000))
-        ranges.append((("gates", "behaviour", "confidence"), contract.gates.behaviour.confidence, 0.5, 0.9999))
-    if contract.gates.tests:
-        ranges.append((("gates", "tests", "seconds"), contract.gates.tests.seconds, 1, 86_400))
     ranges += gate_ranges(contract.gates)
     for path, value, low, high in ranges:
         if not low <= value <= high:
