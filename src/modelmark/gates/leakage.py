@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -53,12 +53,12 @@ class Leakage:
         checks += list(self._entities(case.train, case.holdout, contract))
         progress(2, 4)
         scene = scene_of(case)
-        probe, values = alone(case, scene)
-        checks.append(giveaway_check(probe, values, len(scene.rows), self.settings.suspicious))
+        found = alone(case, scene)
+        checks.append(giveaway_check(found, scene, self.settings.suspicious))
         progress(3, 4)
-        checks += [_declared_after(contract), *_doubtful(contract, values)]
-        rows = tuple((name, f"{value:.4g}", _known(contract, name)) for name, value in list(values.items())[:15])
-        shown = Table(title="Inputs that predict best alone", columns=("input", probe.title, "known"), rows=rows)
+        checks += [_declared_after(contract), *_doubtful(contract, found.values)]
+        rows = tuple((name, f"{value:.4g}", _known(contract, name)) for name, value in list(found.values.items())[:15])
+        shown = Table(title="Inputs that predict best alone", columns=("input", found.probe.title, "known"), rows=rows)
         return Measurement(checks=tuple(checks), notes=tuple(notes), tables=(shown,))
 
     def _near_copies(self, case: Case) -> tuple[Check, list[str]]:
@@ -143,7 +143,7 @@ def _known(contract: Contract, name: str) -> str:
     return next(item.known.value for item in contract.inputs if item.name == name)
 
 
-def _doubtful(contract: Contract, values: dict[str, float]) -> Iterator[Check]:
+def _doubtful(contract: Contract, values: Mapping[str, float]) -> Iterator[Check]:
     """Inputs that sound like, or predict like, something settled later. A hint: only a person knows."""
     unsaid = [item.name for item in contract.inputs if item.known is Known.UNKNOWN]
     named = [name for name in unsaid if _AFTER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())]
