@@ -8,8 +8,10 @@ import pytest
 
 import cases
 import models
+from modelmark.contract.conditions import holds
 from modelmark.contract.moments import moments
 from modelmark.contract.table import as_texts, check_table, rows_of, target_codes
+from modelmark.domain.condition import Condition
 from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Outputs
 from modelmark.domain.gate_settings import CalibrationGate, DataContractGate, HoldoutGate, LeakageGate, SlicesGate
 from modelmark.gates.baselines import Encoder
@@ -55,6 +57,22 @@ def test_codes_with_a_null_are_sent_and_checked_as_the_contract_spells_them():
         table = pd.DataFrame({"branch": values, "y": "yes"})
         assert [row["branch"] for row in rows_of(table, contract)][:2] == ["12", "13"]
         assert not check_table(table, contract)
+
+
+@pytest.mark.parametrize(
+    ("condition", "met"),
+    [
+        ({"any_of": (2,)}, [False, True, False]),
+        ({"any_of": ("2", 1)}, [True, True, False]),
+        ({"any_of": (True,)}, [True, False, False]),
+        ({"at_least": 2}, [False, True, False]),
+        ({"below": 2}, [True, False, False]),
+        ({"missing": True}, [False, False, True]),
+        ({"missing": False, "below": 2}, [True, False, False]),
+    ],
+)
+def test_a_condition_reads_whole_numbers_beside_a_null(condition, met):
+    assert holds(Condition(column="c", **condition), pd.Series([1, 2, None])).tolist() == met
 
 
 def test_classes_written_as_text_are_known_in_a_column_with_a_null():

@@ -9,7 +9,8 @@ import pytest
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Condition, Slice, Task
+from modelmark.domain.condition import Condition
+from modelmark.domain.contract import Slice, Task
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SlicesGate
 from modelmark.gates.runner import run_gate

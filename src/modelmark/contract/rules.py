@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from modelmark.contract.behaviour_rules import broken_behaviours
+from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
 from modelmark.contract.gate_rules import broken_fairness, gate_ranges
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
@@ -143,8 +143,8 @@ def _slices(contract: Contract) -> Iterator[Broken]:
         if not part.where:
             yield Broken(("slices", i, "where"), "no condition", "at least one")
         for j, rule in enumerate(part.where):
-            if (rule.any_of, rule.at_least, rule.below, rule.missing) == (None,) * 4:
-                yield Broken(("slices", i, "where", j), "a column alone", "any_of, at_least, below or missing")
+            if rule.says_nothing:
+                yield Broken(("slices", i, "where", j), "a column alone", CONDITIONS)
 
 
 def _constant(contract: Contract, i: int, value: object) -> Iterator[Broken]:

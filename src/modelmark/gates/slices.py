@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
-from modelmark.domain.contract import Condition, Kind, Slice, Task
+from modelmark.contract.conditions import holds
+from modelmark.contract.table import as_numbers, as_texts
+from modelmark.domain.contract import Kind, Slice, Task
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SlicesGate
@@ -21,9 +22,6 @@ from modelmark.gates.scene import Scene, scene_of
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import Array, losses, measure
 from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
 _TOP: Final = 10
@@ -185,22 +183,7 @@ def _rows_of(part: Slice, scene: Scene) -> NDArray[np.bool_]:
     for rule in part.where:
         if rule.column not in scene.frame:
             raise Unmeasured(f"the holdout has no column {rule.column!r} of the slice {part.name!r}", field="slices")
-        mask &= _holds(rule, scene.frame[rule.column].iloc[scene.rows])
-    return mask
-
-
-def _holds(rule: Condition, column: pd.Series) -> NDArray[np.bool_]:
-    null = column.isna().to_numpy()
-    mask = np.ones(len(column), dtype=np.bool_)
-    if rule.missing is not None:
-        mask &= null == rule.missing
-    if rule.any_of is not None:
-        wanted = [str(v) for v in rule.any_of] + [str(float(v)) for v in rule.any_of if isinstance(v, int)]
-        mask &= column.astype(str).isin(wanted).to_numpy() & ~null
-    if rule.at_least is not None:
-        mask &= as_numbers(column) >= rule.at_least
-    if rule.below is not None:
-        mask &= as_numbers(column) < rule.below
+        mask &= holds(rule, scene.frame[rule.column].iloc[scene.rows])
     return mask
 
 
@@ -216,9 +199,7 @@ def _columns(case: Case, scene: Scene, kept: NDArray[np.int64]) -> Iterator[list
         if kinds.get(name) is not Kind.CATEGORY and np.isfinite(numbers).any():
             yield number_conditions(name, numbers)
         else:
-            yield text_conditions(
-                name, [None if v is None or v != v else str(v) for v in column.astype(object).tolist()]
-            )
+            yield text_conditions(name, as_texts(column).tolist())
 
 
 def _metric(scene: Scene, mask: NDArray[np.bool_]) -> float | None:
