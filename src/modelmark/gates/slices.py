@@ -21,6 +21,7 @@ from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.scene import Scene, scene_of
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import Array, losses, measure
+from modelmark.stats.rates import more_needed
 from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
@@ -173,8 +174,7 @@ def _verdict(gap: Gap, tolerance: float) -> str:
         return f"surely worse than the {tolerance:g} that is tolerated"
     if gap.high <= tolerance:
         return f"surely within the {tolerance:g} that is tolerated"
-    reach, room = (gap.high - gap.low) / 2, max(abs(gap.estimate - tolerance), 0.1 * tolerance)
-    more = max(1, round(gap.rows * ((reach / room) ** 2 - 1))) if reach > room else gap.rows
+    more = more_needed(gap.rows, (gap.high - gap.low) / 2, abs(gap.estimate - tolerance))
     return f"cannot tell whether within {tolerance:g}; about {more:,} more labels of it needed"
 
 
