@@ -71,8 +71,8 @@ def _drawn(seed: int, again: int, rows: tuple[int, int]) -> Problem | None:
     task = Task(rng.choice(["binary", "binary", "multiclass", "regression"]))
     shape = str(rng.choice(["independent", "independent", "in time", "in groups"]))
     whole, signal = _inputs(rng, size + _FRESH)
-    features = list(whole)
     whole["y"] = _target(rng, task, signal, _grouped(rng, whole, shape, size))
+    features = [name for name in whole if name not in ("happened", "customer", "y")]
     table, fresh = whole[:size].copy(), whole[size:]
     if rng.random() < 0.4:
         kinds = list("ABCD")[: rng.integers(2, 5)]
@@ -138,17 +138,20 @@ def _inputs(rng: np.random.Generator, size: int) -> tuple[pd.DataFrame, np.ndarr
 
 
 def _grouped(rng: np.random.Generator, table: pd.DataFrame, shape: str, size: int) -> np.ndarray:
-    """What a row's group adds to its signal; puts the columns of groups and time into the table."""
+    """What a row's group adds to its signal; puts the columns of groups and time, and of what is the same in all rows
+    of a group, into the table."""
     if shape == "in time":
         days = np.sort(rng.integers(0, 400, size))
         start = np.datetime64("2025-01-01") + np.r_[days, np.full(_FRESH, 400)].astype("timedelta64[D]")
         table["happened"] = start.astype(str)
     if shape != "in groups":
         return np.zeros(size + _FRESH)
-    many = max(size // 5, 40)
+    many = max(size // int(rng.choice([5, 20])), 40)
     group = np.r_[rng.integers(0, many, size), many + rng.integers(0, _FRESH // 5, _FRESH)]
     table["customer"] = [f"c{g:05d}" for g in group]
-    return rng.normal(0, 0.3, many + _FRESH // 5)[group]
+    usual = rng.normal(size=(many + _FRESH // 5, rng.integers(1, 4)))
+    table[[f"usual_{k}" for k in range(usual.shape[1])]] = (10 * usual + 50).round(3)[group]
+    return (rng.normal(0, 0.3, len(usual)) + usual @ rng.normal(0, 0.5, usual.shape[1]))[group]
 
 
 def _target(rng: np.random.Generator, task: Task, signal: np.ndarray, extra: np.ndarray) -> np.ndarray:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pandas as pd
 import pytest
 
 from builders.domain import contract
 from modelmark.contract.draft import Paths, render
+from modelmark.contract.gate_rules import RANGES, gate_ranges
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.read import load, parse, schema
 from modelmark.domain.contract import Contract, Kind, Metric, Task
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
+from modelmark.domain.gate_settings import Gates
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 
@@ -138,6 +142,9 @@ def test_a_contract_survives_its_canonical_form() -> None:
             "gates.calibration.max_error: found -1; allowed: 0 to 1",
         ),
         ("gates: {}", "gates: {supply_chain: {scan_seconds: 0}}", "scan_seconds: found 0; allowed: 1 to 3600"),
+        ("gates: {}", "gates: {leakage: {suspicious: 2}}", "gates.leakage.suspicious: found 2; allowed: 0 to 1"),
+        ("gates: {}", "gates: {objective: {harm_confidence: 1}}", "harm_confidence: found 1; allowed: 0.5 to 0.9999"),
+        ("gates: {}", "gates: {load: {overload: [2, 0]}}", "gates.load.overload: found 0; allowed: 1 to 1000"),
     ],
 )
 def test_a_fault_names_file_line_field_found_and_allowed(old: str, new: str, says: str) -> None:
@@ -186,3 +193,15 @@ def test_the_schema_forbids_unknown_fields_and_describes_known_ones() -> None:
         if "description" not in body
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize("gate", [field.name for field in dataclasses.fields(Gates) if field.name != "plugins"])
+def test_every_number_of_every_gate_has_a_range_that_holds_its_default(gate: str) -> None:
+    settings = getattr(Gates(), gate)
+    known = get_type_hints(type(settings))
+    kinds = {name: {kind, *get_args(kind)} for name, kind in known.items()}
+    numbers = {
+        f.name for f in dataclasses.fields(settings) if {int, float} & kinds[f.name] and str not in kinds[f.name]
+    }
+    assert set(RANGES[gate]) == numbers
+    assert all(low <= value <= high for _, value, low, high in gate_ranges(Gates()))

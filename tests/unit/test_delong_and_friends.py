@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.isotonic import IsotonicRegression
 
@@ -288,3 +289,13 @@ def test_near_twins_are_neighbours_and_copies_are_not():
     assert not twins.near_twins(among[:100], among, 0.01, own=True).any()
     other = twins.places({"0": [train[:, 0], train[:, 0]]}, {"k": [["x"] * 500, ["y"] * 500]})
     assert not twins.near_twins(other[1], other[0], 0.01).any()
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(2, 10), (12, 12), (40, 60)])
+def test_perfect_ranks_are_a_surprise_below_the_lowest_perfect_auc(positives, negatives):
+    """The law: where the true AUC is the interval's end, samples are perfect about as rarely as promised (2.5%)."""
+    low = delong.lowest_perfect(positives, negatives)
+    rng, apart = np.random.default_rng(0), 2**0.5 * norm.ppf(low)
+    above = rng.normal(apart, 1, (20_000, positives)).min(axis=1) > rng.normal(0, 1, (20_000, negatives)).max(axis=1)
+    assert above.mean() < 0.05
+    assert delong.lowest_perfect(10 * positives, 10 * negatives) > low

@@ -12,10 +12,12 @@ import models
 from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Task
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate
-from modelmark.gates.case import Champion
+from modelmark.gates.baselines import constant, single_columns
+from modelmark.gates.case import Champion, judged
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.runner import run_gate
 from modelmark.gates.split import flattery
+from modelmark.stats.metrics import measure
 from tables import biopsies, deciding, elec2, failing, named, needs
 
 
@@ -165,6 +167,46 @@ def test_accuracy_is_compared_by_mcnemar_too(tmp_path):
     contract = dataclasses.replace(models.contract(), objective=Objective(metric=Metric.ACCURACY))
     evidence = judge(cases.case(tmp_path, contract))
     assert "McNemar p = " in named(evidence, "against the majority class").sentence
+
+
+def test_thirty_rows_all_right_are_no_leak(tmp_path):
+    holdout = models.frame(30, 2)
+    train = models.frame(1500, 1)
+    for table in (train, holdout):
+        table["age"] = np.where(table["y"] == "yes", 60, 30)
+    contract = models.contract(objective=Objective(metric=Metric.ACCURACY))
+    few = named(judge(cases.case(tmp_path, contract, train=train, holdout=holdout)), "believable")
+    assert few.estimate == 1
+    assert not few.decides
+    assert "cannot tell whether by chance" in few.sentence
+    many = models.frame(200, 3).assign(age=lambda t: np.where(t["y"] == "yes", 60, 30))
+    assert "believable" in deciding(judge(cases.case(tmp_path, contract, train=train, holdout=many)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "worst"),
+    [
+        (Metric.F1, Task.BINARY, ("always yes", 2 * 0.3 / 1.3)),
+        (Metric.PRECISION, Task.BINARY, ("always yes", 0.3)),
+        (Metric.PINBALL, Task.REGRESSION, ("the 0.9 quantile", 0.9 * 0.1 / 2)),
+    ],
+)
+def test_the_floor_is_the_best_answer_that_ignores_its_inputs(metric, task, worst):
+    contract = models.contract(task, objective=Objective(metric=metric, quantile=0.9))
+    truth = np.linspace(0, 1, 10_001) if task is Task.REGRESSION else (np.arange(10_000) % 10 < 3).astype(np.int64)
+    name, scores = constant(contract, truth, len(truth))
+    assert name == worst[0]
+    assert measure(metric, judged(contract, truth, scores)) == pytest.approx(worst[1], abs=1e-3)
+
+
+def test_single_columns_are_asked_of_rows_from_all_of_train():
+    """The first rows of a sorted table are all of one class: a seeded sample is not."""
+    train = models.frame(60_000, 1).sort_values("y").reset_index(drop=True)
+    codes = (train["y"] == "yes").to_numpy().astype(np.int64)
+    codes[:50_000] = 0
+    contract = models.contract(inputs=models.inputs(names=["age"]))
+    scores = single_columns(contract, train, codes, models.frame(50, 2))["age"]
+    assert scores[:, 1].mean() == pytest.approx(codes.mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("metric", [Metric.AVERAGE_PRECISION, Metric.PINBALL])

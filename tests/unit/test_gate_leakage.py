@@ -95,6 +95,25 @@ def test_the_target_in_disguise_is_named(tmp_path):
     assert "age is the target in disguise" in failing(judge(case))["no input gives the answer away"]
 
 
+def test_a_dozen_rows_give_nothing_away(tmp_path):
+    """Two rows of the rarer class are told apart by chance alone: nobody is refused for it."""
+    holdout = models.frame(400, 2)
+    few = pd.concat([holdout[holdout["y"] == "yes"].head(3), holdout[holdout["y"] == "no"].head(12)])
+    few["age"] = np.where(few["y"] == "yes", 60, 30)
+    train = models.frame(1500, 1)
+    train["age"] = np.where((train["y"] == "yes") ^ (np.random.default_rng(0).random(1500) < 0.2), 60, 30)
+    found = named(judge(cases.case(tmp_path, train=train, holdout=few)), "no input gives the answer away")
+    assert found.estimate == 1
+    assert not found.decides
+    assert "more labels needed" in found.sentence
+
+
+def test_the_strongest_input_is_judged_at_its_intervals_lower_end(tmp_path):
+    found = named(judge(cases.case(tmp_path)), "no input gives the answer away")
+    assert found.low == found.measured < found.estimate < found.high
+    assert found.n == 800
+
+
 @needs("bike_sharing_hour.csv.gz")
 def test_the_bikes_that_sum_to_the_target_are_named(tmp_path):
     table = pd.read_csv(SHARED / "bike_sharing_hour.csv.gz")

@@ -9,11 +9,13 @@ import pytest
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Condition, Slice, Task
+from modelmark.domain.condition import Condition
+from modelmark.domain.contract import Slice, Task
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SlicesGate
 from modelmark.gates.runner import run_gate
 from modelmark.gates.slices import Slices
+from modelmark.stats.slicing import text_conditions
 from modelmark.testing.gates import check_gate
 from tables import SHARED, biopsies, clean, contract_for, deciding, failing, named, needs
 
@@ -130,6 +132,31 @@ def test_a_tiny_holdout_is_no_reason_to_refuse(tmp_path):
     evidence = judge(cases.case(tmp_path, holdout=models.frame(30, 2)))
     assert evidence.verdict is Verdict.PASS
     assert "cannot be told" in evidence.checks[0].sentence
+
+
+def test_a_holdout_too_small_to_hold_a_slice_cannot_tell(tmp_path):
+    (check,) = judge(cases.case(tmp_path, holdout=models.frame(10, 2))).checks
+    assert check.measured is None
+    assert not check.decides
+    assert "about 17 more labels needed" in check.sentence
+
+
+def test_a_slice_of_one_group_cannot_be_told(tmp_path):
+    holdout = models.frame(800, 2).assign(who=np.arange(800))
+    holdout.loc[:39, ["town", "who"]] = ["A", 10_000]
+    holdout.loc[:39, "job-title"], holdout.loc[40:, "job-title"] = "smith", "nurse"
+    contract = declared(Condition(column="job-title", any_of=("smith",)))
+    contract = dataclasses.replace(contract, data=dataclasses.replace(contract.data, group="who"))
+    evidence = judge(cases.case(tmp_path, contract, train=models.frame(1500, 1).assign(who=-1), holdout=holdout))
+    assert "they all belong to one group" in failing(evidence)["slice older nurses"]
+    assert "slice older nurses" not in deciding(evidence)
+    assert any(check.decides for check in evidence.checks)
+
+
+def test_missing_text_is_a_condition():
+    (missing, town) = text_conditions("town", [None, "A", None])
+    assert (missing.text, missing.mask.tolist()) == ("town is missing", [True, False, True])
+    assert town.text == "town = A"
 
 
 def test_groups_are_searched_whole(tmp_path):

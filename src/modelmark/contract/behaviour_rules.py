@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelmark.contract.broken import Broken
-from modelmark.domain.behaviour import Behaviour, BehaviourKind, Condition
+from modelmark.domain.behaviour import Behaviour, BehaviourKind
+from modelmark.domain.condition import Condition
 from modelmark.domain.contract import Contract, Input, Kind, Task
 
+#: What a condition may say of its column.
+CONDITIONS: Final = "any_of, at_least, below or missing"
 _NUMBERS: Final = (Kind.NUMBER, Kind.INTEGER)
 #: Kind of test -> the fields it takes beside name, kind, where, tolerance, max_failure_rate and accepted.
 _TAKES: Final = {
@@ -105,11 +108,11 @@ def _classes(path: tuple[str | int, ...], test: Behaviour, contract: Contract) -
 
 
 def _condition(path: tuple[str | int, ...], condition: Condition, inputs: dict[str, Input]) -> Iterator[Broken]:
-    bounds = (condition.at_least, condition.at_most)
+    bounds = (condition.at_least, condition.below)
     if condition.column not in inputs:
         yield Broken((*path, "column"), repr(condition.column), _known(condition.column, inputs))
         return
-    if not condition.is_in and bounds == (None, None):
-        yield Broken((*path, "is_in"), "no condition", "at least one of is_in, at_least, at_most")
+    if condition.says_nothing:
+        yield Broken(path, "a column alone", CONDITIONS)
     if bounds != (None, None) and inputs[condition.column].type not in _NUMBERS:
         yield Broken((*path, "column"), repr(condition.column), "a number or integer, because it has a bound")

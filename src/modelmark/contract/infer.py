@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.propose import propose
+from modelmark.contract.table import text_of
 from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.contract import Input, Kind, Metric, Policy, Task
 from modelmark.domain.errors import Rejected
@@ -129,7 +130,7 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
         low, high = _range(present)
         guesses[f"inputs.{name}"] = f"seen {_short(present.min())} to {_short(present.max())}, widened by half"
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
-    texts = sorted(str(value) for value in present.unique())
+    texts = sorted({text_of(value) for value in present.unique()})
     if len(texts) > _MOST_CATEGORIES or not texts:
         guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text"
         return Input(name=name, type=Kind.STRING, nullable=nullable)

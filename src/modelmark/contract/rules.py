@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from modelmark.contract.behaviour_rules import broken_behaviours
+from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
 from modelmark.contract.gate_rules import broken_fairness, gate_ranges
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
@@ -125,25 +125,10 @@ def _limits(contract: Contract) -> Iterator[Broken]:
         (("serving", "rate_per_s"), serving.rate_per_s, 0.1, 1_000_000),
         (("serving", "max_rows"), serving.max_rows, 1, 100_000),
         (("serving", "max_body_bytes"), serving.max_body_bytes, 1024, 1_073_741_824),
+        (("objective", "quantile"), contract.objective.quantile, 0.001, 0.999),
         (("monitors", "window_minutes"), monitors.window_minutes, 0.05, 60 * 24 * 366),
         (("monitors", "every_seconds"), monitors.every_seconds, 0.2, 60 * 60 * 24 * 31),
     ]
-    if contract.gates.holdout:
-        ranges.append((("gates", "holdout", "confidence"), contract.gates.holdout.confidence, 0.5, 0.9999))
-    ranges.append((("objective", "quantile"), contract.objective.quantile, 0.001, 0.999))
-    for gate in ("slices", "calibration", "objective"):
-        if settings := getattr(contract.gates, gate):
-            ranges.append((("gates", gate, "confidence"), settings.confidence, 0.5, 0.9999))
-    if contract.gates.load:
-        ranges.append((("gates", "load", "seconds"), contract.gates.load.seconds, 1, 3600))
-    if contract.gates.replay:
-        ranges.append((("gates", "replay", "requests"), contract.gates.replay.requests, 1, 1_000_000))
-        ranges.append((("gates", "replay", "seconds"), contract.gates.replay.seconds, 1, 3600))
-    if contract.gates.behaviour:
-        ranges.append((("gates", "behaviour", "rows"), contract.gates.behaviour.rows, 1, 1_000_000))
-        ranges.append((("gates", "behaviour", "confidence"), contract.gates.behaviour.confidence, 0.5, 0.9999))
-    if contract.gates.tests:
-        ranges.append((("gates", "tests", "seconds"), contract.gates.tests.seconds, 1, 86_400))
     ranges += gate_ranges(contract.gates)
     for path, value, low, high in ranges:
         if not low <= value <= high:
@@ -158,8 +143,8 @@ def _slices(contract: Contract) -> Iterator[Broken]:
         if not part.where:
             yield Broken(("slices", i, "where"), "no condition", "at least one")
         for j, rule in enumerate(part.where):
-            if (rule.any_of, rule.at_least, rule.below, rule.missing) == (None,) * 4:
-                yield Broken(("slices", i, "where", j), "a column alone", "any_of, at_least, below or missing")
+            if rule.says_nothing:
+                yield Broken(("slices", i, "where", j), "a column alone", CONDITIONS)
 
 
 def _constant(contract: Contract, i: int, value: object) -> Iterator[Broken]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -121,7 +121,7 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
         yield from _violation("null", column, null, "no null", Policy.REJECT)
     if item.type in (Kind.CATEGORY, Kind.STRING):
         if item.categories is not None:
-            unseen = ~null & ~column.astype(str).isin(item.categories).to_numpy()
+            unseen = ~null & ~as_texts(column, item.categories).isin(item.categories).to_numpy()
             yield from _violation("unseen category", column, unseen, _listed(item.categories), item.on_unseen)
         return
     numbers = as_numbers(column)
@@ -183,10 +183,30 @@ def as_numbers(column: pd.Series) -> np.ndarray:
     return values
 
 
+def text_of(value: Any, known: Collection[str] = ()) -> str:
+    """How a value is written: 12.0 as 12, because one null makes a column of whole numbers float.
+
+    known: spellings that stay as they are, where a contract's categories say 12.0.
+    """
+    written = str(value)
+    whole = isinstance(value, float) and value.is_integer() and written not in known
+    return str(int(value)) if whole else written
+
+
+def as_texts(column: pd.Series, known: Collection[str] = ()) -> pd.Series:
+    """`text_of` of each value, dtype object; None for null."""
+    import pandas as pd
+
+    plain, spelled = column.astype(object), frozenset(known)
+    values = plain.where(column.notna(), None).tolist()
+    found = [None if value is None else text_of(value, spelled) for value in values]
+    return pd.Series(found, index=column.index, name=column.name, dtype=object)
+
+
 def target_codes(column: pd.Series, outputs: Outputs) -> np.ndarray:
     """Positions in `outputs.classes`, int64; -1 for null and for classes the contract does not know.
 
-    A class matches its own value (1 also as 1.0) or its text.
+    A class matches its own value (1 also as 1.0) or its text ("1" also as 1.0).
     """
     import numpy as np
 
@@ -198,7 +218,7 @@ def target_codes(column: pd.Series, outputs: Outputs) -> np.ndarray:
             return -1
         plain = value.item() if hasattr(value, "item") else value
         found = exact.get((type(plain) is bool, plain))
-        return spelled.get(str(plain), -1) if found is None else found
+        return spelled.get(text_of(plain, spelled), -1) if found is None else found
 
     values = column.astype(object).to_numpy()
     known: dict[Any, int] = {value: code(value) for value in set(column.dropna().unique().tolist())}
@@ -223,6 +243,9 @@ def _sendable(column: pd.Series, item: Input) -> list[Any]:
     if plain is not None and item.type is Kind.INTEGER and plain.kind in "iu":
         whole: list[Any] = column.tolist()
         return whole
+    if item.type in (Kind.CATEGORY, Kind.STRING):
+        texts: list[Any] = as_texts(column, item.categories or ()).tolist()
+        return texts
     cast: Callable[[Any], Any] = _CAST[item.type]
     return [None if value is None or value != value else cast(value) for value in column.astype(object).tolist()]
 
@@ -243,6 +266,4 @@ _CAST: Final[dict[Kind, Callable[[Any], Any]]] = {
     Kind.NUMBER: _number,
     Kind.INTEGER: _integer,
     Kind.BOOLEAN: _boolean,
-    Kind.CATEGORY: str,
-    Kind.STRING: str,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from modelmark.domain.condition import Condition
 from modelmark.domain.strict import STRICT, Scalar
 
 
@@ -29,21 +30,6 @@ class Effect(StrEnum):
     @property
     def sign(self) -> int:
         return 1 if self is Effect.INCREASE else -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Selects rows by one column; every named bound must hold. Null never matches."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    column: str
-    """An input."""
-    is_in: tuple[Scalar, ...] = ()
-    """One of these values."""
-    at_least: float | None = None
-    """This or more; for numbers."""
-    at_most: float | None = None
-    """This or less; for numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from modelmark.domain.behaviour import Behaviour
+from modelmark.domain.condition import Condition
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.later import later
 from modelmark.domain.strict import STRICT, Scalar
@@ -263,23 +264,6 @@ class Guardrail:
     """What is measured."""
     limit: float
     """At least this for scores, at most this for losses; the interval's worse end must hold it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """What a column of a slice's rows must be; with several fields, all of them."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    column: str
-    """A column of the holdout, an input or not."""
-    any_of: tuple[Scalar, ...] | None = None
-    """One of these values, compared as text."""
-    at_least: float | None = None
-    """A number not below this."""
-    below: float | None = None
-    """A number below this."""
-    missing: bool | None = None
-    """true: no value; false: any value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

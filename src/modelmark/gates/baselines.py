@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Input, Kind, Metric, Task
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ def constant(contract: Contract, train_truth: Truth, rows: int) -> tuple[str, Ar
     if contract.model.task is Task.REGRESSION:
         known = np.asarray(train_truth, dtype=np.float64)
         known = known[np.isfinite(known)]
-        median = contract.objective.metric is Metric.MAE
-        value = float(np.median(known) if median else known.mean())
-        return ("the median" if median else "the mean"), np.full((rows, 1), value)
+        at = {Metric.MAE: 0.5, Metric.PINBALL: contract.objective.quantile}.get(contract.objective.metric)
+        if at is None:
+            return "the mean", np.full((rows, 1), known.mean())
+        name = "the median" if at == 0.5 else f"the {at:g} quantile"
+        return name, np.full((rows, 1), np.quantile(known, at))
     classes = len(contract.outputs.classes)
     counts = np.bincount(np.asarray(train_truth, dtype=np.int64)[train_truth >= 0], minlength=classes)
     shares = counts / counts.sum()
@@ -42,6 +44,9 @@ def constant(contract: Contract, train_truth: Truth, rows: int) -> tuple[str, Ar
         return "the cheaper fixed decision", np.tile(shares, (rows, 1))
     if contract.objective.metric in (Metric.LOG_LOSS, Metric.BRIER):
         return "the base rates", np.tile(shares, (rows, 1))
+    if contract.objective.metric in (Metric.F1, Metric.PRECISION) and contract.model.task is Task.BINARY:
+        # No is 0 by both of them, however rare the positive class.
+        return "always yes", np.tile(np.eye(classes)[positive_of(contract)], (rows, 1))
     return "the majority class", np.tile(np.eye(classes)[shares.argmax()], (rows, 1))
 
 
@@ -59,10 +64,7 @@ def linear(contract: Contract, train: pd.DataFrame, train_truth: Truth, holdout:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     regression = contract.model.task is Task.REGRESSION
-    truth = np.asarray(train_truth)
-    usable = np.flatnonzero(np.isfinite(truth) if regression else truth >= 0)
-    if len(usable) > _ROWS:
-        usable = np.sort(np.random.default_rng(0).choice(usable, _ROWS, replace=False))
+    truth, usable = np.asarray(train_truth), _usable(train_truth, regression)
     encode = Encoder(contract.inputs, train.iloc[usable])
     model: Any = Ridge() if regression else LogisticRegression(max_iter=300)
     with warnings.catch_warnings():
@@ -75,6 +77,12 @@ def linear(contract: Contract, train: pd.DataFrame, train_truth: Truth, holdout:
     return scores
 
 
+def _usable(truth: Truth, regression: bool) -> NDArray[np.int64]:
+    """Rows with a known truth, in order; a seeded sample of many."""
+    known = np.flatnonzero(np.isfinite(truth) if regression else np.asarray(truth) >= 0)
+    return np.sort(np.random.default_rng(0).choice(known, _ROWS, replace=False)) if len(known) > _ROWS else known
+
+
 class Encoder:
     """Numbers standardised with a null indicator, text one-hot by its commonest values; learned from one table."""
 
@@ -83,7 +91,9 @@ class Encoder:
         self.known: dict[str, Any] = {}
         for item in self.inputs:
             if item.type in (Kind.CATEGORY, Kind.STRING):
-                self.known[item.name] = frame[item.name].astype(str).value_counts().index[:_CATEGORIES].tolist()
+                self.known[item.name] = (
+                    as_texts(frame[item.name]).fillna("").value_counts().index[:_CATEGORIES].tolist()
+                )
             else:
                 values = as_numbers(frame[item.name])
                 finite = values[np.isfinite(values)]
@@ -96,7 +106,7 @@ class Encoder:
     def _column(self, frame: pd.DataFrame, item: Input) -> Array:
         known = self.known[item.name]
         if item.type in (Kind.CATEGORY, Kind.STRING):
-            values = frame[item.name].astype(str).to_numpy(dtype=object)
+            values = as_texts(frame[item.name]).fillna("").to_numpy(dtype=object)
             return np.asarray(np.column_stack([values == name for name in known]), dtype=np.float64)
         values = as_numbers(frame[item.name])
         missing = ~np.isfinite(values)
@@ -111,8 +121,7 @@ def single_columns(
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     regression = contract.model.task is Task.REGRESSION
-    truth = np.asarray(train_truth)
-    usable = np.flatnonzero(np.isfinite(truth) if regression else truth >= 0)[:_ROWS]
+    truth, usable = np.asarray(train_truth), _usable(train_truth, regression)
     found = {}
     for item in contract.inputs:
         encode = Encoder((item,), train.iloc[usable])

@@ -20,6 +20,7 @@ from modelmark.gates.gate import Measurement, Progress
 from modelmark.stats.rates import clopper_pearson
 
 _SHOWN: Final = 20  # failing rows per test
+_FEW: Final = 10  # rows; fewer that behave say nothing of the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,13 @@ class BehaviourTests:
                 f"{' and answered' if found.unanswered else ''}; widen its `where`, or take the test out.",
             )
         low, high = found.interval(confidence)
+        if found.n < _FEW and limit.holds(low):
+            return Check(
+                name=test.name, measured=None, estimate=count / found.n, low=low, high=high, n=found.n,
+                confidence=confidence, limit=limit, decides=False,
+                sentence=f"{_expected(test)}: {count:,} of {found.n:,} rows behave otherwise; cannot tell, "
+                f"about {_FEW - found.n:,} more rows needed.",
+            )  # fmt: skip
         worst = f" The worst: {_words(found.failed[0][1])}." if count else ""
         return Check(
             name=test.name,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from modelmark.contract.conditions import holds
 from modelmark.contract.table import Violation, as_numbers, check_table, rows_of
-from modelmark.domain.behaviour import Behaviour, BehaviourKind, Condition
+from modelmark.domain.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.gates.asking import Row
 
@@ -47,25 +48,13 @@ def edit(test: Behaviour, source: Source, most: int) -> list[Edited]:
     """At most `most` seeded rows that the test selects and can edit within the contract, in holdout order."""
     places = np.array(source.good, dtype=np.int64)
     for condition in test.where:
-        places = places[_meets(source.holdout[condition.column].iloc[places], condition)]
+        places = places[holds(condition, source.holdout[condition.column].iloc[places])]
     if len(places) > most:
         places = np.sort(np.random.default_rng(0).choice(places, most, replace=False))
     rows = rows_of(source.holdout.iloc[places], source.contract)
     variants = _KINDS[test.kind](test, source)
     found = [(int(place), *variants(row)) for place, row in zip(places, rows, strict=True)]
     return [Edited(place=p, before=before, after=tuple(after)) for p, before, after in found if after]
-
-
-def _meets(column: pd.Series, condition: Condition) -> np.ndarray:
-    met = np.array(column.notna())
-    if condition.is_in:
-        met &= column.astype(str).isin([str(value) for value in condition.is_in]).to_numpy()
-    numbers = as_numbers(column) if (condition.at_least, condition.at_most) != (None, None) else None
-    if numbers is not None and condition.at_least is not None:
-        met &= numbers >= condition.at_least
-    if numbers is not None and condition.at_most is not None:
-        met &= numbers <= condition.at_most
-    return np.asarray(met)
 
 
 #: (the row to compare with, its edits); no edits: the row is not tested.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from modelmark.contract.table import Violation, as_numbers, broken_rows, check_table
+from modelmark.contract.moments import moments
+from modelmark.contract.table import Violation, as_numbers, as_texts, broken_rows, check_table
 from modelmark.domain.contract import Contract, Input, Kind, Policy, Task
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import DataContractGate
@@ -140,7 +141,7 @@ def _labels(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> I
     if contract.model.task is Task.REGRESSION:
         return
     target = contract.data.target
-    here, there = (set(map(str, t[target].dropna().unique())) for t in (train, holdout))
+    here, there = (set(as_texts(t[target].drop_duplicates()).dropna()) for t in (train, holdout))
     odd = sorted(there - here)
     words = f"holdout has {', '.join(map(repr, odd[:5]))}, which train never has" if odd else "train knows every label"
     yield Check(
@@ -181,18 +182,21 @@ def _groups(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> I
             sentence=f"Could not measure: the column {group!r} of data.group is not in both tables.",
         )
         return
-    both = set(map(str, train[group].dropna())) & set(map(str, holdout[group].dropna()))
+    here, there = (set(as_texts(t[group].drop_duplicates()).dropna()) for t in (train, holdout))
+    both = here & there
     yield Check(
         name="groups stay on one side",
         measured=float(len(both)),
-        n=int(holdout[group].nunique()),
+        n=len(there),
         limit=Limit(bound=Bound.AT_MOST, value=0),
-        sentence=f"{len(both):,} of {holdout[group].nunique():,} holdout groups of {group} also stand in train.",
+        sentence=f"{len(both):,} of {len(there):,} holdout groups of {group} also stand in train.",
     )
 
 
 def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Iterator[Check]:
     """Train must end before the holdout begins. Where the order of rows is time, nobody can check it."""
+    import pandas as pd
+
     time = contract.data.time
     if time is None or time == "row_order":
         return
@@ -204,23 +208,30 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
             sentence=f"Could not measure: the column {time!r} of data.time is not in both tables.",
         )
         return
-    late = int((train[time] > holdout[time].min()).sum())
-    back = int((holdout[time].to_numpy()[1:] < holdout[time].to_numpy()[:-1]).sum())
+    at = moments(pd.concat([train[time], holdout[time]], ignore_index=True))
+    before, after = at[: len(train)], at[len(train) :]
+    known = after[np.isfinite(after)]
+    if not len(known):
+        yield Check(
+            name="train comes first",
+            measured=None,
+            limit=Limit(bound=Bound.AT_MOST, value=0),
+            sentence=f"Could not measure: {time} is null in every holdout row.",
+        )
+        return
+    late, back = int((before > known.min()).sum()), int((np.diff(known) < 0).sum())
     yield Check(
         name="train comes first",
         measured=late / len(train),
         n=len(train),
         limit=Limit(bound=Bound.AT_MOST, value=0),
         sentence=f"{late:,} of {len(train):,} train rows are later than the first holdout row "
-        f"({holdout[time].min()}); {time} goes backwards {back:,} times inside the holdout.",
+        f"({holdout[time].iloc[int(np.nanargmin(after))]}); {time} goes backwards {back:,} times inside the holdout.",
     )
 
 
 def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input) -> Shift:
     if item.type in (Kind.CATEGORY, Kind.STRING):
-        sides = [
-            [None if v is None or v != v else str(v) for v in table[item.name].astype(object).tolist()]
-            for table in (train, holdout)
-        ]
+        sides = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
         return shift(*text_counts(sides[0], sides[1]))
     return shift(*numeric_counts(as_numbers(train[item.name]), as_numbers(holdout[item.name])))

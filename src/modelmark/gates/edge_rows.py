@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from modelmark.contract.table import as_numbers, rows_of
+from modelmark.contract.table import as_numbers, as_texts, rows_of
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.gates.edge_inputs import Odd, Promise, Row
 
@@ -36,7 +36,7 @@ def _rare_categories(contract: Contract, train: pd.DataFrame, usual: Row) -> Ite
     found = []
     for item in contract.inputs:
         if item.categories:
-            counts = train[item.name].astype(str).value_counts()
+            counts = as_texts(train[item.name], item.categories).value_counts()
             shares = [(int(counts.get(value, 0)) / max(len(train), 1), value) for value in item.categories]
             found += [(share, item.name, value) for share, value in shares if share < _RARE]
     for share, name, value in sorted(found, key=lambda one: one[0])[:_MOST]:

@@ -16,7 +16,7 @@ from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.gates.groups import Groups
 from modelmark.gates.proxies import Proxies
 from modelmark.stats.fairness import Contrast, Decided, group_rates, group_sums, implied_false_positive_rate, shrunk
-from modelmark.stats.rates import wilson
+from modelmark.stats.rates import more_needed, wilson
 
 Codes = NDArray[np.int64]
 
@@ -103,8 +103,7 @@ class Judge:
         _, ratio, low, high = oriented(c, self.names)
         gap, reach = abs(np.log(ratio) - np.log(max(limit, 1e-9))), np.log(high / low) / 2
         small = int(min(self.sizes[c.first], self.sizes[c.second]))
-        needed = small * ((reach / max(gap, 0.02)) ** 2 - 1)
-        return f"; about {int(np.ceil(needed)):,} more labels of the smaller group needed"
+        return f"; about {more_needed(small, reach, gap):,} more labels of the smaller group needed"
 
 
 def _least(c: Contrast) -> float:

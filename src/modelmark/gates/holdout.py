@@ -13,7 +13,7 @@ from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
-from modelmark.gates.giveaway import alone, giveaway_check
+from modelmark.gates.giveaway import alone, believable, giveaway_check
 from modelmark.gates.rivals import compare, rivals, worse_end
 from modelmark.gates.scene import Scene, cap, check_of, guardrail_checks, scene_of
 from modelmark.gates.split import split_checks
@@ -48,7 +48,7 @@ class Holdout:
             checks.append(compare(rival, shown[rival.name], scene, self.settings.confidence))
         progress(3, 5)
         checks += self._kept_here(case, scene)
-        checks += self._believable(metric, ours)
+        checks += self._believable(metric, scene, ours)
         checks += [*split_checks(case, self.settings), *self._worn(case, metric, ours)]
         progress(4, 5)
         return Measurement(
@@ -74,17 +74,13 @@ class Holdout:
         if case.contract.gates.objective is None:
             yield from guardrail_checks(case, scene, self.settings.confidence)
         if case.contract.gates.leakage is None and self.settings.suspicious < 1:
-            probe, values = alone(case, scene)
-            limit = min(SINGLE_COLUMN, self.settings.suspicious)
-            yield giveaway_check(probe, values, len(scene.rows), limit)
+            yield giveaway_check(alone(case, scene), scene, min(SINGLE_COLUMN, self.settings.suspicious))
 
-    def _believable(self, metric: Metric, ours: Interval) -> Iterator[Check]:
+    def _believable(self, metric: Metric, scene: Scene, ours: Interval) -> Iterator[Check]:
         if metric in TOPPED:
             limit = Limit(bound=Bound.AT_MOST, value=self.settings.suspicious)
-            good = limit.holds(ours.estimate)
-            words = "is believable" if good else "is too good to be true: a leak until someone explains it"
-            sentence = f"{cap(metric.title)} {ours.estimate:.4g} on {ours.n:,} rows {words}."
-            yield check_of("believable", ours.estimate, ours, limit, sentence)
+            words = f"The model reaches {metric.title}", "too good to be true, a leak until someone explains it"
+            yield believable("believable", metric, scene.judged, scene, ours, limit, words)
 
     def _worn(self, case: Case, metric: Metric, ours: Interval) -> Iterator[Check]:
         """The best of many candidates on one holdout flatters: its luck was chosen with it (Blum & Hardt 2015)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import LOSSES, Contract, Kind, Task
 from modelmark.gates.case import Array, Case, judged, score
 from modelmark.stats.bootstrap import Interval, interval
@@ -81,8 +81,10 @@ def dependence(
 def _values(contract: Contract, train: pd.DataFrame, column: str) -> Sequence[Any]:
     item = next(i for i in contract.inputs if i.name == column)
     if item.type in (Kind.CATEGORY, Kind.STRING):
-        return [str(v) for v in train[column].dropna().astype(str).value_counts().index[:_POINTS]]
+        return [str(v) for v in as_texts(train[column], item.categories or ()).value_counts().index[:_POINTS]]
     numbers = as_numbers(train[column])
+    if not np.isfinite(numbers).any():
+        return []
     quantiles = np.quantile(numbers[np.isfinite(numbers)], np.linspace(0.02, 0.98, _POINTS))
     if item.type in (Kind.INTEGER, Kind.BOOLEAN):
         quantiles = np.round(quantiles)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Kind, Known
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import LeakageGate
@@ -53,12 +53,12 @@ class Leakage:
         checks += list(self._entities(case.train, case.holdout, contract))
         progress(2, 4)
         scene = scene_of(case)
-        probe, values = alone(case, scene)
-        checks.append(giveaway_check(probe, values, len(scene.rows), self.settings.suspicious))
+        found = alone(case, scene)
+        checks.append(giveaway_check(found, scene, self.settings.suspicious))
         progress(3, 4)
-        checks += [_declared_after(contract), *_doubtful(contract, values)]
-        rows = tuple((name, f"{value:.4g}", _known(contract, name)) for name, value in list(values.items())[:15])
-        shown = Table(title="Inputs that predict best alone", columns=("input", probe.title, "known"), rows=rows)
+        checks += [_declared_after(contract), *_doubtful(contract, found.values)]
+        rows = tuple((name, f"{value:.4g}", _known(contract, name)) for name, value in list(found.values.items())[:15])
+        shown = Table(title="Inputs that predict best alone", columns=("input", found.probe.title, "known"), rows=rows)
         return Measurement(checks=tuple(checks), notes=tuple(notes), tables=(shown,))
 
     def _near_copies(self, case: Case) -> tuple[Check, list[str]]:
@@ -99,8 +99,8 @@ class Leakage:
             sentence = f"Could not measure: the column {key!r} of data.entity_key is not in both tables."
             yield Check(name=name, measured=None, limit=limit, sentence=sentence)
             return
-        known = set(train[key].dropna().astype(str))
-        both = holdout[key].dropna().astype(str)
+        known = set(as_texts(train[key]).dropna())
+        both = as_texts(holdout[key]).dropna()
         shared = both[both.isin(known)]
         rate = len(shared) / len(holdout)
         in_time = contract.data.time is not None
@@ -119,13 +119,9 @@ def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> t
     inputs = [item for item in contract.inputs if item.name in train and item.name in holdout]
     textual = (Kind.CATEGORY, Kind.STRING)
     numbers = {i.name: [as_numbers(t[i.name]) for t in (train, holdout)] for i in inputs if i.type not in textual}
-    texts = {i.name: [_texts(t[i.name]) for t in (train, holdout)] for i in inputs if i.type in textual}
+    texts = {i.name: [as_texts(t[i.name]).tolist() for t in (train, holdout)] for i in inputs if i.type in textual}
     first, second = places(numbers, texts)
     return first, second
-
-
-def _texts(column: pd.Series) -> list[str | None]:
-    return [None if v is None or v != v else str(v) for v in column.astype(object).tolist()]
 
 
 def _declared_after(contract: Contract) -> Check:
@@ -147,7 +143,7 @@ def _known(contract: Contract, name: str) -> str:
     return next(item.known.value for item in contract.inputs if item.name == name)
 
 
-def _doubtful(contract: Contract, values: dict[str, float]) -> Iterator[Check]:
+def _doubtful(contract: Contract, values: Mapping[str, float]) -> Iterator[Check]:
     """Inputs that sound like, or predict like, something settled later. A hint: only a person knows."""
     unsaid = [item.name for item in contract.inputs if item.known is Known.UNKNOWN]
     named = [name for name in unsaid if _AFTER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())]

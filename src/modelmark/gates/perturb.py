@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Input, Kind, Mutability
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def edits(item: Input, train: pd.DataFrame) -> list[Any]:
     if item.type is Kind.BOOLEAN:
         return [0, 1]
     if item.type in (Kind.CATEGORY, Kind.STRING):
-        common = train[item.name].dropna().astype(str).value_counts().index[:_CATEGORIES].tolist()
+        common = as_texts(train[item.name], item.categories or ()).value_counts().index[:_CATEGORIES].tolist()
         return [c for c in common if item.categories is None or c in item.categories]
     known = fields((item,), train)
     if not known:
@@ -120,7 +120,7 @@ def edits(item: Input, train: pd.DataFrame) -> list[Any]:
 def allowed(item: Input, current: pd.Series, value: Any) -> NDArray[np.bool_]:
     """Which rows may move to this value under the field's mutability; staying is no edit."""
     if item.type in (Kind.CATEGORY, Kind.STRING):
-        return np.asarray(current.notna() & (current.astype(str) != value))
+        return np.asarray(current.notna() & (as_texts(current, item.categories or ()) != value))
     numbers = as_numbers(current)
     if item.mutability is Mutability.INCREASE:
         return np.asarray(numbers < value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Input, Kind, Task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def matrix(inputs: Sequence[Input], frame: pd.DataFrame) -> Array:
 def _column(frame: pd.DataFrame, item: Input) -> Array:
     if item.type not in (Kind.CATEGORY, Kind.STRING):
         return as_numbers(frame[item.name])
-    texts = frame[item.name].astype(str)
+    texts = as_texts(frame[item.name])
     rank = {name: i for i, name in enumerate(texts.value_counts().index[:_CATEGORIES])}
     return np.asarray(texts.map(rank).fillna(_CATEGORIES).to_numpy(), dtype=np.float64)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.moments import moments
 from modelmark.domain.contract import LOSSES, Contract, Metric
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.gates import baselines
@@ -17,6 +18,7 @@ from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.gates.scene import Scene, check_of
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import Judged, measure
+from modelmark.stats.rates import more_needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +60,7 @@ def rivals(case: Case, scene: Scene, margin: float) -> Iterator[Rival]:
 
 def _in_time(train: pd.DataFrame, truth: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:
     time = contract.data.time
-    return truth[np.argsort(train[time].to_numpy(), kind="stable")] if time in train else truth
+    return truth[np.argsort(moments(train[time]), kind="stable")] if time in train else truth
 
 
 def compare(rival: Rival, theirs: Interval, scene: Scene, confidence: float) -> Check:
@@ -85,15 +87,11 @@ def compare(rival: Rival, theirs: Interval, scene: Scene, confidence: float) -> 
         if not limit.holds(found.low) and found.high >= 0:
             # Neither shown to be within the margin nor shown to be worse: more labels would tell.
             measured = None
-            more = f"about {_needed(found, rival.required):,} more labels needed"
-            sentence = f"Cannot tell whether the margin holds; {more}. {sentence}"
+            # Were the estimate true, or nought where it is below the line.
+            room = max(found.estimate, 0.0) - rival.required
+            more = more_needed(found.n, found.estimate - found.low, room)
+            sentence = f"Cannot tell whether the margin holds; about {more:,} more labels needed. {sentence}"
     return check_of(f"against {rival.name}", measured, found, limit, sentence + ".")
-
-
-def _needed(found: Interval, required: float) -> int:
-    """Labels until the interval's lower end holds, were the estimate true (or nought, where it is below the line)."""
-    reach, room = found.estimate - found.low, max(found.estimate, 0.0) - required
-    return max(1, round(found.n * ((reach / room) ** 2 - 1))) if 0 < room < reach else found.n
 
 
 def _mcnemar(metric: Metric, scene: Scene, subject: Judged) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.moments import moments
+from modelmark.contract.table import as_texts
 from modelmark.domain.contract import LOSSES, Contract, Metric, Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
@@ -103,7 +105,7 @@ def scene(
     rows = np.flatnonzero(known & answered)
     time = contract.data.time
     if time is not None and time != "row_order" and time in frame:
-        rows = rows[np.argsort(frame[time].to_numpy()[rows], kind="stable")]
+        rows = rows[np.argsort(moments(frame[time])[rows], kind="stable")]
     if len(rows) < 10:
         raise NotEnoughData(f"{len(rows)} rows have a known truth and an answer; ten are the least")
     ours = judged(contract, truth[rows], scores[rows])
@@ -112,13 +114,21 @@ def scene(
 
 def _units(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Groups, else entities where one has several rows, else stretches of time."""
+    found = groups_of(contract, frame, rows)
+    return blocks(len(rows)) if found is None and contract.data.time is not None else found
+
+
+def groups_of(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Positions 0..k-1 of each row's group, else entity; None where each has one row. A row of none is its own."""
+    import pandas as pd
+
     for name in (contract.data.group, contract.data.entity_key):
         if name is not None and name in frame:
-            values = frame[name].astype(str).to_numpy()[rows]
-            units = np.unique(values, return_inverse=True)[1].astype(np.int64)
-            if len(np.unique(units)) < len(rows):
+            units = np.asarray(pd.factorize(as_texts(frame[name].iloc[rows]), sort=True)[0], dtype=np.int64)
+            units[units < 0] = units.max(initial=-1) + 1 + np.arange(int((units < 0).sum()))
+            if units.max(initial=-1) + 1 < len(rows):
                 return units
-    return blocks(len(rows)) if contract.data.time is not None else None
+    return None
 
 
 def cap(text: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
-from modelmark.domain.contract import Condition, Kind, Slice, Task
+from modelmark.contract.conditions import holds
+from modelmark.contract.table import as_numbers, as_texts
+from modelmark.domain.contract import Kind, Slice, Task
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SlicesGate
@@ -20,13 +21,12 @@ from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.scene import Scene, scene_of
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import Array, losses, measure
-from modelmark.stats.slicing import Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
-
-if TYPE_CHECKING:
-    import pandas as pd
+from modelmark.stats.rates import more_needed
+from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
 _TOP: Final = 10
+_CHOSEN: Final = 3 * _TOP  # some have too few rows in the other half
 #: Share of the rows: every model is weak on some dozen; those are no slice to release by.
 _SMALLEST: Final = 0.015
 
@@ -59,9 +59,9 @@ class Slices:
         declared = [self._declared(part, scene, loss, limit.value) for part in case.contract.slices]
         checks = [self._check(found, limit, what, float(loss.mean())) for found in declared]
         progress(1, 3)
-        discovered, notes = self._discover(case, scene, loss, limit.value)
+        discovered, searched, notes = self._discover(case, scene, loss, limit.value)
         progress(2, 3)
-        checks.append(self._worst(discovered, limit, what, float(loss.mean()), len(loss)))
+        checks.append(self._worst(discovered, searched, limit, what, float(loss.mean()), len(loss)))
         every = [*declared, *discovered]
         shown = {found.name: found.gap for found in every if found.gap is not None}
         return Measurement(
@@ -77,24 +77,18 @@ class Slices:
 
     def _declared(self, part: Slice, scene: Scene, loss: Array, tolerance: float) -> _Found:
         mask = _rows_of(part, scene)
-        rows, count = int(mask.sum()), len(scene.contract.slices)
-        found = None
+        rows, found = int(mask.sum()), None
         if rows >= self.settings.min_rows:
-            found = gap_of(
-                mask,
-                loss,
-                tolerance=tolerance,
-                confidence=self.settings.confidence,
-                comparisons=count,
-                units=scene.units,
-            )
+            every = np.arange(len(loss), dtype=np.int64)
+            found = self._confirm(mask, loss, tolerance, len(scene.contract.slices), scene, every)
         return _Found(name=part.name, kind="declared", gap=found, rows=rows, metric=_metric(scene, mask))
 
     def _check(self, found: _Found, limit: Limit, what: str, whole: float) -> Check:
         name = f"slice {found.name}"
         if found.gap is None:
             more = self.settings.min_rows - found.rows
-            sentence = f"Slice {found.name}: cannot tell on {found.rows:,} rows; about {more:,} more labels needed."
+            why = f"; about {more:,} more labels needed" if more > 0 else ", because they all belong to one group"
+            sentence = f"Slice {found.name}: cannot tell on {found.rows:,} rows{why}."
             return Check(name=name, measured=None, limit=limit, n=found.rows, sentence=sentence, decides=False)
         gap = found.gap
         sentence = (
@@ -103,8 +97,10 @@ class Slices:
         )
         return _check(name, gap, limit, sentence, self.settings.confidence)
 
-    def _discover(self, case: Case, scene: Scene, loss: Array, tolerance: float) -> tuple[list[_Found], list[str]]:
-        """The weakest slices found on half the rows, with their gaps on the other half."""
+    def _discover(
+        self, case: Case, scene: Scene, loss: Array, tolerance: float
+    ) -> tuple[list[_Found], bool, list[str]]:
+        """The weakest slices found on half the rows, with their gaps on the other half; whether halves could hold any."""
         rng = np.random.default_rng(0)
         kept = np.sort(rng.permutation(len(loss))[:_SEARCHED])
         units = np.arange(len(loss)) if scene.units is None else scene.units
@@ -115,21 +111,21 @@ class Slices:
         strong = strongest(columns, first, loss[here], min_rows=least)
         seen = [replace(where, mask=where.mask[first]) for where in strong]
         masks = {(where.column, where.text): where.mask[~first] for where in strong}
-        candidates = search(seen, loss[here], min_rows=least, top=_TOP)
+        chosen = search(seen, loss[here], min_rows=least, top=_CHOSEN)
+        known = [(p, np.logical_and.reduce([masks[part.column, part.text] for part in p])) for p in chosen]
+        candidates = [(p, mask) for p, mask in known if mask.sum() >= self.settings.min_rows][:_TOP]
         found = []
-        for parts in candidates:
-            mask = np.logical_and.reduce([masks[part.column, part.text] for part in parts])
-            rows, gap = int(mask.sum()), None
-            if rows >= self.settings.min_rows:
-                gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
+        for parts, mask in candidates:
+            gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
             name = " and ".join(part.text for part in parts)
-            found.append(_Found(name=name, kind="discovered", gap=gap, rows=rows))
+            found.append(_Found(name=name, kind="discovered", gap=gap, rows=int(mask.sum())))
         sampled = f" (of {len(loss):,}, drawn by seed 0)" if len(kept) < len(loss) else ""
         note = (
             f"{len(candidates)} slices of at most two conditions were searched on {len(here):,} rows and measured on "
             f"{len(there):,} others{sampled}; intervals and p-values are corrected for their number (Bonferroni, Holm)."
         )
-        return found, [note]
+        room = least <= WIDEST * len(here) and self.settings.min_rows <= len(there)
+        return found, room and (bool(found) or not chosen), [note]
 
     def _confirm(
         self, mask: NDArray[np.bool_], loss: Array, tolerance: float, count: int, scene: Scene, rows: NDArray[np.int64]
@@ -142,8 +138,15 @@ class Slices:
         except NotEnoughData:  # all its rows belong to one group: shown as a slice that cannot be told
             return None
 
-    def _worst(self, found: list[_Found], limit: Limit, what: str, whole: float, rows: int) -> Check:
+    def _worst(self, found: list[_Found], searched: bool, limit: Limit, what: str, whole: float, rows: int) -> Check:
         known = [(each, each.gap) for each in found if each.gap is not None]
+        if not known and (found or not searched):
+            more = max(round(2 * self.settings.min_rows / WIDEST) - rows, self.settings.min_rows)
+            sentence = f"Cannot tell whether a slice stands out: none can be found and confirmed on {rows:,} rows"
+            sentence += f"; about {more:,} more labels needed."
+            return Check(
+                name="worst discovered slice", measured=None, n=rows, limit=limit, sentence=sentence, decides=False
+            )
         if not known:
             sentence = (
                 f"No slice of at least {self.settings.min_rows} rows in each half of {rows:,} stands out; what is smaller "
@@ -171,8 +174,7 @@ def _verdict(gap: Gap, tolerance: float) -> str:
         return f"surely worse than the {tolerance:g} that is tolerated"
     if gap.high <= tolerance:
         return f"surely within the {tolerance:g} that is tolerated"
-    reach, room = (gap.high - gap.low) / 2, max(abs(gap.estimate - tolerance), 0.1 * tolerance)
-    more = max(1, round(gap.rows * ((reach / room) ** 2 - 1))) if reach > room else gap.rows
+    more = more_needed(gap.rows, (gap.high - gap.low) / 2, abs(gap.estimate - tolerance))
     return f"cannot tell whether within {tolerance:g}; about {more:,} more labels of it needed"
 
 
@@ -181,22 +183,7 @@ def _rows_of(part: Slice, scene: Scene) -> NDArray[np.bool_]:
     for rule in part.where:
         if rule.column not in scene.frame:
             raise Unmeasured(f"the holdout has no column {rule.column!r} of the slice {part.name!r}", field="slices")
-        mask &= _holds(rule, scene.frame[rule.column].iloc[scene.rows])
-    return mask
-
-
-def _holds(rule: Condition, column: pd.Series) -> NDArray[np.bool_]:
-    null = column.isna().to_numpy()
-    mask = np.ones(len(column), dtype=np.bool_)
-    if rule.missing is not None:
-        mask &= null == rule.missing
-    if rule.any_of is not None:
-        wanted = [str(v) for v in rule.any_of] + [str(float(v)) for v in rule.any_of if isinstance(v, int)]
-        mask &= column.astype(str).isin(wanted).to_numpy() & ~null
-    if rule.at_least is not None:
-        mask &= as_numbers(column) >= rule.at_least
-    if rule.below is not None:
-        mask &= as_numbers(column) < rule.below
+        mask &= holds(rule, scene.frame[rule.column].iloc[scene.rows])
     return mask
 
 
@@ -212,9 +199,7 @@ def _columns(case: Case, scene: Scene, kept: NDArray[np.int64]) -> Iterator[list
         if kinds.get(name) is not Kind.CATEGORY and np.isfinite(numbers).any():
             yield number_conditions(name, numbers)
         else:
-            yield text_conditions(
-                name, [None if v is None or v != v else str(v) for v in column.astype(object).tolist()]
-            )
+            yield text_conditions(name, as_texts(column).tolist())
 
 
 def _metric(scene: Scene, mask: NDArray[np.bool_]) -> float | None:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.moments import moments
 from modelmark.domain.contract import LOSSES, Contract, Kind, Metric, Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.gates import quick
 from modelmark.gates.case import Array, Case, judged, truth_of
-from modelmark.gates.scene import check_of
+from modelmark.gates.scene import check_of, groups_of
 from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.calibration import design_effect
 from modelmark.stats.metrics import Judged, statistic
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 #: Rows looked at: the latest ones, all of them neighbours, because a sample of rows has none.
 _ROWS: Final = 30_000
 _LEAST: Final = 300
+#: Of each table; the spread between fewer says nothing of the others.
+_LEAST_GROUPS: Final = 10
 #: The parts of the time line that are predicted, each from what lies before it.
 _BLOCKS: Final = ((0.6, 0.7), (0.85, 1.0))
 _TIME_WORDS: Final = re.compile(
@@ -58,7 +61,8 @@ def split_checks(case: Case, settings: HoldoutGate) -> Iterator[Check]:
     declared = case.contract.data.time
     orders = list(_declared(case)) if declared is not None else []
     if not orders or declared == "row_order":
-        orders += list(_guessed(case))
+        # The order of rows never overlaps, so it would always speak before a date that contradicts it.
+        orders = [*_guessed(case), *orders]
     for order in orders:
         check = _time_check(case, order, settings, declared is not None and order.name == declared)
         if check is not None:
@@ -106,15 +110,8 @@ def _is_date(column: pd.Series) -> bool:
 def _order(case: Case, name: str) -> Iterator[_Order]:
     import pandas as pd
 
-    sides = []
-    for frame in (case.train, case.holdout):
-        column = frame[name]
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            sides.append(as_numbers(column))
-        else:
-            times = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
-            values = times.dt.as_unit("ns").to_numpy(dtype="datetime64[ns]").astype(np.float64)
-            sides.append(np.where(times.isna().to_numpy(), np.nan, values))
+    at = moments(pd.concat([case.train[name], case.holdout[name]], ignore_index=True))
+    sides = [at[: len(case.train)], at[len(case.train) :]]
     if all(np.isfinite(side).mean() > 0.9 for side in sides) and len(np.unique(sides[0])) >= 20:
         yield _Order(name=name, train=_known(sides[0]), holdout=_known(sides[1]))
 
@@ -209,8 +206,9 @@ def _in_order(case: Case, time: str) -> tuple[Array, NDArray[np.int64] | Array]:
     known = np.isfinite(truth) if case.contract.model.task is Task.REGRESSION else truth >= 0
     place = np.flatnonzero(known)
     if time != "row_order":
-        column = both[time] if pd.api.types.is_numeric_dtype(both[time].dtype) else both[time].astype(str)
-        place = place[np.argsort(column.to_numpy()[place], kind="stable")]
+        at = moments(both[time])
+        place = place[np.isfinite(at[place])]
+        place = place[np.argsort(at[place], kind="stable")]
     place = place[-_ROWS:]
     inputs = [item for item in case.contract.inputs if item.type is not Kind.STRING]
     if not inputs:
@@ -224,11 +222,8 @@ def _labels_agree(case: Case, settings: HoldoutGate) -> Iterator[Check]:
     found = _inside_and_out(contract, case.train, case.holdout)
     if found is None:
         return
-    inside, outside = found
+    inside, outside, apart = found
     gap = float(inside.mean() - outside.mean())
-    reach = 1.96 * float(np.sqrt(inside.var() / len(inside) + outside.var() / len(outside)))
-    n = len(inside) + len(outside)
-    apart = Interval(estimate=abs(gap), low=max(0.0, abs(gap) - reach), high=abs(gap) + reach, n=n, confidence=0.95)
     limit = Limit(bound=Bound.AT_MOST, value=settings.max_label_gap)
     noisy = "train" if gap < 0 else "the holdout"
     tail = (
@@ -244,8 +239,11 @@ def _labels_agree(case: Case, settings: HoldoutGate) -> Iterator[Check]:
     yield check_of("labels agree", apart.low, apart, limit, sentence, decides=contract.data.time is None)
 
 
-def _inside_and_out(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> tuple[Array, Array] | None:
-    """Per row the share of right answers, (of train rows held out by halves, of holdout rows); None where too few."""
+def _inside_and_out(
+    contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame
+) -> tuple[Array, Array, Interval] | None:
+    """Per row the share of right answers, (of train rows held out by halves, of holdout rows), and how far apart their
+    means are; None where too few. Halves are of whole groups, because the holdout's are others too."""
     import pandas as pd
 
     rng, sides = np.random.default_rng(0), []
@@ -254,9 +252,12 @@ def _inside_and_out(contract: Contract, train: pd.DataFrame, holdout: pd.DataFra
         sides.append(frame.iloc[np.sort(rng.permutation(place)[:10_000])])
     if min(map(len, sides)) < 50 or len(sides[0]) < 200:
         return None
+    units = [groups_of(contract, frame, np.arange(len(frame))) for frame in sides]
+    if any(each is not None and each.max() + 1 < _LEAST_GROUPS for each in units):
+        return None
     features = quick.matrix(contract.inputs, pd.concat(sides, ignore_index=True))
     truth = np.concatenate([truth_of(frame, contract) for frame in sides])
-    first = rng.permutation(len(sides[0])) < len(sides[0]) // 2
+    first = _half(len(sides[0]), units[0], rng)
     out = np.arange(len(truth)) >= len(sides[0])
     here = np.r_[first, np.zeros(len(sides[1]), dtype=bool)]
     inside, outside = np.zeros(len(sides[0])), np.zeros(len(sides[1]))
@@ -266,4 +267,25 @@ def _inside_and_out(contract: Contract, train: pd.DataFrame, holdout: pd.DataFra
         right[~half] = said == truth[~half]
         inside += np.where(half, 0.0, right)[~out]
         outside += right[out] / 2
-    return inside, outside
+    return inside, outside, _apart(inside, outside, units)
+
+
+def _apart(inside: Array, outside: Array, units: list[NDArray[np.int64] | None]) -> Interval:
+    """The absolute difference of the means; Student's t over whole groups, where few of them decide, at 99%."""
+    from scipy.stats import t
+
+    variance, least = 0.0, len(inside) + len(outside)
+    for side, each in zip((inside, outside), units, strict=True):
+        count = len(side) if each is None else int(each.max()) + 1
+        variance += side.var() * design_effect(side, each) / len(side) * count / (count - 1)
+        least = min(least, count)
+    confidence = 0.95 if all(each is None for each in units) else 0.99
+    gap = abs(float(inside.mean() - outside.mean()))
+    reach = float(t.ppf((1 + confidence) / 2, least - 1) * variance**0.5)
+    n = len(inside) + len(outside)
+    return Interval(estimate=gap, low=max(0.0, gap - reach), high=gap + reach, n=n, confidence=confidence)
+
+
+def _half(rows: int, units: NDArray[np.int64] | None, rng: np.random.Generator) -> NDArray[np.bool_]:
+    places = np.arange(rows) if units is None else units
+    return np.asarray((rng.permutation(int(places.max()) + 1) % 2 == 0)[places])

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from modelmark.contract.table import read_table
+from modelmark.contract.table import as_texts, read_table
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, Tampered
@@ -107,7 +107,8 @@ def register(contract: Contract, how: Registration) -> Version:
         how.progress(f"these bytes are {known.label} already")
         return known
     how.progress("describing the training data")
-    files[REFERENCE] = how.reference(contract, train, conversion.scores)
+    texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
+    files[REFERENCE] = how.reference(contract, train.assign(**texts), conversion.scores)
     files[PARITY] = canonical(compare.sample(conversion.original, conversion.scores))
     return _record(contract, how, conversion, components, files, digest, holdout)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotEnoughData
 from modelmark.stats.metrics import Array
+from modelmark.stats.rates import more_needed
 
 _DRAWS: Final = 4000
 _MOST_BINS: Final = 15
@@ -181,5 +182,4 @@ def labels_needed(found: CalibrationError, limit: float) -> int | None:
     """About how many more labels would tell on which side of the limit the error is; None when that is known."""
     if found.low > limit or found.high <= limit:
         return None
-    reach, gap = (found.high - found.low) / 2, max(abs(found.estimate - limit), 0.1 * limit)
-    return max(1, round(found.n * ((reach / gap) ** 2 - 1))) if reach > gap else _BIN_ROWS
+    return more_needed(found.n, (found.high - found.low) / 2, abs(found.estimate - limit))

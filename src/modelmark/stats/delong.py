@@ -40,6 +40,21 @@ def placements(score: Array, positive: NDArray[np.bool_]) -> tuple[Array, Array]
     )
 
 
+def lowest_perfect(positives: int, negatives: int, *, confidence: float = 0.95) -> float:
+    """The lower end of the interval of an AUC of 1, which has no variance of its own.
+
+    Source: Newcombe 2006, Statistics in Medicine 25:559, method 5: Hanley and McNeil's variance at the true AUC.
+    """
+    z2, half = _z(confidence) ** 2, (positives + negatives) / 2 - 1
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        true = (low + high) / 2
+        spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
+        within = (1 - true) * positives * negatives < z2 * true * spread
+        low, high = (low, true) if within else (true, high)
+    return high
+
+
 def auc(score: Array, positive: NDArray[np.bool_], *, confidence: float = 0.95) -> Interval:
     """The AUC; its interval is made on the logit scale, so that it stays inside 0 to 1 (Pepe 2003, section 5.2)."""
     above, below = placements(score, positive)

@@ -1,4 +1,4 @@
-"""Intervals of a share."""
+"""Intervals of a share, and how many more rows an interval lacks."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
     return low, high
+
+
+def more_needed(n: int, reach: float, room: float) -> int:
+    """About how many more rows bring an interval's reach down to the room there is, if widths go with 1 / sqrt(n).
+
+    Room of less than a tenth of the reach counts as that: who stands on the line itself would need rows without end.
+
+    >>> more_needed(100, 0.2, 0.1), more_needed(100, 0.1, 0.2), more_needed(100, 0.1, 0.0)
+    (300, 1, 9900)
+    """
+    wider = reach / room if room > reach / 10 else 10.0
+    return max(1, round(n * (wider**2 - 1)))

@@ -20,6 +20,9 @@ from modelmark.stats.metrics import Array
 Mask = NDArray[np.bool_]
 _EDGES: Final = (0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97)
 _CATEGORIES: Final = 15
+_MISSING: Final = "\x01missing"  # NumPy drops a NUL at a text's end
+#: A slice of a larger share of the rows is the whole, rather.
+WIDEST: Final = 0.75
 _MOST: Final = 400  # conditions that are paired with each other
 
 
@@ -65,18 +68,18 @@ def number_conditions(name: str, values: Array) -> list[Where]:
 
 def text_conditions(name: str, values: Sequence[str | None]) -> list[Where]:
     """The commonest values, each one condition, and null."""
-    column = np.array(["\0" if v is None else v for v in values], dtype=object)
+    column = np.array([_MISSING if v is None else v for v in values], dtype=object)
     kinds, counts = np.unique(column.astype(str), return_counts=True)
     common = kinds[np.argsort(-counts, kind="stable")][:_CATEGORIES]
     return [
-        Where(column=name, text=f"{name} is missing" if v == "\0" else f"{name} = {v}", mask=column == v)
+        Where(column=name, text=f"{name} is missing" if v == _MISSING else f"{name} = {v}", mask=column == v)
         for v in common
     ]
 
 
 def search(conditions: Sequence[Where], loss: Array, *, min_rows: int, top: int = 10) -> list[tuple[Where, ...]]:
     """The slices whose loss is the most surely above the mean, best first; near copies of a better one left out."""
-    useful = [c for c in conditions if min_rows <= c.mask.sum() <= 0.75 * len(loss)]
+    useful = [c for c in conditions if min_rows <= c.mask.sum() <= WIDEST * len(loss)]
     if not useful:
         return []
     if len(useful) > _MOST:
