@@ -16,6 +16,7 @@ from modelmark.gates.case import Champion
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.objective import ObjectiveValue
 from modelmark.gates.runner import run_gate
+from modelmark.gates.scene import guardrail_checks, scene
 from modelmark.testing.gates import check_gate
 from tables import biopsies, deciding, failing, named
 
@@ -64,6 +65,19 @@ def test_it_conforms_and_holds_guardrails_at_their_worse_end(sound):
     found = judge(dataclasses.replace(sound, contract=contract))
     assert deciding(found) == {"guardrail recall"}
     assert found.figures[0].title.startswith("Expected cost by threshold")
+
+
+def test_a_model_without_a_miss_is_not_surely_above_a_guardrail(sound):
+    """12 of 12 positives caught: Clopper and Pearson's lower end is 0.735."""
+    rows = np.r_[np.flatnonzero(sound.truth == 1)[:12], np.flatnonzero(sound.truth == 0)[:300]]
+    holdout = sound.holdout.iloc[rows].reset_index(drop=True)
+    contract = dataclasses.replace(PRICED, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.95),))
+    few = dataclasses.replace(sound, contract=contract)
+    all_right = scene(contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool))
+    (check,) = guardrail_checks(few, all_right, 0.95)
+    assert (check.estimate, check.high) == (1, 1)
+    assert check.measured == pytest.approx(0.7354, abs=1e-4)
+    assert check.verdict is Verdict.FAIL
 
 
 def test_better_in_auc_and_worse_in_value_is_held(sound):
