@@ -47,15 +47,18 @@ def faultless(metric: Metric, value: float, judged: Judged, units: Units | None,
 def _trials(metric: Metric, judged: Judged, units: Units | None) -> list[int]:
     """Independent trials behind the share, of each class that counts."""
     truth, said = np.asarray(judged.truth, dtype=np.int64), judged.decisions()
-    count = lambda rows: int(rows.sum() if units is None else len(np.unique(units[rows])))  # noqa: E731
     if metric is Metric.ACCURACY:
-        return [count(np.ones(len(truth), dtype=bool))]
+        return [_count(np.ones(len(truth), dtype=bool), units)]
     one = judged.task is Task.BINARY and metric is not Metric.BALANCED_ACCURACY
     classes = [judged.positive] if one else range(judged.scores.shape[1])
     if metric is Metric.ROC_AUC:
-        return [min(count(truth == c), count(truth != c)) for c in classes]
+        return [min(_count(truth == c, units), _count(truth != c, units)) for c in classes]
     if metric is Metric.PRECISION:
-        return [count(said == c) for c in classes]
+        return [_count(said == c, units) for c in classes]
     if metric is Metric.F1:
-        return [count((said == c) | (truth == c)) for c in classes]
-    return [count(truth == c) for c in classes]
+        return [_count((said == c) | (truth == c), units) for c in classes]
+    return [_count(truth == c, units) for c in classes]
+
+
+def _count(rows: Mask, units: Units | None) -> int:
+    return int(rows.sum()) if units is None else len(np.unique(units[rows]))
