@@ -114,10 +114,13 @@ def http(answer):
 
 
 class Stage:
-    """A Staging that serves an Endpoint over a tiny HTTP server, `slow` seconds late."""
+    """A Staging that serves an Endpoint over a tiny HTTP server, `slow` seconds late.
 
-    def __init__(self, endpoint, slow=0.0, status=200):
-        self.endpoint, self.slow, self.status = endpoint, slow, status
+    replaced: which rows the declared fallback answers instead of the model.
+    """
+
+    def __init__(self, endpoint, slow=0.0, status=200, replaced=lambda rows: False):
+        self.endpoint, self.slow, self.status, self.replaced = endpoint, slow, status, replaced
 
     @contextmanager
     def open(self, version, folder):
@@ -136,7 +139,7 @@ class Stage:
             named = [
                 {"probabilities": dict(zip(classes, s, strict=True))} if classes else {"value": s[0]} for s in scores
             ]
-            return 200, {"served_by": "model", "predictions": named}
+            return 200, {"served_by": "fallback" if self.replaced(body["rows"]) else "model", "predictions": named}
 
         with http(answer) as address:
             yield Staged(address=address, processes=tuple)

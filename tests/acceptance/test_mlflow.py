@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from datetime import UTC, datetime
 
 import joblib
 import pytest
 
 from journey import NAME, Place, logistic, mixed, pipeline, small
+from modelmark.app.checking import case_of
+from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_settings import SupplyChainGate
+from modelmark.gates.runner import run_gate
+from modelmark.gates.supply_chain import SupplyChain
 from modelmark.seal.digests import digest_file
 
 
@@ -91,6 +97,10 @@ def test_a_model_that_mlflow_keeps_can_be_the_source(tmp_path, template, mlflow,
     version = place.app().find("v1")
     assert version.lineage.source == source
     assert version.lineage.source_digest == digest_file(folder / "model.pkl")
+    gate = SupplyChain(SupplyChainGate(scanners=("picklescan",)))
+    evidence = run_gate(gate, case_of(place.app(), version, place.folder, lambda: datetime.now(UTC)))
+    assert evidence.verdict is Verdict.PASS
+    assert evidence.looked_at["source"] == version.lineage.source_digest
     assert not os.path.exists(place.folder / "mlruns")
 
 

@@ -1,5 +1,7 @@
 """Intervals cover as often as they say; distances stay quiet on no change."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
@@ -7,7 +9,9 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from modelmark.domain.contract import Metric, Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.stats.bootstrap import blocks, interval
+from modelmark.stats.faultless import faultless
 from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.rates import clopper_pearson
 from modelmark.stats.shift import divergence, numeric_counts, shift, text_counts
 
 
@@ -46,6 +50,54 @@ def test_a_paired_difference_of_equals_is_called_better_as_rarely_as_promised():
         a, b = statistic(Metric.ROC_AUC, first), statistic(Metric.ROC_AUC, second)
         better += interval(lambda w, a=a, b=b: a(w) - b(w), 150, times=400).low > 0
     assert better / 300 <= 0.065
+
+
+def test_a_correction_that_leaves_its_range_does_not_end_at_the_estimate():
+    found = interval(mean_of(np.array([1, 0, 0.02])), 3, confidence=0.995)
+    assert found.low == 0
+    assert found.high == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "low"),
+    [
+        (Metric.RECALL, clopper_pearson(12, 12)[0]),
+        (Metric.PRECISION, clopper_pearson(12, 12)[0]),
+        (Metric.F1, 2 * clopper_pearson(12, 12)[0] / (1 + clopper_pearson(12, 12)[0])),
+        (Metric.ACCURACY, clopper_pearson(200, 200)[0]),
+        (Metric.ROC_AUC, clopper_pearson(12, 12)[0]),
+        (Metric.BALANCED_ACCURACY, (clopper_pearson(12, 12, 0.975)[0] + clopper_pearson(188, 188, 0.975)[0]) / 2),
+    ],
+)
+def test_a_model_without_an_error_is_not_surely_without_one(metric, low):
+    truth = (np.arange(200) < 12).astype(np.int64)
+    perfect = Judged(task=Task.BINARY, truth=truth, scores=np.c_[0.9 - 0.8 * truth, 0.1 + 0.8 * truth])
+    found = faultless(metric, statistic(metric, perfect)(np.ones(200)), perfect, None, 0.95)
+    assert (found.estimate, found.low, found.high) == pytest.approx((1, low, 1))
+    wrong = dataclasses.replace(perfect, scores=perfect.scores[:, ::-1])
+    worst = faultless(metric, statistic(metric, wrong)(np.ones(200)), wrong, None, 0.95)
+    assert worst.estimate == worst.low == 0 < worst.high < 0.3
+    assert faultless(metric, 0.99, perfect, None, 0.95) is None
+
+
+def test_rows_of_one_unit_are_one_trial():
+    truth = (np.arange(200) < 100).astype(np.int64)
+    perfect = Judged(task=Task.BINARY, truth=truth, scores=np.c_[1.0 - truth, truth])
+    found = faultless(Metric.RECALL, 1.0, perfect, np.arange(200) // 10, 0.95)
+    assert found.low == pytest.approx(clopper_pearson(10, 10)[0])
+
+
+def test_the_interval_of_a_rare_error_covers_as_often_as_promised():
+    """Recall of 0.97 on 40 positives: three samples in ten show no miss. 95% asked, 400 trials, 99.9% band from 0.91."""
+    rng, hits = np.random.default_rng(8), 0
+    truth = (np.arange(120) < 40).astype(np.int64)
+    for _ in range(400):
+        said = np.where(truth == 1, rng.random(120) < 0.97, rng.random(120) < 0.1).astype(float)
+        judged = Judged(task=Task.BINARY, truth=truth, scores=np.c_[1 - said, said])
+        recall = statistic(Metric.RECALL, judged)
+        found = faultless(Metric.RECALL, recall(np.ones(120)), judged, None, 0.95) or interval(recall, 120, times=400)
+        hits += found.low <= 0.97 <= found.high
+    assert hits / 400 >= 0.91
 
 
 def test_rows_that_depend_on_each_other_widen_the_interval():

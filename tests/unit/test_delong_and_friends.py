@@ -230,6 +230,15 @@ def test_regret_is_nought_at_the_best_and_sure_far_from_it():
     assert thresholds.regret(score, positive, 0.7, COSTS)[1] > 0.1
 
 
+def test_regret_of_rows_in_units_is_less_sure():
+    rng = np.random.default_rng(12)
+    score, positive = np.repeat(rng.random(60), 10), np.repeat(rng.random(60) < 0.3, 10)
+    alone = thresholds.regret(score, positive, 0.9, COSTS)
+    together = thresholds.regret(score, positive, 0.9, COSTS, units=np.repeat(np.arange(60), 10))
+    assert together[2] - together[1] > 2 * (alone[2] - alone[1])
+    assert thresholds.regret(score, positive, 0.9, COSTS, units=np.arange(600)) == alone
+
+
 # Slices and twins.
 
 

@@ -271,3 +271,13 @@ def test_regression_has_its_own_scale(tmp_path):
     model = LinearRegression().fit(train[models.NUMERIC], train["amount"])
     case = cases.case(tmp_path, contract, train=train, holdout=models.frame(300, 2), model=model)
     assert run(case, INCOME, expects("invariant", "age", column="age")).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("tolerance", "verdict"), [(0.2, Verdict.PASS), (0.25, Verdict.FAIL), (0.3, Verdict.FAIL)])
+def test_a_move_of_exactly_the_tolerance_is_not_more_than_it(sound, tolerance, verdict):
+    def quarter(endpoint, rows):
+        return [[0.5, 0.5] if row["job-title"] == "nurse" else [0.75, 0.25] for row in rows]
+
+    test = expects("directional", change={"job-title": "nurse"}, direction=Effect.INCREASE, tolerance=tolerance)
+    case = dataclasses.replace(sound, predictor=Broken(sound.predictor, quarter))
+    assert run(case, test).verdict is verdict

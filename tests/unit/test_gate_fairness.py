@@ -17,6 +17,7 @@ from modelmark.contract.table import read_table
 from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs, Task
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.gates import fairness
 from modelmark.gates.fairness import Fairness
 from modelmark.gates.fairness_frame import rates_by_group
 from modelmark.gates.groups import groups_of
@@ -116,6 +117,32 @@ def test_intersections_and_proxies_inform(tmp_path):
     assert "shrunk towards all" in of(evidence, "intersections of sex × town").sentence
     assert of(evidence, "proxies of sex").estimate == pytest.approx(0.5, abs=0.08)
     assert any("divided over 2 columns" in note for note in evidence.notes)
+
+
+def units_of(monkeypatch, case):
+    """How many units the comparison of groups resampled; None for rows."""
+    seen = []
+
+    def spy(decided, groups, **how):
+        seen.append(decided.units)
+        return contrasts(decided, groups, **how)
+
+    monkeypatch.setattr(fairness, "contrasts", spy)
+    run_gate(Fairness(FairnessGate()), case)
+    return None if seen[0] is None else len(np.unique(seen[0]))
+
+
+def test_rows_of_one_entity_are_resampled_together_and_groups_of_one_row_are_not(tmp_path, monkeypatch):
+    train, holdout = people(600, 1), people(400, 2)
+    for table in (train, holdout):
+        table["who"] = np.arange(len(table)) // 4
+        table["row"] = np.arange(len(table))
+    for number, (named, units) in enumerate((({"entity_key": "who"}, 100), ({"group": "row"}, None))):
+        (tmp_path / str(number)).mkdir()
+        usual = contract()
+        known = dataclasses.replace(usual, data=dataclasses.replace(usual.data, **named))
+        case = cases.case(tmp_path / str(number), known, train=train, holdout=holdout)
+        assert units_of(monkeypatch, case) == units
 
 
 # Published numbers.

@@ -1,6 +1,7 @@
 """The holdout gate on data in time, on few and many rows, against its champion, and after many looks."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -144,6 +145,15 @@ def test_looks_are_counted_and_the_winners_curse_is_told(sound):
     worn = named(judge(dataclasses.replace(sound, earlier_looks=40)), "looks at this holdout")
     assert worn.verdict is Verdict.FAIL
     assert not worn.decides
+
+
+def test_the_winners_curse_does_not_grow_with_the_confidence_asked(sound):
+    looked, said = dataclasses.replace(sound, earlier_looks=7), []
+    for confidence in (0.8, 0.99):
+        settings = HoldoutGate(confidence=confidence)
+        sentence = named(run_gate(Holdout(settings), looked), "looks at this holdout").sentence
+        said.append(float(re.search(r"flatters by up to about ([0-9.]+),", sentence)[1]))
+    assert said[0] == pytest.approx(said[1], rel=0.15)
 
 
 def test_a_margin_that_few_rows_cannot_show_says_how_many_would(tmp_path, sound):

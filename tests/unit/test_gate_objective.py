@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import cases
 import models
@@ -14,8 +15,10 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate, ObjectiveGate
 from modelmark.gates.case import Champion
 from modelmark.gates.holdout import Holdout
-from modelmark.gates.objective import ObjectiveValue
+from modelmark.gates.objective import ObjectiveValue, _sides
 from modelmark.gates.runner import run_gate
+from modelmark.gates.scene import guardrail_checks, scene, validation_scene
+from modelmark.stats import thresholds
 from modelmark.testing.gates import check_gate
 from tables import biopsies, deciding, failing, named
 
@@ -66,6 +69,19 @@ def test_it_conforms_and_holds_guardrails_at_their_worse_end(sound):
     assert found.figures[0].title.startswith("Expected cost by threshold")
 
 
+def test_a_model_without_a_miss_is_not_surely_above_a_guardrail(sound):
+    """12 of 12 positives caught: Clopper and Pearson's lower end is 0.735."""
+    rows = np.r_[np.flatnonzero(sound.truth == 1)[:12], np.flatnonzero(sound.truth == 0)[:300]]
+    holdout = sound.holdout.iloc[rows].reset_index(drop=True)
+    contract = dataclasses.replace(PRICED, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.95),))
+    few = dataclasses.replace(sound, contract=contract)
+    all_right = scene(contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool))
+    (check,) = guardrail_checks(few, all_right, 0.95)
+    assert (check.estimate, check.high) == (1, 1)
+    assert check.measured == pytest.approx(0.7354, abs=1e-4)
+    assert check.verdict is Verdict.FAIL
+
+
 def test_better_in_auc_and_worse_in_value_is_held(sound):
     """The planted fault: the candidate ranks better than the champion and decides at a higher price."""
     champion = Champion(label="v1", predictor=Broken(sound.predictor, blurred))
@@ -114,6 +130,28 @@ def test_a_threshold_is_judged_on_validation_rows_alone(tmp_path):
     other = dataclasses.replace(dear, contract=dear.contract)
     other.holdout["y"] = other.holdout["y"].map({"yes": "no", "no": "yes"})
     assert named(judge(other), "threshold").estimate == named(judge(dear), "threshold").estimate
+
+
+def test_regret_is_of_what_is_at_stake_where_gains_and_costs_cancel(tmp_path):
+    """With a gain that makes the cheapest price about nought, a tenth of nought is no tolerance."""
+    case = cases.case(tmp_path, validated(0.2), validation=models.frame(2500, 4))
+    score, positive = _sides(validation_scene(case))
+
+    def price(gain):
+        return thresholds.cheapest(score, positive, Costs(false_positive=1, false_negative=1, true_positive=-gain))[1]
+
+    gain = float(brentq(price, 0, 5, xtol=1e-4))
+    assert abs(price(gain)) < 0.01
+    costs = Costs(false_positive=1, false_negative=1, true_positive=-gain)
+    near = 1 / (2 + gain) + 0.1
+    contract = dataclasses.replace(
+        case.contract,
+        objective=Objective(metric=Metric.ROC_AUC, costs=costs),
+        outputs=dataclasses.replace(case.contract.outputs, threshold=near),
+    )
+    check = named(judge(dataclasses.replace(case, contract=contract)), "threshold")
+    assert check.verdict is Verdict.PASS, check.sentence
+    assert 0 < check.estimate < 0.1
 
 
 def test_without_validation_rows_the_threshold_is_a_question(sound):

@@ -12,6 +12,7 @@ import cases
 import models
 from endpoint import Broken, Stage
 from modelmark.domain.contract import Serving
+from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import ReplayGate
 from modelmark.domain.workspace import Workspace
@@ -61,6 +62,34 @@ def test_a_server_that_answers_otherwise_than_offline_is_found(sound):
     moved = Broken(sound.predictor, lambda e, rows: e.predict([{**row, "age": 30} for row in rows if e.predict([row])]))
     found = failing(run(dataclasses.replace(sound, staging=Stage(moved)), fault_rate=0.0))
     assert found.keys() == {"served equals offline"}
+
+
+def test_what_the_fallback_answers_instead_of_the_model_counts_as_refused(sound):
+    replaced = Stage(sound.predictor, replaced=lambda rows: rows[0]["town"] != "A")
+    found = failing(run(dataclasses.replace(sound, staging=replaced), fault_rate=0.0))
+    assert found.keys() == {"refusals"}
+    assert "are refused or answered by the fallback" in found["refusals"]
+
+
+def test_a_server_that_answers_what_the_model_alone_refuses_is_found(sound):
+    def strict(endpoint, rows):
+        if any(row["town"] == "A" for row in rows):
+            raise Rejected("town A is refused", code="PLANTED")
+        return endpoint.predict(rows)
+
+    alone = Broken(sound.predictor, strict)
+    found = failing(run(dataclasses.replace(sound, predictor=alone), fault_rate=0.0))
+    assert found.keys() == {"served equals offline"}
+
+
+def test_requests_that_could_not_be_sent_in_time_count_as_put_off(sound):
+    slow = dataclasses.replace(sound, staging=Stage(sound.predictor, slow=0.5))
+    evidence = run(slow, requests=250, seconds=0.5, fault_rate=0.0)
+    check = next(c for c in evidence.checks if c.name == "answered in time")
+    assert check.n == 250
+    assert check.estimate > 0.1
+    assert check.verdict is not Verdict.PASS
+    assert evidence.verdict is not Verdict.PASS
 
 
 def test_a_server_that_accepts_what_it_must_refuse_breaks_a_promise(sound):

@@ -13,14 +13,17 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Input, Kind, Mutability, Task
+from modelmark.domain.contract import Input, Kind, Mutability, Outputs, Task
+from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.gates import perturb
+from modelmark.gates.adversary import attacked, by_argmax
 from modelmark.gates.art_attacks import closest
 from modelmark.gates.case import Champion
 from modelmark.gates.robustness import Robustness
 from modelmark.gates.runner import run_gate
+from modelmark.gates.trial import Trial
 from modelmark.testing.gates import Unable, check_gate
 
 NUMBERS = dataclasses.replace(models.contract(), inputs=models.inputs(names=models.NUMERIC))
@@ -217,3 +220,76 @@ def test_nulls_and_wrong_units_are_tried_on_the_champion_too(tmp_path):
     missing = next(dict(zip(nulls.columns, row, strict=True)) for row in nulls.rows if row[0] == "income per year")
     assert missing["of champion v1"] == "0.0%"
     assert missing["flipped"] != "0.0%"
+
+
+def test_an_attack_searches_the_contracts_threshold_and_not_a_half():
+    """A score that never reaches a half: only the contract's threshold of 0.2 can be crossed, at 0.57."""
+
+    class Low:
+        def predict(self, rows):
+            p = np.array([0.35 * row["x"] for row in rows])
+            return np.column_stack([1 - p, p]).tolist()
+
+    item = Input(name="x", type=Kind.NUMBER, minimum=0, maximum=1, mutability=Mutability.FREE)
+    table = pd.DataFrame({"x": np.linspace(0, 1, 50), "y": ["no", "yes"] * 25})
+    known = dataclasses.replace(
+        models.contract(), inputs=(item,), outputs=Outputs(classes=("no", "yes"), positive="yes", threshold=0.2)
+    )
+    scene = Trial(
+        contract=known, frame=table, truth=None, fields=perturb.fields((item,), table), train=table, spread=1.0
+    )
+    least = (0.9 - 0.2 / 0.35) / scene.fields[0].spread
+    kinds = (Attack.HOP_SKIP_JUMP, Attack.BOUNDARY)
+    sizes = [attacked(scene, Low(), scene.fields, {"x": 0.9}, (kind, 250)) for kind in kinds]
+    assert sizes == pytest.approx([least] * 2, abs=0.05)
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("yes", "no")])
+def test_bent_scores_are_decided_as_the_contract_decides(classes):
+    known = dataclasses.replace(models.contract(), outputs=Outputs(classes=classes, positive="yes", threshold=0.2))
+    p, positive = np.array([0.0, 0.19999, 0.2, 0.3, 0.5, 1.0]), classes.index("yes")
+    scores = np.column_stack([p, 1 - p] if positive == 0 else [1 - p, p])
+    bent = by_argmax(scores, known)
+    assert ((bent.argmax(axis=1) == positive) == (p >= 0.2)).all()
+    assert ((bent >= 0) & (bent <= 1 + 1e-6)).all()
+
+
+def odd_ages(rows, seed):
+    table = models.frame(rows, seed)
+    return table.assign(y=np.where(table["age"] % 2 == 1, "yes", "no"))
+
+
+def test_noise_reaches_whole_numbers_too(tmp_path):
+    """Normal noise of 1% of 18 years is below a half: rounded, it moved nobody; by chance it moves one in seven."""
+    train = odd_ages(1500, 1)
+    age = dataclasses.replace(models.contract(), inputs=models.inputs(names=["age"]))
+    case = cases.case(tmp_path, age, train=train, holdout=odd_ages(400, 2), model=remembered(train, ["age"]))
+    check = of(run_gate(Robustness(dataclasses.replace(QUICK, attacks=())), case), "noise")
+    assert check.estimate == pytest.approx(0.8 * 0.01 * train["age"].std(), abs=0.07)
+    assert check.verdict is Verdict.FAIL
+
+
+def test_noise_that_moves_no_number_cannot_tell_and_is_no_pass():
+    item = Input(name="flag", type=Kind.INTEGER, minimum=0, maximum=1)
+    table = pd.DataFrame({"flag": [0, 1] * 20})
+    known = perturb.fields((item,), table)
+    assert perturb.moved_share(table, perturb.noisy(table, known, 1e-6, 0), known) == 0
+    assert perturb.moved_share(table, perturb.noisy(table, known, 1.0, 0), known) > 0
+
+
+def test_a_model_of_texts_alone_is_judged_on_rows_that_were_changed(tmp_path):
+    train, holdout = models.frame(800, 1, nulls=0.05), models.frame(300, 2, nulls=0.05)
+    texts = dataclasses.replace(models.contract(), inputs=models.inputs(nullable=True, names=models.TEXT))
+    case = cases.case(tmp_path, texts, train=train, holdout=holdout)
+    check = of(run_gate(Robustness(QUICK), case), "answers to changed rows")
+    assert check.verdict is Verdict.PASS
+    assert check.n > 500
+    assert check.estimate == 0
+
+    def fragile(endpoint, rows):
+        if any(row["town"] is None for row in rows):
+            raise Rejected("no town", code="PLANTED", field="town", row=0)
+        return endpoint.predict(rows)
+
+    broken = dataclasses.replace(case, predictor=Broken(case.predictor, fragile))
+    assert of(run_gate(Robustness(QUICK), broken), "answers to changed rows").verdict is Verdict.FAIL

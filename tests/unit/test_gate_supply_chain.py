@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import pickle
+import shutil
 import zipfile
 import zlib
 
@@ -77,7 +78,7 @@ def failing(evidence):
 def test_the_gate_conforms(sound, tmp_path):
     evidence = check_gate(gate, sound, with_source(sound, tmp_path, pickle.dumps(touch())))
     assert {"source", "artifact", "sbom"} <= set(evidence.looked_at)
-    assert any(not c.decides and "not looked up" in c.sentence for c in evidence.checks)
+    assert any(not c.decides and "Nobody looked" in c.sentence for c in evidence.checks)
 
 
 def test_a_command_behind_joblibs_arrays_is_named_by_every_scanner(sound, tmp_path):
@@ -179,13 +180,42 @@ def test_a_scanner_that_cannot_run_is_no_pass(sound, tmp_path):
     assert "was not done within" in failing(late)["picklescan"]
 
 
-def test_a_source_in_mlflow_is_said(sound):
-    contract = dataclasses.replace(
-        sound.contract, model=dataclasses.replace(sound.contract.model, source="runs:/1/model")
-    )
-    evidence = run_gate(gate(), dataclasses.replace(sound, contract=contract))
+def test_a_source_in_mlflow_is_fetched_and_looked_at_like_a_file(sound):
+    class Kept:
+        asked = ""
+
+        def download(self, address, target):
+            self.asked = address
+            return shutil.copy(sound.base / sound.contract.model.source, target / "model.joblib")
+
+    kept, address = Kept(), "runs:/1/model"
+    contract = dataclasses.replace(sound.contract, model=dataclasses.replace(sound.contract.model, source=address))
+    case = dataclasses.replace(sound, contract=contract, sources=kept)
+    evidence = run_gate(gate(scanners=("picklescan",)), case)
     assert evidence.verdict is Verdict.PASS
-    assert "lies in MLflow" in evidence.notes[0]
+    assert kept.asked == address
+    assert {"operations of the pickle", "picklescan"} <= {c.name for c in evidence.checks}
+    untold = run_gate(gate(scanners=("picklescan",)), dataclasses.replace(case, sources=None))
+    assert untold.verdict is Verdict.CANNOT_TELL
+    assert "nobody looked at it" in failing(untold)["format of the source"]
+
+
+def test_a_source_in_mlflow_that_is_harmful_or_another_one_is_no_pass(sound, tmp_path):
+    class Kept:
+        def __init__(self, data):
+            self.data = data
+
+        def download(self, address, target):
+            (target / "model.pkl").write_bytes(self.data)
+            return target / "model.pkl"
+
+    bad = b"cos\nsystem\n(S'true'\ntR."
+    source = dataclasses.replace(sound.contract.model, source="models:/loans/1")
+    case = dataclasses.replace(sound, contract=dataclasses.replace(sound.contract, model=source), sources=Kept(bad))
+    assert run_gate(gate(scanners=()), case).verdict is Verdict.CANNOT_TELL  # not the registered one
+    line = dataclasses.replace(sound.version.lineage, source_digest=digest_bytes(bad))
+    planted = dataclasses.replace(case, version=dataclasses.replace(sound.version, lineage=line))
+    assert "picklescan" in failing(run_gate(gate(scanners=("picklescan",)), planted))
 
 
 def test_another_graph_than_the_registered_one_cannot_be_told(sound):

@@ -108,6 +108,7 @@ def case_of(app: App, version: Version, base: Path, clock: Clock) -> Case:
         clock=clock,
         workspace=app.workspace,
         suites=ChildSuites(),
+        sources=app.tracking,
         champion=_champion(app, version),
         earlier_looks=earlier_looks(version, app.ledger.versions(version.model), app.ledger.evidence),
     )

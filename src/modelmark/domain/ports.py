@@ -152,6 +152,14 @@ class Staging(Protocol):
     def open(self, version: Version, folder: Path) -> AbstractContextManager[Staged]: ...
 
 
+class Sources(Protocol):
+    """Where models lie that are no files beside the contract."""
+
+    def download(self, address: str, target: Path) -> Path:
+        """The model file behind the address, put into the folder `target` and not opened."""
+        ...
+
+
 class SuiteRunner(Protocol):
     """Runs people's own tests where they can do no harm. What they did is a fact; raises nothing of theirs."""
 

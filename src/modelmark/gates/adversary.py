@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Input, Kind, Mutability
+from modelmark.domain.contract import Contract, Input, Kind, Mutability, Task
 from modelmark.domain.gate_settings import Attack
 from modelmark.domain.ports import Predictor
 from modelmark.gates import perturb
 from modelmark.gates.art_attacks import closest
+from modelmark.gates.baselines import positive_of
 from modelmark.gates.case import Array, judged
 from modelmark.gates.trial import Mask, Trial
+
+_LEAST: Final = 1e-6
+_HALVINGS: Final = 8
 
 
 def flips(
@@ -64,22 +68,53 @@ def attacked(
                 raw[:, k] = np.minimum(raw[:, k], start[k])
         return np.asarray(raw)
 
-    def ask(points: Array) -> Array:
+    def scores(points: Array) -> Array:
         values = meant(points)
         sent = [{**row, **_typed(fields, value)} for value in values]
         size = scene.contract.serving.max_rows
         parts = [predictor.predict(sent[at : at + size]) for at in range(0, len(sent), size)]
-        return np.asarray([scores for part in parts for scores in part], dtype=np.float64)
+        return np.asarray([answer for part in parts for answer in part], dtype=np.float64)
+
+    def ask(points: Array) -> Array:
+        return by_argmax(scores(points), scene.contract)
 
     def decided(point: Array) -> int:
-        return int(judged(scene.contract, np.zeros(1, dtype=np.int64), ask(point[None])).decisions()[0])
+        return int(judged(scene.contract, np.zeros(1, dtype=np.int64), scores(point[None])).decisions()[0])
 
     begin = np.clip((start - low) / width, 0, 1)
     end = closest(how[0], ask, begin, len(scene.contract.outputs.classes), how[1])
-    if decided(end) == decided(begin):
+    if decided(end) == (usual := decided(begin)):
         return float("inf")
+    end = _drawn_in(begin, end, lambda point: decided(point) != usual)
     spreads = np.array([f.spread for f in fields])
     return float(np.max(np.abs(meant(end[None])[0] - start) / spreads))
+
+
+def _drawn_in(begin: Array, end: Array, flips: Callable[[Array], bool]) -> Array:
+    """The nearest flipping point found by halving the way from begin to end: HopSkipJump stops after a step outwards."""
+    kept, near, far = end, 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (near + far) / 2
+        point = begin + middle * (end - begin)
+        if flips(point):
+            kept, far = point, middle
+        else:
+            near = middle
+    return kept
+
+
+def by_argmax(scores: Array, contract: Contract) -> Array:
+    """Scores whose largest is the class decided: of two classes, bent so that the contract's threshold lies at a half.
+
+    An attack knows no threshold and would search the boundary where both scores are equal.
+    """
+    if contract.model.task is not Task.BINARY:
+        return scores
+    threshold, positive = contract.outputs.threshold, positive_of(contract)
+    p = scores[:, positive]
+    above = 0.5 + 0.5 * np.maximum((p - threshold) / max(1 - threshold, _LEAST), _LEAST)  # on the threshold is above it
+    bent = np.where(p >= threshold, above, 0.5 * p / max(threshold, _LEAST))
+    return np.column_stack([bent, 1 - bent] if positive == 0 else [1 - bent, bent])
 
 
 def _typed(fields: Sequence[perturb.Field], values: Array) -> dict[str, Any]:

@@ -129,6 +129,8 @@ def _judge(test: Behaviour, edited: list[Edited], answers: list[Array], contract
     return Tried(test=test, n=n, failed=tuple(failed), unanswered=unanswered)
 
 
+_TINY: Final = float(np.finfo(np.float64).tiny)
+
 #: (how far beyond what is allowed, which edit, the scores shown); nothing is wrong at 0 or less.
 Wrong = tuple[float, int, Array]
 
@@ -149,8 +151,9 @@ def _directional(test: Behaviour, scores: Array, contract: Contract) -> Wrong:
     score = score_of(scores, contract, test.score_of)
     sign = test.direction.sign if test.direction else 1
     moved = float(sign * (score[1] - score[0]))
-    short = test.tolerance - moved
-    return short if short > 0 else float(moved <= 0), 1, score
+    # A move of exactly the tolerance is not more than it.
+    short = max(test.tolerance - moved, _TINY) if moved <= test.tolerance else 0.0
+    return short, 1, score
 
 
 def _same(test: Behaviour, scores: Array, contract: Contract) -> Wrong:

@@ -24,7 +24,7 @@ from modelmark.contract.table import (
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Rejected, Unmeasured
-from modelmark.domain.ports import Clock, Predictor, Staging, SuiteRunner
+from modelmark.domain.ports import Clock, Predictor, Sources, Staging, SuiteRunner
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.baselines import positive_of
@@ -50,7 +50,8 @@ class Champion:
 class Case:
     """base: the folder of modelmark.yaml. folder: the version's. Tables and scores are made once, when first asked.
 
-    workspace: where the journal of real traffic lies. suites: runs the user's own tests. None: there is none here.
+    workspace: where the journal of real traffic lies. suites: runs the user's own tests. sources: fetches
+    a source that is no file. None: there is none here.
     earlier_looks: how many other versions were judged on this very holdout before.
     """
 
@@ -64,6 +65,7 @@ class Case:
     champion: Champion | None = None
     workspace: Workspace | None = None
     suites: SuiteRunner | None = None
+    sources: Sources | None = None
     earlier_looks: int = 0
 
     @cached_property

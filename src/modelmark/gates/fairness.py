@@ -17,12 +17,13 @@ from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.gates import charts_fairness as charts
 from modelmark.gates import fairness_words as words
 from modelmark.gates.baselines import positive_of
-from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.gates.case import Case, truth_of
 from modelmark.gates.fairness_frame import rates_by_group
 from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.groups import UNKNOWN, Groups, crossed, groups_of
 from modelmark.gates.proxies import scan
-from modelmark.stats.bootstrap import blocks
+from modelmark.gates.scene import Scene
+from modelmark.gates.scene import scene as scene_on
 from modelmark.stats.fairness import Decided, contrasts, mean_gaps, shrunk
 from modelmark.stats.rates import wilson
 
@@ -30,17 +31,6 @@ Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
 _GROUPS: Final = 20  # of one column that are judged, the largest first: pairs grow with their square
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """The holdout rows with a known truth and an answer, and how to resample them."""
-
-    contract: Contract
-    rows: Mask
-    truth: Codes | Array
-    scores: Array
-    units: Codes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +57,7 @@ class Fairness:
         contract, columns = case.contract, case.contract.data.sensitive
         if not columns:
             raise NotEnoughData("the contract names no sensitive column in data.sensitive")
-        scene = _scene(case)
+        scene = scene_on(contract, case.holdout, case.truth, case.scores, _answered(case))
         sides = {c: groups_of(c, case.train, case.holdout, self.settings.boundaries.get(c)) for c in columns}
         steps = 2 * len(columns) + 1
         found = _Found(checks=[], notes=[], tables=[], figures=[])
@@ -80,7 +70,7 @@ class Fairness:
             progress(len(columns) + done + 1, steps)
         if len(columns) > 1 and contract.model.task is not Task.REGRESSION:
             self._intersections(scene, [here for _, here in sides.values()], found)
-        found.notes.extend(words.notes(contract, self.settings, len(columns)))
+        found.notes.extend([*scene.notes(), *words.notes(contract, self.settings, len(columns))])
         return Measurement(
             checks=tuple(found.checks),
             notes=tuple(found.notes),
@@ -88,7 +78,7 @@ class Fairness:
             figures=tuple(found.figures),
         )
 
-    def _column(self, scene: _Scene, groups: Groups, columns: int, found: _Found) -> None:
+    def _column(self, scene: Scene, groups: Groups, columns: int, found: _Found) -> None:
         code = groups.code[scene.rows]
         sizes = np.bincount(code, minlength=len(groups.names))
         kept = [k for k, n in enumerate(sizes) if n >= self.settings.min_rows and groups.names[k] != UNKNOWN]
@@ -112,10 +102,10 @@ class Fairness:
         for label, decided in self._questions(scene, rows, code[rows]):
             self._rates(groups.column, names, label, decided, confidence, found)
 
-    def _questions(self, scene: _Scene, rows: Mask, code: Codes) -> Iterator[tuple[str, Decided]]:
+    def _questions(self, scene: Scene, rows: Mask, code: Codes) -> Iterator[tuple[str, Decided]]:
         """(class, decisions for and against it): the favourable class alone, or each of several."""
         contract = scene.contract
-        said = judged(contract, scene.truth, scene.scores).decisions()[rows]
+        said = scene.judged.decisions()[rows]
         favourable = self._favourable(contract)
         several = contract.model.task is Task.MULTICLASS and self.settings.favourable is None
         for k in range(len(contract.outputs.classes)) if several else (favourable,):
@@ -124,8 +114,8 @@ class Fairness:
                 Decided(
                     group=code,
                     said=np.asarray(said == k),
-                    real=np.asarray(scene.truth[rows] == k),
-                    score=scene.scores[rows, k],
+                    real=np.asarray(scene.judged.truth[rows] == k),
+                    score=scene.judged.scores[rows, k],
                     units=_dense(scene.units, rows),
                 ),
             )
@@ -155,7 +145,7 @@ class Fairness:
 
     def _values(
         self,
-        scene: _Scene,
+        scene: Scene,
         column: str,
         names: tuple[str, ...],
         where: tuple[Mask, Codes],
@@ -163,9 +153,9 @@ class Fairness:
         found: _Found,
     ) -> None:
         rows, code = where
-        truth = np.asarray(scene.truth[rows], dtype=np.float64)
+        truth = np.asarray(scene.judged.truth[rows], dtype=np.float64)
         spread = float(truth.std()) or 1.0
-        error = (scene.scores[rows, 0] - truth) / spread
+        error = (scene.judged.scores[rows, 0] - truth) / spread
         gaps = mean_gaps(error, code[rows], len(names), confidence=confidence, units=_dense(scene.units, rows))
         found.checks.append(words.error_gap(column, names, gaps, (len(truth), confidence, self.settings.max_error_gap)))
         shown: list[tuple[Any, ...]] = []
@@ -176,18 +166,18 @@ class Fairness:
                     name,
                     int(mine.sum()),
                     f"{truth[mine].mean():.4g}",
-                    f"{scene.scores[rows, 0][mine].mean():.4g}",
+                    f"{scene.judged.scores[rows, 0][mine].mean():.4g}",
                     f"{error[mine].mean():+.3f}",
                 )
             )
         columns = ("group", "rows", "mean truth", "mean answer", "mean error (sd of truth)")
         found.tables.append(Table(title=f"Answers by {column}", columns=columns, rows=tuple(shown)))
 
-    def _intersections(self, scene: _Scene, groups: Sequence[Groups], found: _Found) -> None:
+    def _intersections(self, scene: Scene, groups: Sequence[Groups], found: _Found) -> None:
         cells = crossed(groups)
         code = cells.code[scene.rows]
         favourable = self._favourable(scene.contract)
-        said = judged(scene.contract, scene.truth, scene.scores).decisions() == favourable
+        said = scene.judged.decisions() == favourable
         n = np.bincount(code, minlength=len(cells.names))
         hits = np.bincount(code, said.astype(float), minlength=len(cells.names)).astype(np.int64)
         label = str(scene.contract.outputs.classes[favourable])
@@ -195,19 +185,9 @@ class Fairness:
         found.tables.append(words.cells_table(cells, hits, n, shrunk(hits, n)[0]))
 
 
-def _scene(case: Case) -> _Scene:
-    contract, truth = case.contract, case.truth
-    known = np.isfinite(truth) if contract.model.task is Task.REGRESSION else truth >= 0
-    rows = np.asarray(known & np.isfinite(case.scores).all(axis=1))
-    if rows.sum() < 10:
-        raise NotEnoughData(f"{rows.sum()} holdout rows have a known truth and an answer; ten are the least")
-    group, units = contract.data.group, None
-    if group is not None and group in case.holdout:
-        text = case.holdout[group].astype(str).to_numpy()[rows]
-        units = np.unique(text, return_inverse=True)[1].astype(np.int64)
-    elif contract.data.time is not None:
-        units = blocks(int(rows.sum()))
-    return _Scene(contract=contract, rows=rows, truth=truth[rows], scores=case.scores[rows], units=units)
+def _answered(case: Case) -> Mask:
+    """Rows that the candidate answers: what the champion refuses belongs to a group all the same."""
+    return np.asarray(np.isfinite(case.scores).all(axis=1))
 
 
 def _dense(units: Codes | None, rows: Mask) -> Codes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import log
+from statistics import NormalDist
 from typing import ClassVar, Final
 
 from modelmark.domain.contract import LOSSES, Metric
@@ -87,7 +88,8 @@ class Holdout:
         looks = case.earlier_looks
         if not looks:
             return
-        luck = (2 * log(looks + 1)) ** 0.5 * (ours.high - ours.low) / 3.92
+        error = (ours.high - ours.low) / (2 * NormalDist().inv_cdf((1 + ours.confidence) / 2))
+        luck = (2 * log(looks + 1)) ** 0.5 * error
         sign = 1 if metric in LOSSES else -1
         limit = Limit(bound=Bound.AT_MOST, value=self.settings.worn_after)
         tail = "" if limit.holds(looks) else "; it is worn: keep back rows that nobody has judged on yet"

@@ -143,12 +143,14 @@ class Load:
         )
         # A failure stays for ever, so it must be sure: an interval on both sides of the limit cannot tell.
         unsure = low <= serving.p99_ms < p99
-        why = "" if kept and not unsure else ", but the sender was late, so this is no measurement"
-        crowded = kept and low > serving.p99_ms and others > load_busy.MOST
-        if crowded:
-            why = f": cannot tell, because other programs used {others:.0%} of this machine meanwhile; ask again"
-        if kept and unsure:
+        crowded = low > serving.p99_ms and others > load_busy.MOST
+        why = ""
+        if not kept:
+            why = ", but the sender was late, so this is no measurement"
+        elif unsure:
             why = ", inside the interval: cannot tell; ask again on a quieter machine or with more `seconds`"
+        elif crowded:
+            why = f": cannot tell, because other programs used {others:.0%} of this machine meanwhile; ask again"
         return Check(
             name="p99",
             measured=p99 if kept and not unsure and not crowded else None,

@@ -129,8 +129,9 @@ class ObjectiveValue:
             return
         score, positive = _sides(judged)
         best, price = thresholds.cheapest(score, positive, costs)
-        extra = thresholds.regret(score, positive, at, costs, confidence=self.settings.confidence)
-        stake = abs(price) or 1.0
+        extra = thresholds.regret(score, positive, at, costs, units=judged.units, confidence=self.settings.confidence)
+        # Not the price: gains and costs may cancel in it, and then any regret would be many times as much.
+        stake = float(np.abs(thresholds.cost_rows(score, positive, best, costs)).mean()) or 1.0
         found = Interval(
             estimate=extra[0] / stake, low=extra[1] / stake, high=extra[2] / stake, n=len(score),
             confidence=self.settings.confidence,
@@ -138,8 +139,9 @@ class ObjectiveValue:
         good = limit.holds(found.low)
         words = "is not surely dearer than tolerated" if good else f"is too dear: set outputs.threshold to {best:.3g}"
         sentence = (
-            f"On {len(score):,} validation rows the cheapest threshold is {best:.3g} (cost {price:.4g} per row); "
-            f"the contract's {at:g} costs {found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] more and {words}."
+            f"On {len(score):,} validation rows the cheapest threshold is {best:.3g} (cost {price:.4g} per row, "
+            f"{stake:.4g} at stake); the contract's {at:g} costs {found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] of "
+            f"the stake more and {words}."
         )
         yield check_of("threshold", max(0.0, found.low), found, limit, sentence)
 

@@ -53,14 +53,41 @@ def fields(inputs: Iterable[Input], train: pd.DataFrame) -> tuple[Field, ...]:
 
 
 def noisy(frame: pd.DataFrame, known: tuple[Field, ...], size: float, seed: int) -> pd.DataFrame:
-    """Normal noise of `size` spreads on every numeric field at once; nulls stay nulls."""
+    """Normal noise of `size` spreads on every numeric field at once; nulls stay nulls.
+
+    Whole numbers are rounded up or down by chance, so that noise below a half moves as many of them as its size says,
+    and not none.
+    """
     rng = np.random.default_rng(seed)
     changed = {}
     for one in known:
         values = as_numbers(frame[one.item.name])
-        moved = one.fit(values + rng.normal(0, size * one.spread, len(values)))
-        changed[one.item.name] = np.where(np.isfinite(values), moved, np.nan)
+        moved = values + rng.normal(0, size * one.spread, len(values))
+        if one.item.type is Kind.INTEGER:
+            moved = np.floor(moved + rng.random(len(values)))
+        changed[one.item.name] = np.where(np.isfinite(values), one.fit(moved), np.nan)
     return frame.assign(**changed)
+
+
+def moved_share(frame: pd.DataFrame, copy: pd.DataFrame, known: tuple[Field, ...]) -> float:
+    """Share of rows in which a numeric field has another value."""
+    names = [one.item.name for one in known]
+    pairs = [(as_numbers(frame[name]), as_numbers(copy[name])) for name in names]
+    return float(np.mean(np.any([np.isfinite(a) & (a != b) for a, b in pairs], axis=0)))
+
+
+def exchanged(frame: pd.DataFrame, inputs: Iterable[Input]) -> Iterator[pd.DataFrame]:
+    """Rows with one field of another row, or without it where null is allowed: one table for each, changed rows alone."""
+    rng = np.random.default_rng(0)
+    for item in inputs:
+        before = frame[item.name]
+        after = before.iloc[rng.permutation(len(frame))].set_axis(frame.index)
+        other = (before.astype(str) != after.astype(str)).to_numpy()
+        if other.any():
+            yield frame.assign(**{item.name: after})[other]
+        known = before.notna().to_numpy()
+        if item.nullable and known.any():
+            yield without(frame, item)[known]
 
 
 def without(frame: pd.DataFrame, item: Input) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from modelmark.gates.asking import ROUNDING, Array, Asked, ask, distance, good_p
 from modelmark.gates.case import Case
 from modelmark.gates.edge_inputs import Promise
 from modelmark.gates.gate import Measurement, Progress
-from modelmark.gates.replay_compare import Answered, Slice, by_slice, differs, out_of_range, read_answer
+from modelmark.gates.replay_compare import Answered, Slice, by_slice, differs, out_of_range, read_answer, unsent
 from modelmark.gates.replay_requests import Request, logged, simulated
 from modelmark.seal.digests import digest_bytes, digest_value
 from modelmark.stats.rates import clopper_pearson
@@ -93,7 +93,8 @@ class Replay:
                 keep=True,
                 progress=progress,
             )
-        return [read_answer(request, got, case.contract) for request, got in zip(requests, heard, strict=False)]
+        heard += [unsent(request) for request in requests[len(heard) :]]
+        return [read_answer(request, got, case.contract) for request, got in zip(requests, heard, strict=True)]
 
     def _server(self, case: Case, found: Replayed) -> Iterator[Check]:
         """What no server may do, whatever the model."""
@@ -113,17 +114,17 @@ class Replay:
 
     def _answers(self, case: Case, found: Replayed) -> Iterator[Check]:
         """The candidate's answers in themselves: in range, and those of the same graph without a server."""
-        served, offline = _paired(found, found.offline)
-        n = len(served)
-        if not n:
+        parts = [answer.scores for answer in found.answers if answer.scores is not None]
+        if not parts:
             words = "Could not measure: the model answered none of the replayed requests."
             limit = Limit(bound=Bound.AT_MOST, value=0)
             yield Check(name="answers in range", measured=None, n=0, limit=limit, sentence=words)
             return
-        count = out_of_range(served, case.contract)
+        served, offline = np.concatenate(parts), _beside(found, found.offline)
+        n, count = len(served), out_of_range(served, case.contract)
         words = f"{count:,} of {n:,} answered rows are not finite or lie outside what the contract allows."
         yield _none("answers in range", count, n, words)
-        other = int((~(distance(offline, served) <= ROUNDING)).sum())
+        other = int((~(distance(offline, served) <= ROUNDING)).sum())  # NaN: what the model alone refuses
         words = f"{other:,} of {n:,} rows are answered otherwise by the server than by the same model without it."
         yield _none("served equals offline", other, n, words)
 
@@ -159,10 +160,10 @@ class Replay:
         )
 
     def _refusals(self, case: Case, found: Replayed) -> Check:
-        """Requests that the champion answers (or should be answered, where there is none) and the server refuses."""
+        """Requests that the champion answers (or should be answered, where there is none) and the server's model does not."""
         whose = f"the champion {case.champion.label} answers" if case.champion else "the contract promises to answer"
         due = [answer for answer, answered in _due(found) if answered and not answer.busy]
-        count, n = sum(answer.refused for answer in due), len(due)
+        count, n = sum(answer.refused or answer.replaced for answer in due), len(due)
         low, high = clopper_pearson(count, n)
         limit = self.settings.max_refused_rate
         return Check(
@@ -174,8 +175,8 @@ class Replay:
             n=n,
             confidence=0.95,
             limit=Limit(bound=Bound.AT_MOST, value=limit),
-            sentence=f"{count:,} of {n:,} requests that {whose} are refused ({count / n:.2%} [{low:.2%}, {high:.2%}]); "
-            f"up to {limit:.2%} is allowed."
+            sentence=f"{count:,} of {n:,} requests that {whose} are refused or answered by the fallback "
+            f"({count / n:.2%} [{low:.2%}, {high:.2%}]); up to {limit:.2%} is allowed."
             if n
             else f"Cannot tell: there is no request that {whose}.",
             decides=n > 0,
@@ -224,21 +225,23 @@ def _due(found: Replayed) -> Iterator[tuple[Answered, bool]]:
             yield answer, request.promise is Promise.ANSWER or (request.promise is Promise.EITHER and not request.fault)
 
 
+def _beside(found: Replayed, other: Asked) -> Array:
+    """The other's scores of every row that the server's model answered; NaN where it refused."""
+    parts = [other.scores[span] for answer, span in _spans(found) if answer.scores is not None]
+    return np.concatenate(parts) if parts else np.zeros((0, other.scores.shape[1]))
+
+
 def _answered_by_both(found: Replayed, other: Asked) -> np.ndarray:
     """For every row that the server's model answered, whether the other did too."""
-    parts = [np.isfinite(other.scores[span]).all(axis=1) for answer, span in _spans(found) if answer.scores is not None]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
+    return np.asarray(np.isfinite(_beside(found, other)).all(axis=1))
 
 
 def _paired(found: Replayed, other: Asked) -> tuple[Array, Array]:
     """(the server's, the other's) scores of the rows that both answered."""
-    served = [answer.scores for answer, _ in _spans(found) if answer.scores is not None]
-    if not served:
-        empty: Array = np.zeros((0, other.scores.shape[1]))
-        return empty, empty
-    both = _answered_by_both(found, other)
-    others = np.concatenate([other.scores[span] for answer, span in _spans(found) if answer.scores is not None])
-    return np.concatenate(served)[both], others[both]
+    served = [answer.scores for answer in found.answers if answer.scores is not None]
+    others = _beside(found, other)
+    both = np.isfinite(others).all(axis=1)
+    return (np.concatenate(served)[both] if served else others), others[both]
 
 
 def _none(name: str, count: int, n: int, sentence: str) -> Check:
@@ -250,9 +253,9 @@ def _in_time(answers: list[Answered]) -> Check:
     """A machine that sends late measured nothing about time; the load gate judges the rest."""
     count, n = sum(answer.busy for answer in answers), len(answers)
     low, high = clopper_pearson(count, n)
-    lag = float(np.quantile([answer.heard.sent - answer.heard.due for answer in answers], 0.95))
+    lag = float(np.quantile([answer.heard.sent - answer.heard.due for answer in answers if answer.sent], 0.95))
     sure = low <= _BUSY_RATE or lag <= _LATE
-    words = f"{count:,} of {n:,} requests were put off (429, 503, 504) or not answered in time"
+    words = f"{count:,} of {n:,} requests were put off (429, 503, 504), not answered in time or still unsent at twice the time"
     unsure = f"; this machine sent up to {lag * 1000:.0f} ms late, so it cannot tell whose fault that is"
     return Check(
         name="answered in time",

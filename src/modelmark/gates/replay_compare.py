@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ _SLICE: Final = 30  # rows a slice must have to be shown
 _MOVED: Final = 0.1  # standard deviations of the champion's answers, for regression
 #: The server says that it has no time, not that something is wrong.
 _BUSY: Final = (429, 503, 504)
+_UNSENT: Final = "not sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +42,30 @@ class Answered:
         return 400 <= self.heard.status < 500 and self.heard.status != 429
 
     @property
+    def replaced(self) -> bool:
+        """Answered, but not by the model: the guard stopped it and the fallback spoke."""
+        return self.heard.status == 200 and self.scores is None and not self.trouble
+
+    @property
+    def sent(self) -> bool:
+        return self.heard.failure != _UNSENT
+
+    @property
     def busy(self) -> bool:
-        return self.heard.status in _BUSY or self.heard.failure.startswith("no answer within")
+        return not self.sent or self.heard.status in _BUSY or self.heard.failure.startswith("no answer within")
+
+
+def unsent(request: Request) -> Heard:
+    """What became of a request that the sending ended before."""
+    return Heard(due=request.due, sent=request.due, done=request.due, failure=_UNSENT)
 
 
 def read_answer(request: Request, heard: Heard, contract: Contract) -> Answered:
     """What the answer says, or what is wrong with it."""
     if heard.status != 200:
-        expected = heard.status in _BUSY or 400 <= heard.status < 500 or heard.failure.startswith("no answer within")
-        return Answered(request=request, heard=heard, scores=None, trouble="" if expected else heard.failure)
+        answer = Answered(request=request, heard=heard, scores=None, trouble="")
+        expected = answer.busy or 400 <= heard.status < 500
+        return answer if expected else replace(answer, trouble=heard.failure)
     try:
         reply = json.loads(heard.body)
         if reply["served_by"] != "model":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from modelmark.contract.table import check_table, rows_of
 from modelmark.domain.contract import Mutability, Task
+from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
 from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.domain.ports import Predictor
@@ -23,9 +24,6 @@ from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.trial import Mask, Trial, trial_of
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.rates import wilson
-
-if TYPE_CHECKING:
-    pass
 
 _SIZES: Final = (0.5, 1.0, 2.0, 5.0)  # of the noise that is judged
 _DRAWS: Final = 5  # noisy copies a row must be right on to count as right under noise
@@ -75,7 +73,7 @@ class Robustness:
         else:
             found.notes.append("Attacks and edits look for another class; for values only noise and faults are tried.")
         if not any(check.decides for check in found.checks):
-            found.checks.append(self._exhaustive(scene))
+            found.checks.append(self._answered(scene, case.predictor, first[case.version.label]))
         return Measurement(
             checks=tuple(found.checks),
             notes=tuple(found.notes),
@@ -84,14 +82,19 @@ class Robustness:
         )
 
     def _noise(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
-        rows, n = [], len(scene.frame)
+        rows, moved, n = [], [], len(scene.frame)
         for name, predictor in who.items():
             for k, times in enumerate(_SIZES):
                 size = times * self.settings.noise
-                said = scene.decide(predictor, perturb.noisy(scene.frame, scene.fields, size, k))
+                copy = perturb.noisy(scene.frame, scene.fields, size, k)
+                moved.append(perturb.moved_share(scene.frame, copy, scene.fields))
+                said = scene.decide(predictor, copy)
                 hits = int(scene.differ(first[name], said).sum())
                 rows.append((name, size, hits / n, *wilson(hits, n)))
         ours = rows[_SIZES.index(1.0)]
+        if not moved[_SIZES.index(1.0)]:
+            found.checks.append(self._unmoved(n))
+            return
         limit = Limit(bound=Bound.AT_MOST, value=self.settings.max_noise_flips)
         verb = "surely more than" if ours[3] > limit.value else "not surely more than"
         found.checks.append(
@@ -99,8 +102,9 @@ class Robustness:
                 name="noise",
                 measured=ours[3],
                 limit=limit,
-                sentence=f"Noise of {self.settings.noise:.1%} of each numeric column's spread flips {ours[2]:.1%} "
-                f"[{ours[3]:.1%}, {ours[4]:.1%}] of {n:,} decisions: {verb} {limit.value:.1%}.",
+                sentence=f"Noise of {self.settings.noise:.1%} of each numeric column's spread moves a number of "
+                f"{moved[_SIZES.index(1.0)]:.1%} of {n:,} rows and flips {ours[2]:.1%} [{ours[3]:.1%}, {ours[4]:.1%}] of their "
+                f"decisions: {verb} {limit.value:.1%}.",
                 estimate=ours[2],
                 low=ours[3],
                 high=ours[4],
@@ -112,6 +116,16 @@ class Robustness:
         right = {name: self._right(scene, predictor, first[name]) for name, predictor in who.items()}
         if len(right) > 1:
             found.checks.append(self._against(right))
+
+    def _unmoved(self, n: int) -> Check:
+        return Check(
+            name="noise",
+            measured=None,
+            limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_noise_flips),
+            sentence=f"Cannot tell: noise of {self.settings.noise:.1%} of each column's spread moved no number of {n:,} rows.",
+            n=n,
+            decides=False,
+        )
 
     def _right(self, scene: Trial, predictor: Predictor, first: Array) -> Array:
         """1 where the row is decided rightly as it is and on every noisy copy."""
@@ -298,13 +312,27 @@ class Robustness:
                 decides=False,
             )
 
-    def _exhaustive(self, scene: Trial) -> Check:
-        """Without numbers there is no noise: the decision of every row was still asked for, and came."""
-        n = len(scene.frame)
+    def _answered(self, scene: Trial, predictor: Predictor, first: Array) -> Check:
+        """Where noise moves nothing: one field at a time exchanged or missing, all of which the contract allows."""
+        lost, flipped, n = 0, 0, 0
+        for copy in perturb.exchanged(scene.frame, scene.contract.inputs):
+            said, usual = scene.decide(predictor, copy), first[copy.index]
+            lost, n = lost + int((~np.isfinite(said)).sum()), n + len(copy)
+            flipped += int((np.isfinite(said) & scene.differ(usual, said)).sum())
+        if not n:
+            raise NotEnoughData("no input can change inside the contract: there is nothing to perturb")
+        (low, high), (least, most) = wilson(lost, n), wilson(flipped, n)
+        limit = self.settings.max_noise_flips
         return Check(
-            name="noise",
-            measured=0.0,
-            limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_noise_flips),
-            sentence=f"No numeric input varies, so noise cannot flip any of {n:,} decisions.",
+            name="answers to changed rows",
+            measured=low,
+            limit=Limit(bound=Bound.AT_MOST, value=limit),
+            sentence=f"Noise moves no number here, so one field at a time was taken from another row or left out: "
+            f"{lost / n:.1%} [{low:.1%}, {high:.1%}] of {n:,} changed rows get no answer, up to {limit:.1%} is allowed; "
+            f"{flipped / n:.1%} [{least:.1%}, {most:.1%}] get another, which is shown, not judged.",
+            estimate=lost / n,
+            low=low,
+            high=high,
             n=n,
+            confidence=0.95,
         )

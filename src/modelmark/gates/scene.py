@@ -17,6 +17,7 @@ from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, blocks, interval
+from modelmark.stats.faultless import faultless
 from modelmark.stats.metrics import Judged, statistic
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ class Scene:
         return found
 
     def measure(self, metric: Metric, subject: Judged, confidence: float) -> Interval:
-        """BCa by rows or units; DeLong for the AUC of many independent rows."""
+        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies."""
+        found = statistic(metric, subject)
+        exact = faultless(metric, found(np.ones(len(subject.truth))), subject, self.units, confidence)
+        if exact is not None:
+            return exact
         if self._closed_form(metric):
             positive = np.asarray(subject.truth) == subject.positive
             return delong.auc(subject.scores[:, subject.positive], positive, confidence=confidence)
-        return interval(statistic(metric, subject), len(subject.truth), confidence=confidence, units=self.units)
+        return interval(found, len(subject.truth), confidence=confidence, units=self.units)
 
     def gain(self, metric: Metric, ours: Judged, theirs: Judged, confidence: float) -> Interval:
         """How much better ours is on the same rows; above 0 is better, whichever way the metric goes."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar, Final
 
 from modelmark.domain.digest import Digest
@@ -58,18 +62,13 @@ class SupplyChain:
 
     def _source(self, case: Case, found: _Found) -> None:
         """The file the contract names, as it was received."""
-        source = case.contract.model.source
-        if source.startswith(_ADDRESSES):
-            found.notes.append(f"The source {source} lies in MLflow: the converted graph is looked at, not the source.")
-            return
-        path, name = case.base / source, "format of the source"
+        source, name = case.contract.model.source, "format of the source"
         try:
-            if not path.is_file():
-                raise Missing(f"there is no file {source} beside the contract")
-            found.looked_at["source"] = digest_file(path)
-            if found.looked_at["source"] != case.version.lineage.source_digest:
-                raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
-            kind, packing, data = formats.content(path)
+            with _received(case) as path:
+                found.looked_at["source"] = digest_file(path)
+                if found.looked_at["source"] != case.version.lineage.source_digest:
+                    raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
+                kind, packing, data = formats.content(path)
         except Rejected as error:
             found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1))
             return
@@ -127,13 +126,13 @@ class SupplyChain:
         name, how = "known vulnerabilities", self.settings.vulnerabilities
         here = {k: v for k, v in every.items() if k.lower() != "modelmark"}
         if how is Vulnerabilities.OFF or (how is Vulnerabilities.OSV and self.settings.osv is None):
-            why = (
-                "gates.supply_chain.vulnerabilities says off"
-                if how is Vulnerabilities.OFF
-                else ("name an OSV file in gates.supply_chain.osv")
+            off = how is Vulnerabilities.OFF
+            why = "vulnerabilities says off" if off else "osv names no file of records"
+            sentence = (
+                f"Nobody looked whether the {len(here):,} installed packages have known vulnerabilities: "
+                f"gates.supply_chain.{why}."
             )
-            sentence = f"Known vulnerabilities of {len(here):,} packages were not looked up: {why}."
-            return Check(name=name, measured=None, limit=_NONE, sentence=sentence, decides=False)
+            return Check(name=name, measured=None, n=len(here), limit=_NONE, sentence=sentence, decides=False)
         try:
             where, rows = self._looked_up(case, here, found)
         except ModelmarkError as error:
@@ -161,6 +160,22 @@ class SupplyChain:
             (k.package, k.version, k.id, ", ".join(k.aliases), ", ".join(k.fixed)) for k in known
         ]
         return f"{count:,} records of {path.name}", rows
+
+
+@contextmanager
+def _received(case: Case) -> Iterator[Path]:
+    """The source as a file: beside the contract, or fetched from MLflow for as long as it is read."""
+    source = case.contract.model.source
+    if source.startswith(_ADDRESSES):
+        if case.sources is None:
+            raise Unmeasured(f"the source {source} lies in MLflow and nobody looked at it", field="model.source")
+        with TemporaryDirectory(prefix="modelmark-source-") as folder:
+            yield case.sources.download(source, Path(folder))
+        return
+    path = case.base / source
+    if not path.is_file():
+        raise Missing(f"there is no file {source} beside the contract")
+    yield path
 
 
 def _bill(here: dict[str, str], found: _Found) -> None:

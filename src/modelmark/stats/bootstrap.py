@@ -95,6 +95,7 @@ def _bca(replicates: Array, estimate: float, jackknife: Array, confidence: float
     scale = float((off**2).sum()) ** 1.5
     skew = float((off**3).sum()) / (6 * scale) if scale > 0 else 0.0
     z = stdtrit(units - 1, [(1 - confidence) / 2, (1 + confidence) / 2]) * (units / (units - 1)) ** 0.5
-    shares = ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
+    room = 1 - skew * (bias + z)  # not above 0: the correction has left its range, and only the extreme is sure
+    shares = np.where(room > 0, ndtr(bias + (bias + z) / np.maximum(room, 1e-9)), z > 0)
     low, high = np.quantile(replicates, shares)
     return float(min(low, estimate)), float(max(high, estimate))

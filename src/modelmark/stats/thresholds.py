@@ -77,6 +77,7 @@ def regret(
     threshold: float,
     costs: Costs,
     *,
+    units: Units | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float]:
@@ -84,10 +85,13 @@ def regret(
 
     The cheapest is chosen on one half and priced on the other, many times, so that it does not flatter itself; an
     estimate below 0 says that choosing anew would not have helped. The reach is that of one pair of halves.
+    units: positions 0..k-1 of what depends on each other: halves keep it together, and the reach is by its totals.
     """
     rng, found, spread = np.random.default_rng(seed), [], []
+    groups = np.arange(len(score)) if units is None else units
+    count = int(groups.max()) + 1
     for _ in range(_HALVES):
-        here = rng.permutation(len(score)) < len(score) // 2
+        here = (rng.permutation(count) < count // 2)[groups]
         extra = np.empty(len(score))
         for choose, price in ((here, ~here), (~here, here)):
             best, _ = cheapest(score[choose], positive[choose], costs)
@@ -95,6 +99,7 @@ def regret(
                 score[price], positive[price], best, costs
             )
         found.append(float(extra.mean()))
-        spread.append(float(extra.std(ddof=1)) / len(extra) ** 0.5)
+        totals = np.bincount(groups, extra - extra.mean())
+        spread.append(float(totals.std(ddof=1)) * count**0.5 / len(extra))
     middle, reach = float(np.mean(found)), NormalDist().inv_cdf((1 + confidence) / 2) * float(np.mean(spread))
     return middle, middle - reach, middle + reach
