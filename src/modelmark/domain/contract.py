@@ -15,6 +15,7 @@ from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.condition import Condition
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.later import later
+from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.strict import STRICT, Scalar
 
 
@@ -303,60 +304,6 @@ class Serving:
     """Most rows in one request."""
     max_body_bytes: int = 8_388_608
     """Largest request body."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityMonitor:
-    """Are inputs as clean as they were at training time?"""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    tolerance: float = 0.02
-    """How much the share of missing, unseen, out-of-range or refused values may rise before somebody is told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftMonitor:
-    """Do inputs and scores still look like the training data?"""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    tolerance: float = 0.1
-    """Smallest Jensen-Shannon distance (0 to 1) that matters."""
-    false_alarm_rate: float = 0.01
-    """Chance that a window without any drift raises an alert, all columns together."""
-    min_rows: int = 200
-    """Fewer rows than this: cannot tell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerformanceMonitor:
-    """Is the model still as good as on its holdout?"""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    tolerance: float = 0.05
-    """How much worse than the holdout the objective may get, in units of the metric."""
-    confidence: float = 0.95
-    """Confidence of the interval."""
-    min_labels: int = 50
-    """Fewer labels than this: cannot tell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitors:
-    """What is watched after release. A monitor set to null does not run."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    window_minutes: float = 60.0
-    """How much traffic each look covers."""
-    every_seconds: float = 60.0
-    """How often to look."""
-    quality: QualityMonitor | None = field(default_factory=QualityMonitor)
-    """Data quality."""
-    drift: DriftMonitor | None = field(default_factory=DriftMonitor)
-    """Drift of inputs and scores."""
-    performance: PerformanceMonitor | None = field(default_factory=PerformanceMonitor)
-    """Live performance on labels."""
-    plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
-    """Settings of monitors that other packages bring, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

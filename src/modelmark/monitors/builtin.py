@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from modelmark.domain.contract import Monitors
 from modelmark.domain.errors import Missing
+from modelmark.domain.monitor_settings import Monitors
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import Monitor
 from modelmark.monitors.performance import Performance

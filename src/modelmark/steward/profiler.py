@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Monitors, Task
+from modelmark.domain.contract import Contract, Task
 from modelmark.domain.digest import Digest
+from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.ports import Watchbook
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.receipts import Receipts
