@@ -16,8 +16,9 @@ from modelmark.domain.gate_settings import DataContractGate
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.scene import groups_of
 from modelmark.stats.rates import wilson
-from modelmark.stats.shift import Shift, numeric_counts, shift, text_counts
+from modelmark.stats.shift import Codes, Shift, numeric_codes, shift, text_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,12 @@ class DataContract:
         checks.append(self._copies(train, holdout, names, contract.data.target))
         checks += [*_groups(train, holdout, contract), *_time(train, holdout, contract)]
         progress(2, 4)
-        shifts = {item.name: _shift(train, holdout, item) for item in contract.inputs if item.name in names}
+        units = tuple(groups_of(contract, table, np.arange(len(table))) for table in (train, holdout))
+        shifts = {
+            item.name: _shift(train, holdout, item, (units[0], units[1]))
+            for item in contract.inputs
+            if item.name in names
+        }
         if shifts:
             checks.append(self._shift(shifts, len(train), len(holdout)))
         progress(3, 4)
@@ -230,8 +236,10 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
     )
 
 
-def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input) -> Shift:
+def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input, units: tuple[Codes | None, Codes | None]) -> Shift:
     if item.type in (Kind.CATEGORY, Kind.STRING):
         sides = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
-        return shift(*text_counts(sides[0], sides[1]))
-    return shift(*numeric_counts(as_numbers(train[item.name]), as_numbers(holdout[item.name])))
+        codes = text_codes(sides[0], sides[1])
+    else:
+        codes = numeric_codes(as_numbers(train[item.name]), as_numbers(holdout[item.name]))
+    return shift(*codes, units=units)

@@ -60,10 +60,14 @@ def giveaway_check(found: Alone, scene: Scene, suspicious: float) -> Check:
 def believable(
     name: str, metric: Metric, subject: Judged, scene: Scene, found: Interval, limit: Limit, words: tuple[str, str]
 ) -> Check:
-    """A score against what is too good to be true; words: what reaches it, and what it is then."""
+    """A score against what is too good to be true; words: what reaches it, and what it is then.
+
+    By its interval's lower end; without a single error by itself, where a sound model would surely make one.
+    """
     sentence = f"{words[0]} {found} on {found.n:,} rows"
-    if limit.holds(found.low):
-        return check_of(name, found.low, found, limit, f"{sentence}.")
+    said = found.estimate if found.estimate == 1 else found.low
+    if limit.holds(said):
+        return check_of(name, said, found, limit, f"{sentence}.")
     surely = _surely(metric, subject, scene.units)
     if surely <= _SOUND:
         more = max(1, round(found.n * ((1 - surely) / (1 - _SOUND) - 1)))
@@ -71,7 +75,7 @@ def believable(
             f"; cannot tell whether by chance, from {surely:.3g} on so few may; about {more:,} more labels needed"
         )
         return check_of(name, None, found, limit, f"{sentence}.", decides=False)
-    return check_of(name, found.low, found, limit, f"{sentence}: {words[1]}.")
+    return check_of(name, said, found, limit, f"{sentence}: {words[1]}.")
 
 
 def _surely(metric: Metric, subject: Judged, units: NDArray[np.int64] | None) -> float:
