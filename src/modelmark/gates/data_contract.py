@@ -16,6 +16,7 @@ from modelmark.domain.gate_settings import DataContractGate
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.scene import groups_of
 from modelmark.stats.rates import wilson
 from modelmark.stats.shift import Shift, numeric_counts, shift, text_counts
 
@@ -46,9 +47,11 @@ class DataContract:
         checks.append(self._copies(train, holdout, names, contract.data.target))
         checks += [*_groups(train, holdout, contract), *_time(train, holdout, contract)]
         progress(2, 4)
-        shifts = {item.name: _shift(train, holdout, item) for item in contract.inputs if item.name in names}
+        here, there = _one_of_each(train, contract), _one_of_each(holdout, contract)
+        shifts = {item.name: _shift(here, there, item) for item in contract.inputs if item.name in names}
         if shifts:
-            checks.append(self._shift(shifts, len(train), len(holdout)))
+            alone = len(here) < len(train) or len(there) < len(holdout)
+            checks.append(self._shift(shifts, len(here), len(there), ", one of each group" if alone else ""))
         progress(3, 4)
         rows = [row for name, found in tables.items() for row in _listed(name, found)]
         return Measurement(
@@ -101,7 +104,7 @@ class DataContract:
             f"{a - b:+.2%} [{low:+.2%}, {high:+.2%}] is beyond what these data have by nature.",
         )
 
-    def _shift(self, shifts: dict[str, Shift], n: int, m: int) -> Check:
+    def _shift(self, shifts: dict[str, Shift], n: int, m: int, which: str) -> Check:
         # A column that chance alone explains counts as 0: its interval says nothing about a change.
         name = max(shifts, key=lambda k: (shifts[k].low if shifts[k].real else 0.0, shifts[k].distance))
         worst = shifts[name]
@@ -116,7 +119,7 @@ class DataContract:
             confidence=0.95,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_shift),
             sentence=f"The input that differs most between train and holdout is {name}: Jensen-Shannon distance "
-            f"{worst.distance:.3f} [{worst.low:.3f}, {worst.high:.3f}] on {n:,} and {m:,} rows, {real} than chance "
+            f"{worst.distance:.3f} [{worst.low:.3f}, {worst.high:.3f}] on {n:,} and {m:,} rows{which}, {real} than chance "
             f"gives (up to {worst.null:.3f}).",
         )
 
@@ -228,6 +231,15 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
         sentence=f"{late:,} of {len(train):,} train rows are later than the first holdout row "
         f"({holdout[time].iloc[int(np.nanargmin(after))]}); {time} goes backwards {back:,} times inside the holdout.",
     )
+
+
+def _one_of_each(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """A seeded row of every group or entity: the others repeat what is the same in all of them, as if it were news."""
+    units = groups_of(contract, frame, np.arange(len(frame)))
+    if units is None:
+        return frame
+    order = np.random.default_rng(0).permutation(len(frame))
+    return frame.iloc[np.sort(order[np.unique(units[order], return_index=True)[1]])]
 
 
 def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input) -> Shift:
