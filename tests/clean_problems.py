@@ -19,7 +19,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -81,7 +81,7 @@ def _drawn(seed: int, again: int, rows: tuple[int, int]) -> Problem | None:
     if rng.random() < 0.35 and numbers:
         table.loc[rng.random(size) < rng.uniform(0.01, 0.1), numbers[0]] = np.nan
     train, holdout = _split(rng, table, shape)
-    model, kind = _chosen(train, features, task)
+    model, kind = _chosen(train, features, task, train["customer"] if shape == "in groups" else None)
     contract = _contract(rng, task, shape, train, (features, model))
     if not _worth_it(contract, model, train, fresh):
         return None
@@ -178,7 +178,7 @@ def _split(rng: np.random.Generator, table: pd.DataFrame, shape: str) -> tuple[p
     return table[first].reset_index(drop=True), table[~first].reset_index(drop=True)
 
 
-def _chosen(train: pd.DataFrame, features: list[str], task: Task) -> tuple[object, str]:
+def _chosen(train: pd.DataFrame, features: list[str], task: Task, groups: pd.Series | None) -> tuple[object, str]:
     text = [name for name in features if name.startswith("kind_")]
     numbers = [name for name in features if name not in text]
     encoded = (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text)
@@ -194,11 +194,13 @@ def _chosen(train: pd.DataFrame, features: list[str], task: Task) -> tuple[objec
         "boosted": make_pipeline(plain_numbers, boosted),
     }
     folds = (KFold if regression else StratifiedKFold)(4, shuffle=True, random_state=0)
+    if groups is not None:
+        folds = GroupKFold(4)  # as the split into train and holdout is
     how = "neg_root_mean_squared_error" if regression else "neg_log_loss"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         worth = {
-            name: cross_val_score(m, train[features], train["y"], cv=folds, scoring=how).mean()
+            name: cross_val_score(m, train[features], train["y"], cv=folds, groups=groups, scoring=how).mean()
             for name, m in known.items()
         }
         best = max(worth, key=worth.__getitem__)

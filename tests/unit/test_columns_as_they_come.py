@@ -220,6 +220,22 @@ def test_a_split_by_patient_is_no_disagreement_of_labels(tmp_path):
     assert refused == 0
 
 
+def test_what_is_the_same_in_all_rows_of_a_group_is_no_shift(tmp_path):
+    """Forty patients' weights differ from thirty others' by chance; their twenty visits each are not more of them."""
+    contract = models.contract(
+        data=data(group="who"),
+        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in ("income per year", "size")),
+    )
+    for seed in range(5):
+        train, holdout = patients(seed, 40, 30)
+        evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, train, holdout))
+        found = named(evidence, "train and holdout look alike")
+        assert not found.verdict.exit_code, found.sentence
+    moved = holdout.assign(size=holdout["size"] + 60)
+    evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, train, moved))
+    assert "train and holdout look alike" in failing(evidence)
+
+
 def test_wrong_labels_of_a_table_in_groups_are_still_seen(tmp_path):
     train, holdout = models.frame(2000, 1), models.frame(1200, 2)
     train["who"], holdout["who"] = np.arange(2000) // 4, 1000 + np.arange(1200) // 4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelmark.contract.conditions import holds
-from modelmark.contract.table import Violation, as_numbers, check_table, rows_of
+from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, rows_of
 from modelmark.domain.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.gates.asking import Row
@@ -97,8 +97,8 @@ def _default_values(source: Source, item: Input) -> list[Any]:
         return [False, True]
     column = source.train[item.name].dropna()
     if item.type is Kind.STRING:
-        return [str(value) for value in column.value_counts().index[:_VALUES]]
-    found = [float(v) for v in np.quantile(as_numbers(column), _QUANTILES)]
+        return list(as_texts(column).value_counts().index[:_VALUES])
+    found = [float(v) for v in np.quantile(as_numbers(column), _QUANTILES)] if len(column) else []
     return sorted({float(round(v)) for v in found} if item.type is Kind.INTEGER else set(found))
 
 

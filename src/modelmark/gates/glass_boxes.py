@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Kind, Task
 from modelmark.gates import baselines
 
@@ -70,7 +70,7 @@ def _columns(contract: Contract, frame: pd.DataFrame) -> Array:
     for place, item in enumerate(contract.inputs):
         column = frame[item.name]
         if item.type in (Kind.CATEGORY, Kind.STRING):
-            found[:, place] = column.astype(object).where(column.notna(), "").astype(str).to_numpy()
+            found[:, place] = as_texts(column, item.categories or ()).fillna("").to_numpy()
         else:
             found[:, place] = as_numbers(column)
     return found

@@ -26,7 +26,6 @@ from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_condition
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
 _TOP: Final = 10
-_CHOSEN: Final = 3 * _TOP  # some have too few rows in the other half
 #: Share of the rows: every model is weak on some dozen; those are no slice to release by.
 _SMALLEST: Final = 0.015
 
@@ -111,11 +110,18 @@ class Slices:
         strong = strongest(columns, first, loss[here], min_rows=least)
         seen = [replace(where, mask=where.mask[first]) for where in strong]
         masks = {(where.column, where.text): where.mask[~first] for where in strong}
-        chosen = search(seen, loss[here], min_rows=least, top=_CHOSEN)
-        known = [(p, np.logical_and.reduce([masks[part.column, part.text] for part in p])) for p in chosen]
-        candidates = [(p, mask) for p, mask in known if mask.sum() >= self.settings.min_rows][:_TOP]
+
+        def elsewhere(parts: tuple[Where, ...]) -> NDArray[np.bool_]:
+            return np.asarray(np.all([masks[part.column, part.text] for part in parts], axis=0))
+
+        def can_be_confirmed(parts: tuple[Where, ...]) -> bool:
+            inside = units[there][elsewhere(parts)]
+            return len(inside) >= self.settings.min_rows and bool((inside != inside[0]).any())
+
+        candidates = search(seen, loss[here], min_rows=least, top=_TOP, keep=can_be_confirmed)
         found = []
-        for parts, mask in candidates:
+        for parts in candidates:
+            mask = elsewhere(parts)
             gap = self._confirm(mask, loss[there], tolerance, len(candidates), scene, there)
             name = " and ".join(part.text for part in parts)
             found.append(_Found(name=name, kind="discovered", gap=gap, rows=int(mask.sum())))
@@ -125,7 +131,7 @@ class Slices:
             f"{len(there):,} others{sampled}; intervals and p-values are corrected for their number (Bonferroni, Holm)."
         )
         room = least <= WIDEST * len(here) and self.settings.min_rows <= len(there)
-        return found, room and (bool(found) or not chosen), [note]
+        return found, room, [note]
 
     def _confirm(
         self, mask: NDArray[np.bool_], loss: Array, tolerance: float, count: int, scene: Scene, rows: NDArray[np.int64]
@@ -140,7 +146,7 @@ class Slices:
 
     def _worst(self, found: list[_Found], searched: bool, limit: Limit, what: str, whole: float, rows: int) -> Check:
         known = [(each, each.gap) for each in found if each.gap is not None]
-        if not known and (found or not searched):
+        if not searched:
             more = max(round(2 * self.settings.min_rows / WIDEST) - rows, self.settings.min_rows)
             sentence = f"Cannot tell whether a slice stands out: none can be found and confirmed on {rows:,} rows"
             sentence += f"; about {more:,} more labels needed."

@@ -6,7 +6,7 @@ the best of thousands, so its own figures flatter it: only `gap_of` on rows the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -77,8 +77,18 @@ def text_conditions(name: str, values: Sequence[str | None]) -> list[Where]:
     ]
 
 
-def search(conditions: Sequence[Where], loss: Array, *, min_rows: int, top: int = 10) -> list[tuple[Where, ...]]:
-    """The slices whose loss is the most surely above the mean, best first; near copies of a better one left out."""
+def search(
+    conditions: Sequence[Where],
+    loss: Array,
+    *,
+    min_rows: int,
+    top: int = 10,
+    keep: Callable[[tuple[Where, ...]], bool] = lambda _: True,
+) -> list[tuple[Where, ...]]:
+    """The slices whose loss is the most surely above the mean, best first; near copies of a better one left out.
+
+    keep: whether a slice is worth a place, by other things than its loss.
+    """
     useful = [c for c in conditions if min_rows <= c.mask.sum() <= WIDEST * len(loss)]
     if not useful:
         return []
@@ -92,10 +102,11 @@ def search(conditions: Sequence[Where], loss: Array, *, min_rows: int, top: int 
         i, j = divmod(int(flat), len(useful))
         if len(chosen) == top or not np.isfinite(bound[i, j]) or bound[i, j] <= 0:
             break
+        parts = (useful[i],) if i == j else (useful[i], useful[j])
         mask = useful[i].mask & useful[j].mask
-        if any((mask & m).sum() > 0.5 * (mask | m).sum() for m in masks):
+        if any((mask & m).sum() > 0.5 * (mask | m).sum() for m in masks) or not keep(parts):
             continue
-        chosen.append((useful[i],) if i == j else (useful[i], useful[j]))
+        chosen.append(parts)
         masks.append(mask)
     return chosen
 
