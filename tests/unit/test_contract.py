@@ -124,6 +124,11 @@ def test_a_contract_survives_its_canonical_form() -> None:
         ("max_rows: 1000", "max_rows: .inf", "serving.max_rows"),
         (
             "gates: {}",
+            "gates: {replay: {hours: [1, 2]}}",
+            "gates.replay.hours: found 2 rates; allowed: 24 relative rates from 0 upwards",
+        ),
+        (
+            "gates: {}",
             "gates: {fairness: {favourable: 7}}",
             "gates.fairness.favourable: found 7; allowed: one of [0, 1]",
         ),

@@ -85,7 +85,11 @@ def test_a_linear_model_may_be_regulated(tmp_path):
 
 
 def test_a_model_that_buys_something_says_how_much(sound):
-    check = of(run_gate(Explanation(QUICK), sound), "opacity")
+    evidence = run_gate(Explanation(QUICK), sound)
+    (table,) = [t for t in evidence.tables if t.title == "The model and its glass boxes"]
+    assert table.columns[2:] == ("interval", "rows")
+    assert [row[3] for row in table.rows] == [800] * 3
+    check = of(evidence, "opacity")
     assert check.sentence.startswith("Opacity buys ")
     assert "points of ROC AUC [" in check.sentence
     assert "on 800 rows" in check.sentence

@@ -1,6 +1,7 @@
 """Fairness: published numbers, the intervals' own law, and planted unfairness."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.gates import fairness
 from modelmark.gates.fairness import Fairness
 from modelmark.gates.fairness_frame import rates_by_group
+from modelmark.gates.fairness_words import Judge
 from modelmark.gates.groups import groups_of
 from modelmark.gates.runner import run_gate
 from modelmark.stats.fairness import (
@@ -34,6 +36,7 @@ from modelmark.stats.fairness import (
     implied_false_positive_rate,
     shrunk,
 )
+from modelmark.stats.indices import indices
 from modelmark.testing.gates import check_gate
 
 
@@ -114,9 +117,48 @@ def test_intersections_and_proxies_inform(tmp_path):
     evidence = run_gate(
         Fairness(FairnessGate()), cases.case(tmp_path, both, train=people(1500, 1), holdout=people(800, 2))
     )
-    assert "shrunk towards all" in of(evidence, "intersections of sex × town").sentence
+    cells = of(evidence, "intersections of sex × town")
+    assert "shrunk towards all" in cells.sentence
+    assert 0 < cells.low < cells.estimate < cells.high
     assert of(evidence, "proxies of sex").estimate == pytest.approx(0.5, abs=0.08)
     assert any("divided over 2 columns" in note for note in evidence.notes)
+
+
+def test_every_pair_shows_its_difference_its_ratio_and_the_indices_with_intervals(sound):
+    evidence = run_gate(Fairness(FairnessGate()), sound)
+    shown = {t.title: t for t in evidence.tables}
+    pairs = shown["Pairs of groups, decisions for yes by sex: all intervals hold together"]
+    assert pairs.columns == ("rate", "groups", "difference", "ratio", "rows")
+    assert {row[0] for row in pairs.rows} >= {"selection rate", "true positive rate", "precision", "score minus truth"}
+    selection = next(row for row in pairs.rows if row[0] == "selection rate")
+    assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", selection[2])
+    assert selection[3].count(",") == 1
+    summary = shown["Indices of decisions for yes by sex; each interval is for itself"]
+    said = np.asarray(sound.scores[:, 1] >= 0.5)
+    value = disparate_impact(said, (sound.holdout["sex"] == ("f" if "of f " in summary.rows[0][0] else "m")).to_numpy())
+    assert float(summary.rows[0][1]) == pytest.approx(value, abs=5e-5)
+    assert [row[0] for row in summary.rows[1:]] == [
+        "generalized entropy (alpha 2)", "Theil's index", "differential fairness (epsilon)",
+    ]  # fmt: skip
+    assert "[" in shown["Decisions for yes by sex"].rows[0][2]
+
+
+def test_a_named_definition_that_cannot_be_measured_is_no_pass(tmp_path):
+    """Of a second column only one group has thirty rows: what was agreed about it nobody knows."""
+    train, holdout = people(1500, 1), people(800, 2)
+    for table in (train, holdout):
+        table["region"] = np.where(np.arange(len(table)) < 8, "islands", "mainland")
+    made = cases.case(tmp_path, contract(sensitive=("sex", "region")), train=train, holdout=holdout)
+    evidence = run_gate(Fairness(FairnessGate()), made)
+    assert of(evidence, "selection rate for yes by sex").verdict is Verdict.PASS
+    assert of(evidence, "groups of region").decides
+    assert evidence.verdict is Verdict.CANNOT_TELL
+    assert run_gate(Fairness(FairnessGate(definitions=())), made).verdict is Verdict.CANNOT_TELL  # nothing is agreed
+    judge = Judge(column="region", names=("a", "b"), sizes=np.array([40, 40]), label="yes", confidence=0.95)
+    named = FairnessGate(definitions=(FairnessDefinition.PRECISION,))
+    check = judge(FairnessDefinition.PRECISION, [], named)
+    assert (check.verdict, check.decides) == (Verdict.CANNOT_TELL, True)
+    assert not judge(FairnessDefinition.TRUE_POSITIVE_RATE, [], named).decides
 
 
 def units_of(monkeypatch, case):
@@ -258,6 +300,23 @@ def test_simultaneous_intervals_cover_together():
                 misses += 1
                 break
     assert misses <= 9  # 60 x 5% = 3; three and a half standard deviations more are 8.9
+
+
+def test_indices_are_the_published_ones_and_their_intervals_cover():
+    """95% asked; 100 trials, 99.9% band from 0.86."""
+    rng, names = np.random.default_rng(5), ("a", "b", "c")
+    truth = {i.name: i.estimate for i in indices(draw(rng, 1_000_000), names, 0.95)}
+    assert len(truth) == 4
+    hits = dict.fromkeys(list(truth)[1:], 0)
+    for _ in range(100):
+        decided = draw(rng)
+        found = indices(decided, names, 0.95)
+        assert found[1].estimate == generalized_entropy(decided.real, decided.said)
+        assert found[2].estimate == generalized_entropy(decided.real, decided.said, 1)
+        assert found[3].estimate == differential_fairness(decided.said, decided.group)
+        for index in found[1:]:
+            hits[index.name] += index.low <= truth[index.name] <= index.high
+    assert min(hits.values()) >= 86, hits
 
 
 def test_nothing_ever_selected_in_one_group_is_seen():

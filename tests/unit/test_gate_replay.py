@@ -14,12 +14,12 @@ from endpoint import Broken, Stage
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import ReplayGate
+from modelmark.domain.gate_settings import Fault, ReplayGate
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.case import Champion
 from modelmark.gates.edge_inputs import Promise
 from modelmark.gates.replay import Replay
-from modelmark.gates.replay_requests import _day, logged, simulated
+from modelmark.gates.replay_requests import _day, fitting, logged, simulated
 from modelmark.gates.runner import run_gate
 from modelmark.journal.records import Predicted, Schema
 from modelmark.testing.gates import check_gate
@@ -46,6 +46,7 @@ def test_replay_conforms_and_a_server_with_errors_is_found(sound):
     broken = dataclasses.replace(sound, staging=Stage(sound.predictor, status=500))
     evidence = check_gate(lambda: Replay(SETTINGS), sound, broken)
     assert evidence.notes[0].startswith("Replayed: a simulated day of 200 requests of holdout rows")
+    assert "its busiest hour arrives at 360 requests/s (agreed are 50), bursts above that" in evidence.notes[0]
     assert "declared faults get what is promised" in {c.name for c in evidence.checks}
     assert evidence.looked_at["replayed requests"]
     assert "no server errors" in failing(run(broken))
@@ -84,9 +85,9 @@ def test_a_server_that_answers_what_the_model_alone_refuses_is_found(sound):
 
 def test_requests_that_could_not_be_sent_in_time_count_as_put_off(sound):
     slow = dataclasses.replace(sound, staging=Stage(sound.predictor, slow=0.5))
-    evidence = run(slow, requests=250, seconds=0.5, fault_rate=0.0)
+    evidence = run(slow, requests=200, seconds=0.5, fault_rate=0.0)
     check = next(c for c in evidence.checks if c.name == "answered in time")
-    assert check.n == 250
+    assert check.n == 200
     assert check.estimate > 0.1
     assert check.verdict is not Verdict.PASS
     assert evidence.verdict is not Verdict.PASS
@@ -130,21 +131,51 @@ def test_answers_are_compared_with_the_champion_by_slice(sound):
     assert failing(limited).keys() == {"answers against the champion v1"}
 
 
+def a_day(sound, **changes):
+    """(the requests of 24 seconds' day at an agreed 1,000 requests/s, how many arrive in each hour)."""
+    busy = dataclasses.replace(sound.contract, serving=dataclasses.replace(sound.contract.serving, rate_per_s=1000.0))
+    settings = ReplayGate(**{"requests": 4000, "seconds": 24.0, "fault_rate": 0.02} | changes)
+    made = simulated(dataclasses.replace(sound, contract=busy), list(range(len(sound.holdout))), settings)
+    return made, np.bincount(np.array([r.due for r in made]).astype(int), minlength=24)
+
+
 def test_a_simulated_day_has_a_night_and_faults_with_their_promises(sound):
-    made = simulated(sound, list(range(len(sound.holdout))), 4000, 24.0, 0.02)
+    made, hours = a_day(sound)
     assert [r.due for r in made] == sorted(r.due for r in made)
-    hours = np.bincount(np.array([r.due for r in made]).astype(int), minlength=24)
     assert hours[12:16].mean() > 3 * hours[1:4].mean()
     faults = {r.fault for r in made} - {""}
-    assert faults == {"null", "unseen category", "out of range", "wrong type", "malformed JSON"}
+    assert faults == {"missing value", "unseen category", "out of range", "wrong type", "malformed JSON"}
     assert {r.promise for r in made if not r.fault} == {Promise.ANSWER}
     shares = [sum(r.fault == f for r in made) / 4000 for f in faults]
     assert shares == pytest.approx([0.02] * 5, abs=0.008)
-    assert made == simulated(sound, list(range(len(sound.holdout))), 4000, 24.0, 0.02)
+    assert made == a_day(sound)[0]
+
+
+def test_a_simulated_day_follows_the_hours_and_the_faults_that_are_declared(sound):
+    evening = (0.0,) * 18 + (1.0, 3.0) + (0.0,) * 4
+    made, hours = a_day(sound, hours=evening, faults=(Fault.WRONG_TYPE,))
+    outside = hours.sum() - hours[18:20].sum()
+    assert outside <= 0.08 * 4000  # three bursts of 2%
+    assert hours[19] / hours[18] == pytest.approx(3, rel=0.4)
+    assert {r.fault for r in made} == {"", "wrong type"}
+    assert {r.fault for r in a_day(sound, faults=())[0]} == {""}
+
+
+@pytest.mark.parametrize(
+    ("rate", "count"),
+    [
+        pytest.param(100.0, 1500, id="a level day at 100/s in 15 s"),
+        pytest.param(1000.0, 2000, id="no more than asked"),
+        pytest.param(1.0, 200, id="no fewer than say something"),
+    ],
+)
+def test_the_busiest_hour_arrives_at_the_agreed_rate(rate, count):
+    assert fitting(ReplayGate(hours=(1.0,) * 24), rate) == count
+    assert fitting(ReplayGate(), 100.0) == int(1500 * np.mean(ReplayGate().hours) / 1.8)
 
 
 def test_a_days_moments_are_in_order_and_inside_it():
-    moments = _day(1000, np.random.default_rng(1))
+    moments = _day(1000, ReplayGate().hours, np.random.default_rng(1))
     assert (np.diff(moments) >= 0).all()
     assert 0 <= moments[0] < moments[-1] < 1
 

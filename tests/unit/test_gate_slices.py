@@ -1,6 +1,7 @@
 """A weak slice is found and named; sound models and small slices are not refused."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,8 @@ def test_a_declared_slice_is_judged_whole(sound):
     assert "slice older nurses" in deciding(judge(broken))
     rows = {row[0]: row for row in judge(broken).tables[0].rows}
     assert rows["older nurses"][2] == int(weak(sound.holdout).sum())
+    value, low, high = map(float, re.match(r"(\S+) \[(\S+), (\S+)\]", rows["older nurses"][3]).groups())
+    assert low < value < high
 
 
 def test_a_small_slice_says_how_many_labels_it_lacks(sound):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Final
 
 from modelmark.contract.broken import Broken
@@ -11,6 +12,7 @@ from modelmark.domain.gate_settings import Gates
 
 _SHARE: Final = (0.0, 1.0)
 _CONFIDENCE: Final = (0.5, 0.9999)
+_HOURS: Final = 24
 _COUNT: Final = (1.0, 1_000_000.0)
 _SECONDS: Final = (1.0, 86_400.0)
 _AMOUNT: Final = (0.0, 1e12)  # in units of the metric or the target, which may be large
@@ -80,7 +82,7 @@ RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
     "replay": {
         "requests": _COUNT,
         "seconds": (1.0, 3600.0),
-        "fault_rate": _SHARE,
+        "fault_rate": (0.0, 0.2),
         "max_refused_rate": _SHARE,
         "max_flipped_rate": _SHARE,
     },
@@ -120,3 +122,14 @@ def broken_fairness(contract: Contract) -> Iterator[Broken]:
         if name not in contract.data.sensitive:
             allowed = f"a column of data.sensitive: {', '.join(contract.data.sensitive) or 'none is named'}"
             yield Broken(("gates", "fairness", "boundaries", name), repr(name), allowed)
+
+
+def broken_replay(contract: Contract) -> Iterator[Broken]:
+    """A day has 24 hours, and traffic in one of them at least."""
+    replay = contract.gates.replay
+    if replay is None:
+        return
+    good = len(replay.hours) == _HOURS and all(0 <= hour < inf for hour in replay.hours) and sum(replay.hours) > 0
+    if not good:
+        rule = f"{_HOURS} relative rates from 0 upwards, of which one at least is above 0"
+        yield Broken(("gates", "replay", "hours"), f"{len(replay.hours)} rates", rule)

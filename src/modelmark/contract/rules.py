@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
-from modelmark.contract.gate_rules import broken_fairness, gate_ranges
+from modelmark.contract.gate_rules import broken_fairness, broken_replay, gate_ranges
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
 
 #: Which task each metric can judge.
@@ -43,6 +43,7 @@ def broken_rules(contract: Contract) -> Iterator[Broken]:
     yield from _metrics(contract)
     yield from _limits(contract)
     yield from broken_fairness(contract)
+    yield from broken_replay(contract)
     yield from broken_behaviours(contract)
     yield from _slices(contract)
     for i, step in enumerate(contract.fallback):

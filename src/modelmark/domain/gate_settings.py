@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from modelmark.domain.later import later
 from modelmark.domain.strict import STRICT, Scalar
 
 
@@ -117,17 +118,44 @@ class TestsGate:
     """Least share of the modules' statements that the tests must run; null: only shown."""
 
 
+class Fault(StrEnum):
+    """What may be wrong with a request of a simulated day."""
+
+    MISSING_VALUE = "missing_value"
+    UNSEEN_CATEGORY = "unseen_category"
+    OUT_OF_RANGE = "out_of_range"
+    WRONG_TYPE = "wrong_type"
+    MALFORMED_JSON = "malformed_json"
+
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ").replace("json", "JSON")
+
+
+#: From a trough at 2:00 to a peak at 14:00, nine times as high: 1 + 0.8 sin(2 pi (hour - 8) / 24).
+_DAY = (
+    0.31, 0.23, 0.2, 0.23, 0.31, 0.43, 0.6, 0.79, 1.0, 1.21, 1.4, 1.57,
+    1.69, 1.77, 1.8, 1.77, 1.69, 1.57, 1.4, 1.21, 1.0, 0.79, 0.6, 0.43,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayGate:
     """Does the real server answer real traffic, and what changes against the champion?"""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     requests: int = 2000
-    """How many of the latest logged requests are sent again; without traffic, how many make up a simulated day."""
+    """How many of the latest logged requests are sent again; without traffic, how many make up a simulated day at most:
+    fewer where its busiest hour would else exceed the agreed serving.rate_per_s."""
     seconds: float = 15.0
     """Into how much time they are compressed."""
     fault_rate: float = 0.01
     """Share of a simulated day's requests that carry each declared fault."""
+    hours: tuple[float, ...] = later(_DAY)
+    """How traffic is spread over a simulated day: 24 relative rates, from midnight; the highest is the agreed
+    serving.rate_per_s."""
+    faults: tuple[Fault, ...] = later(tuple(Fault))
+    """Faults that real callers send, and a simulated day with them; none: an empty list."""
     max_refused_rate: float = 0.01
     """Largest share of requests that the champion answers and the candidate refuses; surely more than this fails."""
     max_flipped_rate: float | None = None

@@ -24,7 +24,7 @@ from modelmark.gates.lime_weights import weights as lime_weights
 from modelmark.gates.scene import scene_of
 from modelmark.seal.digests import digest_bytes
 from modelmark.stats.bootstrap import Interval, interval
-from modelmark.stats.metrics import TOPPED, measure
+from modelmark.stats.metrics import TOPPED
 from modelmark.stats.shapley import Explained, enumerated
 
 _SEEDS: Final = 3
@@ -243,11 +243,15 @@ class Explanation:
         train_truth = truth_of(case.train, case.contract)
         others = challengers(case.contract, case.train, train_truth, case.holdout, self.settings.glass_box_rows)
         sign = -1.0 if metric in LOSSES else 1.0
-        theirs = {name: measure(metric, scene.of(scores)) for name, scores in others.items()}
-        best = max(theirs, key=lambda name: sign * theirs[name])
-        values = {case.version.label: measure(metric, scene.judged), **theirs}
-        shown = tuple((name, f"{value:.4g}") for name, value in values.items())
-        found.tables.append(Table(title="The model and its glass boxes", columns=("who", metric.title), rows=shown))
+        subjects = {case.version.label: scene.judged, **{name: scene.of(scores) for name, scores in others.items()}}
+        values = {name: scene.measure(metric, one, self.settings.confidence) for name, one in subjects.items()}
+        best = max(others, key=lambda name: sign * values[name].estimate)
+        shown = tuple(
+            (name, f"{value.estimate:.4g}", f"{value.low:.4g} to {value.high:.4g}", value.n)
+            for name, value in values.items()
+        )
+        columns = ("who", metric.title, "interval", "rows")
+        found.tables.append(Table(title="The model and its glass boxes", columns=columns, rows=shown))
         return best, scene.gain(metric, scene.judged, scene.of(others[best]), self.settings.confidence)
 
 

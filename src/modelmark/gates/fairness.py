@@ -15,17 +15,17 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Check, Figure, Table
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.gates import charts_fairness as charts
+from modelmark.gates import fairness_tables as tables
 from modelmark.gates import fairness_words as words
 from modelmark.gates.baselines import positive_of
 from modelmark.gates.case import Case, truth_of
-from modelmark.gates.fairness_frame import rates_by_group
 from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.groups import UNKNOWN, Groups, crossed, groups_of
 from modelmark.gates.proxies import scan
 from modelmark.gates.scene import Scene
 from modelmark.gates.scene import scene as scene_on
 from modelmark.stats.fairness import Decided, contrasts, mean_gaps, shrunk
-from modelmark.stats.rates import wilson
+from modelmark.stats.indices import indices
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
@@ -89,7 +89,7 @@ class Fairness:
             kept = sorted(sorted(kept, key=lambda k: -sizes[k])[:_GROUPS])
             found.notes.append(f"Of the groups of {groups.column} the {_GROUPS} largest are judged, all are counted.")
         if len(kept) < 2:
-            found.checks.append(words.one_group(groups.column, len(kept), self.settings.min_rows))
+            found.checks.append(words.one_group(groups.column, len(kept), self.settings.min_rows, self._agreed(scene)))
             return
         names = tuple(groups.names[k] for k in kept)
         place = np.full(len(groups.names), -1, dtype=np.int64)
@@ -120,6 +120,9 @@ class Fairness:
                 ),
             )
 
+    def _agreed(self, scene: Scene) -> bool:
+        return bool(self.settings.definitions) or scene.contract.model.task is Task.REGRESSION
+
     def _favourable(self, contract: Contract) -> int:
         if contract.model.task is Task.REGRESSION:
             return 0
@@ -137,8 +140,13 @@ class Fairness:
             mine = [c for c in compared if c.rate == definition.value]
             found.checks.append(judge(definition, mine, self.settings))
         found.notes.extend(words.impossible(column, names, compared, decided))
-        found.tables.append(_table(column, names, label, decided))
-        found.figures.append(_picture(column, names, decided, confidence))
+        title = f"{label} by {column}"
+        found.tables.append(tables.decisions(title, names, decided, confidence))
+        found.tables.append(tables.pairs(title, names, compared, sizes))
+        found.tables.append(
+            tables.summary(title, indices(decided, names, self.settings.confidence), len(decided.group))
+        )
+        found.figures.append(charts.rates(column, tables.counted(names, decided, confidence)))
         rows = [words.oriented(c, names) for c in compared if c.rate == "selection_rate"]
         title = f"Selection rate of {label} by {column}: ratio of the lower to the higher"
         found.figures.append(charts.ratios(title, sorted(rows, key=lambda r: r[1]), self.settings.min_ratio))
@@ -158,6 +166,7 @@ class Fairness:
         error = (scene.judged.scores[rows, 0] - truth) / spread
         gaps = mean_gaps(error, code[rows], len(names), confidence=confidence, units=_dense(scene.units, rows))
         found.checks.append(words.error_gap(column, names, gaps, (len(truth), confidence, self.settings.max_error_gap)))
+        found.tables.append(tables.error_pairs(column, names, gaps, np.bincount(code[rows], minlength=len(names))))
         shown: list[tuple[Any, ...]] = []
         for k, name in enumerate(names):
             mine = code[rows] == k
@@ -182,7 +191,7 @@ class Fairness:
         hits = np.bincount(code, said.astype(float), minlength=len(cells.names)).astype(np.int64)
         label = str(scene.contract.outputs.classes[favourable])
         found.checks.append(words.intersections(cells, hits, n, label, self.settings))
-        found.tables.append(words.cells_table(cells, hits, n, shrunk(hits, n)[0]))
+        found.tables.append(words.cells_table(cells, hits, n, shrunk(hits, n)[0], self.settings.confidence))
 
 
 def _answered(case: Case) -> Mask:
@@ -192,20 +201,6 @@ def _answered(case: Case) -> Mask:
 
 def _dense(units: Codes | None, rows: Mask) -> Codes | None:
     return None if units is None else np.unique(units[rows], return_inverse=True)[1].astype(np.int64)
-
-
-def _table(column: str, names: tuple[str, ...], label: str, decided: Decided) -> Table:
-    frame = rates_by_group(decided, names)
-    rows = []
-    for k, name in enumerate(names):
-        mine = decided.group == k
-        gap = float((decided.score[mine] - decided.real[mine]).mean())
-        rates = [f"{100 * value:.1f}" for value in frame[name].values()]
-        rows.append((name, int(mine.sum()), f"{100 * decided.real[mine].mean():.1f}", *rates, f"{100 * gap:+.1f}"))
-    heads = ("selected %", "true positive rate %", "false positive rate %", "precision %", "score minus truth %")
-    return Table(
-        title=f"Decisions for {label} by {column}", columns=("group", "rows", "base rate %", *heads), rows=tuple(rows)
-    )
 
 
 def _labels(case: Case, there: Groups, here: Groups, favourable: int) -> Table:
@@ -225,22 +220,3 @@ def _labels(case: Case, there: Groups, here: Groups, favourable: int) -> Table:
     return Table(
         title=f"The labels themselves by {here.column}", columns=("table", "group", "rows", what), rows=tuple(rows)
     )
-
-
-def _picture(column: str, names: tuple[str, ...], decided: Decided, confidence: float) -> Figure:
-    """Point values with Wilson intervals, each at the column's confidence divided over all that are drawn."""
-    rows = []
-    each = 1 - (1 - confidence) / (4 * len(names))
-    for k, name in enumerate(names):
-        mine = decided.group == k
-        said, real = decided.said[mine], decided.real[mine]
-        counts = {
-            "selection_rate": (said.sum(), len(said)),
-            "true_positive_rate": ((said & real).sum(), real.sum()),
-            "false_positive_rate": ((said & ~real).sum(), (~real).sum()),
-            "precision": ((said & real).sum(), said.sum()),
-        }
-        for rate, (hits, n) in counts.items():
-            if n:
-                rows.append((rate, name, float(hits / n), *wilson(int(hits), int(n), each)))
-    return charts.rates(column, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -50,7 +51,9 @@ class Judge:
         if not known:
             limit = Limit(bound=Bound.AT_LEAST, value=settings.min_ratio)
             sentence = f"Cannot tell the {name}: too few rows of a group were selected, or are of that class."
-            return Check(name=name, measured=None, limit=limit, sentence=sentence, decides=False)
+            return Check(
+                name=name, measured=None, n=int(self.sizes.sum()), limit=limit, sentence=sentence, decides=decides
+            )
         check = self._ratio(definition, known, settings) if by_ratio else self._difference(definition, known, settings)
         return replace(check, name=name, decides=decides, n=int(self.sizes.sum()), confidence=self.confidence)
 
@@ -124,14 +127,15 @@ def too_small(column: str, small: Sequence[tuple[str, int]], least: int) -> Chec
     )
 
 
-def one_group(column: str, kept: int, least: int) -> Check:
+def one_group(column: str, kept: int, least: int, decides: bool) -> Check:
+    """decides: something was agreed about this column, and nothing of it can be measured."""
     return Check(
         name=f"groups of {column}",
         measured=None,
         limit=Limit(bound=Bound.AT_LEAST, value=2),
         sentence=f"Cannot tell: {kept} group{'' if kept == 1 else 's'} of {column} with at least {least} known rows; "
         "two are the least that can be compared.",
-        decides=False,
+        decides=decides,
     )
 
 
@@ -216,22 +220,35 @@ def intersections(cells: Groups, hits: Codes, n: Codes, label: str, settings: Fa
         return Check(name=name, measured=None, limit=limit, sentence=sentence, decides=False)
     low, high = big[np.argmin(rate[big])], big[np.argmax(rate[big])]
     ratio = float(rate[low] / rate[high])
+    family = 1 - (1 - settings.confidence) / (len(big) * (len(big) - 1) / 2)
+    reach = NormalDist().inv_cdf((1 + family) / 2) * _log_error(rate[[low, high]], n[[low, high]] + strength)
+    least, most = ratio * float(np.exp(-reach)), ratio * float(np.exp(reach))
     return Check(
         name=name,
         measured=ratio,
         limit=limit,
         sentence=f"Of {len(cells.names)} combinations of {cells.column}, {cells.names[low]} is selected for {label} least "
         f"({rate[low]:.1%} of {n[low]:,} rows) and {cells.names[high]} most ({rate[high]:.1%} of {n[high]:,}): ratio "
-        f"{ratio:.3g}, shrunk towards all combinations as by {strength:.0f} more rows each.",
+        f"{ratio:.3g} [{least:.3g}, {most:.3g}], shrunk towards all combinations as by {strength:.0f} more rows each.",
         estimate=ratio,
+        low=least,
+        high=most,
+        confidence=settings.confidence,
         n=int(n.sum()),
         decides=False,
     )
 
 
-def cells_table(cells: Groups, hits: Codes, n: Codes, rate: NDArray[np.float64]) -> Table:
+def _log_error(rate: NDArray[np.floating], rows: NDArray[np.floating]) -> float:
+    """Standard error of the log ratio of two posterior (beta) rates with so many rows, prior and all."""
+    from scipy.special import polygamma
+
+    return float(np.sqrt((polygamma(1, rate * rows) - polygamma(1, rows)).sum()))
+
+
+def cells_table(cells: Groups, hits: Codes, n: Codes, rate: NDArray[np.float64], confidence: float) -> Table:
     """The lowest first; raw intervals at the family's confidence (Bonferroni)."""
-    each = 1 - 0.05 / len(n)
+    each = 1 - (1 - confidence) / len(n)
     order = [k for k in np.argsort(rate) if n[k]][:_CELLS]
     rows = []
     for k in order:

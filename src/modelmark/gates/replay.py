@@ -77,9 +77,14 @@ class Replay:
         good = good_places(case.violations, len(case.holdout))
         if not good:
             raise NotEnoughData("there is no traffic yet, and no holdout row keeps the contract to simulate any")
-        made = simulated(case, good, self.settings.requests, self.settings.seconds, self.settings.fault_rate)
-        faults = sum(bool(request.fault) for request in made)
-        return made, f"a simulated day of {len(made):,} requests of holdout rows, {faults:,} of them faulty"
+        made = simulated(case, good, self.settings)
+        faults, rate = sum(bool(request.fault) for request in made), case.contract.serving.rate_per_s
+        peak = len(made) * max(self.settings.hours) * len(self.settings.hours) / sum(self.settings.hours)
+        return made, (
+            f"a simulated day of {len(made):,} requests of holdout rows, {faults:,} of them faulty, in "
+            f"{self.settings.seconds:g} s; its busiest hour arrives at {peak / self.settings.seconds:.0f} requests/s "
+            f"(agreed are {rate:g}), bursts above that"
+        )
 
     def _send(self, case: Case, requests: list[Request], progress: Progress) -> list[Answered]:
         serving = case.contract.serving

@@ -13,6 +13,7 @@ import numpy as np
 
 from modelmark.contract.table import rows_of
 from modelmark.domain.contract import Contract, Input, Kind, Policy
+from modelmark.domain.gate_settings import Fault, ReplayGate
 from modelmark.gates.asking import Row
 from modelmark.gates.case import Case
 from modelmark.gates.edge_inputs import Promise
@@ -23,7 +24,7 @@ _FEW: Final = 20  # fewer logged requests than this are no traffic
 _MINUTES: Final = 24 * 60
 _BURSTS: Final = 3
 _BURST_SHARE: Final = 0.02  # of the day's requests, each within ten minutes
-_SEASON: Final = 0.8  # the peak, at 14:00, is nine times the trough, at 2:00
+_LEAST: Final = 200  # requests of a simulated day, whatever the agreed rate: of fewer, shares say nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,28 +85,35 @@ def _body(rows: Sequence[Row]) -> bytes:
     return json.dumps({"rows": list(rows)}).encode()
 
 
-def simulated(case: Case, good: Sequence[int], count: int, seconds: float, fault_rate: float) -> list[Request]:
-    """A day's seeded requests of holdout rows: more at noon, with bursts, and a share of each declared fault."""
-    rng = np.random.default_rng(0)
+def fitting(settings: ReplayGate, rate: float) -> int:
+    """How many requests make a day whose busiest hour, compressed, arrives at `rate` a second; bursts come on top."""
+    share = sum(settings.hours) / (len(settings.hours) * max(settings.hours))
+    return min(settings.requests, max(int(rate * settings.seconds * share), _LEAST))
+
+
+def simulated(case: Case, good: Sequence[int], settings: ReplayGate) -> list[Request]:
+    """A day's seeded requests of holdout rows: by the hours given, with bursts, and a share of each declared fault."""
+    rng, count = np.random.default_rng(0), fitting(settings, case.contract.serving.rate_per_s)
     rows = rows_of(case.holdout.iloc[rng.choice(np.array(good), count)], case.contract)
-    due = _day(count, rng) * seconds
-    faults = list(_FAULTS)
-    which = rng.random(count) // fault_rate if fault_rate > 0 else np.full(count, len(faults))
+    due = _day(count, settings.hours, rng) * settings.seconds
+    faults, rate = settings.faults, settings.fault_rate
+    which = rng.random(count) // rate if rate > 0 else np.full(count, len(faults))
     found = []
-    for moment, row, fault in zip(due.tolist(), rows, which.tolist(), strict=True):
-        made = _FAULTS[faults[int(fault)]](case.contract, row, rng) if fault < len(faults) else None
-        if made is None:
+    for moment, row, place in zip(due.tolist(), rows, which.tolist(), strict=True):
+        fault = faults[int(place)] if place < len(faults) else None
+        made = _FAULTS[fault](case.contract, row, rng) if fault else None
+        if fault is None or made is None:
             found.append(Request(due=moment, body=_body([row]), rows=(row,), promise=Promise.ANSWER))
         else:
             body, sent, promise = made
-            found.append(Request(due=moment, body=body, rows=sent, fault=faults[int(fault)], promise=promise))
+            found.append(Request(due=moment, body=body, rows=sent, fault=fault.words, promise=promise))
     return found
 
 
-def _day(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Sorted moments in [0, 1) of a day whose rate swings between night and noon, with bursts of ten minutes."""
+def _day(count: int, hours: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Sorted moments in [0, 1) of a day at the rates of its hours, with bursts of ten minutes."""
     minutes = np.arange(_MINUTES)
-    rate = 1 + _SEASON * np.sin(2 * math.pi * (minutes / 60 - 8) / 24)
+    rate = np.repeat(np.array(hours, dtype=np.float64), _MINUTES // len(hours))
     rate /= rate.sum()
     for start in rng.integers(0, _MINUTES - 10, _BURSTS):
         rate[start : start + 10] += _BURST_SHARE / 10
@@ -162,9 +170,9 @@ def _malformed(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
 
 
 _FAULTS: Final = {
-    "null": _null,
-    "unseen category": _unseen,
-    "out of range": _outside,
-    "wrong type": _wrong_type,
-    "malformed JSON": _malformed,
+    Fault.MISSING_VALUE: _null,
+    Fault.UNSEEN_CATEGORY: _unseen,
+    Fault.OUT_OF_RANGE: _outside,
+    Fault.WRONG_TYPE: _wrong_type,
+    Fault.MALFORMED_JSON: _malformed,
 }

@@ -291,7 +291,7 @@ class Robustness:
             label = f"{title} on {name}"
             if not sizes:
                 sentence = f"Could not measure the attack {label}: the time was used up before its first row."
-                yield Check(name=label, measured=None, limit=limit, sentence=sentence, decides=False)
+                yield Check(name=label, measured=None, n=0, limit=limit, sentence=sentence, decides=False)
                 continue
             n, inside = len(sizes), [s for s in sizes if s <= self.settings.radius]
             low, high = wilson(len(inside), n)

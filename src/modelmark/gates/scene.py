@@ -45,6 +45,12 @@ class Scene:
         """Other scores of the same table, on these rows."""
         return replace(self.judged, scores=scores[self.rows])
 
+    def within(self, mask: NDArray[np.bool_]) -> Scene:
+        """Some of its rows alone."""
+        inside = replace(self.judged, truth=self.judged.truth[mask], scores=self.judged.scores[mask])
+        units = None if self.units is None else np.unique(self.units[mask], return_inverse=True)[1].astype(np.int64)
+        return replace(self, rows=self.rows[mask], judged=inside, units=units)
+
     def notes(self) -> list[str]:
         """What a reader must know of these rows."""
         found, here, whole = [], len(self.rows), len(self.frame)

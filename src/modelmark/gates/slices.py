@@ -19,8 +19,9 @@ from modelmark.gates.case import Case
 from modelmark.gates.charts_slices import gaps
 from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.scene import Scene, scene_of
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.holm import holm
-from modelmark.stats.metrics import Array, losses, measure
+from modelmark.stats.metrics import Array, losses
 from modelmark.stats.rates import more_needed
 from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
 
@@ -38,7 +39,7 @@ class _Found:
     kind: str
     gap: Gap | None
     rows: int
-    metric: float | None = None
+    metric: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Slices:
         if rows >= self.settings.min_rows:
             every = np.arange(len(loss), dtype=np.int64)
             found = self._confirm(mask, loss, tolerance, len(scene.contract.slices), scene, every)
-        return _Found(name=part.name, kind="declared", gap=found, rows=rows, metric=_metric(scene, mask))
+        metric = _metric(scene, mask, self.settings.confidence)
+        return _Found(name=part.name, kind="declared", gap=found, rows=rows, metric=metric)
 
     def _check(self, found: _Found, limit: Limit, what: str, whole: float) -> Check:
         name = f"slice {found.name}"
@@ -208,13 +210,15 @@ def _columns(case: Case, scene: Scene, kept: NDArray[np.int64]) -> Iterator[list
             yield text_conditions(name, as_texts(column).tolist())
 
 
-def _metric(scene: Scene, mask: NDArray[np.bool_]) -> float | None:
-    """The objective on the slice; None where it is undefined there."""
+def _metric(scene: Scene, mask: NDArray[np.bool_], confidence: float) -> Interval | None:
+    """The objective on the slice; None where its rows are too few or of one class."""
     if not mask.any():
         return None
-    inside = replace(scene.judged, truth=scene.judged.truth[mask], scores=scene.judged.scores[mask])
-    value = measure(scene.contract.objective.metric, inside)
-    return value if np.isfinite(value) else None
+    part = scene.within(mask)
+    try:
+        return part.measure(scene.contract.objective.metric, part.judged, confidence)
+    except NotEnoughData:  # shown as "cannot tell"
+        return None
 
 
 def _table(found: list[_Found], metric: str, tolerance: float) -> Table:
@@ -222,7 +226,7 @@ def _table(found: list[_Found], metric: str, tolerance: float) -> Table:
     adjusted: Mapping[float, float] = dict(zip(known, holm(known), strict=True))
     rows = []
     for each in found:
-        value = "" if each.metric is None else f"{each.metric:.4g}"
+        value = "" if each.kind == "discovered" else str(each.metric or "cannot tell")
         if each.gap is None:
             rows.append((each.name, each.kind, each.rows, value, "", "", "", "cannot tell"))
             continue
@@ -232,5 +236,5 @@ def _table(found: list[_Found], metric: str, tolerance: float) -> Table:
         rows.append(
             (each.name, each.kind, gap.rows, value, f"{gap.estimate:+.3f}", interval, p_value, _verdict(gap, tolerance))
         )
-    columns = ("slice", "kind", "rows", metric, "gap", "interval", "p", "verdict")
+    columns = ("slice", "kind", "rows", f"{metric} [interval]", "gap", "interval", "p", "verdict")
     return Table(title="Slices against the whole", columns=columns, rows=tuple(rows))

@@ -70,13 +70,15 @@ class SupplyChain:
                     raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
                 kind, packing, data = formats.content(path)
         except Rejected as error:
-            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1))
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
             return
         except ModelmarkError as error:
             found.checks.append(_unmeasured(name, error))
             return
         wrapped = f" inside {packing}" if packing else ""
-        found.checks.append(_fault(name, f"{source} is a file of format {kind.value}{wrapped} by its first bytes", 0))
+        found.checks.append(
+            _fault(name, f"{source} is a file of format {kind.value}{wrapped} by its first bytes", 0, n=1)
+        )
         if kind is formats.Format.ONNX:
             found.checks.append(_graph_check(f"graph of {source}", data))
         else:
@@ -87,11 +89,16 @@ class SupplyChain:
         try:
             read = pickled.read(data)
         except Rejected as error:
-            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1))
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
             return
         families = ", ".join(f"{module} ({count})" for module, count in pickled.families(read.names))
         found.checks.append(
-            _fault(name, f"{source} can be followed to its end; it imports from {families or 'nothing'}", 0)
+            _fault(
+                name,
+                f"{source} can be followed to its end; it imports from {families or 'nothing'}",
+                0,
+                n=len(read.streams),
+            )
         )
         rows = tuple((n.module, n.name) for n in read.names[:_SHOWN])
         found.tables.append(Table(title="What the pickle imports", columns=("module", "name"), rows=rows))
@@ -107,7 +114,7 @@ class SupplyChain:
         except ModelmarkError as error:
             return _unmeasured(scanner, error)
         said = f"{scanner} finds {'; '.join(hits[:3])} in {source}" if hits else f"{scanner} finds nothing in {source}"
-        return _fault(scanner, said, len(hits))
+        return _fault(scanner, said, len(hits), n=len(read.streams))
 
     def _graph(self, case: Case, found: _Found) -> None:
         path = case.folder / ARTIFACT
@@ -203,10 +210,11 @@ def _graph_check(name: str, data: bytes) -> Check:
         if faults
         else f"{len(data):,} bytes with every weight inside and no operator that needs a library"
     )
-    return _fault(name, f"The {name}: {said}", len(faults))
+    return _fault(name, f"The {name}: {said}", len(faults), n=1)
 
 
-def _fault(name: str, said: str, count: int, n: int | None = None) -> Check:
+def _fault(name: str, said: str, count: int, *, n: int) -> Check:
+    """n: files, pickled streams or packages that were looked through."""
     return Check(name=name, measured=float(count), limit=_NONE, sentence=f"{said}.", n=n)
 
 

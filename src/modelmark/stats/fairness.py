@@ -67,7 +67,7 @@ def _terms(decided: Decided) -> Array:
     return np.column_stack([np.ones_like(said), said, real, said * real, said * (1 - real), decided.score - real])
 
 
-def _resampled(decided: Decided, groups: int, seed: int) -> Array:
+def resampled(decided: Decided, groups: int, seed: int) -> Array:
     """Sums of shape (resamples, groups, 6): of units, where rows hang together, else of the cells rows fall into."""
     if decided.units is not None:
         return np.concatenate(list(drawn_units(decided.units, decided.group, _terms(decided), groups, seed)))
@@ -104,7 +104,7 @@ def contrasts(decided: Decided, groups: int, *, confidence: float = 0.95, seed: 
         raise NotEnoughData("fewer than two groups are large enough to compare")
     pairs = np.array(list(combinations(range(groups), 2)))
     once = group_sums(decided, groups, np.ones((1, len(decided.group))))
-    many = _compare(_resampled(decided, groups, seed), pairs)
+    many = _compare(resampled(decided, groups, seed), pairs)
     estimates = _compare(once, pairs)[0]
     low, high = band(estimates, many, _least(once[0], pairs), confidence)
     shape = (2, len(pairs), len(RATES))
