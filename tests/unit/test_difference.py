@@ -9,7 +9,7 @@ import pytest
 
 from builders.domain import NOON, contract, digest, evidence, version
 from modelmark.domain.contract import Goal, Input, Kind, Role
-from modelmark.domain.evidence import Bound, Check, Evidence, Limit
+from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, standing
 from modelmark.domain.release import Waiver
 from modelmark.domain.version import Version
 from modelmark.governance.difference import Side, difference
@@ -51,6 +51,20 @@ def test_a_figure_moved_when_the_intervals_do_not_meet_or_the_verdict_changed() 
     assert found.sentence == "2 of 3 figures moved: holdout: objective, holdout: c."
     assert found.rows[0].before == "✓ 0.9 [0.89, 0.91], n = 900"
     assert found.rows[2].after == "✕ 0.5 [0.499, 0.501], n = 900"
+
+
+def test_a_failure_is_not_talked_away_by_a_later_pass_or_by_silence() -> None:
+    words = [
+        said(ONE, "load", check("p99", 0.9)),
+        said(ONE, "load", check("p99", 0.4), minutes=5),
+        said(ONE, "load", check("p99", 0.3), minutes=6),
+        said(ONE, "load", check("p99", 0.9), minutes=9),
+        said(ONE, "load", replace(check("p99", 0.9), measured=None), minutes=10),
+    ]
+    shown = side(ONE, *reversed(words)).latest
+    assert shown == {"load": words[2]}, "the latest failure"
+    assert standing(words, candidate=ONE.id, required={"load"}) == {"load": Verdict.FAIL}
+    assert side(ONE, *words[-2:]).latest == {"load": words[-1]}
 
 
 def test_of_each_gate_the_last_word_counts_and_what_one_side_lacks_is_named() -> None:
