@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Role
 from modelmark.domain.finding import Outcome
+from modelmark.domain.ports import Delivery
+from modelmark.domain.release import Event
 from modelmark.domain.version import Version
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
     from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
 
     own_side, standing = side(app, version), app.releases.standing(version)
-    looked = app.watchbook.findings(version.model, limit=2000)
+    looked = [f for f in app.watchbook.findings(version.model, limit=2000) if f.version == version.id]
     own = [event for event in app.ledger.events() if event.details.get("model") == version.model]
     facts = Facts(
         version=version,
@@ -47,10 +50,23 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
             f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
         },
         signed=bool(standing.approvals) and not standing.missing,
-        told=bool(app.settings.notify),
+        told=_told(app, version, own),
+        alerted=_alerted(app, version.model),
         now=at,
     )
     return twelve_mistakes(facts), ml_test_score(facts)
+
+
+def _told(app: App, version: Version, events: Sequence[Event]) -> Sequence[Delivery]:
+    """The messages about the version's last release; `App.release` names them by its snapshot."""
+    released = [e for e in events if e.subject == version.id and e.act in ("released", "released as canary")]
+    return app.watchbook.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
+
+
+def _alerted(app: App, model: str) -> Sequence[Delivery]:
+    """The messages that told of alerts of this model; the steward names each by the alerts' numbers."""
+    known = {str(alert.id) for alert in app.watchbook.alerts(model=model)}
+    return [d for d in app.watchbook.deliveries("opened-") if known.intersection(d.key.split("-")[1:])]
 
 
 def card(app: App, version: Version, at: datetime) -> Card:

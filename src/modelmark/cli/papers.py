@@ -14,7 +14,7 @@ from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
     from modelmark.app import App
-    from modelmark.governance.score import Scorecard
+    from modelmark.governance.score import Scorecard, Tile
 
 
 def _open(workspace: Any) -> App:
@@ -115,7 +115,7 @@ def score(
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """The twelve mistakes and Google's ML Test Score, each tile from a receipt: 1 proven and fresh, 0.5 claimed.
+    """The twelve mistakes and Google's ML Test Score: 1 proven by a fresh receipt, 0.5 claimed and signed, 0 stale or open.
 
     Example: modelmark score champion --json
     """
@@ -131,14 +131,34 @@ def score(
     for board in (twelve, tests):
         say(f"\n{board.title}; weakest: {board.weakest.title}")
         rows = [
-            (section.title if i == 0 else "", f"{tile.points:g}", tile.title, tile.sentence)
+            (
+                f"{section.title}: {section.points:g}" if i == 0 else "",
+                _worth(tile),
+                tile.id,
+                f"{tile.title}. {tile.sentence}",
+            )
             for section in board.sections
             for i, tile in enumerate(section.tiles)
         ]
-        table(("", "points", "to do", "why"), rows)
+        table(("", "points", "id", "why"), rows)
     return OK
 
 
+def _worth(tile: Tile) -> str:
+    return f"{tile.points:g} {tile.worth}"
+
+
 def _scored(board: Scorecard) -> dict[str, Any]:
-    sections = [{"title": s.title, "points": s.points, "of": len(s.tiles), "tiles": s.tiles} for s in board.sections]
+    from modelmark.seal.digests import plain
+
+    sections = [
+        {
+            "title": s.title,
+            "points": s.points,
+            "of": len(s.tiles),
+            "told": s.told,
+            "tiles": [{**plain(tile), "points": tile.points} for tile in s.tiles],
+        }
+        for s in board.sections
+    ]
     return {"minimum": board.minimum, "weakest": board.weakest.title, "sections": sections}
