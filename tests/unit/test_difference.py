@@ -104,7 +104,7 @@ GOAL = Goal(name="calls answered", measure="phone log", now=60, target=80, unit=
     ("audience", "told", "silent"),
     [
         (Role.PRODUCT, ["calls answered: from 60 to 80 %", "## Quality", "Not for: set a price"], ["Load", "rollback"]),
-        (Role.RISK, ["## Fairness", "Women are declined more often.", "lets load through"], ["rollback"]),
+        (Role.RISK, ["## Fairness", "Women are declined more often.", "lets the gate load through"], ["rollback"]),
         (Role.OPERATIONS, ["load: p99", "modelmark rollback --model loans", "50 requests/s"], ["Fairness"]),
         (Role.ENGINEERING, ["## Features", "callers must send it"], ["Fairness"]),
         (Role.DATA_SCIENCE, ["## Data", "## Features"], ["rollback"]),

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from modelmark.governance.card import Card
     from modelmark.governance.difference import Side
     from modelmark.governance.people import People
-    from modelmark.governance.releases import Releases
+    from modelmark.governance.releases import Releases, Standing
     from modelmark.governance.score import Scorecard
+    from modelmark.governance.signatures import Signatures
     from modelmark.governance.signoff import SignOff
     from modelmark.governance.verify import Item
     from modelmark.registry.drafting import Drafted
@@ -263,9 +264,11 @@ class App:
         return Desk(
             people=self.people,
             releases=self.releases,
+            waive=self.waive,
             release=self.release,
             rollback=self.rollback,
             side=self.side,
+            signatures=self.signatures,
             card=self.card,
             notes=self.notes,
             scorecards=self.scorecards,
@@ -344,6 +347,14 @@ class App:
             self._announce(f"released-{snapshot.sequence}-{role}", role, title, self.notes(version, role, before))
         return snapshot
 
+    def waive(self, version: Version, **given: Any) -> Standing:
+        """As `Releases.waive`; the report then tells of it."""
+        from modelmark.app.checking import renew_papers
+
+        standing = self.releases.waive(version, **given)
+        renew_papers(self, version, standing, now)
+        return standing
+
     def rollback(
         self, model: str, *, reason: str = "", by: Principal | None = None
     ) -> tuple[Version, Version, Snapshot]:
@@ -360,6 +371,12 @@ class App:
     def side(self, version: Version) -> Side:
         """A version with what is known of it, to hold against another."""
         return papers.side(self, version)
+
+    def signatures(self, standing: Standing) -> Signatures:
+        """Who says yes to a version, for people to read."""
+        from modelmark.governance.signatures import signatures
+
+        return signatures(standing, self.workspace, lambda: self.verifier)
 
     def scorecards(self, version: Version) -> tuple[Scorecard, Scorecard]:
         """The twelve mistakes and the ML Test Score, as receipts tell them now."""

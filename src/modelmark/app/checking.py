@@ -69,12 +69,12 @@ def check(
         evidence=evidence,
         standing=standing,
         verdict=worst(standing.gates[item.gate] for item in evidence),
-        report=_papers(app, version, standing, clock),
+        report=renew_papers(app, version, standing, clock),
         reused=tuple(item.gate for item in evidence if item in known),
     )
 
 
-def _papers(app: App, version: Version, standing: Standing, clock: Clock) -> Path:
+def renew_papers(app: App, version: Version, standing: Standing, clock: Clock) -> Path:
     """The report, and beside it the bill of materials where the supply-chain gate listed one."""
     from modelmark.gates.packages import bill_of
     from modelmark.gates.report import write_report

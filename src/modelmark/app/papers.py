@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Role
+from modelmark.domain.errors import Tampered
 from modelmark.domain.finding import Outcome
 from modelmark.domain.ports import Delivery
 from modelmark.domain.release import Event
@@ -38,7 +39,7 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
     from modelmark.governance.score import Facts
     from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
 
-    own_side, standing = side(app, version), app.releases.standing(version)
+    own_side, signed = side(app, version), app.signatures(app.releases.standing(version))
     looked = [f for f in app.watchbook.findings(version.model, limit=2000) if f.version == version.id]
     own = [event for event in app.ledger.events() if event.details.get("model") == version.model]
     facts = Facts(
@@ -49,7 +50,7 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
         findings={
             f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
         },
-        signed=bool(standing.approvals) and not standing.missing,
+        signed=signed.whole,
         told=_told(app, version, own),
         alerted=_alerted(app, version.model),
         now=at,
@@ -73,7 +74,10 @@ def card(app: App, version: Version, at: datetime) -> Card:
     from modelmark.governance.card import model_card
 
     standing = app.releases.standing(version)
-    return model_card(side(app, version), standing.approvals, standing.missing_signatures, at)
+    signed = app.signatures(standing)
+    if signed.fault:
+        raise Tampered(signed.fault, code="BAD_MARK", hint="modelmark verify")
+    return model_card(side(app, version), signed.approvals, signed.missing, at, standing.waived)
 
 
 def notes(app: App, version: Version, audience: Role, before: Version | None = None) -> str:

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.output import OK, say, say_json, table
+from modelmark.cli.opening import open_app
+from modelmark.cli.output import OK, say, say_json, table, written
 from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
-    from modelmark.app import App
     from modelmark.governance.score import Scorecard, Tile
-
-
-def _open(workspace: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace)
 
 
 def diff(
@@ -37,7 +31,7 @@ def diff(
     """
     from modelmark.governance.difference import difference
 
-    app = _open(workspace)
+    app = open_app(workspace)
     first, second = app.find(before, model), app.find(after, model)
     sections = difference(app.side(first), app.side(second))
     if json:
@@ -64,7 +58,7 @@ def notes(
 
     Example: modelmark notes v7 --audience risk
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     text = app.notes(found, audience, app.find(against, model) if against else None)
     say_json({"version": found.id, "audience": audience, "markdown": text}) if json else say(text.rstrip())
@@ -89,19 +83,19 @@ def card(
         raise Rejected("there is no such form", code="NO_FORM", field="--format", limit=", ".join(card_forms.FORMS))
     if form == "pdf" and out is None and not json:
         raise Rejected("a PDF needs a file", code="NO_FILE", field="--out", limit="a path", hint="--out card.pdf")
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     made = app.card(found)
+    if out is not None:
+        body = card_forms.FORMS[form](made)
+        with written(out):
+            out.write_bytes(body if isinstance(body, bytes) else body.encode())
     if json:
         say_json(made)
         return OK
     if out is None:
-        say((card_forms.markdown(made) if form == "md" else card_forms.html(made)).rstrip())
+        say(str(card_forms.FORMS[form](made)).rstrip())
         return OK
-    if form == "pdf":
-        out.write_bytes(card_forms.pdf(made))
-    else:
-        out.write_text(card_forms.markdown(made) if form == "md" else card_forms.html(made), encoding="utf-8")
     gaps = [part.title for part in made.parts if part.waits_for]
     say(f"✓ wrote {out}: {len(made.receipts)} receipts; {'empty: ' + ', '.join(gaps) if gaps else 'nothing is empty'}")
     return OK
@@ -121,7 +115,7 @@ def score(
     """
     from modelmark.governance.score import band
 
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model) if version else app.releases.champion(app.model(model)) or app.find(None, model)
     twelve, tests = app.scorecards(found)
     if json:

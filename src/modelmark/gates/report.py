@@ -14,6 +14,7 @@ from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, c
 from modelmark.domain.release import Waiver
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
+from modelmark.domain.waived import waived
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.gates.runner import required
 from modelmark.seal.digests import digest_value
@@ -64,7 +65,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "digest": digest_value}
+    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "digest": digest_value, "waived": waived}
     return environment.get_template("report.html.j2").render(
         version=version,
         contract=contract,

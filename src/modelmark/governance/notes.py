@@ -8,6 +8,7 @@ from typing import Final
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.release import Waiver
+from modelmark.domain.waived import waived
 from modelmark.governance.difference import Section, Side, difference
 
 #: What each audience reads of the difference, first what matters most to it.
@@ -79,7 +80,7 @@ def _first(audience: Role, after: Side) -> Iterator[str]:
 
 def _residual(audience: Role, after: Side, waivers: Sequence[Waiver]) -> Iterator[str]:
     """What is not known, let through, or worth knowing: for risk in full, for others what was let through."""
-    rows = [f"- {w.name} lets {w.gate} through until {w.expires_at:%Y-%m-%d}: {w.reason}" for w in waivers]
+    rows = [f"- {waived(waiver)}" for waiver in waivers]
     if audience is Role.RISK:
         rows += [
             f"- {check.verdict.sign} {check.sentence}"

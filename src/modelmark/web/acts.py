@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +12,7 @@ from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.release import RemarkKind
+from modelmark.domain.until import until
 from modelmark.domain.version import Version
 from modelmark.web.desk import Desk
 from modelmark.web.entrance import COOKIE, next_of, posted, with_session, without_session
@@ -66,10 +66,10 @@ class Acts:
 
     async def waive(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
+        ends = until(form.get("expires", ""), now=self._source.clock(), field="expires")
         await run_in_threadpool(
-            self._desk.releases.waive, version, gate=form.get("gate", ""), role=_role(form.get("role", "")),
-            name=by.name, reason=form.get("reason", ""), expires_at=_day(form.get("expires", "")), actor=by.login,
-            owner=form.get("owner", ""), by=by,
+            self._desk.waive, version, gate=form.get("gate", ""), role=_role(form.get("role", "")), name=by.name,
+            reason=form.get("reason", ""), expires_at=ends, actor=by.login, owner=form.get("owner", ""), by=by,
         )  # fmt: skip
         return self._seen(request, version, "way")
 
@@ -147,10 +147,3 @@ def _number(text: str, field: str, low: float, high: float) -> float:
             f"{field} is not a number in its range", code="BAD_NUMBER", field=field, limit=f"{low:g} to {high:g}"
         )
     return value
-
-
-def _day(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
-    except ValueError:
-        raise Rejected("this is not a day", code="BAD_DATE", field="expires", limit="2027-01-31") from None

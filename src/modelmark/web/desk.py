@@ -13,8 +13,9 @@ from modelmark.domain.version import Version
 from modelmark.governance.card import Card
 from modelmark.governance.difference import Side
 from modelmark.governance.people import People
-from modelmark.governance.releases import Releases
+from modelmark.governance.releases import Releases, Standing
 from modelmark.governance.score import Scorecard
+from modelmark.governance.signatures import Signatures
 
 
 class Release(Protocol):
@@ -27,13 +28,15 @@ class Rollback(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """release and rollback also move MLflow's aliases and tell people; they are the application's."""
+    """release and rollback also move MLflow's aliases and tell people, waive renews the report; they are the application's."""
 
     people: People
     releases: Releases
+    waive: Callable[..., Standing]
     release: Release
     rollback: Rollback
     side: Callable[[Version], Side]
+    signatures: Callable[[Standing], Signatures]
     card: Callable[[Version], Card]
     notes: Callable[[Version, Role], str]
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]

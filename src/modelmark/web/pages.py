@@ -28,7 +28,9 @@ from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
+from modelmark.governance.releases import Standing
 from modelmark.governance.score import band
+from modelmark.governance.standings import standings
 from modelmark.web import charts, series
 from modelmark.web.bundle import vega_bundle
 from modelmark.web.desk import Desk
@@ -78,8 +80,9 @@ class Pages:
         return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
 
     async def releases(self, request: Request) -> Response:
-        standings = await self._off(self._standings)
-        return await self._render(request, "releases.html", page="releases", standings=standings)
+        found, lost = await self._off(self._standings)
+        names = await self._off(lambda: {s.version.id: self._desk.signatures(s).names for s in found})
+        return await self._render(request, "releases.html", page="releases", standings=found, lost=lost, names=names)
 
     async def version(self, request: Request) -> Response:
         version = self._source.known(request.path_params["id"])
@@ -91,7 +94,8 @@ class Pages:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._source.releases, request.state.principal
         standing, side = releases.standing(version), self._desk.side(version)
-        read = parts(side, standing)
+        signed = self._desk.signatures(standing)
+        read = parts(side, signed.approvals)
         tickets, refusals = {}, {}
         for part in read:
             own = by is not None and by.name == part.person.name and part.person.role in by.account.roles
@@ -105,6 +109,7 @@ class Pages:
         champion = releases.champion(version.model)
         return {
             "standing": standing,
+            "signed": signed,
             "evidence": side.evidence,
             "contract": side.contract,
             "has_report": self._source.workspace.report(version.id).exists(),
@@ -155,8 +160,9 @@ class Pages:
 
     async def tasks(self, request: Request) -> Response:
         """What waits for whoever looks: signatures, change requests, releases that nothing holds up."""
-        found = await self._off(tasks, self._standings(), request.state.principal)
-        return await self._render(request, "tasks.html", page="tasks", tasks=found)
+        by = request.state.principal
+        found, lost = await self._off(self._standings)
+        return await self._render(request, "tasks.html", page="tasks", tasks=tasks(found, by), lost=lost)
 
     async def diff(self, request: Request) -> Response:
         given = [request.query_params.get(name, "") for name in ("before", "after")]
@@ -234,8 +240,8 @@ class Pages:
             raise errors.Rejected("there is no such span", field="span", limit=", ".join(SPANS))
         return name, span
 
-    def _standings(self) -> list[Any]:
-        return [self._source.releases.standing(version) for version in reversed(self._source.versions())]
+    def _standings(self) -> tuple[list[Standing], list[errors.ModelmarkError]]:
+        return standings(self._source.releases, reversed(self._source.versions()))
 
     async def _off(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Off the event loop: these read databases and files."""

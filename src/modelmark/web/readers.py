@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from modelmark.domain.contract import Contract, Person, Role
 from modelmark.domain.evidence import Check, Verdict
+from modelmark.domain.release import Approval
 from modelmark.governance.difference import Side, sized
-from modelmark.governance.releases import Standing
 
 #: Role -> (the question it answers with a signature, the gates it reads, most important first).
 READERS: Final[Mapping[Role, tuple[str, tuple[str, ...]]]] = {
@@ -42,9 +42,9 @@ class Part:
     signed: bool
 
 
-def parts(side: Side, standing: Standing) -> list[Part]:
+def parts(side: Side, approvals: Sequence[Approval]) -> list[Part]:
     """A part per signer of the contract, in its order."""
-    signed = {(a.role, a.name) for a in standing.approvals}
+    signed = {(a.role, a.name) for a in approvals}
     return [_part(person, side, (person.role, person.name) in signed) for person in side.contract.signers()]
 
 
