@@ -183,6 +183,54 @@ def test_a_wrong_password_is_told_in_a_sentence_and_too_many_wait(empty: House) 
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
 
 
+def test_a_wrong_password_leaves_login_and_the_way_on_in_the_form_and_never_the_password(house: House) -> None:
+    form = {"login": "risk", "password": "not the password", "next": "/tasks?x=1"}
+    answer = house.client().post("/sign-in", data=form, headers={"origin": HOME})
+    assert answer.status_code == 403
+    assert 'name="next" value="/tasks?x=1"' in answer.text
+    assert 'value="risk"' in answer.text
+    assert "BAD_LOGIN" in answer.text
+    assert "not the password" not in answer.text
+    evil = house.client().post("/sign-in", data={**form, "next": "//evil.example"}, headers={"origin": HOME})
+    assert 'name="next" value="/"' in evil.text
+
+
+def test_a_problem_says_its_code_and_field_and_what_is_no_list_of_values_is_not_called_allowed(house: House) -> None:
+    refused = house.signed_in("risk").get("/scorecards/none")
+    assert "Code <code>NO_MODEL</code>" in refused.text
+    client = house.signed_in("risk")
+    form = {"login": "x", "form": passwords.form_token(client.cookies[COOKIE])}
+    answer = client.post("/people/disable", data=form, headers={"origin": HOME})
+    assert answer.status_code == 403
+    assert "<p>Risk may: approve, comment, view, waive.</p>" in answer.text
+    assert "llowed: risk may" not in answer.text
+    assert '<a href="/people">Back to where you were</a>' in answer.text
+    lost = house.client().post("/people/disable", data={"login": "x"}, headers={"origin": HOME})
+    assert (lost.status_code, '<a href="/sign-in?next=/people">Sign in</a>' in lost.text) == (401, True)
+
+
+def test_a_refused_account_keeps_what_was_typed_but_the_password(house: House) -> None:
+    client = house.signed_in("administrator")
+    form = {
+        "form": passwords.form_token(client.cookies[COOKIE]), "login": "new.one", "name": "New <One>", "role": "risk",
+        "password": "shortpw9", "admin": "yes", "email": "new@example.org",
+    }  # fmt: skip
+    answer = client.post("/people/add", data=form, headers={"origin": HOME})
+    assert answer.status_code == 400
+    for kept in (
+        'value="new.one"',
+        'value="New &lt;One&gt;"',
+        'value="risk" checked',
+        'value="new@example.org"',
+        'role="alert"',
+    ):
+        assert kept in answer.text
+    assert "shortpw9" not in answer.text
+    elsewhere = client.post("/people/add", data=form, headers={"origin": "http://evil.example"})
+    assert elsewhere.status_code == 403
+    assert "new.one" not in elsewhere.text, "a form from elsewhere fills in nothing"
+
+
 def test_a_key_opens_what_its_scopes_say_and_answers_machines_in_json(house: House) -> None:
     risk = house.app.people.by_password("risk", PASSWORD)
     _, secret = house.app.people.issue_key("risk", scopes=[Permission.VIEW], by=risk)

@@ -31,7 +31,8 @@ WAIVED = "Bob Ray lets the gate holdout through until {day}; Cy Fox sees to it b
 
 
 class Place:
-    """churn: v1 retired, v2 champion, v3 let through by Bob for 30 days; v4 lost its files, v5's contract was changed."""
+    """churn: v1 retired, v2 champion, v3 let through by Bob for 30 days; v4 lost its files, v5's contract was
+    changed, v6 fails."""
 
     def __init__(self, root: Path) -> None:
         self.lived, case = Lived.at(root), made.quiet()
@@ -54,6 +55,9 @@ class Place:
         for number in (4, 5):
             other = dataclasses.replace(case, contract=dataclasses.replace(case.contract, name="lost"))
             self.versions.append(self.lived.register(other, number, now - timedelta(minutes=number)))
+        failed = self.lived.register(case, 6, now - timedelta(minutes=3))
+        self.lived.check(case, failed, now - timedelta(minutes=2), holdout=0.84)
+        self.versions.append(failed)
         self.lived._clock = None
         self.folder(4).rename(root / "elsewhere")
         with (self.folder(5) / CONTRACT).open("ab") as file:
@@ -106,7 +110,7 @@ def test_a_version_that_served_is_still_said_to_be_approved_as_its_mark_holds(pl
     assert "Ann Lee, Bob Ray" in words(bob.get("/releases").text).split("churn v1")[1]
     facts = json.loads(modelmark(place, "status", "--json").stdout)["versions"]
     named = {one["label"]: [a["name"] for a in one["approvals"]] for one in facts if one["model"] == "churn"}
-    assert named == {"v1": ["Ann Lee", "Bob Ray"], "v2": ["Ann Lee", "Bob Ray"], "v3": []}
+    assert named == {"v1": ["Ann Lee", "Bob Ray"], "v2": ["Ann Lee", "Bob Ray"], "v3": [], "v6": []}
 
 
 def test_a_mark_that_was_changed_is_no_approval(place: Place, bob: TestClient) -> None:
@@ -143,7 +147,7 @@ def test_a_version_whose_files_are_lost_or_changed_hides_none_of_the_others(
     assert "2 versions cannot be read" in page
     assert "the files of lost v4 are not in this workspace: modelmark fetch v4" in page
     assert "the contract of lost v5 was changed" in page
-    assert "v3" in page
+    assert "churn v6" in page
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,30 @@ def test_a_day_that_cannot_be_kept_is_refused_in_a_sentence(day: str, place: Pla
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert done.stderr.endswith("is not a day that can be kept [allowed: 2027-01-31 or 30d]\n")
+
+
+def test_a_refused_waiver_and_a_refused_approval_keep_what_was_typed(place: Place, bob: TestClient) -> None:
+    token = passwords.form_token(bob.cookies[COOKIE])
+    form = {"gate": "holdout", "role": "product", "reason": "a <pilot>", "owner": "Cy Fox", "expires": "2020-01-31"}
+    answer = bob.post(place.page(6, "/waive"), data={**form, "form": token}, headers={"origin": HOME})
+    assert answer.status_code == 400
+    assert "A waiver must end later than now" in answer.text
+    assert "<details open>" in answer.text
+    for kept in (">a &lt;pilot&gt;</textarea>", 'value="Cy Fox"', 'value="2020-01-31"', 'value="holdout" selected'):
+        assert kept in answer.text, kept
+    said = {"ticket": "no ticket", "comment": "I have read it", "form": token}
+    answer = bob.post(place.page(3, "/approve"), data=said, headers={"origin": HOME})
+    assert answer.status_code == 403, answer.text
+    assert ">I have read it</textarea>" in answer.text
+    assert "no ticket" not in answer.text
+    shown = re.search(r'name="ticket" value="([^"]+)"', answer.text)
+    assert shown, "a fresh ticket, to try again"
+    machine = TestClient(place.app.dashboard(), base_url=HOME, raise_server_exceptions=False)
+    _, secret = place.app.people.issue_key(
+        "bob", scopes=["waive"], days=1, by=place.app.people.by_password("bob", PASSWORD)
+    )
+    told = machine.post(place.page(6, "/waive"), json=form, headers={"authorization": f"Bearer {secret}"})
+    assert told.json()["error"]["code"] == "ALREADY_EXPIRED"
 
 
 def test_a_day_is_kept_to_its_end(place: Place) -> None:

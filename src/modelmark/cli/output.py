@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,19 +42,9 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
         sys.stderr.writelines(f"error: {fault}\n" for fault in error.faults)
         return
     row = f" (row {error.row})" if error.row is not None else ""
+    bounds = f" [{error.bounds}]" if error.limit else ""
     hint = f" → {error.hint}" if error.hint else ""
-    sys.stderr.write(f"error: {error.message}{row}{_allowed(error.limit)}{hint}\n")
-
-
-def _allowed(limit: str | None) -> str:
-    """In brackets; a limit that says itself what it is (`known: a, b`) needs no word before it."""
-    if not limit:
-        return ""
-    return (
-        f" [{limit}]"
-        if re.match(r"[a-z ]+: |the mark says|the registration says|it has ", limit)
-        else f" [allowed: {limit}]"
-    )
+    sys.stderr.write(f"error: {error.message}{row}{bounds}{hint}\n")
 
 
 def misused(error: Any, *, as_json: bool) -> None:

@@ -274,7 +274,12 @@ class Releases:
         """
         self._sign_off.people.permit(by, Permission.RELEASE)
         if not 0 < share <= 1:
-            raise Rejected("a share of traffic is outside its range", field="share", limit="more than 0, at most 1")
+            raise Rejected(
+                "a share of traffic is outside its range",
+                code="BAD_SHARE",
+                field="share",
+                limit="more than 0, at most 1",
+            )
         with self._ledger.transaction():
             now = self.standing(version)
             if now.obstacles:

@@ -31,7 +31,7 @@ class Acts:
         people = self._desk.people
         principal = await run_in_threadpool(people.by_password, form.get("login", ""), form.get("password", ""))
         token = await run_in_threadpool(people.open_session, principal)
-        return with_session(RedirectResponse(next_of(request, form.get("next", "/")), 303), token)
+        return with_session(RedirectResponse(next_of(form.get("next", "/")), 303), token)
 
     async def sign_out(self, request: Request) -> Response:
         await run_in_threadpool(self._desk.people.close_session, request.cookies.get(COOKIE, ""))
@@ -57,7 +57,9 @@ class Acts:
         try:
             kind = RemarkKind(form.get("kind", "comment"))
         except ValueError:
-            raise Rejected("there is no such kind of remark", field="kind", limit=", ".join(RemarkKind)) from None
+            raise Rejected(
+                "there is no such kind of remark", code="NO_KIND", field="kind", limit=", ".join(RemarkKind)
+            ) from None
         await run_in_threadpool(
             self._desk.releases.remark, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
             about=form.get("about", ""),
@@ -105,7 +107,9 @@ class Acts:
         try:
             scopes = [Permission(str(value)) for value in form.getlist("scope")]
         except ValueError:
-            raise Rejected("there is no such scope", field="scope", limit=", ".join(Permission)) from None
+            raise Rejected(
+                "there is no such scope", code="NO_SCOPE", field="scope", limit=", ".join(Permission)
+            ) from None
         days = int(_number(str(form.get("days", "90")), "days", 1, 366))
         key, secret = await run_in_threadpool(self._desk.people.issue_key, by.login, scopes=scopes, days=days, by=by)
         return {"key": key, "secret": secret}

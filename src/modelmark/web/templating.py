@@ -34,6 +34,7 @@ class Templates:
         self._environment.filters |= {
             "utc": _utc,
             "waived": waived,
+            "sentence": lambda text: text[:1].upper() + text[1:],
             "digest": digest_value,
             "words": lambda text: str(text).replace("_", " "),
         }
