@@ -15,7 +15,7 @@ from modelmark.app import papers
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
+from modelmark.domain.errors import Missing, ModelmarkError, Tampered
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
@@ -304,35 +304,10 @@ class App:
         return decode_contract(data)
 
     def find(self, reference: str | None, model: str | None = None) -> Version:
-        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.
+        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest."""
+        from modelmark.app.naming import find
 
-        Raises Missing when there is none and Rejected when several models could be meant.
-        """
-        models = sorted({version.model for version in self.ledger.versions()})
-        if model is None and len(models) == 1:
-            model = models[0]
-        if model is not None and model not in models:
-            raise Missing(
-                f"there is no model {model!r}", code="NO_MODEL", limit="known: " + (", ".join(models) or "none")
-            )
-        versions = self.ledger.versions(model)
-        if not versions:
-            raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
-        reference = reference or "latest"
-        if reference in ("latest", "champion", "canary") or (reference[0] == "v" and reference[1:].isdigit()):
-            if model is None:
-                raise Rejected(
-                    "several models could be meant", code="WHICH_MODEL", hint="say --model " + "|".join(models)
-                )
-            found = self._named(versions, reference, model)
-        else:
-            found = [v for v in versions if v.id.hex.startswith(reference.removeprefix("sha256:").lower())]
-        if not found:
-            known = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
-            raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {known}")
-        if len(found) > 1:
-            raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
-        return found[0]
+        return find(self.ledger, reference, model)
 
     def release(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
         """Mark the version, give it traffic, let MLflow's aliases say so, and tell each role in its own terms."""
@@ -432,15 +407,6 @@ class App:
     def model(self, name: str | None) -> str:
         """The model meant: the named one, or the only one."""
         return self.find("latest", name).model
-
-    def _named(self, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
-        if reference == "latest":
-            return [versions[-1]]
-        if reference[0] == "v":
-            return [v for v in versions if v.label == reference]
-        route = self.releases.route(model)
-        arms = {arm.name: arm.version for arm in route.arms} if route else {}
-        return [v for v in versions if v.id == arms.get(reference)]
 
     def _write_mark(
         self,
