@@ -63,14 +63,17 @@ def test_stakeholders_early(good: Candidate, signed: Candidate, unfilled: Candid
     assert "Ann Lee (data science) has not approved this evidence" in refused
     assert "Bob Ray (product) has not approved this evidence" in refused
     assert signed.standing.obstacles == ()
-    assert tile(signed.place, "11.stakeholders")["points"] == 1
-    assert "Signed in the roles data science, product." in tile(signed.place, "11.stakeholders")["sentence"]
+    assert tile(signed.place, "11.stakeholders")["points"] == 0.5, "people say so and sign it; no machine proves it"
+    assert "People sign in the roles data science, product." in tile(signed.place, "11.stakeholders")["sentence"]
 
 
 def test_infrastructure_scalability_and_business_objectives_agreed(signed: Candidate, unfilled: Candidate):
     agreed = tile(signed.place, "11.objectives")
-    assert agreed["points"] == 1
-    assert agreed["sentence"] == "Goals: calls answered. 20 requests/s within 3000 ms at p99."
+    assert (agreed["points"], agreed["worth"]) == (0.5, "claimed")
+    assert (
+        agreed["sentence"]
+        == "Claimed, and signed with the contract: Goals: calls answered. 20 requests/s within 3000 ms at p99."
+    )
     assert agreed["receipt"] == str(signed.version.components.contract)
 
     asked = {"goals[0].name", "goals[0].measure", "goals[0].target", "goals[0].by", "questions[1].answer"}
@@ -90,13 +93,18 @@ def inboxes() -> Iterator[tuple[Inbox, Inbox]]:
 def test_clear_communication_of_updates(signed: Candidate, tmp_path, inboxes: tuple[Inbox, Inbox]):
     risk, others = inboxes
     place = signed.place.copy(tmp_path / "place")
-    assert (
-        tile(place, "11.communication")["sentence"] == "Nobody is told of releases: MODELMARK_NOTIFY names no address."
-    )
+    silence = "No message about the release of v1 was ever queued; MODELMARK_NOTIFY names who is told."
+    assert tile(place, "11.communication")["sentence"] == silence
     addresses = {"MODELMARK_NOTIFY": f"risk={risk.url} {others.url}"}
     place.run("release", **addresses)
+    waits = tile(place, "11.communication")
+    assert (waits["points"], "5 of 5 messages about the release of v1 are not delivered" in waits["sentence"]) == (
+        0,
+        True,
+    )
     done = App.open({**place.environ, **addresses}, workspace=place.workspace).steward().step(datetime.now(UTC))
     assert not done.errors, done.errors
+    assert tile(place, "11.communication")["points"] == 1
     (told,) = [message for message in risk.got if message["title"] == "loans v1 was released"]
     assert "loans v1 for risk" in told["message"]
     assert "The selection rate for yes of sex" in told["message"]

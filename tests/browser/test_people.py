@@ -186,15 +186,18 @@ def test_an_administrator_makes_and_ends_an_account(desk: Desk, home: str, open_
     assert page.locator("text=Disable root").count() == 0
 
 
-def test_a_wrong_password_leads_to_a_sentence_and_no_session(home: str, open_at: Any) -> None:
+def test_a_wrong_password_leads_to_a_sentence_and_the_right_one_to_where_one_was_going(home: str, open_at: Any) -> None:
     page = open_at(home=home).page
-    page.goto(home + "/sign-in")
+    page.goto(home + "/people")
+    assert page.url.startswith(home + "/sign-in")
     page.fill("[name=login]", "bob")
     page.fill("[name=password]", "not the password")
     page.click("main button")
-    assert page.inner_text("h1") == "Login and password do not belong together"
-    page.goto(home + "/people")
-    assert page.url.startswith(home + "/sign-in")
+    assert page.inner_text("#refused h2") == "Login and password do not belong together"
+    assert page.input_value("main [name=login]") == "bob"
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_url(home + "/people")
 
 
 @pytest.mark.parametrize("form", ["html", "pdf", "md"])

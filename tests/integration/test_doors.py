@@ -88,7 +88,9 @@ def test_every_route_has_a_rule(house: House) -> None:
     assert {door.path for door in house.doors if door.rule is PUBLIC} == {"/sign-in", "/health", "/static/vega.js"}
     for door in house.doors:
         if door.methods and "POST" in door.methods and door.rule is Permission.VIEW:
-            assert door.path in ("/sign-out", "/people/key", "/people/revoke"), "these act on one's own things alone"
+            assert door.path in ("/sign-out", "/people/key", "/people/revoke", "/people/password"), (
+                "these act on one's own things alone"
+            )
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -183,6 +185,54 @@ def test_a_wrong_password_is_told_in_a_sentence_and_too_many_wait(empty: House) 
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
 
 
+def test_a_wrong_password_leaves_login_and_the_way_on_in_the_form_and_never_the_password(house: House) -> None:
+    form = {"login": "risk", "password": "not the password", "next": "/tasks?x=1"}
+    answer = house.client().post("/sign-in", data=form, headers={"origin": HOME})
+    assert answer.status_code == 403
+    assert 'name="next" value="/tasks?x=1"' in answer.text
+    assert 'value="risk"' in answer.text
+    assert "BAD_LOGIN" in answer.text
+    assert "not the password" not in answer.text
+    evil = house.client().post("/sign-in", data={**form, "next": "//evil.example"}, headers={"origin": HOME})
+    assert 'name="next" value="/"' in evil.text
+
+
+def test_a_problem_says_its_code_and_field_and_what_is_no_list_of_values_is_not_called_allowed(house: House) -> None:
+    refused = house.signed_in("risk").get("/scorecards/none")
+    assert "Code <code>NO_MODEL</code>" in refused.text
+    client = house.signed_in("risk")
+    form = {"login": "x", "form": passwords.form_token(client.cookies[COOKIE])}
+    answer = client.post("/people/disable", data=form, headers={"origin": HOME})
+    assert answer.status_code == 403
+    assert "<p>Risk may: approve, comment, view, waive.</p>" in answer.text
+    assert "llowed: risk may" not in answer.text
+    assert '<a href="/people">Back to where you were</a>' in answer.text
+    lost = house.client().post("/people/disable", data={"login": "x"}, headers={"origin": HOME})
+    assert (lost.status_code, '<a href="/sign-in?next=/people">Sign in</a>' in lost.text) == (401, True)
+
+
+def test_a_refused_account_keeps_what_was_typed_but_the_password(house: House) -> None:
+    client = house.signed_in("administrator")
+    form = {
+        "form": passwords.form_token(client.cookies[COOKIE]), "login": "new.one", "name": "New <One>", "role": "risk",
+        "password": "shortpw9", "admin": "yes", "email": "new@example.org",
+    }  # fmt: skip
+    answer = client.post("/people/add", data=form, headers={"origin": HOME})
+    assert answer.status_code == 400
+    for kept in (
+        'value="new.one"',
+        'value="New &lt;One&gt;"',
+        'value="risk" checked',
+        'value="new@example.org"',
+        'role="alert"',
+    ):
+        assert kept in answer.text
+    assert "shortpw9" not in answer.text
+    elsewhere = client.post("/people/add", data=form, headers={"origin": "http://evil.example"})
+    assert elsewhere.status_code == 403
+    assert "new.one" not in elsewhere.text, "a form from elsewhere fills in nothing"
+
+
 def test_a_key_opens_what_its_scopes_say_and_answers_machines_in_json(house: House) -> None:
     risk = house.app.people.by_password("risk", PASSWORD)
     _, secret = house.app.people.issue_key("risk", scopes=[Permission.VIEW], by=risk)
@@ -255,3 +305,36 @@ def test_verify_finds_an_account_that_was_changed_past_the_acts(empty: House, st
     with empty.app.database.writing() as connection:
         assert connection.exec_driver_sql(statement).rowcount == 1
     assert {item.kind: item.fault for item in empty.app.verify()}["accounts"] == fault
+
+
+def test_one_s_own_password_is_changed_by_whoever_knows_the_present_one(empty: House) -> None:
+    empty.people()
+    client = empty.signed_in("risk")
+    form = {"form": passwords.form_token(client.cookies[COOKIE]), "password": "another long enough secret"}
+    wrong = client.post("/people/password", data={**form, "now": "a wrong one"}, headers={"origin": HOME})
+    assert wrong.status_code == 403
+    assert "another long enough secret" not in wrong.text
+    changed = client.post("/people/password", data={**form, "now": PASSWORD}, headers={"origin": HOME})
+    assert (changed.status_code, changed.headers["location"]) == (303, "/sign-in")
+    assert empty.app.people.by_password("risk", "another long enough secret")
+    assert client.get("/people").status_code == 303
+
+
+def test_an_administrator_gives_exactly_the_roles_that_are_ticked_and_opens_an_account_again(empty: House) -> None:
+    empty.people()
+    client = empty.signed_in("administrator")
+    token = {"form": passwords.form_token(client.cookies[COOKIE]), "login": "risk"}
+
+    def send(path: str, **fields: Any) -> None:
+        assert client.post(path, data={**token, **fields}, headers={"origin": HOME}).status_code == 303
+
+    def risk() -> Any:
+        return next(a for a in empty.app.people.accounts() if a.login == "risk")
+
+    send("/people/change", whole="yes", role=["product", "operations"], admin="yes")
+    assert (risk().roles, risk().admin) == ((Role.OPERATIONS, Role.PRODUCT), True)
+    send("/people/disable")
+    send("/people/change", enable="yes")
+    assert (risk().roles, risk().admin, risk().disabled_at) == ((Role.OPERATIONS, Role.PRODUCT), True, None)
+    send("/people/change", whole="yes")
+    assert (risk().roles, risk().admin) == ((), False)

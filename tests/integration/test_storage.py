@@ -19,7 +19,7 @@ from modelmark.domain.contract import Role
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Account, ApiKey, Permission, Session
-from modelmark.domain.ports import Message
+from modelmark.domain.ports import Delivery, Message
 from modelmark.domain.release import Arm, Event, Remark, RemarkKind, Route, Snapshot, State, Waiver
 from modelmark.storage import database as module
 from modelmark.storage.database import HEAD, Database
@@ -171,8 +171,12 @@ def test_a_message_waits_until_it_is_sent(database: Database) -> None:
     assert book.due_messages(NOON + timedelta(minutes=1)) == [
         Message(key="k", title="title", body="body", tries=1, audience="risk")
     ]
+    book.queue_message("other", "title", "body", NOON)
+    assert book.deliveries("k") == [Delivery(key="k", audience="risk", sent_at=None)]
     book.message_sent("k", NOON)
-    assert book.due_messages(NOON + timedelta(days=1)) == []
+    assert [message.key for message in book.due_messages(NOON + timedelta(days=1))] == ["other"]
+    assert book.deliveries("k") == [Delivery(key="k", audience="risk", sent_at=NOON)]
+    assert book.deliveries("%") == [], "what begins so, not a pattern"
 
 
 def test_a_database_of_no_known_kind_is_refused() -> None:

@@ -11,10 +11,12 @@ import pytest
 
 import cases
 import models
+from modelmark.app.checking import Checked
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, Unmeasured
-from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
+from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, worst
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.release import State
 from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion
 from modelmark.gates.gate import Measurement
@@ -22,6 +24,7 @@ from modelmark.gates.junit import junit
 from modelmark.gates.report import render_report
 from modelmark.gates.room import available, fitting
 from modelmark.gates.runner import build, run_gates
+from modelmark.governance.releases import Standing
 from modelmark.seal.digests import digest_bytes
 
 LIMIT = Limit(bound=Bound.AT_MOST, value=1)
@@ -161,3 +164,16 @@ def test_a_gate_whose_tables_cannot_be_read_says_so(case: Case) -> None:
     assert said.verdict is Verdict.CANNOT_TELL
     with pytest.raises(Unmeasured):
         _ = replace(case, clock=case.clock).looked_at
+
+
+def test_a_pass_after_a_failure_is_no_pass_of_the_check(case: Case) -> None:
+    now = [evidence(check("fine"), gate="load"), evidence(check("fine"))]
+    stands = {"load": Verdict.FAIL, "holdout": Verdict.PASS}
+    standing = Standing(
+        version=case.version, state=State.CHECKED, gates=stands, waived=(), approvals=(), missing=(), unfilled=()
+    )
+    verdict = worst(standing.gates[item.gate] for item in now)
+    told = Checked(evidence=tuple(now), standing=standing, verdict=verdict, report=case.base)
+    assert told.sentence == "load failed before on these same bytes, and one failure stays"
+    both = replace(told, evidence=(now[0], evidence(check("bad", 2.0))))
+    assert both.sentence == "holdout failed; load failed before on these same bytes, and one failure stays"

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from modelmark.cli.accounts import account
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
@@ -35,21 +36,33 @@ JSON = {
     "card": ("v1",),
     "score": (),
     "verify": (),
+    "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
+    "account list": (),
+    "account disable": ("bob",),
+    "account password": ("bob", "--password-stdin"),
+    "account key": ("bob", "--scope", "view", "--password-stdin"),
+    "account keys": (),
+    "account revoke": ("1f2e3d4c5b6a",),
     "label": ("labels.csv",),
 }
 
 
-def run(*words, folder=None, **environ):
+#: Every command that does something: those of a group by both words.
+WORDS = [*(name for name in COMMANDS if name != "account"),
+         *(f"account {one.name or one.callback.__name__}" for one in account.registered_commands)]  # fmt: skip
+
+
+def run(*words, folder=None, said="", **environ):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MODELMARK_")}
     return subprocess.run(
         [sys.executable, "-m", "modelmark", *words],
-        cwd=folder, env=kept | environ, capture_output=True, text=True, timeout=100,
+        cwd=folder, env=kept | environ, capture_output=True, text=True, timeout=100, input=said,
     )  # fmt: skip
 
 
 @functools.cache
 def help_of(command):
-    return run(command, "--help")
+    return run(*command.split(), "--help")
 
 
 def loaded(code):
@@ -93,7 +106,7 @@ def test_importing_modelmark_does_nothing_and_imports_nothing_heavy(tmp_path):
     assert (done.stdout.split()[1:], done.stderr, list(tmp_path.iterdir())) == (["1"], "", [])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["account", *WORDS])
 def test_the_help_of_every_command_shows_an_example(command):
     done = help_of(command)
     assert (done.returncode, done.stderr) == (OK, "")
@@ -139,21 +152,59 @@ def test_misuse_is_one_json_document_for_machines(tmp_path):
 
 @pytest.mark.parametrize("command", JSON)
 def test_json_is_one_document_even_for_an_error(command, tmp_path):
-    done = run(command, *JSON[command], "--json", folder=tmp_path)
+    done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("schema", "status"):
+    if command in ("status", "account list", "account keys"):
         assert done.returncode == OK
     else:
-        assert done.returncode == ERROR
+        assert done.returncode == (REFUSED if document["error"]["code"] == "BAD_LOGIN" else ERROR)
         assert document["error"]["code"].isupper()
         assert document["error"]["message"]
 
 
 def test_every_command_with_json_is_tried_above():
-    with_json = {name for name in COMMANDS if "--json" in help_of(name).stdout}
+    with_json = {name for name in WORDS if "--json" in help_of(name).stdout}
     assert with_json == {*JSON, "demo", "serve", "steward", "up"}  # the last four answer when they are up
-    assert set(COMMANDS) - with_json == {"schema", "account"}  # one never says anything but JSON, the other is a group
+    assert set(WORDS) - with_json == {"schema"}  # it never says anything but JSON
+    assert {name.removeprefix("account ") for name in WORDS if name.startswith("account ")} == {
+        "add", "list", "disable", "password", "key", "keys", "revoke",
+    }  # fmt: skip
+
+
+def test_a_password_is_changed_without_a_terminal(tmp_path):
+    first, second = "a long enough secret", "another long secret"
+    add = ("account", "add", "bob", "--name", "Bob Ray", "--role", "product", "--password-stdin")
+    assert run(*add, folder=tmp_path, said=first + "\n").returncode == OK
+    change = ("account", "password", "bob", "--password-stdin", "--json")
+    wrong = run(*change, folder=tmp_path, said=f"{second}\n{second}\n")
+    assert (wrong.returncode, json.loads(wrong.stdout)["error"]["code"]) == (REFUSED, "BAD_LOGIN")
+    done = run(*change, folder=tmp_path, said=f"{first}\n{second}\n")
+    assert (done.returncode, json.loads(done.stdout)) == (OK, {"login": "bob", "changed": True})
+    key = ("account", "key", "bob", "--scope", "view", "--password-stdin")
+    assert run(*key, folder=tmp_path, said=first + "\n").returncode == REFUSED
+    assert run(*key, folder=tmp_path, said=second + "\n").returncode == OK
+
+
+@pytest.mark.parametrize("out", ["nowhere/x", "folder"])
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        pytest.param(("schema",), "--out", id="schema"),
+        pytest.param(("check",), "--junit", id="check"),
+        pytest.param(("recalibrate", "--force"), "--out", id="recalibrate"),
+        pytest.param(
+            ("init", "m.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y", "--force"), "--out",
+            id="init",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_written_is_named_before_the_work_begins(words, option, out, tmp_path):
+    (tmp_path / "folder").mkdir()
+    done = run(*words, option, out, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ERROR, "", 1), done.stderr
+    assert done.stderr.startswith(f"error: {out} cannot be written: ")
+    assert "report it" not in done.stderr
 
 
 @pytest.mark.parametrize(

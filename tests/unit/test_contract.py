@@ -164,6 +164,16 @@ def test_a_fault_s_line_is_the_line_of_the_field() -> None:
     assert fault.startswith(f"modelmark.yaml:{line}: ")
 
 
+def test_a_claim_of_no_tile_is_refused_with_the_nearest_id() -> None:
+    claims = "\nclaims:\n  model.3: grid search\n  modle.5: a linear model loses\n"
+    (fault,) = faults(GOOD + claims)
+    line = GOOD.count("\n") + 4
+    assert fault == (
+        f"modelmark.yaml:{line}: claims.modle.5: found the unknown tile 'modle.5'; "
+        "allowed: 'model.5'? `modelmark score` lists every id"
+    )
+
+
 def test_all_faults_are_told_at_once() -> None:
     broken = GOOD.replace("threshold: 0.5", "threshold: 2").replace("name: loans", "name: My Loans")
     assert len(faults(broken)) == 2

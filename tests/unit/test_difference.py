@@ -9,7 +9,7 @@ import pytest
 
 from builders.domain import NOON, contract, digest, evidence, version
 from modelmark.domain.contract import Goal, Input, Kind, Role
-from modelmark.domain.evidence import Bound, Check, Evidence, Limit
+from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, standing
 from modelmark.domain.release import Waiver
 from modelmark.domain.version import Version
 from modelmark.governance.difference import Side, difference
@@ -53,6 +53,20 @@ def test_a_figure_moved_when_the_intervals_do_not_meet_or_the_verdict_changed() 
     assert found.rows[2].after == "✕ 0.5 [0.499, 0.501], n = 900"
 
 
+def test_a_failure_is_not_talked_away_by_a_later_pass_or_by_silence() -> None:
+    words = [
+        said(ONE, "load", check("p99", 0.9)),
+        said(ONE, "load", check("p99", 0.4), minutes=5),
+        said(ONE, "load", check("p99", 0.3), minutes=6),
+        said(ONE, "load", check("p99", 0.9), minutes=9),
+        said(ONE, "load", replace(check("p99", 0.9), measured=None), minutes=10),
+    ]
+    shown = side(ONE, *reversed(words)).latest
+    assert shown == {"load": words[2]}, "the latest failure"
+    assert standing(words, candidate=ONE.id, required={"load"}) == {"load": Verdict.FAIL}
+    assert side(ONE, *words[-2:]).latest == {"load": words[-1]}
+
+
 def test_of_each_gate_the_last_word_counts_and_what_one_side_lacks_is_named() -> None:
     one = side(ONE, said(ONE, "load", check("p99", 0.9)), said(ONE, "load", check("p99", 0.7), minutes=5))
     two = side(TWO, said(TWO, "fairness", check("women", 0.8)))
@@ -90,7 +104,7 @@ GOAL = Goal(name="calls answered", measure="phone log", now=60, target=80, unit=
     ("audience", "told", "silent"),
     [
         (Role.PRODUCT, ["calls answered: from 60 to 80 %", "## Quality", "Not for: set a price"], ["Load", "rollback"]),
-        (Role.RISK, ["## Fairness", "Women are declined more often.", "lets load through"], ["rollback"]),
+        (Role.RISK, ["## Fairness", "Women are declined more often.", "lets the gate load through"], ["rollback"]),
         (Role.OPERATIONS, ["load: p99", "modelmark rollback --model loans", "50 requests/s"], ["Fairness"]),
         (Role.ENGINEERING, ["## Features", "callers must send it"], ["Fairness"]),
         (Role.DATA_SCIENCE, ["## Data", "## Features"], ["rollback"]),

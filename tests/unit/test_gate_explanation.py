@@ -81,6 +81,7 @@ def test_a_linear_model_may_be_regulated(tmp_path):
     evidence = run_gate(Explanation(QUICK), case)
     assert evidence.verdict is Verdict.PASS
     assert "glass box itself" in of(evidence, "opacity").sentence
+    assert of(evidence, "opacity").verdict is Verdict.PASS, "there is nothing opaque to pay for"
     assert "linear model (on the log-odds)" in evidence.notes[0]
 
 
@@ -93,6 +94,20 @@ def test_a_model_that_buys_something_says_how_much(sound):
     assert check.sentence.startswith("Opacity buys ")
     assert "points of ROC AUC [" in check.sentence
     assert "on 800 rows" in check.sentence
+
+
+def test_columns_that_matter_are_told_from_idle_ones(sound, tmp_path):
+    found = run_gate(Explanation(QUICK), sound)
+    every = of(found, "every column matters")
+    assert not every.decides
+    train, holdout = straight(1500, 1), straight(800, 2)
+    coin = np.random.default_rng(3)
+    train, holdout = (t.assign(age=coin.integers(20, 70, len(t))) for t in (train, holdout))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train[models.NUMERIC], train["y"])
+    idle = of(run_gate(Explanation(QUICK), cases.case(tmp_path, NUMBERS, train=train, holdout=holdout, model=model)),
+              "every column matters")  # fmt: skip
+    assert (idle.verdict, idle.measured) == (Verdict.FAIL, 1.0)
+    assert idle.sentence == "Of 1 of 2 columns it cannot be told that they matter: age."
 
 
 def test_an_endpoint_that_answers_otherwise_is_not_what_was_explained(sound):

@@ -1,6 +1,8 @@
 """The report says what the evidence says, offline, and runs nothing that data may smuggle in."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -45,6 +47,14 @@ def test_a_failure_comes_first(version):
     text = page(version, [evidence(version, gate, 1.0 if gate == "parity" else 0.0) for gate in GATES])
     assert title(text) == f"loans v2 fails: parity does not hold, of {ALL} gates."
     assert text.index("parity says so.") < text.index("data_contract says so.")
+
+
+def test_a_failure_is_shown_though_the_gate_was_asked_again_and_passed(version):
+    again = replace(evidence(version, "parity"), at=cases.NOW + timedelta(hours=1))
+    text = page(version, [*(evidence(version, gate, 1.0 if gate == "parity" else 0.0) for gate in GATES), again])
+    assert title(text) == f"loans v2 fails: parity does not hold, of {ALL} gates."
+    assert "What needs attention" in text
+    assert '<a href="#parity">✕ parity</a>' in text
 
 
 def test_what_could_not_be_measured_is_no_pass(version):

@@ -19,7 +19,7 @@ from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.progress import Progress, Steps
-from modelmark.domain.release import Approval, Snapshot, Waiver
+from modelmark.domain.release import Approval, Excuse, Snapshot, Waiver
 from modelmark.domain.settings import Settings
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from modelmark.governance.people import People
     from modelmark.governance.releases import Releases
     from modelmark.governance.score import Scorecard
+    from modelmark.governance.signatures import Signatures
     from modelmark.governance.signoff import SignOff
+    from modelmark.governance.standing import Standing
     from modelmark.governance.verify import Item
     from modelmark.registry.drafting import Drafted
     from modelmark.registry.mlflow import Tracking
@@ -262,9 +264,11 @@ class App:
         return Desk(
             people=self.people,
             releases=self.releases,
+            waive=self.waive,
             release=self.release,
             rollback=self.rollback,
             side=self.side,
+            signatures=self.signatures,
             card=self.card,
             notes=self.notes,
             scorecards=self.scorecards,
@@ -300,15 +304,20 @@ class App:
         return decode_contract(data)
 
     def find(self, reference: str | None, model: str | None = None) -> Version:
-        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.
-
-        Raises Missing when there is none and Rejected when several models could be meant.
-        """
-        return naming.find(self, reference, model)
+        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest."""
+        return naming.find(self.ledger, reference, model)
 
     def release(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
         """Mark the version, give it traffic, let MLflow's aliases say so, and tell each role in its own terms."""
         return releasing.release(self, version, share, by or self.principal)
+
+    def waive(self, version: Version, excuse: Excuse, **given: Any) -> Standing:
+        """As `Releases.waive`; the report then tells of it."""
+        from modelmark.app.checking import renew_papers
+
+        standing = self.releases.waive(version, excuse, **given)
+        renew_papers(self, version, standing, now)
+        return standing
 
     def rollback(
         self, model: str, *, reason: str = "", by: Principal | None = None
@@ -319,6 +328,12 @@ class App:
     def side(self, version: Version) -> Side:
         """A version with what is known of it, to hold against another."""
         return papers.side(self, version)
+
+    def signatures(self, standing: Standing) -> Signatures:
+        """Who says yes to a version, for people to read."""
+        from modelmark.governance.signatures import signatures
+
+        return signatures(standing, self.workspace, lambda: self.verifier)
 
     def scorecards(self, version: Version) -> tuple[Scorecard, Scorecard]:
         """The twelve mistakes and the ML Test Score, as receipts tell them now."""

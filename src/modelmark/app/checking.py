@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What `check` found: this run's evidence and verdict, and how the version stands after it."""
+    """What `check` found: this run's evidence, how the version stands after it, and its verdict on the gates asked now."""
 
     evidence: tuple[Evidence, ...]
     standing: Standing
@@ -33,6 +33,10 @@ class Checked:
     def sentence(self) -> str:
         failed = [item.gate for item in self.evidence if item.verdict is Verdict.FAIL]
         unsure = [item.gate for item in self.evidence if item.verdict is Verdict.CANNOT_TELL]
+        stands = [i.gate for i in self.evidence if i.gate not in failed and self.standing.gates[i.gate] is Verdict.FAIL]
+        if stands:
+            failed_now = f"{', '.join(failed)} failed; " if failed else ""
+            return f"{failed_now}{', '.join(stands)} failed before on these same bytes, and one failure stays"
         if failed:
             return f"{len(failed)} of {len(self.evidence)} gates failed: {', '.join(failed)}"
         if unsure:
@@ -64,13 +68,13 @@ def check(
     return Checked(
         evidence=evidence,
         standing=standing,
-        verdict=worst(item.verdict for item in evidence),
-        report=_papers(app, version, standing, clock),
+        verdict=worst(standing.gates[item.gate] for item in evidence),
+        report=renew_papers(app, version, standing, clock),
         reused=tuple(item.gate for item in evidence if item in known),
     )
 
 
-def _papers(app: App, version: Version, standing: Standing, clock: Clock) -> Path:
+def renew_papers(app: App, version: Version, standing: Standing, clock: Clock) -> Path:
     """The report, and beside it the bill of materials where the supply-chain gate listed one."""
     from modelmark.gates.packages import bill_of
     from modelmark.gates.report import write_report

@@ -1,21 +1,21 @@
-"""Which version somebody means."""
+"""Which version people mean by a name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from modelmark.domain.errors import Missing, Rejected
+from modelmark.domain.ports import Ledger
 from modelmark.domain.version import Version
 
-if TYPE_CHECKING:
-    from modelmark.app import App
 
+def find(ledger: Ledger, reference: str | None, model: str | None) -> Version:
+    """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.
 
-def find(app: App, reference: str | None, model: str | None) -> Version:
-    """See `App.find`."""
-    model = _model(app, model)
-    versions = app.ledger.versions(model)
+    Raises Missing when there is none and Rejected when several models or versions could be meant.
+    """
+    model = _model(ledger, model)
+    versions = ledger.versions(model)
     if not versions:
         raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
     reference = reference or "latest"
@@ -23,32 +23,33 @@ def find(app: App, reference: str | None, model: str | None) -> Version:
         if model is None:
             known = "|".join(sorted({version.model for version in versions}))
             raise Rejected("several models could be meant", code="WHICH_MODEL", hint=f"say --model {known}")
-        found = _named(app, versions, reference, model)
+        found = _named(ledger, versions, reference, model)
     else:
         found = [v for v in versions if v.id.hex.startswith(reference.removeprefix("sha256:").lower())]
     if not found:
-        labels = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
-        raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {labels}")
+        listed = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
+        raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {listed}")
     if len(found) > 1:
         raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
     return found[0]
 
 
-def _model(app: App, model: str | None) -> str | None:
-    """The one meant: the named one, else the only one, else None."""
-    models = sorted({version.model for version in app.ledger.versions()})
-    if model is None:
-        return models[0] if len(models) == 1 else None
-    if model not in models:
+def _model(ledger: Ledger, model: str | None) -> str | None:
+    """The named model, or the only one; None where there is none or several."""
+    models = sorted({version.model for version in ledger.versions()})
+    if model is None and len(models) == 1:
+        return models[0]
+    if model is not None and model not in models:
         raise Missing(f"there is no model {model!r}", code="NO_MODEL", limit="known: " + (", ".join(models) or "none"))
     return model
 
 
-def _named(app: App, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
+def _named(ledger: Ledger, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
     if reference == "latest":
         return [versions[-1]]
     if reference[0] == "v":
         return [v for v in versions if v.label == reference]
-    route = app.releases.route(model)
-    arms = {arm.name: arm.version for arm in route.arms} if route else {}
+    snapshot = ledger.snapshot()
+    arms = {arm.name: arm.version for route in (snapshot.routes if snapshot else ()) if route.model == model
+            for arm in route.arms}  # fmt: skip
     return [v for v in versions if v.id == arms.get(reference)]

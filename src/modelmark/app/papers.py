@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelmark.domain import version as names
 from modelmark.domain.contract import Role
-from modelmark.domain.errors import Missing
+from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.finding import Outcome
+from modelmark.domain.ports import Delivery
+from modelmark.domain.release import Event
 from modelmark.domain.version import Version
 
 if TYPE_CHECKING:
@@ -38,8 +41,8 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
     from modelmark.governance.score import Facts
     from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
 
-    own_side, standing = side(app, version), app.releases.standing(version)
-    looked = app.watchbook.findings(version.model, limit=2000)
+    own_side, signed = side(app, version), app.signatures(app.releases.standing(version))
+    looked = [f for f in app.watchbook.findings(version.model, limit=2000) if f.version == version.id]
     own = [event for event in app.ledger.events() if event.details.get("model") == version.model]
     facts = Facts(
         version=version,
@@ -49,18 +52,34 @@ def scorecards(app: App, version: Version, at: datetime) -> tuple[Scorecard, Sco
         findings={
             f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
         },
-        signed=bool(standing.approvals) and not standing.missing,
-        told=bool(app.settings.notify),
+        signed=signed.whole,
+        told=_told(app, version, own),
+        alerted=_alerted(app, version.model),
         now=at,
     )
     return twelve_mistakes(facts), ml_test_score(facts)
+
+
+def _told(app: App, version: Version, events: Sequence[Event]) -> Sequence[Delivery]:
+    """The messages about the version's last release; `App.release` names them by its snapshot."""
+    released = [e for e in events if e.subject == version.id and e.act in ("released", "released as canary")]
+    return app.watchbook.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
+
+
+def _alerted(app: App, model: str) -> Sequence[Delivery]:
+    """The messages that told of alerts of this model; the steward names each by the alerts' numbers."""
+    known = {str(alert.id) for alert in app.watchbook.alerts(model=model)}
+    return [d for d in app.watchbook.deliveries("opened-") if known.intersection(d.key.split("-")[1:])]
 
 
 def card(app: App, version: Version, at: datetime) -> Card:
     from modelmark.governance.card import model_card
 
     standing = app.releases.standing(version)
-    return model_card(side(app, version), standing.approvals, standing.missing_signatures, at)
+    signed = app.signatures(standing)
+    if signed.fault:
+        raise Tampered(signed.fault, code="BAD_MARK", hint="modelmark verify")
+    return model_card(side(app, version), signed.approvals, signed.missing, at, standing.waived)
 
 
 def notes(app: App, version: Version, audience: Role, before: Version | None = None) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
+from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission
 
 if TYPE_CHECKING:
-    from modelmark.app import App
     from modelmark.domain.people import Account
 
 account = typer.Typer(
@@ -24,13 +24,9 @@ account = typer.Typer(
     rich_markup_mode=None,
 )
 Login = Annotated[str, typer.Argument(help="The name to sign in with: a-z 0-9 . _ -")]
-Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input, for scripts.")]
-
-
-def _open(workspace: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace)
+Stdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read passwords from standard input, a line each, for scripts.")
+]
 
 
 @account.command()
@@ -50,7 +46,7 @@ def add(
 
     Example: modelmark account add bob --name "Bob Ray" --role product
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     made = app.people.add(
         login, name=name, roles=role, password=_password(password_stdin), admin=admin, email=email, by=app.principal
     )
@@ -68,7 +64,7 @@ def list_accounts(workspace: options.Workspace = None, json: options.Json = Fals
 
     Example: modelmark account list --json
     """
-    found = _open(workspace).people.accounts()
+    found = open_app(workspace).people.accounts()
     if json:
         say_json([_facts(item) for item in found])
         return OK
@@ -88,7 +84,7 @@ def disable(login: Login, workspace: options.Workspace = None, json: options.Jso
 
     Example: modelmark account disable bob
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     ended = app.people.disable(login, by=app.principal)
     say_json(_facts(ended)) if json else say(f"✓ {ended.name} may no longer sign in")
     return OK
@@ -112,7 +108,7 @@ def change(
 
     Example: modelmark account change bob --role risk --admin
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     changed = app.people.change(login, roles=role or None, admin=admin, enable=enable, by=app.principal)
     if json:
         say_json(_facts(changed))
@@ -124,16 +120,23 @@ def change(
 
 
 @account.command()
-def password(login: Login, password_stdin: Stdin = False, workspace: options.Workspace = None) -> int:
-    """Change a password; one's own, or as an administrator anybody's.
+def password(
+    login: Login, password_stdin: Stdin = False, workspace: options.Workspace = None, json: options.Json = False
+) -> int:
+    """Change a password; one's own, or with an administrator's MODELMARK_KEY anybody's.
+
+    With --password-stdin the first line is the password now, where no key says who asks, and the next the new one.
 
     Example: modelmark account password bob
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     by = app.principal
     if by is None:
-        by = app.people.by_password(login, _ask("Password now: "))
+        by = app.people.by_password(login, _line() if password_stdin else _ask("Password now: "))
     app.people.change_password(login, _password(password_stdin), by=by)
+    if json:
+        say_json({"login": login, "changed": True})
+        return OK
     say(f"✓ the password of {login} is changed; its sessions have ended")
     return OK
 
@@ -151,10 +154,10 @@ def key(
 
     Example: modelmark account key bob --scope view --scope approve --days 30
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     by = app.principal
     if by is None:
-        given = sys.stdin.readline().rstrip("\n") if password_stdin else _ask(f"Password of {login}: ")
+        given = _line() if password_stdin else _ask(f"Password of {login}: ")
         by = app.people.by_password(login, given)
     made, secret = app.people.issue_key(login, scopes=scope, days=days, by=by)
     if json:
@@ -171,7 +174,7 @@ def keys(workspace: options.Workspace = None, json: options.Json = False) -> int
 
     Example: modelmark account keys
     """
-    found = _open(workspace).people.keys()
+    found = open_app(workspace).people.keys()
     if json:
         say_json([{"id": k.id, "login": k.login, "scopes": k.scopes, "expires_at": k.expires_at,
                    "revoked_at": k.revoked_at} for k in found])  # fmt: skip
@@ -194,7 +197,7 @@ def revoke(
 
     Example: modelmark account revoke 1f2e3d4c5b6a
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     ended = app.people.revoke_key(key, by=app.principal)
     say_json({"id": ended.id, "revoked_at": ended.revoked_at}) if json else say(f"✓ key {ended.id} opens nothing now")
     return OK
@@ -202,11 +205,15 @@ def revoke(
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\n")
+        return _line()
     first = _ask("Password: ")
     if first != _ask("The same again: "):
         raise Rejected("the two passwords differ", code="PASSWORDS_DIFFER", field="password")
     return first
+
+
+def _line() -> str:
+    return sys.stdin.readline().rstrip("\n")
 
 
 def _ask(prompt: str) -> str:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelmark.cli import options
+from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, REFUSED, say, say_json, table
-from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Tampered
+from modelmark.domain.errors import Rejected
+from modelmark.domain.until import until
 
 if TYPE_CHECKING:
     from modelmark.app import App
     from modelmark.governance.standing import Standing
-
-
-def _open(workspace: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace)
 
 
 def approve(
@@ -36,7 +32,7 @@ def approve(
 
     Example: modelmark approve v3 --role product --name "Bob Ray"
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     name = _speaker(app, name)
     standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
@@ -67,15 +63,15 @@ def waive(
     """
     from modelmark.domain.release import Excuse
 
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
-    until, name = _day(expires), _speaker(app, name)
-    excuse = Excuse(gate=gate, reason=reason, expires_at=until, owner=owner)
-    standing = app.releases.waive(found, excuse, role=role, name=name, actor=app.actor, by=app.principal)
+    ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app, name)
+    excuse = Excuse(gate=gate, reason=reason, expires_at=ends, owner=owner)
+    standing = app.waive(found, excuse, role=role, name=name, actor=app.actor, by=app.principal)
     if json:
         say_json(standing)
     else:
-        say(f"✓ the gate {gate} of {found.model} {found.label} is waived until {until:%Y-%m-%d} in the name of {name}")
+        say(f"✓ the gate {gate} of {found.model} {found.label} is waived until {ends:%Y-%m-%d} in the name of {name}")
         _say_next(standing)
     return OK
 
@@ -91,7 +87,7 @@ def release(
 
     Example: modelmark release v3 --share 0.1
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     snapshot = app.release(found, share=share)
     if json:
@@ -113,7 +109,7 @@ def rollback(
 
     Example: modelmark rollback --reason "complaints since noon"
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     name = app.model(model)
     left, back, snapshot = app.rollback(name, reason=reason)
     if json:
@@ -132,10 +128,12 @@ def status(
 
     Example: modelmark status --json
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     if model is not None:
         app.model(model)  # a misspelt name is an error, not an empty answer
-    standings, lost = _standings(app, model)
+    from modelmark.domain.waived import waived
+
+    standings, lost = app.releases.standings(app.ledger.versions(model))
     alerts = app.watchbook.alerts(model=model, open_only=True)
     if json:
         facts = [_facts(app, item) for item in standings]
@@ -152,11 +150,13 @@ def status(
             s.state.value,
             _traffic(app, s),
             " ".join(f"{verdict.sign}{gate}" for gate, verdict in s.gates.items()),
-            ", ".join(a.name for a in s.approvals),
+            app.signatures(s).names,
         )
         for s in standings
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
+    for waiver in (w for s in standings for w in s.waived):
+        say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
@@ -166,24 +166,12 @@ def status(
     return OK
 
 
-def _standings(app: App, model: str | None) -> tuple[list[Standing], list[ModelmarkError]]:
-    """How every version stands; one whose files are gone or changed does not hide the others."""
-    found: list[Standing] = []
-    lost: list[ModelmarkError] = []
-    for version in app.ledger.versions(model):
-        try:
-            found.append(app.releases.standing(version))
-        except (Missing, Tampered) as error:
-            lost.append(error)
-    return found, lost
-
-
 def verify(workspace: options.Workspace = None, json: options.Json = False) -> int:
     """Check marks, artifacts, snapshot, audit and journal offline; name the first bad item. Exit code 1 if any is bad.
 
     Example: modelmark verify --json
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     items = list(app.verify())
     bad = [item for item in items if item.fault]
     if json:
@@ -227,7 +215,7 @@ def remark(
     """
     from modelmark.domain.release import RemarkKind
 
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     kind = RemarkKind.SETTLED if settles else RemarkKind.CHANGE_REQUEST if change else RemarkKind.COMMENT
     said = app.releases.remarks.add(
@@ -274,18 +262,7 @@ def _facts(app: App, standing: Standing) -> dict[str, Any]:
         "traffic": _traffic(app, standing),
         "gates": standing.gates,
         "obstacles": standing.obstacles,
-        "approvals": standing.approvals,
+        "approvals": app.signatures(standing).approvals,
         "waivers": standing.waived,
         "created_at": version.created_at,
     }
-
-
-def _day(text: str) -> datetime:
-    if text.endswith("d") and text[:-1].isdigit():
-        return datetime.now(UTC) + timedelta(days=int(text[:-1]))
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
-    except ValueError:
-        raise Rejected(
-            f"{text!r} is not a day", code="BAD_DATE", field="--expires", limit="2027-01-31 or 30d"
-        ) from None

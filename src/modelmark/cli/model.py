@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.output import OK, progress, say, say_json, table
+from modelmark.cli.opening import open_app
+from modelmark.cli.output import OK, hold_folder, progress, say, say_json, table, written
 from modelmark.domain.errors import Conflict
 
 if TYPE_CHECKING:
-    from modelmark.app import App
-
-
-def _open(workspace: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace)
+    pass
 
 
 def init(
@@ -43,8 +38,9 @@ def init(
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
-    with progress(quiet=json) as bar:
-        drafted = _open(workspace).init(
+    hold_folder(out)
+    with progress(quiet=json) as bar, written(out):
+        drafted = open_app(workspace).init(
             model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar
         )
     if json:
@@ -75,7 +71,8 @@ def schema(
     else:
         import json as form
 
-        out.write_text(form.dumps(body(), indent=2) + "\n", encoding="utf-8")
+        with written(out):
+            out.write_text(form.dumps(body(), indent=2) + "\n", encoding="utf-8")
     return OK
 
 
@@ -88,7 +85,7 @@ def register(
 
     Example: modelmark register --contract models/churn/modelmark.yaml
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     with progress(quiet=json) as bar:
         version, new = app.register(contract, progress=bar)
     if json:
@@ -125,14 +122,17 @@ def check(
 
     Example: modelmark check v3 --fast --junit gates.xml
     """
-    app = _open(workspace)
+    if junit is not None:
+        hold_folder(junit, "--junit")
+    app = open_app(workspace)
     found = app.find(version, model)
     with progress(quiet=json) as bar:
         result = app.check(found, contract, progress=bar, only=only or (), fast=fast, again=again)
     if junit is not None:
         from modelmark.gates.junit import junit as as_xml
 
-        junit.write_text(as_xml(found, result.evidence), encoding="utf-8")
+        with written(junit, "--junit"):
+            junit.write_text(as_xml(found, result.evidence), encoding="utf-8")
     if json:
         say_json(
             {
@@ -175,7 +175,7 @@ def fetch(
 
     Example: modelmark fetch v3
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     app.tracking.fetch(found, app.workspace.version(found.id))
     if json:

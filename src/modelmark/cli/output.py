@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from modelmark.domain.errors import ContractInvalid, ModelmarkError, NotPermitted, Rejected, Unmeasured
@@ -42,19 +42,9 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
         sys.stderr.writelines(f"error: {fault}\n" for fault in error.faults)
         return
     row = f" (row {error.row})" if error.row is not None else ""
+    bounds = f" [{error.bounds}]" if error.limit else ""
     hint = f" → {error.hint}" if error.hint else ""
-    sys.stderr.write(f"error: {error.message}{row}{_allowed(error.limit)}{hint}\n")
-
-
-def _allowed(limit: str | None) -> str:
-    """In brackets; a limit that says itself what it is (`known: a, b`) needs no word before it."""
-    if not limit:
-        return ""
-    return (
-        f" [{limit}]"
-        if re.match(r"[a-z ]+: |the mark says|the registration says|it has ", limit)
-        else f" [allowed: {limit}]"
-    )
+    sys.stderr.write(f"error: {error.message}{row}{bounds}{hint}\n")
 
 
 def misused(error: Any, *, as_json: bool) -> None:
@@ -65,6 +55,32 @@ def misused(error: Any, *, as_json: bool) -> None:
         return
     said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     complain(Rejected(said, code="USAGE", hint=f"{place} --help"), as_json=as_json)
+
+
+@contextmanager
+def written(path: Path, option: str = "--out") -> Iterator[None]:
+    """Around whatever writes `path`, which the user named with `option`. Raises Rejected where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != path:
+            raise
+        raise cannot_write(path, error.strerror or str(error), option) from None
+
+
+def cannot_write(path: Path, why: str, option: str) -> Rejected:
+    return Rejected(
+        f"{path} cannot be written: {why[:1].lower()}{why[1:]}", code="CANNOT_WRITE", field=option,
+        limit="a file in a folder that is there and may be written to",
+    )  # fmt: skip
+
+
+def hold_folder(path: Path, option: str = "--out") -> None:
+    """Before work that takes long: raises Rejected where nothing could be written afterwards."""
+    if path.is_dir():
+        raise cannot_write(path, "it is a folder", option)
+    if not path.parent.is_dir():
+        raise cannot_write(path, f"there is no folder {path.parent}", option)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

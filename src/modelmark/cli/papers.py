@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.output import OK, say, say_json, table
+from modelmark.cli.opening import open_app
+from modelmark.cli.output import OK, say, say_json, table, written
 from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
-    from modelmark.app import App
-    from modelmark.governance.score import Scorecard
-
-
-def _open(workspace: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace)
+    from modelmark.governance.score import Scorecard, Tile
 
 
 def diff(
@@ -37,7 +31,7 @@ def diff(
     """
     from modelmark.governance.difference import difference
 
-    app = _open(workspace)
+    app = open_app(workspace)
     first, second = app.find(before, model), app.find(after, model)
     sections = difference(app.side(first), app.side(second))
     if json:
@@ -64,7 +58,7 @@ def notes(
 
     Example: modelmark notes v7 --audience risk
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     text = app.notes(found, audience, app.find(against, model) if against else None)
     say_json({"version": found.id, "audience": audience, "markdown": text}) if json else say(text.rstrip())
@@ -89,19 +83,19 @@ def card(
         raise Rejected("there is no such form", code="NO_FORM", field="--format", limit=", ".join(card_forms.FORMS))
     if form == "pdf" and out is None and not json:
         raise Rejected("a PDF needs a file", code="NO_FILE", field="--out", limit="a path", hint="--out card.pdf")
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model)
     made = app.card(found)
+    if out is not None:
+        body = card_forms.FORMS[form](made)
+        with written(out):
+            out.write_bytes(body if isinstance(body, bytes) else body.encode())
     if json:
         say_json(made)
         return OK
     if out is None:
-        say((card_forms.markdown(made) if form == "md" else card_forms.html(made)).rstrip())
+        say(str(card_forms.FORMS[form](made)).rstrip())
         return OK
-    if form == "pdf":
-        out.write_bytes(card_forms.pdf(made))
-    else:
-        out.write_text(card_forms.markdown(made) if form == "md" else card_forms.html(made), encoding="utf-8")
     gaps = [part.title for part in made.parts if part.waits_for]
     say(f"✓ wrote {out}: {len(made.receipts)} receipts; {'empty: ' + ', '.join(gaps) if gaps else 'nothing is empty'}")
     return OK
@@ -115,13 +109,13 @@ def score(
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """The twelve mistakes and Google's ML Test Score, each tile from a receipt: 1 proven and fresh, 0.5 claimed.
+    """The twelve mistakes and Google's ML Test Score: 1 proven by a fresh receipt, 0.5 claimed and signed, 0 stale or open.
 
     Example: modelmark score champion --json
     """
     from modelmark.governance.score import band
 
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.find(version, model) if version else app.releases.champion(app.model(model)) or app.find(None, model)
     twelve, tests = app.scorecards(found)
     if json:
@@ -131,14 +125,34 @@ def score(
     for board in (twelve, tests):
         say(f"\n{board.title}; weakest: {board.weakest.title}")
         rows = [
-            (section.title if i == 0 else "", f"{tile.points:g}", tile.title, tile.sentence)
+            (
+                f"{section.title}: {section.points:g}" if i == 0 else "",
+                _worth(tile),
+                tile.id,
+                f"{tile.title}. {tile.sentence}",
+            )
             for section in board.sections
             for i, tile in enumerate(section.tiles)
         ]
-        table(("", "points", "to do", "why"), rows)
+        table(("", "points", "id", "why"), rows)
     return OK
 
 
+def _worth(tile: Tile) -> str:
+    return f"{tile.points:g} {tile.worth}"
+
+
 def _scored(board: Scorecard) -> dict[str, Any]:
-    sections = [{"title": s.title, "points": s.points, "of": len(s.tiles), "tiles": s.tiles} for s in board.sections]
+    from modelmark.seal.digests import plain
+
+    sections = [
+        {
+            "title": s.title,
+            "points": s.points,
+            "of": len(s.tiles),
+            "told": s.told,
+            "tiles": [{**plain(tile), "points": tile.points} for tile in s.tiles],
+        }
+        for s in board.sections
+    ]
     return {"minimum": board.minimum, "weakest": board.weakest.title, "sections": sections}

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.output import OK, say, say_json
+from modelmark.cli.opening import open_app
+from modelmark.cli.output import OK, hold_folder, say, say_json, written
 from modelmark.domain.errors import Conflict
 
 
@@ -37,16 +38,16 @@ def recalibrate(
 
     Example: modelmark recalibrate v3 --out recalibrated.onnx
     """
-    from modelmark.app import App
-
     if out.exists() and not force:
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
-    app = App.open(workspace=workspace)
+    hold_folder(out)
+    app = open_app(workspace)
     found = app.find(version, model)
     made = app.recalibrate(found, contract, method)
-    out.write_bytes(made.model)
+    with written(out):
+        out.write_bytes(made.model)
     if json:
         say_json(
             {

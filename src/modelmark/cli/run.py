@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelmark.cli import options
+from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes [default: 1].")]
-
-
-def _open(workspace: Any, **given: Any) -> App:
-    from modelmark.app import App
-
-    return App.open(workspace=workspace, **given)
 
 
 def serve(
@@ -47,7 +42,7 @@ def serve(
 
     follow_parent()
 
-    app = _open(workspace, workers=workers, port=port)
+    app = open_app(workspace, workers=workers, port=port)
     run(
         app.workspace,
         host=app.settings.host,
@@ -71,7 +66,7 @@ def steward(
     from modelmark.serving.supervisor import follow_parent
 
     follow_parent()
-    app = _open(workspace, dashboard_port=dashboard_port)
+    app = open_app(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()
     loop = threading.Thread(target=_watch, args=(app, stop), name="steward")
@@ -130,7 +125,7 @@ def up(
     """
     from modelmark.cli.together import Together
 
-    app = _open(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
+    app = open_app(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
     together = Together(app, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())
@@ -150,7 +145,7 @@ def label(
 
     Example: modelmark label outcomes.csv --model churn
     """
-    app = _open(workspace)
+    app = open_app(workspace)
     found = app.label(app.model(model), file)
     left = found.unknown + found.conflicting + found.refused
     if json:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
 from modelmark.contract.gate_rules import broken_fairness, broken_replay, gate_ranges
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
+from modelmark.domain.tiles import TILES
 
 #: Which task each metric can judge.
 _BOTH = frozenset({Task.BINARY, Task.MULTICLASS})
@@ -46,11 +48,19 @@ def broken_rules(contract: Contract) -> Iterator[Broken]:
     yield from broken_replay(contract)
     yield from broken_behaviours(contract)
     yield from _slices(contract)
+    yield from _claims(contract)
     for i, step in enumerate(contract.fallback):
         if step.kind is FallbackKind.CONSTANT:
             yield from _constant(contract, i, step.value)
         elif step.value is not None:
             yield Broken(("fallback", i, "value"), repr(step.value), f"nothing; {step.kind} takes no value")
+
+
+def _claims(contract: Contract) -> Iterator[Broken]:
+    for id in contract.claims:
+        if id not in TILES:
+            (nearest,) = get_close_matches(id, TILES, n=1, cutoff=0)
+            yield Broken(("claims", id), f"the unknown tile {id!r}", f"{nearest!r}? `modelmark score` lists every id")
 
 
 def _inputs(contract: Contract) -> Iterator[Broken]:

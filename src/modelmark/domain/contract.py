@@ -398,7 +398,7 @@ class Contract:
     caveats: str = ""
     """What a user should keep in mind. Only a person can say; the model card shows it once signed."""
     claims: Mapping[str, str] = field(default_factory=dict)
-    """What people state of a scorecard's tile that no receipt proves, by its id; half a point once signed."""
+    """What people state of a scorecard's tile that no receipt proves, by its id (`modelmark score`); half a point once signed."""
     people: tuple[Person, ...] = ()
     """Who has a say, and who must sign."""
     goals: tuple[Goal, ...] = ()

@@ -20,6 +20,7 @@ ModelmarkError
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -49,6 +50,18 @@ class ModelmarkError(Exception):
         self.row = row
         self.limit = limit
         self.hint = hint
+
+    @property
+    def bounds(self) -> str:
+        """The limit as people read it; one that says itself what it is (`known: a, b`) needs no word before it.
+
+        >>> ModelmarkError("", limit="0 to 120").bounds, ModelmarkError("", limit="ann.lee may: view").bounds
+        ('allowed: 0 to 120', 'ann.lee may: view')
+        """
+        itself = r"[^,:]+: |the mark says|the registration says|it has "
+        if not self.limit:
+            return ""
+        return self.limit if re.match(itself, self.limit) else f"allowed: {self.limit}"
 
     def facts(self) -> dict[str, str | int]:
         """The error as plain values, absent ones left out."""

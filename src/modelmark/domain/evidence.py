@@ -143,9 +143,18 @@ def decide(evidence: Iterable[Evidence], *, candidate: Digest, required: Collect
 
 
 def standing(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> dict[str, Verdict]:
-    """Each required gate's verdict on the candidate: one failure stays, else the latest word counts."""
+    """Each required gate's verdict on the candidate, by what `counting` leaves."""
     known: dict[str, Verdict] = dict.fromkeys(sorted(required), Verdict.CANNOT_TELL)
+    said = counting(evidence, candidate=candidate)
+    return known | {gate: item.verdict for gate, item in said.items() if gate in known}
+
+
+def counting(evidence: Iterable[Evidence], *, candidate: Digest) -> dict[str, Evidence]:
+    """What counts of each gate's words on the candidate: the latest failure if it ever failed, else the latest word."""
+    found: dict[str, Evidence] = {}
     for item in sorted(evidence, key=lambda e: e.at):
-        if item.candidate == candidate and item.gate in known and known[item.gate] is not Verdict.FAIL:
-            known[item.gate] = item.verdict
-    return known
+        before = found.get(item.gate)
+        stays = before is not None and before.verdict is Verdict.FAIL and item.verdict is not Verdict.FAIL
+        if item.candidate == candidate and not stays:
+            found[item.gate] = item
+    return found

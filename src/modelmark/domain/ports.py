@@ -120,6 +120,19 @@ class Watchbook(Protocol):
     def message_sent(self, key: str, at: datetime) -> None: ...
     def message_failed(self, key: str, at: datetime, retry_at: datetime, error: str) -> None: ...
 
+    def deliveries(self, beginning: str) -> Sequence[Delivery]:
+        """What became of the messages whose keys begin so, by key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one message. sent_at None: it has not reached anybody yet."""
+
+    key: str
+    audience: str
+    sent_at: datetime | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -186,14 +186,13 @@ class Explanation:
         title = f"What {metric.title} loses without each column, {len(rows.frame):,} rows"
         found.figures.append(charts.importance(title, metric.title, listed))
         name, lost = shown[0]
-        idle = sum(1 for _, value in shown if value.low <= 0)
+        idle = [column for column, value in shown if value.low <= 0]
         found.checks.append(
             Check(
                 name="permutation importance",
                 measured=lost.low,
                 limit=Limit(bound=Bound.AT_LEAST, value=0.0),
-                sentence=f"Shuffling {name} costs most: {metric.title} {lost} on {lost.n:,} rows; of {idle} of {len(shown)} "
-                "columns it cannot be told that they matter (Bonferroni over columns).",
+                sentence=f"Shuffling {name} costs most: {metric.title} {lost} on {lost.n:,} rows (Bonferroni over columns).",
                 estimate=lost.estimate,
                 low=lost.low,
                 high=lost.high,
@@ -202,6 +201,7 @@ class Explanation:
                 decides=False,
             )
         )
+        found.checks.append(_beneficial(idle, len(shown), lost))
 
     def _opacity(self, case: Case, found: _Found) -> Check:
         """What the model gains over the best glass box, paired on the holdout."""
@@ -225,6 +225,9 @@ class Explanation:
             sentence += ": it is not sure that it buys anything" + (
                 ", and the contract says regulated" if case.contract.regulated else ""
             )
+        if glass:  # nothing is opaque, so nothing has to be bought
+            return Check(name="opacity", measured=0.0, limit=replace(limit, value=0.0), sentence=f"{sentence}.",
+                         n=gain.n, decides=False)  # fmt: skip
         return Check(
             name="opacity",
             measured=gain.low,
@@ -255,10 +258,24 @@ class Explanation:
         return best, scene.gain(metric, scene.judged, scene.of(others[best]), self.settings.confidence)
 
 
+def _beneficial(idle: Sequence[str], columns: int, lost: Interval) -> Check:
+    """lost: any of the intervals, for the rows and the confidence that all of them share."""
+    named = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
+    return Check(
+        name="every column matters",
+        measured=float(len(idle)),
+        limit=Limit(bound=Bound.AT_MOST, value=0.0),
+        sentence=f"Of {len(idle)} of {columns} columns it cannot be told that they matter: {named}."
+        if idle
+        else f"Each of {columns} columns matters: shuffling it costs for sure.",
+        n=lost.n,
+        confidence=lost.confidence,
+        decides=False,
+    )
+
+
 def _narrowed(subject: Subject, size: int) -> Subject:
     """The first rows against a smaller background."""
-    from dataclasses import replace
-
     return replace(subject, background=subject.background[:size], background_frame=subject.background_frame.iloc[:size])
 
 

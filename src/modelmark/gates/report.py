@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.contract import Contract
-from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, decide, standing
+from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, counting, decide, standing
 from modelmark.domain.release import Waiver
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
+from modelmark.domain.waived import waived
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.gates.runner import required
 from modelmark.seal.digests import digest_value
@@ -49,10 +50,10 @@ def render_report(
     at: datetime,
     waivers: Sequence[Waiver] = (),
 ) -> str:
-    """The page as text. evidence: everything said about this version so far; of each gate the last word is shown."""
+    """The page as text. evidence: everything said about this version so far; of each gate the word that counts is shown."""
     import jinja2
 
-    latest = {item.gate: item for item in sorted(evidence, key=lambda e: e.at) if item.candidate == version.id}
+    latest = counting(evidence, candidate=version.id)
     wanted = required(contract)
     verdict = decide(evidence, candidate=version.id, required=wanted)
     stands = standing(evidence, candidate=version.id, required=wanted)
@@ -64,7 +65,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "digest": digest_value}
+    environment.filters |= {"measured": measured, "svg": svg, "cell": cell, "digest": digest_value, "waived": waived}
     return environment.get_template("report.html.j2").render(
         version=version,
         contract=contract,

@@ -10,8 +10,9 @@ from typing import Final
 
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.evidence import Check, Evidence, Figure, Verdict
-from modelmark.domain.release import Approval
+from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.version import Version
+from modelmark.domain.waived import waived
 from modelmark.governance.difference import Side, sized
 from modelmark.seal.digests import digest_value
 
@@ -71,8 +72,13 @@ class Card:
     at: datetime
 
 
-def model_card(side: Side, approvals: Sequence[Approval], missing: Sequence[str], at: datetime) -> Card:
-    """approvals: those that count; missing: signers who have not approved, by name. What they sign, they say."""
+def model_card(
+    side: Side, approvals: Sequence[Approval], missing: Sequence[str], at: datetime, waivers: Sequence[Waiver] = ()
+) -> Card:
+    """approvals: those that count; missing: signers who have not approved, by name. What they sign, they say.
+
+    waivers: those that hold.
+    """
     desk = _Desk(side)
     contract, version = side.contract, side.version
     parts = (
@@ -84,7 +90,7 @@ def model_card(side: Side, approvals: Sequence[Approval], missing: Sequence[str]
         Part(title="Training data", statements=tuple(_tables(desk, "train"))),
         desk.part("Quantitative analyses", ()),
         _human("Ethical considerations", [contract.ethical_considerations], approvals, missing),
-        _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(desk)),
+        _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(desk, waivers)),
     )
     return Card(
         title=f"{version.model} {version.label}",
@@ -209,9 +215,13 @@ def _tables(desk: _Desk, which: str) -> Iterator[Statement]:
             yield Statement(text=check.sentence, receipt=desk.of_gate(item), sign=check.verdict.sign)
 
 
-def _limits(desk: _Desk) -> list[Statement]:
-    """What did not pass, could not be told, or only informs: the limits of what is known."""
-    return [
+def _limits(desk: _Desk, waivers: Sequence[Waiver]) -> list[Statement]:
+    """What was let through, did not pass, could not be told, or only informs: the limits of what is known."""
+    let_through = [
+        Statement(text=waived(w), receipt=desk.note(f"the waiver of the gate {w.gate}", digest_value(w), w.at))
+        for w in waivers
+    ]
+    return let_through + [
         Statement(text=check.sentence, receipt=desk.of_gate(item), sign=check.verdict.sign)
         for item in desk.latest.values()
         for check in item.checks

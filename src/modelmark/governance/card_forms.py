@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from modelmark.domain.errors import Missing
 from modelmark.domain.theme import CONFIG
 from modelmark.governance.card import Card, Part, Statement
 
-FORMS: Final = ("md", "html", "pdf")
 _STYLE: Final = """
 :root { --ink: #16191d; --soft: #58606a; --line: #d9dde3; --accent: #0060a0; --ground: #fff; }
 @media (prefers-color-scheme: dark) { :root {
@@ -66,11 +67,22 @@ def html(card: Card) -> str:
 
 
 def pdf(card: Card) -> bytes:
-    """The page on paper. Raises what WeasyPrint raises where libpango is missing."""
-    import weasyprint
+    """The page on paper. Raises Missing without the libraries that lay it out."""
+    try:
+        import weasyprint
+    except OSError as error:  # WeasyPrint loads Pango when it is imported
+        raise Missing(
+            f"a PDF needs Pango, which cannot be loaded ({str(error).splitlines()[0]})",
+            code="NO_PANGO",
+            hint="apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0, or --format html",
+        ) from None
 
     made: bytes = weasyprint.HTML(string=html(card), url_fetcher=_nothing).write_pdf()
     return made
+
+
+#: name -> how a card takes that form.
+FORMS: Final[Mapping[str, Callable[[Card], str | bytes]]] = {"md": markdown, "html": html, "pdf": pdf}
 
 
 def _nothing(url: str, *_: Any, **__: Any) -> Any:

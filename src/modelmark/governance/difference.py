@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelmark.domain.contract import Contract, Input
-from modelmark.domain.evidence import Check, Evidence, Verdict
+from modelmark.domain.evidence import Check, Evidence, Verdict, counting
 from modelmark.domain.version import Version
 from modelmark.seal.digests import plain
 
@@ -34,9 +34,8 @@ class Side:
 
     @property
     def latest(self) -> dict[str, Evidence]:
-        """Of each gate the last word."""
-        own = [item for item in self.evidence if item.candidate == self.version.id]
-        return {item.gate: item for item in sorted(own, key=lambda item: item.at)}
+        """Of each gate the word that counts: a failure is not talked away by a later pass."""
+        return counting(self.evidence, candidate=self.version.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from typing import Final
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.release import Waiver
+from modelmark.domain.waived import waived
+from modelmark.governance.audiences import GATES
 from modelmark.governance.difference import Section, Side, difference
 
 #: What each audience reads of the difference, first what matters most to it.
@@ -20,14 +22,6 @@ READS: Final[Mapping[Role, tuple[str, ...]]] = {
 }
 _ROWS: Final = 6
 _SAME: Final = 3
-#: The gates whose sentences an audience reads when there is no version to compare with.
-SPEAKS: Final[Mapping[Role, tuple[str, ...]]] = {
-    Role.PRODUCT: ("objective", "holdout", "slices"),
-    Role.RISK: ("fairness", "calibration", "robustness", "explanation", "slices"),
-    Role.OPERATIONS: ("load", "replay"),
-    Role.ENGINEERING: ("load", "parity", "tests", "edge_cases", "supply_chain"),
-    Role.DATA_SCIENCE: ("data_contract", "leakage", "holdout", "explanation"),
-}
 
 
 def release_notes(audience: Role, after: Side, before: Side | None, waivers: Sequence[Waiver] = ()) -> str:
@@ -71,7 +65,7 @@ def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
 def _first(audience: Role, after: Side) -> Iterator[str]:
     latest = after.latest
     yield "## What was measured"
-    for gate in SPEAKS[audience]:
+    for gate in GATES[audience]:
         for check in latest[gate].checks[:4] if gate in latest else ():
             yield f"- {check.verdict.sign} {check.sentence}"
     yield ""
@@ -79,7 +73,7 @@ def _first(audience: Role, after: Side) -> Iterator[str]:
 
 def _residual(audience: Role, after: Side, waivers: Sequence[Waiver]) -> Iterator[str]:
     """What is not known, let through, or worth knowing: for risk in full, for others what was let through."""
-    rows = [f"- {w.name} lets {w.gate} through until {w.expires_at:%Y-%m-%d}: {w.reason}" for w in waivers]
+    rows = [f"- {waived(waiver)}" for waiver in waivers]
     if audience is Role.RISK:
         rows += [
             f"- {check.verdict.sign} {check.sentence}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from modelmark.domain.contract import Contract, Role
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import NotPermitted, Rejected
+from modelmark.domain.errors import Missing, ModelmarkError, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, standing
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.ports import Clock, Ledger
@@ -311,6 +311,17 @@ class Releases:
             unfilled=contract.unfilled(),
             requests=open_requests(self._ledger.remarks(version.id)),
         )
+
+    def standings(self, versions: Iterable[Version]) -> tuple[list[Standing], list[ModelmarkError]]:
+        """How each stands, and what is wrong with those whose files are gone or changed: they hide none of the others."""
+        found: list[Standing] = []
+        lost: list[ModelmarkError] = []
+        for version in versions:
+            try:
+                found.append(self.standing(version))
+            except (Missing, Tampered) as error:
+                lost.append(error)
+        return found, lost
 
     def _now(self, version: Version) -> Now:
         route = self.route(version.model)

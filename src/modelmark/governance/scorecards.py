@@ -8,20 +8,20 @@ from typing import Final
 
 from modelmark.domain.contract import Contract, FallbackKind
 from modelmark.domain.version import Version
-from modelmark.governance.score import (
-    Facts,
-    Proof,
-    Rule,
-    Scorecard,
+from modelmark.governance.proofs import (
+    RECORDED_FOR,
     act,
     agreed,
     both,
+    delivered,
+    drill,
     gate,
     monitor,
     nothing,
     registered,
-    score,
+    says,
 )
+from modelmark.governance.score import Claim, Facts, Proof, Rule, Scorecard, score
 
 Board = Mapping[str, Sequence[tuple[str, str, Rule]]]
 
@@ -52,7 +52,7 @@ def _objectives(contract: Contract) -> str:
 
 def _signers(contract: Contract) -> str:
     roles = sorted({person.role.replace("_", " ") for person in contract.signers()})
-    return f"Signed in the roles {', '.join(roles)}." if len(roles) >= 2 else ""
+    return f"People sign in the roles {', '.join(roles)}." if len(roles) >= 2 else ""
 
 
 def _fallbacks(contract: Contract) -> str:
@@ -81,37 +81,67 @@ def _retraining(contract: Contract) -> str:
 
 
 def _age(facts: Facts) -> Proof | str:
-    days = facts.contract.retraining.max_age_days
+    days, version = facts.contract.retraining.max_age_days, facts.version
     if days is None:
         return "The contract sets no age at which to train again (retraining.max_age_days)."
-    ends = facts.version.created_at + timedelta(days=days)
+    ends = version.created_at + timedelta(days=days)
     if facts.now >= ends:
-        return f"{facts.version.label} is older than the {days:g} days its contract allows."
-    said = f"{facts.version.label} is younger than the {days:g} days its contract allows."
-    return Proof(sentence=said, at=facts.version.created_at, fresh=timedelta(days=days), place="version")
+        return f"{version.label} is older than the {days:g} days its contract allows."
+    return Proof(
+        sentence=f"{version.label} is younger than the {days:g} days its contract allows.",
+        at=version.created_at,
+        fresh=timedelta(days=days),
+        place="version",
+        receipt=version.id,
+        again="modelmark register",
+    )
 
 
-def _labels(facts: Facts) -> Proof | str:
+def _labels(facts: Facts) -> Proof | Claim | str:
     found = monitor("performance")(facts)
-    return found if isinstance(found, Proof) else f"No label has come back that could be judged. {found}"
+    return f"No label has come back that could be judged. {found}" if isinstance(found, str) else found
 
 
 def _told(facts: Facts) -> Proof | str:
-    if not facts.told:
-        return "Nobody is told of releases: MODELMARK_NOTIFY names no address."
-    return act("released")(facts)
+    return delivered(facts.told, f"about the release of {facts.version.label}", "audit")
 
 
-def _mark(facts: Facts) -> Proof | str:
-    found = act("released", timedelta(days=365))(facts)
-    return found if isinstance(found, Proof) else act("released as canary", timedelta(days=365))(facts)
+def _alerted(facts: Facts) -> Proof | str:
+    """An alert that arrived proves it best; before the first alert, what else arrived about this version."""
+    if facts.alerted:
+        return delivered(facts.alerted, f"about alerts of {facts.version.model}", "model")
+    return _told(facts)
 
+
+def _guarded(facts: Facts) -> Proof | Claim | str:
+    """The gate objective measures every guardrail that the contract names."""
+    named = _guardrails(facts.contract)
+    return gate("objective")(facts) if named else "The contract names no guardrail."
+
+
+def _reviewed(facts: Facts) -> str:
+    commit = facts.version.lineage.git_commit
+    if not commit:
+        return f"{facts.version.label} was not registered from a git checkout, and no receipt tells of a review."
+    return f"{facts.version.label} comes from commit {commit[:12]}; no receipt says that it was reviewed."
+
+
+def _correlated(facts: Facts) -> str:
+    count = sum(event.act == "released" for event in facts.events)
+    return (
+        f"{facts.version.model} was released {count} time{'s' if count != 1 else ''}; no receipt holds what each release "
+        "changed offline beside what it changed online."
+    )
+
+
+_mark = act("released", "released as canary", fresh=RECORDED_FOR)
+_canary = act("released as canary", again="modelmark release {label} --share 0.1")
 
 TWELVE: Final[Board] = {
     "1. No real validation": (
         ("1.out_of_sample", "Validate on out-of-sample data", gate("holdout")),
         ("1.staging", "Replay traffic in a staging environment that simulates production", gate("replay")),
-        ("1.partial", "Give a part of live traffic first", act("released as canary")),
+        ("1.partial", "Give a part of live traffic first", _canary),
     ),
     "2. Drift and decay ignored": (
         ("2.quality", "Watch the quality of what comes in", monitor("quality")),
@@ -121,13 +151,13 @@ TWELVE: Final[Board] = {
     ),
     "3. No interpretability": (
         ("3.explanations", "Explain with SHAP and LIME", gate("explanation")),
-        ("3.transparent", "Prefer a transparent model where it is as good", gate("explanation")),
+        ("3.transparent", "Prefer a transparent model where it is as good", says("explanation", "opacity")),
     ),
     "4. Poor version control": (
         ("4.code", "Know the code of a version", registered(_commit, "It was not registered from a git checkout.")),
         ("4.tracking", "Track experiments", registered(_run, "No MLflow run is known.")),
         ("4.reproducible", "Release exactly the bytes that were checked", _mark),
-        ("4.rollback", "Practise the rollback", act("rolled back")),
+        ("4.rollback", "Practise the rollback", drill("rolled back")),
     ),
     "5. Weak tests": (
         ("5.tests", "Test preprocessing and model, unit and integration", gate("tests")),
@@ -151,7 +181,7 @@ TWELVE: Final[Board] = {
     ),
     "8. Poor monitoring": (
         ("8.live", "Watch accuracy and latency live", monitor("performance")),
-        ("8.alerts", "Tell people", _told),
+        ("8.alerts", "Tell people", _alerted),
         ("8.logged", "Log every prediction", monitor("quality")),
     ),
     "9. No feedback loop": (
@@ -175,11 +205,7 @@ TWELVE: Final[Board] = {
     ),
     "12. Overfit to a business metric": (
         ("12.fairness", "Audit fairness regularly", gate("fairness")),
-        (
-            "12.guardrails",
-            "Hold guardrails",
-            both(agreed(_guardrails, "The contract names no guardrail."), gate("objective")),
-        ),
+        ("12.guardrails", "Hold guardrails", _guarded),
         ("12.goals", "Keep long-term goals", agreed(_goals, "The contract names no whole goal.")),
     ),
 }
@@ -187,7 +213,7 @@ TWELVE: Final[Board] = {
 ML_TEST_SCORE: Final[Board] = {
     "Data": (
         ("data.1", "Feature expectations are captured in a schema", gate("data_contract")),
-        ("data.2", "All features are beneficial", gate("explanation")),
+        ("data.2", "All features are beneficial", says("explanation", "every column matters")),
         ("data.3", "No feature's cost is too much", nothing("No receipt is kept of what a feature costs.")),
         ("data.4", "Features adhere to meta-level requirements", gate("fairness")),
         (
@@ -202,16 +228,16 @@ ML_TEST_SCORE: Final[Board] = {
         (
             "model.1",
             "Every model specification undergoes a code review and is checked in",
-            nothing("A commit is known; that it was reviewed is not."),
+            nothing(_reviewed),
         ),
         (
             "model.2",
             "Offline proxy metrics correlate with actual online impact metrics",
-            nothing("Too few releases to correlate."),
+            nothing(_correlated),
         ),
         ("model.3", "All hyperparameters have been tuned", nothing("No search log is kept.")),
         ("model.4", "The impact of model staleness is known", nothing("No backtest over ages is kept.")),
-        ("model.5", "A simpler model is not better", gate("explanation")),
+        ("model.5", "A simpler model is not better", both(gate("holdout"), says("explanation", "opacity"))),
         ("model.6", "Model quality is sufficient on all important data slices", gate("slices")),
         ("model.7", "The model has been tested for considerations of inclusion", gate("fairness")),
     ),
@@ -225,8 +251,8 @@ ML_TEST_SCORE: Final[Board] = {
             "The model allows debugging by observing a single example step by step",
             nothing("No stored trace of a single request."),
         ),
-        ("infra.6", "Models are tested via a canary process before they enter production", act("released as canary")),
-        ("infra.7", "Models can be quickly and safely rolled back", act("rolled back", timedelta(days=90))),
+        ("infra.6", "Models are tested via a canary process before they enter production", _canary),
+        ("infra.7", "Models can be quickly and safely rolled back", drill("rolled back", timedelta(days=90))),
     ),
     "Monitoring": (
         (

@@ -93,19 +93,11 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
 
     Raises NoMark where there is none and Tampered where a byte differs, naming the file.
     """
-    path = folder / names.MARK
-    if not path.exists():
-        raise NoMark(f"version {expected.short} carries no mark", hint="check, approve and release it first")
-    statement = unwrap(path.read_bytes(), PAYLOAD_TYPE, verifier, what=f"the mark of version {expected.short}")
-    if statement.get("predicateType") != PREDICATE_TYPE:
-        raise Tampered(f"the mark of {expected.short} is of an unknown kind", code="BAD_MARK")
+    statement, version = _statement(folder, verifier, expected)
     try:
         listed = {item["name"]: Digest("sha256:" + item["digest"]["sha256"]) for item in statement["subject"]}
-        version = restore(Version, statement["predicate"]["version"])
     except (KeyError, TypeError, ValueError):
-        raise Tampered(f"the mark of {expected.short} lacks its subject or version", code="BAD_MARK") from None
-    if version.id != expected or digest_value(version.components) != expected:
-        raise Tampered(f"the mark in {folder.name[:12]} belongs to version {version.id.short}", code="WRONG_MARK")
+        raise Tampered(f"the mark of {expected.short} lacks its subject", code="BAD_MARK") from None
     contents = {name: _checked(folder / name, listed.get(name)) for name in names.SIGNED_FILES}
     _hold_components(version.components, contents, expected)
     return Marked(
@@ -115,6 +107,29 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
         artifact=contents[names.ARTIFACT],
         statement=statement,
     )
+
+
+def approvals_in(folder: Path, verifier: Verifier, *, expected: Digest) -> tuple[Approval, ...]:
+    """Who had approved when the mark was issued, as it was signed. Raises NoMark or Tampered; looks at no other file."""
+    statement, _ = _statement(folder, verifier, expected)
+    return tuple(restore(list[Approval], statement["predicate"].get("approvals")))
+
+
+def _statement(folder: Path, verifier: Verifier, expected: Digest) -> tuple[Mapping[str, Any], Version]:
+    """What the mark in this folder signs, and the version it is about, which is the expected one."""
+    path = folder / names.MARK
+    if not path.exists():
+        raise NoMark(f"version {expected.short} carries no mark", hint="check, approve and release it first")
+    statement = unwrap(path.read_bytes(), PAYLOAD_TYPE, verifier, what=f"the mark of version {expected.short}")
+    if statement.get("predicateType") != PREDICATE_TYPE:
+        raise Tampered(f"the mark of {expected.short} is of an unknown kind", code="BAD_MARK")
+    try:
+        version = restore(Version, statement["predicate"]["version"])
+    except (KeyError, TypeError, ValueError):
+        raise Tampered(f"the mark of {expected.short} lacks its version", code="BAD_MARK") from None
+    if version.id != expected or digest_value(version.components) != expected:
+        raise Tampered(f"the mark in {folder.name[:12]} belongs to version {version.id.short}", code="WRONG_MARK")
+    return statement, version
 
 
 def _checked(path: Path, listed: Digest | None, by: str = "mark") -> bytes:

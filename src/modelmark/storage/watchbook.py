@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Alert, Finding
-from modelmark.domain.ports import Message
+from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
@@ -169,6 +169,16 @@ class SqlWatchbook:
             connection.execute(
                 update(table).where(table.c.key == key).values(due_at=retry_at, tries=table.c.tries + 1, error=error)
             )
+
+    def deliveries(self, beginning: str) -> Sequence[Delivery]:
+        table = tables.outbox
+        query = (
+            select(table.c.key, table.c.audience, table.c.sent_at)
+            .where(table.c.key.startswith(beginning, autoescape=True))
+            .order_by(table.c.key)
+        )
+        with self._database.reading() as connection:
+            return [Delivery(**row._mapping) for row in connection.execute(query)]
 
 
 def _insert(connection: Connection, table: Table) -> Any:

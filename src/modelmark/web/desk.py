@@ -15,6 +15,8 @@ from modelmark.governance.difference import Side
 from modelmark.governance.people import People
 from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
+from modelmark.governance.signatures import Signatures
+from modelmark.governance.standing import Standing
 
 
 class Release(Protocol):
@@ -27,13 +29,15 @@ class Rollback(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """release and rollback also move MLflow's aliases and tell people; they are the application's."""
+    """release and rollback also move MLflow's aliases and tell people, waive renews the report; they are the application's."""
 
     people: People
     releases: Releases
+    waive: Callable[..., Standing]
     release: Release
     rollback: Rollback
     side: Callable[[Version], Side]
+    signatures: Callable[[Standing], Signatures]
     card: Callable[[Version], Card]
     notes: Callable[[Version, Role], str]
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]

@@ -123,7 +123,7 @@ def without_session(response: Response) -> Response:
     return response
 
 
-def next_of(request: Request, given: str) -> str:
+def next_of(given: str) -> str:
     """Where to go after signing in: an address of ours, or the overview."""
     return given if given.startswith("/") and not given.startswith(("//", "/\\")) and "\n" not in given else "/"
 

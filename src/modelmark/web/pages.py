@@ -29,11 +29,13 @@ from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
 from modelmark.governance.score import band
+from modelmark.governance.standing import Standing
 from modelmark.web import charts, series
 from modelmark.web.bundle import vega_bundle
 from modelmark.web.desk import Desk
 from modelmark.web.entrance import next_of
 from modelmark.web.readers import parts
+from modelmark.web.refused import NOTHING, Refused
 from modelmark.web.source import SPANS, Source
 from modelmark.web.tasks import tasks
 from modelmark.web.templating import Templates
@@ -78,20 +80,21 @@ class Pages:
         return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
 
     async def releases(self, request: Request) -> Response:
-        standings = await self._off(self._standings)
-        return await self._render(request, "releases.html", page="releases", standings=standings)
+        found, lost = await self._off(self._standings)
+        names = await self._off(lambda: {s.version.id: self._desk.signatures(s).names for s in found})
+        return await self._render(request, "releases.html", page="releases", standings=found, lost=lost, names=names)
 
-    async def version(self, request: Request) -> Response:
+    async def version(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         version = self._source.known(request.path_params["id"])
-        return await self._render(
-            request, "version.html", page="releases", **await self._off(self._about, request, version)
-        )
+        about = await self._off(self._about, request, version)
+        return await self._render(request, "version.html", page="releases", refused=refused, **about)
 
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._source.releases, request.state.principal
         standing, side = releases.standing(version), self._desk.side(version)
-        read = parts(side, standing)
+        signed = self._desk.signatures(standing)
+        read = parts(side, signed.approvals)
         tickets, refusals = {}, {}
         for part in read:
             own = by is not None and by.name == part.person.name and part.person.role in by.account.roles
@@ -105,6 +108,7 @@ class Pages:
         champion = releases.champion(version.model)
         return {
             "standing": standing,
+            "signed": signed,
             "evidence": side.evidence,
             "contract": side.contract,
             "has_report": self._source.workspace.report(version.id).exists(),
@@ -119,7 +123,7 @@ class Pages:
     async def report(self, request: Request) -> Response:
         path = self._source.workspace.report(self._source.known(request.path_params["id"]).id)
         if not path.exists():
-            raise errors.Missing("this version has no report yet", hint="modelmark check writes it")
+            raise errors.Missing("this version has no report yet", code="NO_REPORT", hint="modelmark check writes it")
         # The report is one offline file with its style inside; it runs no script.
         policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": policy})
@@ -155,8 +159,9 @@ class Pages:
 
     async def tasks(self, request: Request) -> Response:
         """What waits for whoever looks: signatures, change requests, releases that nothing holds up."""
-        found = await self._off(tasks, self._standings(), request.state.principal)
-        return await self._render(request, "tasks.html", page="tasks", tasks=found)
+        by = request.state.principal
+        found, lost = await self._off(self._standings)
+        return await self._render(request, "tasks.html", page="tasks", tasks=tasks(found, by), lost=lost)
 
     async def diff(self, request: Request) -> Response:
         given = [request.query_params.get(name, "") for name in ("before", "after")]
@@ -184,14 +189,16 @@ class Pages:
             return Response(
                 data, media_type="application/pdf", headers={"content-disposition": f'inline; filename="{name}"'}
             )
-        raise errors.Rejected("there is no such form", field="form", limit=", ".join(card_forms.FORMS))
+        raise errors.Rejected("there is no such form", code="NO_FORM", field="form", limit=", ".join(card_forms.FORMS))
 
     async def notes(self, request: Request) -> Response:
         version = self._source.known(request.path_params["id"])
         try:
             audience = Role(request.query_params.get("audience", Role.PRODUCT))
         except ValueError:
-            raise errors.Rejected("there is no such audience", field="audience", limit=", ".join(Role)) from None
+            raise errors.Rejected(
+                "there is no such audience", code="NO_AUDIENCE", field="audience", limit=", ".join(Role)
+            ) from None
         text = await self._off(self._desk.notes, version, audience)
         return await self._render(
             request, "notes.html", page="releases", version=version, audience=audience, lines=text.splitlines()
@@ -212,30 +219,35 @@ class Pages:
             return RedirectResponse(f"/scorecards/{models[0]}", 303)
         return await self._render(request, "scorecards.html", page="scorecard", models=models)
 
-    async def people(self, request: Request, shown: Mapping[str, Any] | None = None) -> Response:
+    async def people(
+        self, request: Request, shown: Mapping[str, Any] | None = None, *, refused: Refused = NOTHING
+    ) -> Response:
         """Everybody for an administrator; one's own account and keys for everybody else. shown: a key made just now."""
         by, desk = request.state.principal, self._desk.people
         everybody = by is not None and by.may(Permission.ADMINISTER)
         accounts = [a for a in await self._off(desk.accounts) if everybody or (by is not None and a.login == by.login)]
         keys = await self._off(desk.keys, None if everybody or by is None else by.login)
         return await self._render(
-            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody
-        )
+            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody,
+            refused=refused,
+        )  # fmt: skip
 
-    async def sign_in(self, request: Request) -> Response:
-        following = next_of(request, request.query_params.get("next", "/"))
-        return await self._render(request, "sign_in.html", page="", following=following)
+    async def sign_in(self, request: Request, *, refused: Refused = NOTHING) -> Response:
+        given = refused.was("sign-in", "next", request.query_params.get("next", "/"))
+        return await self._render(request, "sign_in.html", page="", following=next_of(given), refused=refused)
 
     def _model(self, request: Request) -> tuple[str, str]:
         name, span = request.path_params["model"], request.query_params.get("span", "1h")
         if name not in self._source.models():
-            raise errors.Missing("there is no such model in this workspace", hint="start at the overview")
+            raise errors.Missing(
+                "there is no such model in this workspace", code="NO_MODEL", hint="start at the overview"
+            )
         if span not in SPANS:
-            raise errors.Rejected("there is no such span", field="span", limit=", ".join(SPANS))
+            raise errors.Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
         return name, span
 
-    def _standings(self) -> list[Any]:
-        return [self._source.releases.standing(version) for version in reversed(self._source.versions())]
+    def _standings(self) -> tuple[list[Standing], list[errors.ModelmarkError]]:
+        return self._source.releases.standings(reversed(self._source.versions()))
 
     async def _off(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Off the event loop: these read databases and files."""

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from modelmark.domain.contract import Contract, Person, Role
 from modelmark.domain.evidence import Check, Verdict
+from modelmark.domain.release import Approval
+from modelmark.governance.audiences import GATES
 from modelmark.governance.difference import Side, sized
-from modelmark.governance.standing import Standing
 
-#: Role -> (the question it answers with a signature, the gates it reads, most important first).
-READERS: Final[Mapping[Role, tuple[str, tuple[str, ...]]]] = {
-    Role.PRODUCT: ("Is it worth it, and what must not be traded away for it?", ("objective", "holdout", "slices")),
-    Role.RISK: (
-        "Is it fair, where are its limits, and can we live with what remains?",
-        ("fairness", "calibration", "explanation", "robustness", "behaviour", "slices"),
-    ),
-    Role.OPERATIONS: ("Will it hold the traffic, and how do we undo it?", ("load", "replay", "edge_cases")),
-    Role.DATA_SCIENCE: (
-        "Is the data what we say, and did the model learn the right thing?",
-        ("data_contract", "leakage", "holdout", "explanation"),
-    ),
-    Role.ENGINEERING: (
-        "Does the code do what was trained, and is what it ships sound?",
-        ("tests", "parity", "edge_cases", "supply_chain", "load"),
-    ),
+#: The question that each role answers with a signature.
+QUESTIONS: Final[Mapping[Role, str]] = {
+    Role.PRODUCT: "Is it worth it, and what must not be traded away for it?",
+    Role.RISK: "Is it fair, where are its limits, and can we live with what remains?",
+    Role.OPERATIONS: "Will it hold the traffic, and how do we undo it?",
+    Role.DATA_SCIENCE: "Is the data what we say, and did the model learn the right thing?",
+    Role.ENGINEERING: "Does the code do what was trained, and is what it ships sound?",
 }
 
 
@@ -42,22 +34,21 @@ class Part:
     signed: bool
 
 
-def parts(side: Side, standing: Standing) -> list[Part]:
+def parts(side: Side, approvals: Sequence[Approval]) -> list[Part]:
     """A part per signer of the contract, in its order."""
-    signed = {(a.role, a.name) for a in standing.approvals}
+    signed = {(a.role, a.name) for a in approvals}
     return [_part(person, side, (person.role, person.name) in signed) for person in side.contract.signers()]
 
 
 def _part(person: Person, side: Side, signed: bool) -> Part:
-    question, gates = READERS[person.role]
     latest = side.latest
-    checks = [(gate, check) for gate in gates if gate in latest for check in latest[gate].checks]
+    checks = [(gate, check) for gate in GATES[person.role] if gate in latest for check in latest[gate].checks]
     open_points = [
         (gate, check) for gate, item in latest.items() for check in item.checks if check.verdict is not Verdict.PASS
     ]
     return Part(
         person=person,
-        question=question,
+        question=QUESTIONS[person.role],
         facts=tuple(_facts(person.role, side.contract, side)),
         checks=tuple(item for item in checks if item[1].verdict is Verdict.PASS),
         residual=tuple(

@@ -19,20 +19,11 @@ from modelmark.web.acts import Acts
 from modelmark.web.desk import Desk
 from modelmark.web.entrance import PUBLIC, Door, Entrance
 from modelmark.web.pages import Pages
+from modelmark.web.refused import kept, status_of
 from modelmark.web.source import Source
 from modelmark.web.templating import Templates
 
 _log = logging.getLogger(__name__)
-#: Which status each error has. The first kind that fits counts.
-STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
-    (errors.Missing, 404),
-    (errors.NotPermitted, 403),
-    (errors.Conflict, 409),
-    (errors.Rejected, 400),
-    (errors.Overloaded, 429),
-    (errors.NotYet, 503),
-    (errors.ModelmarkError, 500),
-)
 HEADERS: Final = (
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
     (b"x-content-type-options", b"nosniff"),
@@ -51,9 +42,10 @@ def build(source: Source, desk: Desk) -> Starlette:
     async def show_key(request: Request) -> Response:
         return await pages.people(request, await acts.issue_key(request))
 
+    version, people = pages.version, pages.people
     routes = [
         door("/sign-in", pages.sign_in, PUBLIC),
-        door("/sign-in", acts.sign_in, PUBLIC, post=True),
+        door("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
         door("/sign-out", acts.sign_out, view, post=True),
         door("/", pages.overview, view),
         door("/tasks", pages.tasks, view),
@@ -67,17 +59,19 @@ def build(source: Source, desk: Desk) -> Starlette:
         door("/versions/{id}/card", pages.card, view),
         door("/versions/{id}/notes", pages.notes, view),
         door("/versions/{id}/ticket", acts.ticket, own.APPROVE, post=True),
-        door("/versions/{id}/approve", acts.approve, own.APPROVE, post=True),
-        door("/versions/{id}/remark", acts.remark, own.COMMENT, post=True),
-        door("/versions/{id}/waive", acts.waive, own.WAIVE, post=True),
-        door("/versions/{id}/release", acts.release, own.RELEASE, post=True),
+        door("/versions/{id}/approve", kept(acts.approve, version), own.APPROVE, post=True),
+        door("/versions/{id}/remark", kept(acts.remark, version), own.COMMENT, post=True),
+        door("/versions/{id}/waive", kept(acts.waive, version), own.WAIVE, post=True),
+        door("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
         door("/scorecards", pages.scorecards, view),
         door("/scorecards/{model}", pages.scorecard, view),
         door("/people", pages.people, view),
-        door("/people/add", acts.add_account, own.ADMINISTER, post=True),
-        door("/people/disable", acts.disable_account, own.ADMINISTER, post=True),
-        door("/people/key", show_key, view, post=True),
-        door("/people/revoke", acts.revoke_key, view, post=True),
+        door("/people/add", kept(acts.add_account, people), own.ADMINISTER, post=True),
+        door("/people/disable", kept(acts.disable_account, people), own.ADMINISTER, post=True),
+        door("/people/change", kept(acts.change_account, people), own.ADMINISTER, post=True),
+        door("/people/password", kept(acts.change_password, people), view, post=True),
+        door("/people/key", kept(show_key, people), view, post=True),
+        door("/people/revoke", kept(acts.revoke_key, people), view, post=True),
         door("/audit", pages.audit, view),
         door("/api/overview", pages.overview_data, view),
         door("/api/models/{model}", pages.model_data, view),
@@ -129,17 +123,16 @@ class _Problems:
 
     async def failed(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.ModelmarkError)
-        status = next(status for kind, status in STATUS if isinstance(error, kind))
-        return await self._problem(request, 401 if error.code == "SIGN_IN" else status, error)
+        return await self._problem(request, status_of(error), error)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
-        known = errors.Missing("There is no such page.", hint="start at the overview")
+        known = errors.Missing("there is no such page", code="NO_PAGE", hint="start at the overview")
         return await self._problem(request, 404, known)
 
     async def broken(self, request: Request, error: Exception) -> Response:
         _log.error("the page %s failed", request.url.path, exc_info=error)
         return await self._problem(
-            request, 500, errors.ModelmarkError("This page failed; the server's log has the reason.")
+            request, 500, errors.ModelmarkError("This page failed; the server's log has the reason")
         )
 
     async def _problem(self, request: Request, status: int, error: errors.ModelmarkError) -> Response:
@@ -151,10 +144,16 @@ class _Problems:
                 "problem.html",
                 status=status,
                 page="",
-                message=error.message,
-                hint=error.hint,
-                limit=error.limit,
+                error=error,
+                back=_back(request),
             )
         if isinstance(error, errors.Overloaded):
             answer.headers["retry-after"] = str(error.retry_after)
         return answer
+
+
+def _back(request: Request) -> str:
+    """The page that an act was sent from; what was only looked at leads to the overview."""
+    if request.method != "POST":
+        return "/"
+    return request.url.path.rsplit("/", 1)[0] or "/"

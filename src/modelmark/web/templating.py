@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from modelmark.domain.contract import Role
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Permission
-from modelmark.seal.digests import digest_value, plain
+from modelmark.domain.waived import waived
+from modelmark.seal.digests import digest_value
 from modelmark.web.entrance import form_of
 from modelmark.web.glossary import GLOSSARY
 from modelmark.web.source import SPANS
@@ -33,7 +33,8 @@ class Templates:
         )
         self._environment.filters |= {
             "utc": _utc,
-            "tojson_plain": lambda value: json.dumps(plain(value)),
+            "waived": waived,
+            "sentence": lambda text: text[:1].upper() + text[1:],
             "digest": digest_value,
             "words": lambda text: str(text).replace("_", " "),
         }

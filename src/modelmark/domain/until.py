@@ -1,0 +1,25 @@
+"""The last day of something, as people write it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from modelmark.domain.errors import Rejected
+
+
+def until(text: str, *, now: datetime, field: str) -> datetime:
+    """The moment after which it has ended: `30d` from now, or the end of a day, UTC. Raises Rejected for anything else.
+
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> str(until("30d", now=noon, field="expires")), str(until("2027-01-31", now=noon, field="expires"))
+    ('2026-03-31 12:00:00+00:00', '2027-02-01 00:00:00+00:00')
+    """
+    days, unit = text[:-1], text[-1:]
+    try:
+        if unit == "d" and days.isascii() and days.isdigit():
+            return now + timedelta(days=int(days))
+        return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC)) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise Rejected(
+            f"{text[:40]!r} is not a day that can be kept", code="BAD_DATE", field=field, limit="2027-01-31 or 30d"
+        ) from None
