@@ -22,13 +22,11 @@ from modelmark.domain import version as names
 from modelmark.domain.contract import (
     Contract,
     Data,
-    DriftMonitor,
     Input,
     Kind,
     Labels,
     Metric,
     ModelSource,
-    Monitors,
     Objective,
     Outputs,
     Person,
@@ -38,6 +36,7 @@ from modelmark.domain.contract import (
 )
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.monitor_settings import DriftMonitor, Monitors
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit

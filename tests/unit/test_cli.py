@@ -38,6 +38,7 @@ JSON = {
     "verify": (),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account list": (),
+    "account change": ("bob", "--role", "risk"),
     "account disable": ("bob",),
     "account password": ("bob", "--password-stdin"),
     "account key": ("bob", "--scope", "view", "--password-stdin"),
@@ -168,7 +169,7 @@ def test_every_command_with_json_is_tried_above():
     assert with_json == {*JSON, "demo", "serve", "steward", "up"}  # the last four answer when they are up
     assert set(WORDS) - with_json == {"schema"}  # it never says anything but JSON
     assert {name.removeprefix("account ") for name in WORDS if name.startswith("account ")} == {
-        "add", "list", "disable", "password", "key", "keys", "revoke",
+        "add", "list", "change", "disable", "password", "key", "keys", "revoke",
     }  # fmt: skip
 
 

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from modelmark.domain.contract import (
-    DriftMonitor,
     Metric,
-    Monitors,
     Objective,
-    PerformanceMonitor,
-    QualityMonitor,
     Task,
 )
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding, Outcome
+from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.monitors import BUILTIN, enabled
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import REQUESTS, View

@@ -230,6 +230,7 @@ def remark(
 
 
 def _say_next(standing: Standing) -> None:
+    from modelmark.domain.evidence import Verdict
     from modelmark.domain.release import SERVING
 
     version = standing.version
@@ -237,7 +238,9 @@ def _say_next(standing: Standing) -> None:
         return
     for obstacle in standing.obstacles:
         say(f"  {version.label}: {obstacle}")
-    if standing.open_gates:
+    if Verdict.FAIL in standing.open_gates.values():  # one failure stays, so asking again cannot help
+        say(f"  next: mend the model and register it again, or ask a signer: modelmark waive {version.label} --help")
+    elif standing.open_gates:
         say(f"  next: modelmark check {version.label}")
     elif standing.missing_signatures:
         say(f"  next: modelmark approve {version.label} --role ROLE --name NAME")
