@@ -175,14 +175,22 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(desk: Desk, home: str
 
 def test_an_administrator_makes_and_ends_an_account(desk: Desk, home: str, open_at: Any) -> None:
     page = sign_in(open_at(home=home), "root", "/people")
-    page.fill("[name=name]", "Eve Ash")
-    page.fill("input:not([type=hidden])[name=login]", "eve")
-    page.check("input[value=engineering]")
-    page.fill("[name=password]", PASSWORD)
+    new, eve = page.locator("form[action='/people/add']"), page.locator("tr", has_text="Eve Ash")
+    new.locator("[name=name]").fill("Eve Ash")
+    new.locator("[name=login]").fill("eve")
+    new.locator("input[value=engineering]").check()
+    new.locator("[name=password]").fill(PASSWORD)
     page.click("text=Make the account")
-    assert "Eve Ash" in page.inner_text("table")
+    assert "engineering" in eve.inner_text()
+    eve.locator("summary").click()
+    eve.locator("input[value=risk]").check()
+    eve.locator("input[value=engineering]").uncheck()
+    page.click("text=Change eve")
+    assert eve.locator("[data-label=roles]").inner_text() == "risk"
     page.click("text=Disable eve")
-    assert "nothing: disabled" in page.inner_text("table")
+    assert "nothing: disabled" in eve.inner_text()
+    page.click("text=Open eve again")
+    assert "approve" in eve.locator("[data-label=may]").inner_text()
     assert page.locator("text=Disable root").count() == 0
 
 

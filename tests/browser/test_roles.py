@@ -18,7 +18,7 @@ from builders import workspace as made
 from builders.people import principal
 from builders.workspace import ANN, BOB, Lived
 from modelmark.domain.contract import Person, Role
-from modelmark.domain.release import RemarkKind
+from modelmark.domain.release import Excuse, RemarkKind
 from modelmark.domain.version import Version
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -51,12 +51,15 @@ class Desk:
         self.lived.check(case, self.waived, now - timedelta(minutes=20), holdout=0.85)
         self.lived._clock = None
         app.waive(
-            self.waived, gate="holdout", role=Role.PRODUCT, name="Bob Ray", reason="a pilot of 50 users",
-            expires_at=now + timedelta(days=20), actor="bob", owner="Cy Fox",
+            self.waived,
+            Excuse(
+                gate="holdout", reason="a pilot of 50 users", expires_at=now + timedelta(days=20), owner="Cy Fox"
+            ),
+            role=Role.PRODUCT, name="Bob Ray", actor="bob",
         )  # fmt: skip
         for login, person in {"root": ANN, **WHO}.items():
             by = principal(app.people, login, person.name, person.role)
-            app.releases.remark(
+            app.releases.remarks.add(
                 self.versions[2], kind=RemarkKind.CHANGE_REQUEST, name=person.name, text="Why so few over 60?", by=by
             )
 

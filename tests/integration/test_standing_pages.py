@@ -20,7 +20,7 @@ from builders import workspace as made
 from builders.people import PASSWORD, principal
 from builders.workspace import Lived
 from modelmark.domain.contract import Role
-from modelmark.domain.release import State
+from modelmark.domain.release import Excuse, State
 from modelmark.domain.version import CONTRACT, MARK, Version
 from modelmark.governance import card_forms
 from modelmark.seal import passwords
@@ -49,8 +49,9 @@ class Place:
         self.app = self.lived.app
         self.ends = now + timedelta(days=30)
         self.app.waive(
-            self.versions[2], gate="holdout", role=Role.PRODUCT, name="Bob Ray", reason="pilot of 50 users",
-            expires_at=self.ends, actor="bob", owner="Cy Fox",
+            self.versions[2],
+            Excuse(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
+            role=Role.PRODUCT, name="Bob Ray", actor="bob",
         )  # fmt: skip
         for number in (4, 5):
             other = dataclasses.replace(case, contract=dataclasses.replace(case.contract, name="lost"))
