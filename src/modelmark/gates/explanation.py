@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
 
 from modelmark.domain.contract import LOSSES, Metric, Task
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
+from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates import charts_explanation as charts
 from modelmark.gates.attribution import Path, Subject, path_of, subject_of
 from modelmark.gates.case import Array, Case, truth_of
-from modelmark.gates.gate import MORE_THAN_NOTHING, Measurement, Progress
+from modelmark.gates.gate import MORE_THAN_NOTHING, Findings, Measurement, Progress
 from modelmark.gates.glass_boxes import challengers
 from modelmark.gates.graph_parts import glass_box
 from modelmark.gates.importance import dependence, permuted, sample
@@ -35,14 +35,6 @@ _COLUMNS: Final = 12
 _SHOWN: Final = 4  # columns with a dependence plot
 
 
-@dataclass(slots=True, kw_only=True)
-class _Found:
-    checks: list[Check] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Additivity decides; under `regulated: true` so does what opacity buys. The rest is for people to read."""
@@ -54,7 +46,7 @@ class Explanation:
     settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
-        found, steps = _Found(), 6 + len(case.contract.inputs)
+        found, steps = Findings(), 6 + len(case.contract.inputs)
         subject = subject_of(case, self.settings)
         path = path_of(case, subject, self.settings)
         progress(1, steps)
@@ -74,13 +66,8 @@ class Explanation:
                 found.figures.append(charts.dependence(name, n, rows, _answer(case)))
         progress(steps - 1, steps)
         found.checks.append(self._opacity(case, found))
-        return Measurement(
-            checks=tuple(found.checks),
-            notes=tuple(found.notes),
-            tables=tuple(found.tables),
-            figures=tuple(found.figures),
-            looked_at={"background": digest_bytes(subject.background_frame.to_csv(index=False).encode())},
-        )
+        found.looked_at["background"] = digest_bytes(subject.background_frame.to_csv(index=False).encode())
+        return found.measurement()
 
     def _additive(self, subject: Subject, path: Path, run: Explained) -> Check:
         """Every value and the base must add up to the endpoint's own answer, asked separately."""
@@ -99,7 +86,7 @@ class Explanation:
             f"{limit.value:g} is tolerated.",
         )
 
-    def _brute(self, subject: Subject, path: Path, found: _Found) -> None:
+    def _brute(self, subject: Subject, path: Path, found: Findings) -> None:
         """Every coalition, asked of the endpoint, against what the graph's part says, on a few rows."""
         columns = subject.rows.shape[1]
         if path.part is None or columns > _COLUMNS or not np.isfinite(subject.rows).all():
@@ -125,7 +112,7 @@ class Explanation:
             )
         )
 
-    def _shapley(self, subject: Subject, runs: list[Explained], found: _Found) -> list[str]:
+    def _shapley(self, subject: Subject, runs: list[Explained], found: Findings) -> list[str]:
         """Mean absolute values with intervals over rows; ranks compared between seeds. The columns, largest first."""
         names, size = subject.coder.names, min(len(run.phi) for run in runs)
         each = [np.abs(run.phi[:size]) for run in runs]
@@ -176,7 +163,7 @@ class Explanation:
             decides=False,
         )
 
-    def _permuted(self, case: Case, found: _Found, say: Callable[[int], None]) -> None:
+    def _permuted(self, case: Case, found: Findings, say: Callable[[int], None]) -> None:
         rows, metric, shown = sample(case), case.contract.objective.metric, []
         for done, (name, lost) in enumerate(permuted(case, rows, self.settings.confidence)):
             shown.append((name, lost))
@@ -203,7 +190,7 @@ class Explanation:
         )
         found.checks.append(_beneficial(idle, len(shown), lost))
 
-    def _opacity(self, case: Case, found: _Found) -> Check:
+    def _opacity(self, case: Case, found: Findings) -> Check:
         """What the model gains over the best glass box, paired on the holdout."""
         glass = _is_glass(case, found)
         decides = case.contract.regulated and not glass
@@ -241,7 +228,7 @@ class Explanation:
             decides=decides,
         )
 
-    def _gain(self, case: Case, metric: Metric, found: _Found) -> tuple[str, Interval]:
+    def _gain(self, case: Case, metric: Metric, found: Findings) -> tuple[str, Interval]:
         scene = scene_of(case)
         train_truth = truth_of(case.train, case.contract)
         others = challengers(case.contract, case.train, train_truth, case.holdout, self.settings.glass_box_rows)
@@ -316,7 +303,7 @@ def _over_rows(values: Array) -> tuple[float, float]:
     return max(float(values.mean()) - reach, -1.0), min(float(values.mean()) + reach, 1.0)
 
 
-def _is_glass(case: Case, found: _Found) -> bool:
+def _is_glass(case: Case, found: Findings) -> bool:
     if not (case.folder / ARTIFACT).is_file():
         found.notes.append(f"There is no {ARTIFACT} to read, so the model counts as a black box.")
         return False

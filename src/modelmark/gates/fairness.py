@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.evidence import Check, Figure, Table
+from modelmark.domain.evidence import Table
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.gates import charts_fairness as charts
 from modelmark.gates import fairness_tables as tables
 from modelmark.gates import fairness_words as words
 from modelmark.gates.baselines import positive_of
 from modelmark.gates.case import Case, truth_of
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import Findings, Measurement, Progress
 from modelmark.gates.groups import UNKNOWN, Groups, crossed, groups_of
 from modelmark.gates.proxies import scan
 from modelmark.gates.scene import Scene
@@ -31,16 +31,6 @@ Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
 _GROUPS: Final = 20  # of one column that are judged, the largest first: pairs grow with their square
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What one sensitive column gave."""
-
-    checks: list[Check]
-    notes: list[str]
-    tables: list[Table]
-    figures: list[Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +50,7 @@ class Fairness:
         scene = scene_on(contract, case.holdout, case.truth, case.scores, _answered(case))
         sides = {c: groups_of(c, case.train, case.holdout, self.settings.boundaries.get(c)) for c in columns}
         steps = 2 * len(columns) + 1
-        found = _Found(checks=[], notes=[], tables=[], figures=[])
+        found = Findings()
         for done, (there, here) in enumerate(sides.values()):
             self._column(scene, here, len(columns), found)
             found.tables.append(_labels(case, there, here, self._favourable(contract)))
@@ -71,14 +61,9 @@ class Fairness:
         if len(columns) > 1 and contract.model.task is not Task.REGRESSION:
             self._intersections(scene, [here for _, here in sides.values()], found)
         found.notes.extend([*scene.notes(), *words.notes(contract, self.settings, len(columns))])
-        return Measurement(
-            checks=tuple(found.checks),
-            notes=tuple(found.notes),
-            tables=tuple(found.tables),
-            figures=tuple(found.figures),
-        )
+        return found.measurement()
 
-    def _column(self, scene: Scene, groups: Groups, columns: int, found: _Found) -> None:
+    def _column(self, scene: Scene, groups: Groups, columns: int, found: Findings) -> None:
         code = groups.code[scene.rows]
         sizes = np.bincount(code, minlength=len(groups.names))
         kept = [k for k, n in enumerate(sizes) if n >= self.settings.min_rows and groups.names[k] != UNKNOWN]
@@ -131,7 +116,7 @@ class Fairness:
         return [str(c) for c in contract.outputs.classes].index(str(self.settings.favourable))
 
     def _rates(
-        self, column: str, names: tuple[str, ...], label: str, decided: Decided, confidence: float, found: _Found
+        self, column: str, names: tuple[str, ...], label: str, decided: Decided, confidence: float, found: Findings
     ) -> None:
         compared = contrasts(decided, len(names), confidence=confidence)
         sizes = np.bincount(decided.group, minlength=len(names))
@@ -158,7 +143,7 @@ class Fairness:
         names: tuple[str, ...],
         where: tuple[Mask, Codes],
         confidence: float,
-        found: _Found,
+        found: Findings,
     ) -> None:
         rows, code = where
         truth = np.asarray(scene.judged.truth[rows], dtype=np.float64)
@@ -182,7 +167,7 @@ class Fairness:
         columns = ("group", "rows", "mean truth", "mean answer", "mean error (sd of truth)")
         found.tables.append(Table(title=f"Answers by {column}", columns=columns, rows=tuple(shown)))
 
-    def _intersections(self, scene: Scene, groups: Sequence[Groups], found: _Found) -> None:
+    def _intersections(self, scene: Scene, groups: Sequence[Groups], found: Findings) -> None:
         cells = crossed(groups)
         code = cells.code[scene.rows]
         favourable = self._favourable(scene.contract)

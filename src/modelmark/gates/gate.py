@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from modelmark.domain.digest import Digest
@@ -29,6 +29,26 @@ class Measurement:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     looked_at: Mapping[str, Digest] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What a gate of several parts gathers, in the order it is shown, until it is a Measurement."""
+
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    looked_at: dict[str, Digest] = field(default_factory=dict)
+
+    def measurement(self) -> Measurement:
+        return Measurement(
+            checks=tuple(self.checks),
+            notes=tuple(self.notes),
+            figures=tuple(self.figures),
+            tables=tuple(self.tables),
+            looked_at=self.looked_at or None,
+        )
 
 
 class Gate(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from modelmark.contract.table import check_table, rows_of
 from modelmark.domain.contract import Mutability, Task
 from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
+from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.domain.ports import Predictor
 from modelmark.gates import charts_robustness as charts
@@ -20,7 +20,7 @@ from modelmark.gates import perturb
 from modelmark.gates.adversary import attacked, flips
 from modelmark.gates.baselines import positive_of
 from modelmark.gates.case import Array, Case
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import Findings, Measurement, Progress
 from modelmark.gates.trial import Mask, Trial, trial_of
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.rates import wilson
@@ -29,14 +29,6 @@ _SIZES: Final = (0.5, 1.0, 2.0, 5.0)  # of the noise that is judged
 _DRAWS: Final = 5  # noisy copies a row must be right on to count as right under noise
 _EDITED: Final = 300
 _RIVAL: Final = 250  # queries of one attack on one row
-
-
-@dataclass(slots=True, kw_only=True)
-class _Found:
-    checks: list[Check] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Robustness:
     settled: ClassVar[bool] = True
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
-        started, found = time.monotonic(), _Found()
+        started, found = time.monotonic(), Findings()
         scene = trial_of(case, self.settings.rows)
         who = {case.version.label: case.predictor}
         if case.champion is not None:
@@ -74,14 +66,9 @@ class Robustness:
             found.notes.append("Attacks and edits look for another class; for values only noise and faults are tried.")
         if not any(check.decides for check in found.checks):
             found.checks.append(self._answered(scene, case.predictor, first[case.version.label]))
-        return Measurement(
-            checks=tuple(found.checks),
-            notes=tuple(found.notes),
-            tables=tuple(found.tables),
-            figures=tuple(found.figures),
-        )
+        return found.measurement()
 
-    def _noise(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+    def _noise(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: Findings) -> None:
         rows, moved, n = [], [], len(scene.frame)
         for name, predictor in who.items():
             for k, times in enumerate(_SIZES):
@@ -154,7 +141,7 @@ class Robustness:
             confidence=found.confidence,
         )
 
-    def _units(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+    def _units(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: Findings) -> None:
         rows: list[tuple[Any, ...]] = []
         caught_all, changed_all = 0, 0
         for one, fault, frame, changed in perturb.wrong_units(scene.frame, scene.fields):
@@ -191,7 +178,7 @@ class Robustness:
             )
         )
 
-    def _nulls(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+    def _nulls(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: Findings) -> None:
         rows, n = [], len(scene.frame)
         for item in scene.contract.inputs:
             if item.nullable:
@@ -211,7 +198,7 @@ class Robustness:
             title = "Decisions flipped when a field is missing"
             found.tables.append(Table(title=title, columns=("column", "rows", *heads), rows=tuple(rows)))
 
-    def _edits(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: _Found) -> None:
+    def _edits(self, scene: Trial, who: dict[str, Predictor], first: dict[str, Array], found: Findings) -> None:
         against = 1 - positive_of(scene.contract) if scene.contract.model.task is Task.BINARY else None
         free = [i for i in scene.contract.inputs if i.mutability is not Mutability.FIXED and i.name in scene.train]
         values = {item.name: perturb.edits(item, scene.train) for item in free}
@@ -235,7 +222,7 @@ class Robustness:
                 "Every input is free to change; say in the contract which are fixed or move one way (mutability)."
             )
 
-    def _edited(self, shares: Sequence[tuple[str, dict[str, Mask]]], found: _Found, binary: bool) -> Check:
+    def _edited(self, shares: Sequence[tuple[str, dict[str, Mask]]], found: Findings, binary: bool) -> Check:
         ours = shares[0][1]
         n = len(next(iter(ours.values())))
         rows = sorted(
@@ -263,7 +250,7 @@ class Robustness:
             decides=limit is not None,
         )
 
-    def _attacks(self, scene: Trial, who: dict[str, Predictor], found: _Found, clock: tuple[float, Any]) -> None:
+    def _attacks(self, scene: Trial, who: dict[str, Predictor], found: Findings, clock: tuple[float, Any]) -> None:
         moving = tuple(f for f in scene.fields if f.item.mutability is not Mutability.FIXED)
         if not moving or not self.settings.attacks:
             found.notes.append("No attack was run: no numeric input may change, or the contract names no attack.")

@@ -5,32 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Final
 
-from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates import formats, onnx_rules, osv, packages, pickled, scanners
 from modelmark.gates.case import Case
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import Findings, Measurement, Progress
 from modelmark.seal.digests import digest_bytes, digest_file
 
 _ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
 _NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
 _SHOWN: Final = 100
-
-
-@dataclass(slots=True, kw_only=True)
-class _Found:
-    checks: list[Check] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    looked_at: dict[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class SupplyChain:
     settled: ClassVar[bool] = False
 
     def measure(self, case: Case, progress: Progress) -> Measurement:
-        found = _Found()
+        found = Findings()
         self._source(case, found)
         progress(1, 4)
         self._graph(case, found)
@@ -53,14 +44,9 @@ class SupplyChain:
         _bill(here, found)
         progress(3, 4)
         found.checks.append(self._vulnerabilities(case, here, found))
-        return Measurement(
-            checks=tuple(found.checks),
-            notes=tuple(found.notes),
-            tables=tuple(found.tables),
-            looked_at=found.looked_at,
-        )
+        return found.measurement()
 
-    def _source(self, case: Case, found: _Found) -> None:
+    def _source(self, case: Case, found: Findings) -> None:
         """The file the contract names, as it was received."""
         source, name = case.contract.model.source, "format of the source"
         try:
@@ -84,7 +70,7 @@ class SupplyChain:
         else:
             self._pickle(source, data, found)
 
-    def _pickle(self, source: str, data: bytes, found: _Found) -> None:
+    def _pickle(self, source: str, data: bytes, found: Findings) -> None:
         name = "operations of the pickle"
         try:
             read = pickled.read(data)
@@ -116,7 +102,7 @@ class SupplyChain:
         said = f"{scanner} finds {'; '.join(hits[:3])} in {source}" if hits else f"{scanner} finds nothing in {source}"
         return _fault(scanner, said, len(hits), n=len(read.streams))
 
-    def _graph(self, case: Case, found: _Found) -> None:
+    def _graph(self, case: Case, found: Findings) -> None:
         path = case.folder / ARTIFACT
         try:
             if not path.is_file():
@@ -129,7 +115,7 @@ class SupplyChain:
             return
         found.checks.append(_graph_check("converted graph", path.read_bytes()))
 
-    def _vulnerabilities(self, case: Case, every: dict[str, str], found: _Found) -> Check:
+    def _vulnerabilities(self, case: Case, every: dict[str, str], found: Findings) -> Check:
         name, how = "known vulnerabilities", self.settings.vulnerabilities
         here = {k: v for k, v in every.items() if k.lower() != "modelmark"}
         if how is Vulnerabilities.OFF or (how is Vulnerabilities.OSV and self.settings.osv is None):
@@ -154,7 +140,7 @@ class SupplyChain:
         said = f"{len(here):,} packages have {len(standing)} known vulnerabilities in {where}{first}{passed}"
         return _fault(name, said, len(standing), n=len(here))
 
-    def _looked_up(self, case: Case, here: dict[str, str], found: _Found) -> tuple[str, list[tuple[str, ...]]]:
+    def _looked_up(self, case: Case, here: dict[str, str], found: Findings) -> tuple[str, list[tuple[str, ...]]]:
         if self.settings.vulnerabilities is Vulnerabilities.PIP_AUDIT:
             audited = packages.audit(here, 4 * self.settings.scan_seconds)
             return "pip-audit", [(p, v, id, ", ".join(aliases), fixed) for p, v, id, aliases, fixed in audited]
@@ -185,7 +171,7 @@ def _received(case: Case) -> Iterator[Path]:
     yield path
 
 
-def _bill(here: dict[str, str], found: _Found) -> None:
+def _bill(here: dict[str, str], found: Findings) -> None:
     try:
         found.looked_at["sbom"] = digest_bytes(packages.bill(here))
     except ModelmarkError as error:
