@@ -83,6 +83,7 @@ RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
         "requests": _COUNT,
         "seconds": (1.0, 3600.0),
         "fault_rate": (0.0, 0.2),
+        "hours": (0.0, 1_000_000.0),
         "max_refused_rate": _SHARE,
         "max_flipped_rate": _SHARE,
     },
