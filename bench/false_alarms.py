@@ -4,7 +4,7 @@ Seeded problems of tests/clean_problems.py, every gate at its default limits: fi
 replay; then, one after another because they measure time, load and replay on the real server. Printed: every refusal
 with the sentence that decided it, what could not be told, per gate, and the shares with Clopper-Pearson intervals.
 What bounds work is smaller than its default, and said: fewer explained rows, a quick glass box, no attacks, shorter
-traffic (at four times the default rate).
+traffic (at four times the default rate), and capacity, memory and overload in every tenth problem alone.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from modelmark.stats.rates import clopper_pearson
 
 TIMED = ("replay", "load")
 SLOW = ("explanation", "supply_chain")
+STRESSED = 10  # what a server does beyond its rate is no matter of the model's chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,8 @@ class Outcome:
     seconds: dict[str, float]
 
 
-def small(contract: Contract) -> Contract:
-    """The same limits, less work."""
+def small(contract: Contract, stressed: bool) -> Contract:
+    """The same limits, less work. stressed: whether load looks for the capacity, memory and overload as well."""
     gates = contract.gates
     assert gates.explanation is not None
     assert gates.robustness is not None
@@ -60,7 +61,9 @@ def small(contract: Contract) -> Contract:
         serving=replace(contract.serving, rate_per_s=200.0),
         gates=replace(
             gates,
-            load=replace(gates.load, seconds=1.0, overload=(2.0,), overload_seconds=0.5),
+            load=replace(
+                gates.load, seconds=1.0, capacity=stressed, overload=(2.0,) if stressed else (), overload_seconds=0.5
+            ),
             replay=replace(gates.replay, requests=200, seconds=1.0),
             explanation=replace(gates.explanation, rows=20, background=50, max_evaluations=20_000, glass_box_rows=300),
             robustness=replace(gates.robustness, attacks=()),
@@ -72,7 +75,7 @@ def judge(seed: int, sparse: int = 1, timed: bool = False) -> Outcome:
     """timed: by load and replay; else by all others."""
     warnings.simplefilter("ignore")
     given = clean_problems.problem(seed)
-    given = replace(given, contract=small(given.contract))
+    given = replace(given, contract=small(given.contract, stressed=seed % STRESSED == 0))
     with tempfile.TemporaryDirectory() as name:
         case = clean_problems.case(Path(name), given)
         gates = [gate for gate in build(given.contract) if (gate.name in TIMED) == timed]
@@ -144,7 +147,10 @@ def main() -> None:
         help="one part: load and replay take most of the time and a quiet machine",
     )
     given = parser.parse_args()
-    print("Small settings of what bounds work: 20 explained rows, glass boxes of 300 rows, no attacks, traffic of 1 s.")
+    print(
+        "Small settings of what bounds work: 20 explained rows, glass boxes of 300 rows, no attacks, traffic of 1 s; capacity,"
+    )
+    print(f"memory and overload are looked at in every {STRESSED}. problem.")
     print(f"{', '.join(SLOW)} are asked of every {given.sparse}. problem. Part: {given.only or 'all'}.\n", flush=True)
     started, seeds, outcomes = time.monotonic(), range(given.first, given.first + given.problems), []
     if given.only != "timed":

@@ -258,10 +258,12 @@ def _in_time(answers: list[Answered]) -> Check:
     """A machine that sends late measured nothing about time; the load gate judges the rest."""
     count, n = sum(answer.busy for answer in answers), len(answers)
     low, high = clopper_pearson(count, n)
-    lag = float(np.quantile([answer.heard.sent - answer.heard.due for answer in answers if answer.sent], 0.95))
+    late = [answer.heard.sent - answer.heard.due if answer.sent else np.inf for answer in answers]
+    lag = float(np.quantile(late, 0.95, method="higher"))
     sure = low <= _BUSY_RATE or lag <= _LATE
     words = f"{count:,} of {n:,} requests were put off (429, 503, 504), not answered in time or still unsent at twice the time"
-    unsure = f"; this machine sent up to {lag * 1000:.0f} ms late, so it cannot tell whose fault that is"
+    how = f"up to {lag * 1000:.0f} ms late" if np.isfinite(lag) else "late or not at all"
+    unsure = f"; this machine sent {how}, so it cannot tell whose fault that is"
     return Check(
         name="answered in time",
         measured=low if sure else None,
