@@ -56,6 +56,14 @@ class World:
             self.desk.approve(one, role=person.role, name=person.name, comment="", actor="ci")
         return one
 
+    def excused(self, until: datetime) -> World:
+        """ONE failed its holdout, and Bob lets it through."""
+        self.desk.register(ONE, actor="ci")
+        self.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
+        excuse = Excuse(gate="holdout", reason="pilot", expires_at=until)
+        self.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+        return self
+
     def serving(self, *versions: Version) -> World:
         for one in versions:
             self.desk.release(self.ready(one), actor="ci")
@@ -171,12 +179,8 @@ def test_only_the_named_people_may_approve(role: Role, name: str) -> None:
 
 
 def test_a_waiver_lets_a_failed_gate_through_until_its_day() -> None:
-    world = World()
-    world.desk.register(ONE, actor="ci")
-    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
     tomorrow = NOON + timedelta(days=1)
-    excuse = Excuse(gate="holdout", reason="pilot", expires_at=tomorrow)
-    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    world = World().excused(tomorrow)
     for person in (ANN, BOB):
         world.desk.approve(ONE, role=person.role, name=person.name, comment="", actor="ci")
     world.now = tomorrow
@@ -216,22 +220,14 @@ def test_what_a_gate_has_not_said_cannot_be_waived() -> None:
 
 
 def test_a_waiver_is_void_when_its_gate_says_something_else() -> None:
-    world = World()
-    world.desk.register(ONE, actor="ci")
-    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
-    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
-    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    world = World().excused(NOON + timedelta(days=1))
     assert not world.desk.standing(ONE).open_gates
     world.desk.record(ONE, [evidence(ONE.id, measured=0.0, minutes=5)], actor="ci")
     assert set(world.desk.standing(ONE).open_gates) == {"holdout"}
 
 
 def test_a_waiver_written_into_the_database_lets_nothing_through() -> None:
-    world = World()
-    world.desk.register(ONE, actor="ci")
-    world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
-    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(hours=1))
-    world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
+    world = World().excused(NOON + timedelta(hours=1))
     (real,) = world.ledger.waivers(ONE.id)
     world.now = NOON + timedelta(days=2)
     world.ledger.add_waiver(replace(real, expires_at=NOON + timedelta(days=9)))
