@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.compact import Compactor
-from modelmark.journal.read import counts, find, predictions
-from modelmark.journal.receipts import verify_tables
-from modelmark.journal.records import Predicted, Schema
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables.compact import Compactor
+from modelmark.journal.tables.query import counts, find, predictions
+from modelmark.journal.tables.receipts import verify_tables
+from modelmark.journal.wal.records import Predicted, Schema
+from modelmark.journal.wal.writer import Writer
 
 NUMERIC, TEXT = [f"n{i}" for i in range(8)], [f"t{i}" for i in range(4)]
 SCHEMA = Schema("v" * 64, "bench", "binary", NUMERIC, TEXT, [0, 1], 1, 0.5)
@@ -36,7 +36,7 @@ LOOP = """
 import sys, time
 from pathlib import Path
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.compact import Compactor
+from modelmark.journal.tables.compact import Compactor
 compactor = Compactor(Workspace(Path(sys.argv[1])))
 while True:
     compactor.run(); compactor.maintain(); time.sleep(0.01)

@@ -15,7 +15,7 @@ import joblib
 from journey import NAME, logistic, mixed, pipeline, rows_of, until
 from modelmark import Client
 from modelmark.domain.errors import ModelmarkError
-from modelmark.journal.read import predictions
+from modelmark.journal.tables.query import predictions
 
 ROWS = rows_of(mixed(), "y", 50)
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from builders.domain import NOON, version
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.records import Labelled, Predicted, Record, Refused, Schema
-from modelmark.journal.writer import Writer
+from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
+from modelmark.journal.wal.writer import Writer
 
 AT = int(NOON.timestamp()) * 1_000_000_000
 VERSION = version().id.hex

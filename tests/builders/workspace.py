@@ -41,9 +41,9 @@ from modelmark.domain.version import Components, Feed, Lineage, Parity, Signatur
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit
 from modelmark.governance.releases import Effects, Releases
-from modelmark.journal.compact import compact
-from modelmark.journal.records import Labelled, Predicted, Refused, Schema
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
+from modelmark.journal.wal.writer import Writer
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.stats.profile import reference
 from modelmark.steward.loop import Steward

@@ -25,9 +25,9 @@ from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.release import Approval, Arm, Route, Snapshot, Waiver
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.governance.audit import Audit
-from modelmark.journal.frames import SEAL, Header, Seal, encode, frame
-from modelmark.journal.receipts import FILE, Receipts
-from modelmark.journal.records import Labelled, Predicted, Record, Refused, Schema
+from modelmark.journal.tables.receipts import FILE, Receipts
+from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
+from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
 from modelmark.seal import keys, mark
 from modelmark.seal.digests import canonical, digest_bytes, digest_value, plain
 from modelmark.seal.snapshot import write_snapshot

@@ -12,12 +12,12 @@ from builders.domain import NOON
 from builders.journal import AT, VERSION, journal, label, predicted, refused, schema
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
-from modelmark.journal import compact as module
-from modelmark.journal.compact import Compactor, compact, only_committer
-from modelmark.journal.read import counts, find, known, labelled, predictions, refusals
-from modelmark.journal.reader import sealed_segments
-from modelmark.journal.receipts import Receipts, verify_tables
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables import compact as module
+from modelmark.journal.tables.compact import Compactor, compact, only_committer
+from modelmark.journal.tables.query import counts, find, known, labelled, predictions, refusals
+from modelmark.journal.tables.receipts import Receipts, verify_tables
+from modelmark.journal.wal.reader import sealed_segments
+from modelmark.journal.wal.writer import Writer
 
 LATER = NOON + timedelta(hours=1)
 
@@ -187,7 +187,7 @@ def test_verification_names_what_was_changed(tmp_path: Path) -> None:
 def test_a_changed_receipt_is_named(tmp_path: Path) -> None:
     space = journal(tmp_path, predicted("p1"))
     compact(space)
-    receipts = space.tables.parent / "receipts.jsonl"
+    receipts = space.receipts
     kept = receipts.read_bytes()
     _flip(receipts)
     with pytest.raises(Tampered, match="receipt 1 "):

@@ -13,9 +13,9 @@ from modelmark.domain.contract import ModelSource, Outputs, Task
 from modelmark.domain.errors import Malformed, Missing
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback.labels import LabelImport, import_labels, parser
-from modelmark.journal.compact import compact
-from modelmark.journal.read import find
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.tables.query import find
+from modelmark.journal.wal.writer import Writer
 
 
 def bring(space: Workspace, folder: Path, text: str) -> LabelImport:

@@ -20,8 +20,8 @@ from modelmark import Client
 from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving, Task
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
 from modelmark.domain.version import ARTIFACT
-from modelmark.journal.reader import read_segment, recover_all, sealed_segments, verify_wal
-from modelmark.journal.records import Predicted
+from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments, verify_wal
+from modelmark.journal.wal.records import Predicted
 from modelmark.serving.staging import LocalStaging
 from modelmark.serving.supervisor import Supervisor, running
 

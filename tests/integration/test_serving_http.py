@@ -18,8 +18,8 @@ import serving_case as case
 from modelmark import Client
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import Malformed, Missing, Rejected
-from modelmark.journal.reader import read_segment, sealed_segments
-from modelmark.journal.records import Labelled, Predicted, Refused
+from modelmark.journal.wal.reader import read_segment, sealed_segments
+from modelmark.journal.wal.records import Labelled, Predicted, Refused
 from modelmark.serving.predictor import LocalPredictor
 from modelmark.serving.supervisor import running
 

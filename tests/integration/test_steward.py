@@ -23,10 +23,10 @@ from builders.steward import book, steward, traffic, watched
 from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.compact import compact
-from modelmark.journal.read import counts, predictions
-from modelmark.journal.receipts import verify_tables
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.tables.query import counts, predictions
+from modelmark.journal.tables.receipts import verify_tables
+from modelmark.journal.wal.writer import Writer
 from modelmark.stats.profile import SCORE
 from modelmark.steward.loop import Step
 from modelmark.steward.profiler import Profiler
@@ -127,7 +127,7 @@ def test_what_fails_is_a_finding_and_the_rest_goes_on(tmp_path: Path, monkeypatc
         raise ValueError("boom\nboom")
 
     monkeypatch.setattr("modelmark.monitors.quality.Quality.look", broken)
-    monkeypatch.setattr("modelmark.journal.compact.Compactor.maintain", broken)
+    monkeypatch.setattr("modelmark.journal.tables.compact.Compactor.maintain", broken)
     step = steward(tmp_path, log=lines.append).step(NOON + MINUTE)
     assert lines == [
         "modelmark steward: monitor quality of loans failed: ValueError: boom boom",

@@ -11,9 +11,10 @@ import pytest
 from builders.domain import NOON
 from builders.journal import journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.compact import compact
-from modelmark.journal.timeline import Span, Timeline, latest, refusals, timeline
-from modelmark.journal.writer import Writer
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.tables.query import refusals
+from modelmark.journal.tables.timeline import Span, Timeline, latest, timeline
+from modelmark.journal.wal.writer import Writer
 
 START, END = NOON, NOON + timedelta(hours=1)
 SECOND = 1_000_000_000
@@ -88,8 +89,8 @@ def test_values_of_a_regression_fall_in_bins_and_what_lies_outside_in_the_outerm
 
 
 def test_refusals_are_summed_by_reason_within_the_span(known: Workspace):
-    assert refusals(known, "loans", START, END) == [("OUT_OF_RANGE", "age", 7)]
-    assert refusals(known, "churn", START, END) == []
+    assert refusals(known, "loans", START, END) == {("OUT_OF_RANGE", "age"): 7}
+    assert refusals(known, "churn", START, END) == {}
 
 
 def test_the_latest_rows_come_newest_first_and_a_request_s_rows_in_order(known: Workspace):
@@ -103,7 +104,7 @@ def test_the_latest_rows_come_newest_first_and_a_request_s_rows_in_order(known: 
 def test_a_model_without_a_table_and_a_span_without_rows_are_empty(known: Workspace, tmp_path: Path):
     assert timeline(known, "nobody", START, END, seconds=60) == Timeline()
     assert latest(known, "nobody") == []
-    assert refusals(Workspace(tmp_path / "none"), "loans", START, END) == []
+    assert refusals(Workspace(tmp_path / "none"), "loans", START, END) == {}
     quiet = timeline(known, "loans", END + timedelta(days=1), END + timedelta(days=2), seconds=60)
     assert quiet.slots == ()
     assert quiet.span == Span()

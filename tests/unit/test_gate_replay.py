@@ -21,7 +21,7 @@ from modelmark.gates.edge_inputs import Promise
 from modelmark.gates.replay import Replay
 from modelmark.gates.replay_requests import _day, fitting, logged, simulated
 from modelmark.gates.runner import run_gate
-from modelmark.journal.records import Predicted, Schema
+from modelmark.journal.wal.records import Predicted, Schema
 from modelmark.testing.gates import check_gate
 
 SETTINGS = ReplayGate(requests=200, seconds=2.0, fault_rate=0.05)
@@ -186,7 +186,7 @@ def with_traffic(sound, tmp_path, count=60):
     """The case over a workspace whose journal holds `count` requests of two rows each, one every minute."""
     from deltalake import write_deltalake
 
-    from modelmark.journal.tables import predictions_table, table_of
+    from modelmark.journal.tables.schema import predictions_table, table_of
 
     schema = Schema("sha256:" + "a" * 64, "loans", "binary", models.NUMERIC, models.TEXT, ["no", "yes"], "yes", 0.5)
     start = datetime(2025, 12, 1, tzinfo=UTC)

@@ -16,9 +16,9 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Tampered
 from modelmark.domain.release import Event
 from modelmark.governance.audit import verify_chain
-from modelmark.journal.reader import SegmentFile, read_segment
-from modelmark.journal.receipts import FILE, DataFile, Receipts
-from modelmark.journal.records import Labelled, Predicted, Refused, Schema
+from modelmark.journal.tables.receipts import DataFile, Receipts
+from modelmark.journal.wal.reader import SegmentFile, read_segment
+from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
 from modelmark.seal import keys
 from modelmark.seal.mark import open_marked
 from modelmark.seal.snapshot import read_snapshot
@@ -60,7 +60,7 @@ def audit(folder: Path) -> list[Event]:
 
 
 def receipts(folder: Path) -> Receipts:
-    found = Receipts(folder / FILE)
+    found = Receipts(folder / "receipts.jsonl")
     found.load()
     return found
 
@@ -189,8 +189,8 @@ def test_receipts_of_version_1_add_up_and_a_changed_line_is_named(copy: Path):
     assert isinstance(kept, DataFile)
     assert (kept.path, kept.rows) == ("c.parquet", 5)
     assert found.anchors[FACTS["writer"]].sequence == 6
-    second = (copy / FILE).read_bytes().index(b"b.parquet")
-    flip(copy / FILE, second)
+    second = (copy / "receipts.jsonl").read_bytes().index(b"b.parquet")
+    flip(copy / "receipts.jsonl", second)
     with pytest.raises(Tampered) as caught:
         receipts(copy)
     assert caught.value.row == 2

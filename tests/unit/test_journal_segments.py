@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmark.domain.errors import NotYet, Tampered
-from modelmark.journal import frames
-from modelmark.journal import writer as writing
-from modelmark.journal.reader import (
+from modelmark.journal.wal import frames
+from modelmark.journal.wal import writer as writing
+from modelmark.journal.wal.reader import (
     SegmentFile,
     alive,
     folders,
@@ -27,8 +27,8 @@ from modelmark.journal.reader import (
     segment_files,
     verify_wal,
 )
-from modelmark.journal.records import Labelled, Predicted, Schema
-from modelmark.journal.writer import PredictionIds, Sync, Writer
+from modelmark.journal.wal.records import Labelled, Predicted, Schema
+from modelmark.journal.wal.writer import PredictionIds, Sync, Writer
 
 SCHEMA = Schema("sha256:1", "churn", "binary", ["a"], [], [0, 1], 1, 0.5)
 
@@ -46,8 +46,8 @@ def prediction(number: int) -> Predicted:
 def written(wal, count: int = 5):
     """A segment as a killed writer leaves it: open, unsealed. Returns its bytes and the end of every frame."""
     child = (
-        "import os, sys; from pathlib import Path; from modelmark.journal.writer import Writer;"
-        "from modelmark.journal.records import Labelled;"
+        "import os, sys; from pathlib import Path; from modelmark.journal.wal.writer import Writer;"
+        "from modelmark.journal.wal.records import Labelled;"
         f"w = Writer(Path(sys.argv[1]), seal_after=999);"
         f"[w.append(Labelled(f'{{n:032x}}', 0, n, 'churn', 1, 'test')) for n in range({count})];"
         "os.kill(os.getpid(), 9)"

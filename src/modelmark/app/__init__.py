@@ -278,7 +278,7 @@ class App:
     def label(self, model: str, path: Path) -> LabelImport:
         """Take the labels of a file into the journal. They count as soon as the steward has compacted them."""
         from modelmark.feedback.labels import import_labels
-        from modelmark.journal.writer import Sync, Writer
+        from modelmark.journal.wal.writer import Sync, Writer
 
         champion = self.releases.champion(model)
         if champion is None:
@@ -362,8 +362,8 @@ class App:
         )
 
     def _journal_parts(self) -> Iterator[tuple[str, int]]:
-        from modelmark.journal.reader import verify_wal
-        from modelmark.journal.receipts import Receipts, verify_tables
+        from modelmark.journal.tables.receipts import Receipts, verify_tables
+        from modelmark.journal.wal.reader import verify_wal
 
         yield from verify_tables(self.workspace)
         report = verify_wal(self.workspace.wal, Receipts.of(self.workspace).anchors)

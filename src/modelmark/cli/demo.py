@@ -341,7 +341,7 @@ class Traffic:
     def kept(self, app: App) -> tuple[int, int]:
         """(how many answered predictions are in the tables, how many stand there twice), once all had time to arrive."""
         from modelmark.app import now
-        from modelmark.journal.read import predictions
+        from modelmark.journal.tables.query import predictions
 
         end = time.monotonic() + 30
         while True:

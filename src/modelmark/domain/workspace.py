@@ -60,6 +60,11 @@ class Workspace:
         return self.root / "journal" / "tables"
 
     @property
+    def receipts(self) -> Path:
+        """A hash-chained line for everything that compaction did."""
+        return self.root / "journal" / "receipts.jsonl"
+
+    @property
     def quarantine(self) -> Path:
         return self.root / "journal" / "quarantine"
 

@@ -13,11 +13,11 @@ from typing import Final
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.errors import Malformed, Missing, Tampered
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.read import known
-from modelmark.journal.reader import SegmentFile, folders, read_segment, segment_files
-from modelmark.journal.records import Labelled, Predicted
-from modelmark.journal.tables import label_text
-from modelmark.journal.writer import OPEN, SEALED, Writer
+from modelmark.journal.tables.query import known
+from modelmark.journal.tables.schema import label_text
+from modelmark.journal.wal.reader import SegmentFile, folders, read_segment, segment_files
+from modelmark.journal.wal.records import Labelled, Predicted
+from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
 BATCH: Final = 5000
 SHOWN: Final = 20

@@ -17,8 +17,8 @@ from modelmark.domain.gate_settings import Fault, ReplayGate
 from modelmark.gates.asking import Row
 from modelmark.gates.case import Case
 from modelmark.gates.edge_inputs import Promise
-from modelmark.journal import read
-from modelmark.journal.tables import input_columns
+from modelmark.journal.tables import query as read
+from modelmark.journal.tables.schema import input_columns
 
 _FEW: Final = 20  # fewer logged requests than this are no traffic
 _MINUTES: Final = 24 * 60

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from modelmark.domain.contract import Contract, Task
-from modelmark.journal.tables import label_text
+from modelmark.journal.tables.schema import label_text
 from modelmark.stats.metrics import Judged
 
 _ANSWERED = ("model", "previous_version")  # a constant or a person is not the version's doing
 
 
 def judged(contract: Contract, table: Any) -> Judged | None:
-    """None when no row has an answer of the model and a label of the contract. table: from `journal.read.labelled`."""
+    """None when no row has an answer of the model and a label of the contract. table: from `journal.tables.query.labelled`."""
     if not table.num_rows:
         return None
     rows = table.to_pandas()

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
 from modelmark.domain.prediction import Path
-from modelmark.journal.records import Predicted
-from modelmark.journal.writer import Writer
+from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, Call
 from modelmark.serving.metrics import Histogram, Metrics, key

@@ -17,7 +17,7 @@ from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.prediction import Decider, class_name
 from modelmark.domain.release import Route
 from modelmark.domain.version import Components, Signature
-from modelmark.journal.records import Schema
+from modelmark.journal.wal.records import Schema
 from modelmark.seal.digests import digest_bytes, digest_value
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked

@@ -19,8 +19,8 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.release import Snapshot
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.records import Labelled, Refused
-from modelmark.journal.writer import Writer
+from modelmark.journal.wal.records import Labelled, Refused
+from modelmark.journal.wal.writer import Writer
 from modelmark.seal.keys import Verifier
 from modelmark.seal.snapshot import read_snapshot
 from modelmark.serving.answers import Call

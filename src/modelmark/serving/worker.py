@@ -22,7 +22,7 @@ import uvloop
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.writer import Sync, Writer
+from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
 from modelmark.serving.edge import Edge
 from modelmark.serving.http import Limits

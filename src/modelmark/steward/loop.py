@@ -14,8 +14,8 @@ from modelmark.domain.errors import ModelmarkError, NotYet, Tampered
 from modelmark.domain.finding import Alert, Finding, Outcome, Window
 from modelmark.domain.ports import Clock, Notifier, Watchbook
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.compact import Compacted, Compactor
-from modelmark.journal.read import labelled, refusals
+from modelmark.journal.tables.compact import Compacted, Compactor
+from modelmark.journal.tables.query import labelled, refusals
 from modelmark.monitors import enabled
 from modelmark.monitors.monitor import View
 from modelmark.monitors.truth import judged

@@ -20,8 +20,8 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.ports import Watchbook
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.receipts import Receipts
-from modelmark.journal.tables import input_columns
+from modelmark.journal.tables.receipts import Receipts
+from modelmark.journal.tables.schema import input_columns
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally, unpack
 from modelmark.steward.terms import Term
@@ -66,7 +66,7 @@ class Profiler:
     def __init__(self, workspace: Workspace, book: Watchbook) -> None:
         self._workspace = workspace
         self._book = book
-        self._receipts = Receipts(workspace.tables.parent / "receipts.jsonl")
+        self._receipts = Receipts(workspace.receipts)
         self._waiting: list[tuple[int, str, list[str]]] = []  # line, table, files
         self._watched: dict[str, tuple[Watched, Reference]] = {}
 

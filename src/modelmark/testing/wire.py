@@ -20,7 +20,7 @@ from typing import Any, Final
 from modelmark import __version__
 from modelmark.domain.errors import Missing
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.writer import Sync, Writer
+from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import Verifier
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import Loaded

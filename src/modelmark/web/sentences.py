@@ -9,7 +9,7 @@ from typing import Final
 from modelmark.domain.contract import Contract, Task
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.prediction import class_name
-from modelmark.journal.timeline import Span
+from modelmark.journal.tables.timeline import Span
 
 #: Subjects that are no input, as people call them.
 ASIDE: Final = {"score": "the score", "requests": "the share of refused requests"}

@@ -11,7 +11,7 @@ import numpy as np
 from modelmark.domain.contract import Task
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.version import Version
-from modelmark.journal.timeline import Slot, Span, Timeline
+from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.web import sentences
 from modelmark.web.source import SPANS, Source
 

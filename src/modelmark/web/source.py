@@ -16,8 +16,8 @@ from modelmark.domain.release import Event, Route
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.releases import Releases
-from modelmark.journal import timeline
-from modelmark.journal.timeline import Timeline
+from modelmark.journal.tables import query, timeline
+from modelmark.journal.tables.timeline import Timeline
 from modelmark.stats.profile import SCORE, Column, Reference
 
 #: Spans a page may show: name -> (length, bucket seconds).
@@ -100,11 +100,12 @@ class Source:
         return timeline.timeline(self.workspace, model, start, end, seconds=seconds, low=ends[0], high=ends[1])
 
     def refused(self, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
-        return timeline.refusals(self.workspace, model, start, end)
+        """(code, field, how many) of refused requests, most first."""
+        return [(*why, n) for why, n in query.refusals(self.workspace, model, start, end).items()]
 
     def progress(self) -> int:
         """Grows whenever something is added to the journal's tables."""
-        receipts = self.workspace.tables.parent / "receipts.jsonl"
+        receipts = self.workspace.receipts
         return receipts.stat().st_size if receipts.exists() else 0
 
     def rows(self, model: str) -> list[dict[str, Any]]:

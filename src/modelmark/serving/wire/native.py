@@ -14,7 +14,7 @@ from modelmark.contract import blame, jsontext
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Rejected
 from modelmark.domain.prediction import Path, check_label
-from modelmark.journal.records import Labelled
+from modelmark.journal.wal.records import Labelled
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime

@@ -22,7 +22,9 @@ from typing import Any, Final
 
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.reader import (
+from modelmark.journal.tables.receipts import OURS, Receipts, check_file, commit_facts, table_names
+from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
+from modelmark.journal.wal.reader import (
     Anchor,
     Segment,
     SegmentFile,
@@ -32,10 +34,8 @@ from modelmark.journal.reader import (
     recover_all,
     segment_files,
 )
-from modelmark.journal.receipts import OURS, Receipts, check_file, commit_facts, table_names
-from modelmark.journal.records import Labelled, Predicted, Record, Refused, Schema
-from modelmark.journal.tables import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
-from modelmark.journal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
@@ -77,7 +77,7 @@ class Compactor:
     def __init__(self, workspace: Workspace, *, pass_bytes: int = PASS_BYTES) -> None:
         self._workspace = workspace
         self._pass_bytes = pass_bytes
-        self._receipts = Receipts(workspace.tables.parent / "receipts.jsonl")
+        self._receipts = Receipts(workspace.receipts)
 
     def run(self) -> Compacted:
         with only_committer(self._workspace):

@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.domain.errors import Tampered
-from modelmark.journal.frames import HEADER_SIZE, SEAL, Damage, Frame, Header, Seal, encode, frame, read_header, walk
-from modelmark.journal.records import Record
-from modelmark.journal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.journal.wal.frames import (
+    HEADER_SIZE,
+    SEAL,
+    Damage,
+    Frame,
+    Header,
+    Seal,
+    encode,
+    frame,
+    read_header,
+    walk,
+)
+from modelmark.journal.wal.records import Record
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 
 from modelmark.domain.errors import Tampered
-from modelmark.journal.records import Record
+from modelmark.journal.wal.records import Record
 from modelmark.seal.chain import START, link
 
 MAGIC: Final = b"MMRKWAL\n"

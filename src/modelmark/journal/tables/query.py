@@ -5,14 +5,14 @@ What is still in the write-ahead log is not seen here until the next compaction,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.receipts import table_names
-from modelmark.journal.tables import LABELS, REFUSALS, table_of
+from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.receipts import table_names
+from modelmark.journal.tables.schema import LABELS, REFUSALS, table_of
 
 #: The columns of every predictions table, before its inputs.
 ANSWER: Final = (
@@ -39,9 +39,6 @@ def predictions(
 ) -> Any:
     """A pyarrow table of the rows predicted in [start, end), in order of time. version: digest hex. columns: None for
     all. An absent table gives a table without rows and columns."""
-    name = table_of(model)
-    if name not in table_names(workspace):
-        return _empty()
     picked = ", ".join(_quoted(column) for column in columns) if columns else "*"
     query = f'SELECT {picked} FROM predictions WHERE "at" >= ? AND "at" < ? AND model = ?'
     values: list[Any] = [start, end, model]
@@ -49,8 +46,8 @@ def predictions(
         query += " AND version = ?"
         values.append(version.removeprefix("sha256:"))
     query += f' ORDER BY "at" {"DESC" if newest_first else "ASC"}, id, row' + (f" LIMIT {int(limit)}" if limit else "")
-    with _connected(workspace, predictions=name) as connection:
-        return connection.sql(query, params=values).to_arrow_table()
+    with connected(workspace, predictions=table_of(model)) as connection:
+        return _empty() if connection is None else connection.sql(query, params=values).to_arrow_table()
 
 
 def labelled(
@@ -70,9 +67,6 @@ def labelled(
     by: which time must lie in [start, end), that of the prediction or that of the (latest) label. limit: newest
     labels only.
     """
-    name = table_of(model)
-    if not {name, LABELS} <= set(table_names(workspace)):
-        return _empty()
     picked = "p.*" if inputs else ", ".join(f'p."{column}"' for column in ANSWER)
     when = "labelled_at" if by == "label" else 'p."at"'
     query = f"WITH l AS ({_LATEST.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
@@ -83,8 +77,8 @@ def labelled(
         query += " AND p.version = ?"
         values.append(version.removeprefix("sha256:"))
     query += " ORDER BY labelled_at DESC, p.id, p.row" + (f" LIMIT {int(limit)}" if limit else "")
-    with _connected(workspace, predictions=name, labels=LABELS) as connection:
-        return connection.sql(query, params=values).to_arrow_table()
+    with connected(workspace, predictions=table_of(model), labels=LABELS) as connection:
+        return _empty() if connection is None else connection.sql(query, params=values).to_arrow_table()
 
 
 def find(workspace: Workspace, id: str, *, model: str | None = None) -> list[dict[str, Any]]:
@@ -105,10 +99,9 @@ def known(workspace: Workspace, model: str, ids: Sequence[str]) -> Mapping[str, 
     """How many rows each of these predictions has; those that are unknown are left out."""
     import pyarrow as pa
 
-    name = table_of(model)
-    if name not in table_names(workspace) or not ids:
-        return {}
-    with _connected(workspace, predictions=name) as connection:
+    with connected(workspace, predictions=table_of(model)) as connection:
+        if connection is None or not ids:
+            return {}
         connection.register("asked", pa.table({"id": pa.array(sorted(set(ids)), pa.string())}))
         found = connection.execute(
             "SELECT p.id, count(*) FROM predictions p JOIN asked USING (id) WHERE p.model = ? GROUP BY p.id", [model]
@@ -124,13 +117,11 @@ def counts(workspace: Workspace) -> dict[str, int]:
 
 
 def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -> dict[tuple[str, str], int]:
-    """How many requests were refused, by (code, field)."""
-    if REFUSALS not in table_names(workspace):
-        return {}
-    query = """SELECT code, field, sum(count) FROM refusals
-               WHERE "at" >= ? AND "at" < ? AND model = ? GROUP BY code, field"""
-    with _connected(workspace, refusals=REFUSALS) as connection:
-        found = connection.execute(query, [start, end, model]).fetchall()
+    """How many requests were refused in [start, end), by (code, field), most first."""
+    query = """SELECT code, field, sum(count)::BIGINT AS n FROM refusals
+               WHERE "at" >= ? AND "at" < ? AND model = ? GROUP BY code, field ORDER BY n DESC, code, field"""
+    with connected(workspace, refusals=REFUSALS) as connection:
+        found = [] if connection is None else connection.execute(query, [start, end, model]).fetchall()
     return {(code, field): int(count) for code, field, count in found}
 
 
@@ -148,23 +139,6 @@ def _with_id(workspace: Workspace, table: str, id: str) -> Any:
 
     found = DeltaTable(str(workspace.tables / table)).to_pyarrow_dataset()
     return found.to_table(filter=ds.field("id") == id)
-
-
-@contextmanager
-def _connected(workspace: Workspace, **tables: str) -> Iterator[Any]:
-    """A DuckDB connection in which each name stands for a Delta table, as it is now."""
-    import duckdb
-    from deltalake import DeltaTable
-
-    connection = duckdb.connect()
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET threads = 2")
-        for name, path in tables.items():
-            connection.register(name, DeltaTable(str(workspace.tables / path)).to_pyarrow_dataset())
-        yield connection
-    finally:
-        connection.close()
 
 
 def _empty() -> Any:

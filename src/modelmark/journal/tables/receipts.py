@@ -19,12 +19,11 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.reader import Anchor
-from modelmark.journal.writer import sync_folder
+from modelmark.journal.wal.reader import Anchor
+from modelmark.journal.wal.writer import sync_folder
 from modelmark.seal.chain import START, link
 from modelmark.seal.digests import canonical, digest_file
 
-FILE: Final = "receipts.jsonl"
 OURS: Final = "modelmark"  # key of our facts in a Delta commit's info
 
 
@@ -35,15 +34,6 @@ class DataFile:
     path: str
     sha256: str
     rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """One append, as its receipt tells it. line: its place in the receipts, counted from 1."""
-
-    line: int
-    table: str
-    files: tuple[DataFile, ...]
 
 
 @dataclass(slots=True)
@@ -61,7 +51,7 @@ class Receipts:
     @classmethod
     def of(cls, workspace: Workspace) -> Receipts:
         """Raises Tampered, naming the line, when the chain is broken."""
-        found = cls(workspace.tables.parent / FILE)
+        found = cls(workspace.receipts)
         found.load()
         return found
 
@@ -135,17 +125,6 @@ class Receipts:
         elif line["kind"] == "retire":
             for item in line["segments"]:
                 self.anchors[item["writer"]] = Anchor(item["number"], item["sequence"], bytes.fromhex(item["link"]))
-
-
-def appended_since(workspace: Workspace, line: int) -> tuple[list[Appended], int]:
-    """Every append whose receipt stands after a line (0: all), and the number of lines now."""
-    receipts = Receipts(workspace.tables.parent / FILE)
-    found: list[Appended] = []
-    for entry in receipts.read():
-        if receipts.lines > line and entry["kind"] == "append":
-            files = tuple(DataFile(f["path"], f["sha256"], f["rows"]) for f in entry["added"])
-            found.append(Appended(receipts.lines, entry["table"], files))
-    return found, receipts.lines
 
 
 def commit_facts(table: Path, version: int) -> tuple[Mapping[str, Any], list[str], list[str]]:
@@ -237,4 +216,6 @@ def check_file(folder: Path, name: str, item: DataFile) -> None:
 
 
 def _broken(number: int, why: str) -> Tampered:
-    return Tampered(f"journal receipt {number} is damaged: {why}", code="RECEIPT_DAMAGED", field=FILE, row=number)
+    return Tampered(
+        f"journal receipt {number} is damaged: {why}", code="RECEIPT_DAMAGED", field="receipts.jsonl", row=number
+    )

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.journal.records import Labelled, Predicted, Refused, Schema
+from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
 
 LABELS: Final = "labels"
 REFUSALS: Final = "refusals"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables import REFUSALS, table_of
+from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.schema import table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def timeline(
     bins: int = 20,
 ) -> Timeline:
     """One scan of [start, end). seconds: length of a bucket. low, high: the range that `counts` bins."""
-    with _table(workspace, table_of(model)) as connection:
+    with connected(workspace, threads=1, found=table_of(model)) as connection:
         if connection is None:
             return Timeline()
         connection.execute(
@@ -127,15 +127,6 @@ def _span(connection: Any, low: float, high: float, bins: int) -> Span:
     )
 
 
-def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
-    """(code, field, how many) of refused requests, most first."""
-    query = """
-        SELECT code, field, sum(count)::BIGINT AS n FROM found
-        WHERE model = ? AND "at" >= ? AND "at" < ? GROUP BY code, field ORDER BY n DESC, code, field"""
-    with _table(workspace, REFUSALS) as connection:
-        return [] if connection is None else [(c, f, n) for c, f, n in _rows(connection, query, [model, start, end])]
-
-
 def latest(workspace: Workspace, model: str, limit: int = 100) -> list[dict[str, Any]]:
     """The newest predicted rows, newest first."""
     names = ("id", "row", "at", "version", "arm", "path", "score", "prediction", "value", "flags", "micros")
@@ -143,28 +134,12 @@ def latest(workspace: Workspace, model: str, limit: int = 100) -> list[dict[str,
     since = 'SELECT min("at") FROM (SELECT "at" FROM found ORDER BY "at" DESC LIMIT ?)'
     query = f"""SELECT {", ".join(f'"{name}"' for name in names)} FROM found WHERE "at" >= ?
         ORDER BY "at" DESC, id DESC, "row" LIMIT ?"""
-    with _table(workspace, table_of(model)) as connection:
+    with connected(workspace, threads=1, found=table_of(model)) as connection:
         if connection is None:
             return []
         ((oldest,),) = _rows(connection, since, [limit])
         found = _rows(connection, query, [oldest, limit])
     return [dict(zip(names, row, strict=True)) for row in found]
-
-
-@contextmanager
-def _table(workspace: Workspace, name: str) -> Iterator[Any]:
-    """A DuckDB connection that knows the table as `found`; None where the table does not exist yet."""
-    import duckdb
-    from deltalake import DeltaTable
-
-    folder = workspace.tables / name
-    if not DeltaTable.is_deltatable(str(folder)):
-        yield None
-        return
-    with duckdb.connect(config={"autoinstall_known_extensions": False, "threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("found", DeltaTable(str(folder)).to_pyarrow_dataset())
-        yield connection
 
 
 def _rows(connection: Any, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from modelmark.domain.errors import NotYet
-from modelmark.journal.frames import SEAL, Header, Seal, encode, frame
-from modelmark.journal.records import Predicted, Record, Schema
+from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
+from modelmark.journal.wal.records import Predicted, Record, Schema
 from modelmark.seal.chain import START
 
 LOCK: Final = "lock"
