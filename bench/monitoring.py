@@ -24,21 +24,20 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from modelmark.domain.contract import (
+from modelmark.domain.contract import (  # fmt: skip
     Contract,
     Data,
     DriftMonitor,
     Input,
     Kind,
-    Metric,
     ModelSource,
     Objective,
     Outputs,
     QualityMonitor,
-    Task,
-)  # fmt: skip
+)
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
+from modelmark.domain.metrics import Metric, Task
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import REQUESTS, View
 from modelmark.monitors.quality import Quality

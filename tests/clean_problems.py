@@ -27,7 +27,8 @@ import cases
 import models
 from endpoint import onnx_of
 from modelmark.contract.infer import Facts, infer
-from modelmark.domain.contract import LOSSES, Contract, Costs, Data, Metric, ModelSource, Objective, Outputs, Task
+from modelmark.domain.contract import Contract, Costs, Data, ModelSource, Objective, Outputs
+from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT, CONTRACT, LOCK, PARITY, SIGNATURE, Components, Parity
 from modelmark.gates import baselines
 from modelmark.gates.case import judged, truth_of

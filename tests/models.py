@@ -6,17 +6,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from modelmark.domain.contract import (
-    Contract,
-    Data,
-    Input,
-    Kind,
-    Metric,
-    ModelSource,
-    Objective,
-    Outputs,
-    Task,
-)
+from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.metrics import Metric, Task
 
 
 def frame(rows=400, seed=0, nulls=0.0):

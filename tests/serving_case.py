@@ -11,21 +11,10 @@ from typing import Any
 import numpy as np
 
 from modelmark.domain import version as names
-from modelmark.domain.contract import (
-    Contract,
-    Data,
-    Fallback,
-    Input,
-    Kind,
-    Metric,
-    ModelSource,
-    Objective,
-    Outputs,
-    Serving,
-    Task,
-)
+from modelmark.domain.contract import Contract, Data, Fallback, Input, Kind, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.digest import Digest
-from modelmark.domain.release import Arm, Route, Snapshot
+from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.seal import keys, mark

@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelmark.contract.infer import infer
-from modelmark.domain.contract import Contract, Data, Input, Kind, Metric, ModelSource, Objective, Outputs, Task
+from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.metrics import Metric, Task
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from modelmark.domain.contract import Metric, Task
+from modelmark.domain.metrics import Metric, Task
 from modelmark.stats import delong, slicing
 from modelmark.stats.bootstrap import blocks, interval
 from modelmark.stats.calibration import calibration_error, cumulative

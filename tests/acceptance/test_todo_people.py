@@ -12,8 +12,8 @@ from candidates import Candidate, check, fitted, loans
 from inbox import Inbox
 from journey import silent
 from modelmark.app import App
-from modelmark.domain.contract import Role
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.people import Role
 
 pytestmark = pytest.mark.xdist_group("to-dos")
 

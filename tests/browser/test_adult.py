@@ -18,8 +18,8 @@ from browser.conftest import Visit, dashboard_of
 from builders.people import PASSWORD, principal
 from journey import Place
 from modelmark.app import App
-from modelmark.domain.contract import Role
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.people import Role
 from modelmark.domain.release import State
 from modelmark.domain.version import Version
 from modelmark.seal.digests import digest_value

@@ -15,7 +15,7 @@ from browser.conftest import Visit, dashboard_of
 from builders import workspace as made
 from builders.people import PASSWORD, principal
 from builders.workspace import ANN, BOB, Lived
-from modelmark.domain.contract import Person, Role
+from modelmark.domain.people import Person, Role
 from modelmark.domain.release import State
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]

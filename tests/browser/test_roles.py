@@ -17,7 +17,7 @@ from browser.test_people import CHECKS, sign_in
 from builders import workspace as made
 from builders.people import principal
 from builders.workspace import ANN, BOB, Lived
-from modelmark.domain.contract import Person, Role
+from modelmark.domain.people import Person, Role
 from modelmark.domain.release import Excuse, RemarkKind
 from modelmark.domain.version import Version
 

@@ -6,23 +6,12 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modelmark.domain.contract import (
-    Contract,
-    Data,
-    Input,
-    Kind,
-    Labels,
-    Metric,
-    ModelSource,
-    Objective,
-    Outputs,
-    Person,
-    Role,
-    Task,
-)
+from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.finding import Finding, Outcome, Window
+from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.people import Person, Role
 from modelmark.domain.release import Approval
 from modelmark.domain.version import Components, Lineage, Parity, Version
 from modelmark.seal.digests import digest_bytes, digest_value

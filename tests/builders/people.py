@@ -8,8 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from modelmark.domain.contract import Role
-from modelmark.domain.people import Account, Principal
+from modelmark.domain.people import Account, Principal, Role
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
 from modelmark.governance.signoff import SignOff

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from builders.domain import contract, version
-from modelmark.domain.contract import Metric, Objective
+from modelmark.domain.contract import Objective
+from modelmark.domain.metrics import Metric
 from modelmark.domain.monitor_settings import Monitors, PerformanceMonitor
 from modelmark.domain.workspace import Workspace
 from modelmark.stats.profile import reference

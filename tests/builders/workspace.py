@@ -19,24 +19,12 @@ import pandas as pd
 import serving_case
 from modelmark.app import App
 from modelmark.domain import version as names
-from modelmark.domain.contract import (
-    Contract,
-    Data,
-    Input,
-    Kind,
-    Labels,
-    Metric,
-    ModelSource,
-    Objective,
-    Outputs,
-    Person,
-    Role,
-    Serving,
-    Task,
-)
+from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.monitor_settings import DriftMonitor, Monitors
+from modelmark.domain.people import Person, Role
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit

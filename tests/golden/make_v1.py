@@ -20,9 +20,11 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from modelmark.contract.read import parse
 from modelmark.domain import version as names
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
-from modelmark.domain.release import Approval, Arm, Route, Snapshot, Waiver
+from modelmark.domain.people import Role
+from modelmark.domain.release import Approval, Waiver
+from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.governance.audit import Audit
 from modelmark.journal.tables.receipts import FILE, Receipts

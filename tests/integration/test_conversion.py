@@ -25,7 +25,8 @@ from sklearn.svm import SVC, LinearSVC
 
 import models
 from modelmark.domain import errors
-from modelmark.domain.contract import Input, Kind, Outputs, Task
+from modelmark.domain.contract import Input, Kind, Outputs
+from modelmark.domain.metrics import Task
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 

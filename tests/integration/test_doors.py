@@ -12,8 +12,7 @@ from starlette.testclient import TestClient
 
 from builders.people import PASSWORD, principal
 from modelmark.app import App
-from modelmark.domain.contract import Role
-from modelmark.domain.people import PERMISSIONS, Permission
+from modelmark.domain.people import PERMISSIONS, Permission, Role
 from modelmark.seal import passwords
 from modelmark.web.entrance import COOKIE, PUBLIC, Door, Entrance
 

@@ -9,8 +9,9 @@ import pytest
 
 from builders.domain import NOON, contract
 from builders.journal import journal, predicted
-from modelmark.domain.contract import ModelSource, Outputs, Task
+from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.errors import Malformed, Missing
+from modelmark.domain.metrics import Task
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback.labels import LabelImport, import_labels, parser
 from modelmark.journal.tables.compact import compact

@@ -10,7 +10,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 import models
 from modelmark.domain import errors
-from modelmark.domain.contract import ModelSource, Task
+from modelmark.domain.contract import ModelSource
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT, LOCK, REFERENCE
 from modelmark.domain.workspace import Workspace
 from modelmark.registry.mlflow import Tracking, _mlflow, read_version

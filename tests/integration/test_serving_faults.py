@@ -17,8 +17,9 @@ import pytest
 
 import serving_case as case
 from modelmark import Client
-from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving, Task
+from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT
 from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments, verify_wal
 from modelmark.journal.wal.records import Predicted

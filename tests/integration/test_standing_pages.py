@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from builders import workspace as made
 from builders.people import PASSWORD, principal
 from builders.workspace import Lived
-from modelmark.domain.contract import Role
+from modelmark.domain.people import Role
 from modelmark.domain.release import Excuse, State
 from modelmark.domain.version import CONTRACT, MARK, Version
 from modelmark.governance import card_forms

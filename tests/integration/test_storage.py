@@ -15,12 +15,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from builders.domain import NOON, approval, digest, evidence, finding, version
-from modelmark.domain.contract import Role
+from modelmark.domain.audit import Event
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.people import Account, ApiKey, Permission, Session
+from modelmark.domain.people import Account, ApiKey, Permission, Role, Session
 from modelmark.domain.ports import Delivery, Message
-from modelmark.domain.release import Arm, Event, Remark, RemarkKind, Route, Snapshot, State, Waiver
+from modelmark.domain.release import Remark, RemarkKind, State, Waiver
+from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.storage import database as module
 from modelmark.storage.database import HEAD, Database
 from modelmark.storage.directory import SqlDirectory

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from modelmark.domain.contract import Metric, Task
 from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.bootstrap import blocks, interval
 from modelmark.stats.faultless import faultless
 from modelmark.stats.metrics import Judged, statistic

@@ -12,8 +12,9 @@ from modelmark.contract.conditions import holds
 from modelmark.contract.moments import moments
 from modelmark.contract.table import as_texts, check_table, rows_of, target_codes
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Outputs
+from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
 from modelmark.domain.gate_settings import CalibrationGate, DataContractGate, HoldoutGate, LeakageGate, SlicesGate
+from modelmark.domain.metrics import Metric
 from modelmark.gates.baselines import Encoder
 from modelmark.gates.calibration import Calibration
 from modelmark.gates.data_contract import DataContract

@@ -14,9 +14,10 @@ from modelmark.contract.draft import Paths, render
 from modelmark.contract.gate_rules import RANGES, gate_ranges
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.read import load, parse, schema
-from modelmark.domain.contract import Contract, Kind, Metric, Task
+from modelmark.domain.contract import Contract, Kind
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.metrics import Metric, Task
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 

@@ -6,8 +6,9 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.isotonic import IsotonicRegression
 
-from modelmark.domain.contract import Costs, Metric, Task
+from modelmark.domain.contract import Costs
 from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.metrics import Metric, Task
 from modelmark.stats import delong, recalibration, slicing, thresholds, twins
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.calibration import calibration_error, cumulative, design_effect, equal_bins, ks_cdf, labels_needed

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from builders.domain import NOON, contract, digest, evidence, version
-from modelmark.domain.contract import Goal, Input, Kind, Role
+from modelmark.domain.contract import Goal, Input, Kind
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, standing
+from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.version import Version
 from modelmark.governance.difference import Side, difference

@@ -20,7 +20,7 @@ from modelmark import gates, monitors
 from modelmark.cli.commands import COMMANDS
 from modelmark.contract.read import parse, schema
 from modelmark.domain import errors
-from modelmark.domain.contract import Role
+from modelmark.domain.people import Role
 from modelmark.domain.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -19,10 +19,11 @@ from modelmark.contract import draft, infer
 from modelmark.contract.read import parse
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Input, Kind, Policy, Task
+from modelmark.domain.contract import Input, Kind, Policy
 from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import BehaviourGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.behaviour import BehaviourTests
 from modelmark.gates.runner import run_gate
 from modelmark.stats.rates import clopper_pearson

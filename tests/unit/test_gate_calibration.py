@@ -10,10 +10,11 @@ from sklearn.naive_bayes import GaussianNB
 import cases
 import models
 from endpoint import Broken, Endpoint
-from modelmark.domain.contract import Metric, Objective
+from modelmark.domain.contract import Objective
 from modelmark.domain.errors import Missing, Rejected, Unmeasured
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import CalibrationGate
+from modelmark.domain.metrics import Metric
 from modelmark.domain.version import ARTIFACT, SIGNATURE
 from modelmark.gates.calibration import Calibration
 from modelmark.gates.runner import run_gate
@@ -167,6 +168,6 @@ def test_recalibration_needs_rows_of_its_own(tmp_path):
     with pytest.raises(Unmeasured, match="validation table has changed"):
         recalibrate.recalibrate(dataclasses.replace(case), None)
     with pytest.raises(Rejected, match="only a binary model"):
-        from modelmark.domain.contract import Task
+        from modelmark.domain.metrics import Task
 
         recalibrate.recalibrate(dataclasses.replace(case, contract=models.contract(Task.REGRESSION)), None)

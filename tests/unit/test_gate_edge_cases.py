@@ -10,10 +10,11 @@ from sklearn.linear_model import LinearRegression
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Fallback, FallbackKind, Serving, Task
+from modelmark.domain.contract import Fallback, FallbackKind, Serving
 from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import EdgeCasesGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.edge_cases import EdgeCases
 from modelmark.gates.edge_rows import odd_rows
 from modelmark.gates.runner import run_gate

@@ -17,9 +17,10 @@ import adult
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Outputs, Task
+from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import ExplanationGate
+from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.attribution import path_of, subject_of
 from modelmark.gates.case import truth_of
 from modelmark.gates.explanation import Explanation

@@ -15,9 +15,10 @@ import adult
 import cases
 import models
 from modelmark.contract.table import read_table
-from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs, Task
+from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.domain.metrics import Task
 from modelmark.gates import fairness
 from modelmark.gates.fairness import Fairness
 from modelmark.gates.fairness_frame import rates_by_group

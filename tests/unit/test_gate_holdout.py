@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 import cases
 import models
-from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Task
+from modelmark.domain.contract import Data, Input, Kind, Objective
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate
+from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.baselines import constant, single_columns
 from modelmark.gates.case import Champion, judged
 from modelmark.gates.holdout import Holdout

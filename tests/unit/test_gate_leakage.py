@@ -8,9 +8,10 @@ import pytest
 
 import cases
 import models
-from modelmark.domain.contract import Data, Known, Task
+from modelmark.domain.contract import Data, Known
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import LeakageGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.leakage import Leakage
 from modelmark.gates.runner import run_gate
 from modelmark.testing.gates import check_gate

@@ -10,9 +10,10 @@ from scipy.optimize import brentq
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Costs, Data, Guardrail, Metric, Objective, Outputs
+from modelmark.domain.contract import Costs, Data, Guardrail, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate, ObjectiveGate
+from modelmark.domain.metrics import Metric
 from modelmark.gates.case import Champion
 from modelmark.gates.holdout import Holdout
 from modelmark.gates.objective import ObjectiveValue, _sides

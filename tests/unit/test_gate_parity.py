@@ -11,9 +11,10 @@ from sklearn.linear_model import LinearRegression
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Policy, Task
+from modelmark.domain.contract import Policy
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import ParityGate
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import PARITY
 from modelmark.gates.parity import ParityCheck
 from modelmark.gates.runner import run_gate

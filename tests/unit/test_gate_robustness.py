@@ -13,10 +13,11 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Input, Kind, Mutability, Outputs, Task
+from modelmark.domain.contract import Input, Kind, Mutability, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import Attack, RobustnessGate
+from modelmark.domain.metrics import Task
 from modelmark.gates import perturb
 from modelmark.gates.adversary import attacked, by_argmax
 from modelmark.gates.art_attacks import closest

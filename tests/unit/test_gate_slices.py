@@ -11,9 +11,10 @@ import cases
 import models
 from endpoint import Broken
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Slice, Task
+from modelmark.domain.contract import Slice
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SlicesGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.runner import run_gate
 from modelmark.gates.slices import Slices
 from modelmark.stats.slicing import text_conditions

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken, Stage
-from modelmark.domain.contract import Data, Guardrail, Input, Kind, Metric, Objective, Outputs, Serving, Task
+from modelmark.domain.contract import Data, Guardrail, Input, Kind, Objective, Outputs, Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import (
@@ -25,6 +25,7 @@ from modelmark.domain.gate_settings import (
     ParityGate,
     ReplayGate,
 )
+from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.version import Parity
 from modelmark.gates import BUILTIN, traffic
 from modelmark.gates.case import Champion

@@ -12,9 +12,9 @@ import pytest
 
 from modelmark.contract.read import load
 from modelmark.domain import version as names
+from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Tampered
-from modelmark.domain.release import Event
 from modelmark.governance.audit import verify_chain
 from modelmark.journal.tables.receipts import DataFile, Receipts
 from modelmark.journal.wal.reader import SegmentFile, read_segment

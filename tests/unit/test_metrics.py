@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from modelmark.domain.contract import Costs, Metric, Task
+from modelmark.domain.contract import Costs
 from modelmark.domain.errors import Unmeasured
+from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.metrics import Judged, measure, statistic
 
 RNG = np.random.default_rng(0)

@@ -7,13 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelmark.domain.contract import (
-    Metric,
-    Objective,
-    Task,
-)
+from modelmark.domain.contract import Objective
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding, Outcome
+from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.monitors import BUILTIN, enabled
 from modelmark.monitors.drift import Drift

@@ -7,7 +7,7 @@ import pytest
 from builders.domain import NOON, version
 from modelmark.app.naming import find
 from modelmark.domain.errors import Missing, Rejected
-from modelmark.domain.release import Arm, Route, Snapshot
+from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.testing.ledger import MemoryLedger
 
 ONE, TWO, THREE = (version(str(n), number=n) for n in (1, 2, 3))

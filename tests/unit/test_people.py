@@ -9,9 +9,8 @@ import pytest
 
 from builders.domain import NOON
 from builders.people import PASSWORD, principal
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
-from modelmark.domain.people import PERMISSIONS, Permission
+from modelmark.domain.people import PERMISSIONS, Permission, Role
 from modelmark.governance.audit import Audit, verify_chain
 from modelmark.governance.people import FAILURES, KEY_DAYS, SESSION, People
 from modelmark.testing.directory import MemoryDirectory

@@ -11,10 +11,12 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, approval, contract, digest, evidence, version
 from builders.people import sign_off
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Bound, Check, Limit, Verdict, decide
-from modelmark.domain.release import Excuse, Snapshot, State
+from modelmark.domain.people import Role
+from modelmark.domain.release import Excuse, State
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit, verify_chain
 from modelmark.governance.releases import Effects, Releases

@@ -9,11 +9,13 @@ import pytest
 
 from builders.domain import NOON, contract, digest, evidence, finding, version
 from modelmark.domain import tiles
-from modelmark.domain.contract import Goal, Guardrail, Metric, Question, Retraining, Role
+from modelmark.domain.audit import Event
+from modelmark.domain.contract import Goal, Guardrail, Question, Retraining
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.finding import Outcome
+from modelmark.domain.metrics import Metric
+from modelmark.domain.people import Role
 from modelmark.domain.ports import Delivery
-from modelmark.domain.release import Event
 from modelmark.governance.proofs import DRILLED_FOR, MEASURED_FOR, WATCHED_FOR
 from modelmark.governance.score import Facts, Scorecard, Tile, Worth
 from modelmark.governance.scorecards import ML_TEST_SCORE, TWELVE, ml_test_score, twelve_mistakes

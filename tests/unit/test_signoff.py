@@ -15,9 +15,8 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, digest, evidence, version
 from builders.people import PASSWORD, principal, sign_off
-from modelmark.domain.contract import Person, Role
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
-from modelmark.domain.people import Permission, Principal
+from modelmark.domain.people import Permission, Person, Principal, Role
 from modelmark.domain.release import Approval, Excuse, Remark, RemarkKind
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from builders.domain import NOON, contract, finding, version
-from modelmark.domain.contract import ModelSource, Outputs, Task
+from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.finding import Alert, Outcome
+from modelmark.domain.metrics import Task
 from modelmark.journal.tables.timeline import Span
 from modelmark.web import sentences
 from modelmark.web.sentences import card, latency, monitor, overall, rest, scores, traffic

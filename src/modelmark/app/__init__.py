@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from modelmark.app import naming, papers, releasing
 from modelmark.domain import version as names
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.people import Principal
+from modelmark.domain.people import Principal, Role
 from modelmark.domain.ports import Ledger, Watchbook
 from modelmark.domain.progress import Progress, Steps
-from modelmark.domain.release import Approval, Excuse, Snapshot, Waiver
+from modelmark.domain.release import Approval, Excuse, Waiver
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelmark.domain import version as names
-from modelmark.domain.contract import Role
+from modelmark.domain.audit import Event
 from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.finding import Outcome
+from modelmark.domain.people import Role
 from modelmark.domain.ports import Delivery
-from modelmark.domain.release import Event
 from modelmark.domain.version import Version
 
 if TYPE_CHECKING:

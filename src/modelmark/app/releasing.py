@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from modelmark.app import papers
 from modelmark.domain import version as names
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.people import Principal
-from modelmark.domain.release import Snapshot
+from modelmark.domain.people import Principal, Role
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 
 if TYPE_CHECKING:

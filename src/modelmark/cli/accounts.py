@@ -10,9 +10,8 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
-from modelmark.domain.people import Permission
+from modelmark.domain.people import Permission, Role
 
 if TYPE_CHECKING:
     from modelmark.domain.people import Account

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelmark.domain.contract import Role
+from modelmark.domain.people import Role
 
 Workspace = Annotated[
     Path | None,

@@ -10,8 +10,8 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json, table, written
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
+from modelmark.domain.people import Role
 
 if TYPE_CHECKING:
     from modelmark.governance.score import Scorecard, Tile

@@ -10,7 +10,8 @@ from typing import Final
 from modelmark.contract.broken import Broken
 from modelmark.domain.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Contract, Input, Kind, Task
+from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.metrics import Task
 
 #: What a condition may say of its column.
 CONDITIONS: Final = "any_of, at_least, below or missing"

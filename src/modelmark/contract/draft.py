@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelmark.contract.infer import Draft
-from modelmark.domain.contract import Input, Policy, Role, Task
+from modelmark.domain.contract import Input, Policy
+from modelmark.domain.metrics import Task
+from modelmark.domain.people import Role
 
 #: What teams forget to ask each other: who needs to know, who can say, what.
 QUESTIONS: Final = (

@@ -7,8 +7,9 @@ from math import inf
 from typing import Final
 
 from modelmark.contract.broken import Broken
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.gate_settings import Gates
+from modelmark.domain.metrics import Task
 
 _SHARE: Final = (0.0, 1.0)
 _CONFIDENCE: Final = (0.5, 0.9999)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
 from modelmark.domain.behaviour import Behaviour
-from modelmark.domain.contract import Input, Kind, Metric, Policy, Task
+from modelmark.domain.contract import Input, Kind, Policy
 from modelmark.domain.errors import Rejected
+from modelmark.domain.metrics import Metric, Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
-from modelmark.domain.contract import Input, Kind, Task
+from modelmark.domain.contract import Input, Kind
+from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
 from modelmark.contract.gate_rules import broken_fairness, broken_replay, gate_ranges
-from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Metric, Policy, Task
+from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Policy
+from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.tiles import TILES
 
 #: Which task each metric can judge.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from modelmark.domain.contract import Contract, Input, Kind, Outputs, Policy, Task
+from modelmark.domain.contract import Contract, Input, Kind, Outputs, Policy
 from modelmark.domain.errors import Malformed, Missing, Rejected
+from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
     import numpy as np

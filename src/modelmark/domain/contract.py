@@ -15,26 +15,10 @@ from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.condition import Condition
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.later import later
+from modelmark.domain.metrics import LOSSES, Direction, Metric, Task
 from modelmark.domain.monitor_settings import Monitors
+from modelmark.domain.people import Person, Role
 from modelmark.domain.strict import STRICT, Scalar
-
-
-class Role(StrEnum):
-    """Who somebody is in a release."""
-
-    DATA_SCIENCE = "data_science"
-    ENGINEERING = "engineering"
-    PRODUCT = "product"
-    RISK = "risk"
-    OPERATIONS = "operations"
-
-
-class Task(StrEnum):
-    """What kind of question the model answers."""
-
-    BINARY = "binary"
-    MULTICLASS = "multiclass"
-    REGRESSION = "regression"
 
 
 class Kind(StrEnum):
@@ -72,72 +56,12 @@ class Known(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Direction(StrEnum):
-    MAXIMISE = "maximise"
-    MINIMISE = "minimise"
-
-
-class Metric(StrEnum):
-    """The metrics an objective or a guardrail may name."""
-
-    ACCURACY = "accuracy"
-    BALANCED_ACCURACY = "balanced_accuracy"
-    ROC_AUC = "roc_auc"
-    F1 = "f1"
-    PRECISION = "precision"
-    RECALL = "recall"
-    LOG_LOSS = "log_loss"
-    BRIER = "brier"
-    EXPECTED_COST = "expected_cost"
-    MAE = "mae"
-    RMSE = "rmse"
-    R2 = "r2"
-    AVERAGE_PRECISION = "average_precision"
-    PINBALL = "pinball"
-
-    @property
-    def title(self) -> str:  # type: ignore[override]  # shadows str.title, which nobody wants of a metric
-        """As people write it."""
-        return _TITLES.get(self.value, self.value.replace("_", " "))
-
-
-_TITLES = {
-    "roc_auc": "ROC AUC",
-    "f1": "F1",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "r2": "R²",
-    "brier": "Brier score",
-    "pinball": "pinball loss",
-}
-
-#: Metrics of which less is better.
-LOSSES: frozenset[Metric] = frozenset(
-    {Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE, Metric.PINBALL}
-)
-
-
 class FallbackKind(StrEnum):
     """What answers when the model cannot: the version that served before, a fixed answer, or a person."""
 
     PREVIOUS_VERSION = "previous_version"
     CONSTANT = "constant"
     REVIEW = "review"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Somebody with a say."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    role: Role
-    """The part this person plays."""
-    name: str = ""
-    """Full name. Only a person can fill this."""
-    email: str = ""
-    """Where to reach them."""
-    signs: bool = False
-    """True: no release without this person's approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, ClassVar, Final
 
-from modelmark.domain.contract import Role
+from modelmark.domain.strict import STRICT
+
+
+class Role(StrEnum):
+    """Who somebody is in a release."""
+
+    DATA_SCIENCE = "data_science"
+    ENGINEERING = "engineering"
+    PRODUCT = "product"
+    RISK = "risk"
+    OPERATIONS = "operations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody with a say."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    role: Role
+    """The part this person plays."""
+    name: str = ""
+    """Full name. Only a person can fill this."""
+    email: str = ""
+    """Where to reach them."""
+    signs: bool = False
+    """True: no release without this person's approval."""
 
 
 class Permission(StrEnum):

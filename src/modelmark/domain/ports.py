@@ -9,11 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Account, ApiKey, Session
-from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.domain.version import Version
 

@@ -7,8 +7,9 @@ from enum import StrEnum
 from math import isfinite
 from typing import NamedTuple
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
+from modelmark.domain.metrics import Task
 from modelmark.domain.strict import Scalar
 
 

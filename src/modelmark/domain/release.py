@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from modelmark.domain.contract import Role
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.later import later
+from modelmark.domain.people import Role
 
 
 class State(StrEnum):
@@ -149,44 +149,3 @@ def open_requests(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
     known = sorted(remarks, key=lambda remark: remark.at)
     settled = {remark.about for remark in known if remark.kind is RemarkKind.SETTLED}
     return tuple(r for r in known if r.kind is RemarkKind.CHANGE_REQUEST and r.id not in settled)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One act in the audit chain. hash covers every other field and `previous`."""
-
-    sequence: int
-    at: datetime
-    actor: str
-    act: str
-    subject: str
-    details: Mapping[str, Any]
-    previous: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """A version that takes a share of a model's traffic."""
-
-    version: Digest
-    name: str  # champion or canary
-    weight: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Who answers for one model. previous: what `previous_version` falls back to."""
-
-    model: str
-    arms: tuple[Arm, ...]
-    previous: Digest | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What the data plane follows. sequence only grows: an older one is never followed."""
-
-    sequence: int
-    issued_at: datetime
-    routes: tuple[Route, ...]

@@ -10,8 +10,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Malformed, Missing, Tampered
+from modelmark.domain.metrics import Task
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
 from modelmark.journal.tables.schema import label_text

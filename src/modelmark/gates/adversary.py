@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Input, Kind, Mutability, Task
+from modelmark.domain.contract import Contract, Input, Kind, Mutability
 from modelmark.domain.gate_settings import Attack
+from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates import perturb
 from modelmark.gates.art_attacks import closest

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import Violation, broken_rows
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
+from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.baselines import positive_of
 

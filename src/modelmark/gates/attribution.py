@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.gate_settings import ExplanationGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.baselines import positive_of
 from modelmark.gates.case import Case
 from modelmark.gates.coded import Coder

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
-from modelmark.domain.contract import Task
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import CalibrationGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.case import Array, Case
 from modelmark.gates.charts_calibration import reliability
 from modelmark.gates.gate import Measurement, Progress

@@ -21,9 +21,10 @@ from modelmark.contract.table import (
     rows_of,
     target_codes,
 )
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Rejected, Unmeasured
+from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Clock, Predictor, Sources, Staging, SuiteRunner
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace

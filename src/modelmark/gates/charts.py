@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Figure
+from modelmark.domain.metrics import Task
 from modelmark.domain.theme import ACCENT, CATEGORICAL, SCHEMA
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import Judged

@@ -10,9 +10,10 @@ import numpy as np
 
 from modelmark.contract.moments import moments
 from modelmark.contract.table import Violation, as_numbers, as_texts, broken_rows, check_table
-from modelmark.domain.contract import Contract, Input, Kind, Policy, Task
+from modelmark.domain.contract import Contract, Input, Kind, Policy
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import DataContractGate
+from modelmark.domain.metrics import Task
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress

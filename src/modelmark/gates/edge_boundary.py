@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, rows_of
-from modelmark.domain.contract import Input, Kind, Task
+from modelmark.domain.contract import Input, Kind
+from modelmark.domain.metrics import Task
 from modelmark.gates.asking import Array, Row, ask, decisions, distance, score_of
 from modelmark.gates.case import Case
 

@@ -10,10 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from modelmark.contract.table import broken_rows, rows_of
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, NotEnoughData, OutputInvalid, Rejected
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import EdgeCasesGate
+from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case
 from modelmark.gates.edge_boundary import Boundary, near_boundary

@@ -8,10 +8,10 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from modelmark.domain.contract import LOSSES, Metric, Task
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import ExplanationGate
+from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates import charts_explanation as charts
 from modelmark.gates.attribution import Path, Subject, path_of, subject_of

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Table
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.domain.metrics import Task
 from modelmark.gates import charts_fairness as charts
 from modelmark.gates import fairness_tables as tables
 from modelmark.gates import fairness_words as words

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.groups import Groups
 from modelmark.gates.proxies import Proxies
 from modelmark.stats.fairness import Contrast, Decided, group_rates, group_sums, implied_false_positive_rate, shrunk

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Metric, Task
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.domain.metrics import Metric, Task
 from modelmark.gates import baselines
 from modelmark.gates.case import Case, truth_of
 from modelmark.gates.scene import Scene, check_of

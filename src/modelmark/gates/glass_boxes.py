@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Kind, Task
+from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.metrics import Task
 from modelmark.gates import baselines
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from math import log
 from statistics import NormalDist
 from typing import ClassVar, Final
 
-from modelmark.domain.contract import LOSSES, Metric
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import HoldoutGate
+from modelmark.domain.metrics import LOSSES, Metric
 from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import LOSSES, Contract, Kind, Task
+from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.metrics import LOSSES, Task
 from modelmark.gates.case import Array, Case, judged, score
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.metrics import Statistic, statistic

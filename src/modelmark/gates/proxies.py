@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Input, Metric, Task
+from modelmark.domain.contract import Contract, Input
 from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.baselines import Encoder
 from modelmark.gates.groups import Groups
 from modelmark.stats.bootstrap import Interval, interval

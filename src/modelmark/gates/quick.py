@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Input, Kind, Task
+from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
     import pandas as pd

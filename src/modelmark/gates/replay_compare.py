@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
-from modelmark.domain.contract import Contract, Input, Kind, Task
+from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import class_name
 from modelmark.gates.asking import Array, Row, decisions
 from modelmark.gates.replay_requests import Request

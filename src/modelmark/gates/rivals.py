@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.moments import moments
-from modelmark.domain.contract import LOSSES, Contract, Metric
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.domain.metrics import LOSSES, Metric
 from modelmark.gates import baselines
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.gate import MORE_THAN_NOTHING

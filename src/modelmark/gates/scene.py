@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from modelmark.contract.moments import moments
 from modelmark.contract.table import as_texts
-from modelmark.domain.contract import LOSSES, Contract, Metric, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, blocks, interval

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Kind, Slice, Task
+from modelmark.domain.contract import Kind, Slice
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SlicesGate
+from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.charts_slices import gaps
 from modelmark.gates.gate import Measurement, Progress

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.moments import moments
-from modelmark.domain.contract import LOSSES, Contract, Kind, Metric, Task
+from modelmark.domain.contract import Contract, Kind
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.gate_settings import HoldoutGate
+from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates import quick
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.gates.scene import check_of, groups_of

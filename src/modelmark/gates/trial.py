@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import broken_rows
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates import perturb
 from modelmark.gates.case import Array, Case, judged, score

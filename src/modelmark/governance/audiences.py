@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from modelmark.domain.contract import Role
+from modelmark.domain.people import Role
 
 GATES: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.PRODUCT: ("objective", "holdout", "slices"),

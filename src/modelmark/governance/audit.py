@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from modelmark.domain.audit import Act, Event
 from modelmark.domain.errors import Tampered
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import Event
 from modelmark.seal.chain import START, link
 from modelmark.seal.digests import canonical
 
@@ -21,7 +21,7 @@ class Audit:
         self._ledger = ledger
         self._clock = clock
 
-    def append(self, actor: str, act: str, subject: str, **details: Any) -> Event:
+    def append(self, actor: str, act: Act, subject: str, **details: Any) -> Event:
         last = self._ledger.last_event()
         sequence, previous = (last.sequence + 1, last.hash) if last else (1, FIRST)
         body = {

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Figure, Verdict
+from modelmark.domain.metrics import Task
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.version import Version
 from modelmark.domain.waived import waived

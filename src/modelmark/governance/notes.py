@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.waived import waived
 from modelmark.governance.audiences import GATES

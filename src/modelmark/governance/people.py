@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from modelmark.domain.contract import Role
+from modelmark.domain.audit import Act
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
-from modelmark.domain.people import Account, ApiKey, Permission, Principal, Session
+from modelmark.domain.people import Account, ApiKey, Permission, Principal, Role, Session
 from modelmark.domain.ports import Clock, Directory
 from modelmark.governance.audit import Audit
 from modelmark.seal import passwords
@@ -79,7 +79,7 @@ class People:
                 created_at=self._clock(),
             )
             self._directory.put_account(account)
-            self._audit.append(_actor(by), "added account", login, **accounted(account))
+            self._audit.append(_actor(by), Act.ADDED_ACCOUNT, login, **accounted(account))
         return account
 
     def change(
@@ -104,7 +104,7 @@ class People:
                 disabled_at=None if enable else account.disabled_at,
             )
             self._directory.put_account(changed)
-            self._audit.append(_actor(by), "changed account", login, **accounted(changed))
+            self._audit.append(_actor(by), Act.CHANGED_ACCOUNT, login, **accounted(changed))
         return changed
 
     def _hold_admin(self, account: Account) -> None:
@@ -128,7 +128,7 @@ class People:
             ended = replace(account, disabled_at=self._clock())
             self._directory.put_account(ended)
             self._directory.end_sessions(login=login)
-            self._audit.append(_actor(by), "disabled account", login, **accounted(ended))
+            self._audit.append(_actor(by), Act.DISABLED_ACCOUNT, login, **accounted(ended))
         return ended
 
     def change_password(self, login: str, password: str, *, by: Principal) -> None:
@@ -140,7 +140,7 @@ class People:
             changed = replace(account, password=passwords.hash_password(password))
             self._directory.put_account(changed)
             self._directory.end_sessions(login=login)
-            self._audit.append(_actor(by), "changed password", login, **accounted(changed))
+            self._audit.append(_actor(by), Act.CHANGED_PASSWORD, login, **accounted(changed))
 
     def by_password(self, login: str, password: str) -> Principal:
         """Raises NotPermitted for a wrong pair (the same words for either), Overloaded after ten failures in a minute."""
@@ -205,7 +205,7 @@ class People:
             )
             self._directory.put_key(key)
             self._audit.append(
-                _actor(by), "issued key", login, key=key.id, scopes=key.scopes, expires_at=key.expires_at
+                _actor(by), Act.ISSUED_KEY, login, key=key.id, scopes=key.scopes, expires_at=key.expires_at
             )
         return key, secret
 
@@ -218,7 +218,7 @@ class People:
                 self.permit(by, Permission.ADMINISTER)
             ended = replace(found, revoked_at=self._clock())
             self._directory.put_key(ended)
-            self._audit.append(_actor(by), "revoked key", found.login, key=id)
+            self._audit.append(_actor(by), Act.REVOKED_KEY, found.login, key=id)
         return ended
 
     def by_key(self, secret: str) -> Principal:

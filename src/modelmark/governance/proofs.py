@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from modelmark.domain.audit import Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Verdict
 from modelmark.domain.finding import Outcome
 from modelmark.domain.ports import Delivery
-from modelmark.domain.release import Event
 from modelmark.domain.version import Version
 from modelmark.governance.score import Claim, Facts, Proof, Rule
 from modelmark.seal.digests import digest_value

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.audit import Act
+from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, standing
-from modelmark.domain.people import Permission, Principal
+from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import SERVING, Approval, Excuse, Route, Snapshot, State, Waiver, move, open_requests
+from modelmark.domain.release import SERVING, Approval, Excuse, State, Waiver, move, open_requests
+from modelmark.domain.routes import ArmRole, Route, Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.remarks import Announcer, Remarks
-from modelmark.governance.routes import Routes, alone, beside, promoted
+from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
 from modelmark.governance.signoff import Now, SignOff, said_by
 from modelmark.governance.standing import Standing
 from modelmark.seal.mark import evidence_digest
@@ -72,7 +74,7 @@ class Releases:
             if any(known.id == version.id for known in self._ledger.versions(version.model)):
                 return False
             self._ledger.add_version(version)
-            self._audit.append(actor, "registered", version.id, model=version.model, number=version.number)
+            self._audit.append(actor, Act.REGISTERED, version.id, model=version.model, number=version.number)
         return True
 
     def record(
@@ -84,7 +86,7 @@ class Releases:
             for item in evidence:
                 self._ledger.add_evidence(item)
                 self._audit.append(
-                    actor, "measured", version.id, gate=item.gate, verdict=item.verdict.value, model=version.model
+                    actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model
                 )
             if self._ledger.state(version.id) is State.REGISTERED:
                 self._move(version, State.CHECKED)
@@ -133,7 +135,12 @@ class Releases:
                 )
             self._ledger.add_approval(approval)
             self._audit.append(
-                actor, "approved", version.id, role=approval.role.value, name=approval.name, evidence=approval.evidence
+                actor,
+                Act.APPROVED,
+                version.id,
+                role=approval.role.value,
+                name=approval.name,
+                evidence=approval.evidence,
             )
             after = self.standing(version)
             if after.state is State.CHECKED and not after.missing:
@@ -165,7 +172,7 @@ class Releases:
         with self._ledger.transaction():
             self._ledger.add_waiver(self._sign_off.sign_waiver(waiver))
             self._audit.append(
-                actor, "waived", version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
+                actor, Act.WAIVED, version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
                 expires_at=waiver.expires_at,
             )  # fmt: skip
         return self._ask_signers(self.standing(version))
@@ -244,12 +251,12 @@ class Releases:
             evidence = self._ledger.evidence(version.id)
             self._effects.write_mark(version, evidence, now.approvals, now.waived, self._clock())
             before = self.route(version.model)
-            route = promoted(before, version) if target is State.CHAMPION else beside(before, version, share)
+            route = promoted(before, version) if target is State.CHAMPION else canary_route(before, version, share)
             if target is State.CHAMPION:
                 self._displace(before, version, State.RETIRED)
             self._ledger.set_state(version.id, target, expected=now.state)
             snapshot = self.routes.next(route)
-            act = "released" if target is State.CHAMPION else "released as canary"
+            act = Act.RELEASED if target is State.CHAMPION else Act.RELEASED_AS_CANARY
             self._audit.append(actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence)
             tell(snapshot)
         self._effects.publish(snapshot)
@@ -264,11 +271,10 @@ class Releases:
             before = self.route(model)
             if before is None:
                 raise NotPermitted(f"{model} serves nothing yet", code="NOTHING_TO_ROLL_BACK")
-            champion = self._ledger.version(before.arms[0].version)
-            if len(before.arms) > 1:
-                left = self._ledger.version(before.arms[1].version)
-                route = replace(before, arms=(replace(before.arms[0], weight=1.0),))
-                back = champion
+            champion = self._ledger.version(before.champion.version)
+            if before.canary is not None:
+                left, back = self._ledger.version(before.canary.version), champion
+                route = before.without_canary()
             else:
                 if before.previous is None:
                     raise NotPermitted(
@@ -277,12 +283,14 @@ class Releases:
                     )
                 left, back = champion, self._ledger.version(before.previous)
                 line = self.routes.line(model)
-                route = alone(back, line[-3] if len(line) > 2 else None)  # the last two: what is left, and what is back
+                route = champion_route(
+                    back, line[-3] if len(line) > 2 else None
+                )  # the last two: what is left, and what is back
                 self._move(back, State.CHAMPION)
             self._move(left, State.ROLLED_BACK)
             snapshot = self.routes.next(route)
             self._audit.append(
-                actor, "rolled back", left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence
+                actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence
             )
         self._effects.publish(snapshot)
         return left, back, snapshot
@@ -328,8 +336,8 @@ class Releases:
         seen = evidence_digest(self._ledger.evidence(version.id))
         ended: list[datetime] = []
         if self._ledger.state(version.id) is State.ROLLED_BACK:
-            ended = [e.at for e in self._ledger.events() if e.act == "rolled back" and e.subject == version.id]
-        return Now(evidence=seen, champion=route.arms[0].version if route else None, since=max(ended, default=None))
+            ended = [e.at for e in self._ledger.events() if e.act == Act.ROLLED_BACK and e.subject == version.id]
+        return Now(evidence=seen, champion=route.champion.version if route else None, since=max(ended, default=None))
 
     def route(self, model: str) -> Route | None:
         return self.routes.of(model)
@@ -345,4 +353,4 @@ class Releases:
         for arm in before.arms if before else ():
             if arm.version != version.id:
                 other = self._ledger.version(arm.version)
-                self._move(other, state if arm.name == "champion" else State.ROLLED_BACK)
+                self._move(other, state if arm.role is ArmRole.CHAMPION else State.ROLLED_BACK)

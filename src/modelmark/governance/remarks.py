@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from modelmark.domain.contract import Role
+from modelmark.domain.audit import Act
 from modelmark.domain.errors import Missing, NotPermitted, Rejected
-from modelmark.domain.people import Permission, Principal
+from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import Remark, RemarkKind, open_requests
 from modelmark.domain.version import Version
@@ -55,7 +55,7 @@ class Remarks:
                 self._hold_settling(version, said, by)
             self.ledger.add_remark(said)
             self.audit.append(
-                said.login or said.name, kind.value, version.id, name=said.name, text=said.text, about=about
+                said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about
             )
         if kind is RemarkKind.CHANGE_REQUEST:
             title = f"{said.name} asks for a change of {version.model} {version.label}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import Arm, Route, Snapshot
+from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot
 from modelmark.domain.version import Version
 
 
@@ -20,11 +21,11 @@ class Routes:
 
     def of(self, model: str) -> Route | None:
         snapshot = self.ledger.snapshot()
-        return next((r for r in snapshot.routes if r.model == model), None) if snapshot else None
+        return snapshot.route(model) if snapshot else None
 
     def champion(self, model: str) -> Version | None:
         route = self.of(model)
-        return self.ledger.version(route.arms[0].version) if route else None
+        return self.ledger.version(route.champion.version) if route else None
 
     def line(self, model: str) -> list[Digest]:
         """The champions that stand behind each other, the present one last. What was rolled back stands there no more."""
@@ -32,9 +33,9 @@ class Routes:
         for event in self.ledger.events():
             if event.details.get("model") != model:
                 continue
-            if event.act == "released":
+            if event.act == Act.RELEASED:
                 line.append(Digest(event.subject))
-            elif event.act == "rolled back" and event.details["to"] in line:
+            elif event.act == Act.ROLLED_BACK and event.details["to"] in line:
                 while line[-1] != event.details["to"]:
                     line.pop()
         return line
@@ -52,18 +53,17 @@ class Routes:
         return snapshot
 
 
-def alone(version: Version, previous: Digest | None) -> Route:
+def champion_route(version: Version, previous: Digest | None) -> Route:
     """All traffic to one version. previous: what stands behind it."""
-    arm = Arm(version=version.id, name="champion", weight=1.0)
-    return Route(model=version.model, arms=(arm,), previous=previous)
+    return Route(model=version.model, arms=(Arm.of(ArmRole.CHAMPION, version.id, 1.0),), previous=previous)
 
 
 def promoted(before: Route | None, version: Version) -> Route:
-    previous = before.arms[0].version if before and before.arms[0].version != version.id else None
-    return alone(version, previous or (before.previous if before else None))
+    previous = before.champion.version if before and before.champion.version != version.id else None
+    return champion_route(version, previous or (before.previous if before else None))
 
 
-def beside(before: Route | None, version: Version, share: float) -> Route:
+def canary_route(before: Route | None, version: Version, share: float) -> Route:
     """A share of the traffic to a canary. Raises NotPermitted without a champion, or beside another canary."""
     if before is None:
         raise NotPermitted(
@@ -71,8 +71,7 @@ def beside(before: Route | None, version: Version, share: float) -> Route:
             code="NO_CHAMPION",
             hint="release it with the whole traffic first",
         )
-    champion = before.arms[0]
-    if len(before.arms) > 1 and before.arms[1].version != version.id:
+    if before.canary is not None and before.canary.version != version.id:
         raise NotPermitted(f"{version.model} has a canary already", code="CANARY_RUNS", hint="roll it back first")
-    canary = Arm(version=version.id, name="canary", weight=share)
-    return replace(before, arms=(replace(champion, weight=1 - share), canary))
+    champion = replace(before.champion, weight=1 - share)
+    return replace(before, arms=(champion, Arm.of(ArmRole.CANARY, version.id, share), *before.shadows))

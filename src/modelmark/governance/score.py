@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from modelmark.domain.audit import Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.finding import Finding
 from modelmark.domain.ports import Delivery
-from modelmark.domain.release import Event
 from modelmark.domain.version import Version
 
 #: Bands of the ML Test Score's final value, from the paper.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelmark.domain.contract import Contract, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.people import Permission, Principal
+from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.ports import Clock
 from modelmark.domain.release import Approval, Ticket, Waiver
 from modelmark.domain.version import Version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmark.domain.contract import Person
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.people import Person
 from modelmark.domain.release import Approval, Remark, State, Waiver
 from modelmark.domain.version import Version
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from modelmark.domain.audit import Act
 from modelmark.domain.errors import ModelmarkError, Tampered
 from modelmark.domain.ports import Ledger
-from modelmark.domain.release import Approval, RemarkKind, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, RemarkKind, State, Waiver
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_chain
@@ -21,7 +23,7 @@ from modelmark.seal.tickets import authentic
 
 #: States whose versions were released at some time, so they must carry a mark.
 _MARKED = frozenset({State.CANARY, State.CHAMPION, State.RETIRED, State.ROLLED_BACK})
-_ACCOUNT_ACTS = frozenset({"added account", "changed account", "disabled account", "changed password"})
+_ACCOUNT_ACTS = frozenset({Act.ADDED_ACCOUNT, Act.CHANGED_ACCOUNT, Act.DISABLED_ACCOUNT, Act.CHANGED_PASSWORD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +103,8 @@ def _accounts(ledger: Ledger, people: People) -> str:
             raise Tampered(f"the account {account.login} is not as the audit left it", code="ACCOUNT_CHANGED")
     if told:
         raise Tampered(f"the account {min(told)} is gone", code="ACCOUNT_GONE")
-    issued = {e.details["key"] for e in ledger.events() if e.act == "issued key"}
-    revoked = {e.details["key"] for e in ledger.events() if e.act == "revoked key"}
+    issued = {e.details["key"] for e in ledger.events() if e.act == Act.ISSUED_KEY}
+    revoked = {e.details["key"] for e in ledger.events() if e.act == Act.REVOKED_KEY}
     keys = people.keys()
     if {key.id for key in keys} != issued or {key.id for key in keys if key.revoked_at} != revoked:
         raise Tampered("the keys are not those that the audit tells of", code="KEYS_CHANGED")
@@ -116,12 +118,12 @@ def _audit(ledger: Ledger) -> str:
     told = Counter(event.act for event in events)
     versions = ledger.versions()
     kept = {
-        "registered": len(versions),
-        "measured": sum(len(ledger.evidence(version.id)) for version in versions),
-        "approved": sum(len(ledger.approvals(version.id)) for version in versions),
-        "waived": sum(len(ledger.waivers(version.id)) for version in versions),
+        Act.REGISTERED: len(versions),
+        Act.MEASURED: sum(len(ledger.evidence(version.id)) for version in versions),
+        Act.APPROVED: sum(len(ledger.approvals(version.id)) for version in versions),
+        Act.WAIVED: sum(len(ledger.waivers(version.id)) for version in versions),
         **{
-            kind.value: sum(r.kind is kind for version in versions for r in ledger.remarks(version.id))
+            Act(kind): sum(r.kind is kind for version in versions for r in ledger.remarks(version.id))
             for kind in RemarkKind
         },
     }

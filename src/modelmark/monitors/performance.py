@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from modelmark.domain.contract import Direction
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.finding import Finding, Outcome
+from modelmark.domain.metrics import Direction
 from modelmark.domain.monitor_settings import PerformanceMonitor
 from modelmark.monitors.monitor import View
 from modelmark.stats.bootstrap import Interval, interval

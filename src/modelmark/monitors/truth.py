@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
+from modelmark.domain.metrics import Task
 from modelmark.journal.tables.schema import label_text
 from modelmark.stats.metrics import Judged
 

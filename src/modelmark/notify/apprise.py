@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import NotYet, Rejected
+from modelmark.domain.people import Role
 
 _REMEMBERED: Final = 256
 

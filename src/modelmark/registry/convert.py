@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import Parity, Signature
 from modelmark.registry import compare, sandbox
 from modelmark.seal.digests import canonical, plain

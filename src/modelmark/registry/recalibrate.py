@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Task
 from modelmark.domain.errors import Missing, Rejected
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT, SIGNATURE, Signature
 from modelmark.gates.case import Case
 from modelmark.gates.scene import validation_scene

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from modelmark.domain.errors import Missing
-from modelmark.domain.release import Snapshot
+from modelmark.domain.routes import Snapshot
 from modelmark.seal.digests import plain
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.rows import Flag
-from modelmark.domain.contract import FallbackKind, Task
+from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
+from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import Decision, Path
 from modelmark.serving.answers import Answer, Call
 from modelmark.serving.models import Loaded

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import OutputInvalid
+from modelmark.domain.metrics import Task
 
 #: How far outside [0, 1] float32 arithmetic may push a probability.
 SLACK: Final = 1e-4

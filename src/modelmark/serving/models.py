@@ -15,7 +15,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.prediction import Decider, class_name
-from modelmark.domain.release import Route
+from modelmark.domain.routes import Route
 from modelmark.domain.version import Components, Signature
 from modelmark.journal.wal.records import Schema
 from modelmark.seal.digests import digest_bytes, digest_value

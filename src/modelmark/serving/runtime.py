@@ -17,7 +17,7 @@ from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
-from modelmark.domain.release import Snapshot
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled, Refused
 from modelmark.journal.wal.writer import Writer

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Metric, Task
+from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import Judged
 from modelmark.stats.rates import clopper_pearson

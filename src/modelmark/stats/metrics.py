@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Costs, Metric, Task
+from modelmark.domain.contract import Costs
 from modelmark.domain.errors import Unmeasured
+from modelmark.domain.metrics import Metric, Task
 
 Array = NDArray[np.float64]
 #: Weights of shape (rows,), usually how often a resample drew each row -> the metric. NaN where it is undefined.

@@ -18,8 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Input, Kind, Task
+from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.domain.errors import Tampered
+from modelmark.domain.metrics import Task
 
 Counts = NDArray[np.int64]
 Array = NDArray[np.float64]

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.metrics import Task
 from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.ports import Watchbook
 from modelmark.domain.workspace import Workspace

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 
+from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Event, Remark, Snapshot, State, Waiver
+from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Data, Input, Kind, Metric, ModelSource, Objective, Outputs, Task
+from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
+from modelmark.domain.metrics import Metric, Task
 from modelmark.monitors.monitor import REQUESTS, Monitor, View
 from modelmark.stats.metrics import Judged
 from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally

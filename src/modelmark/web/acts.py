@@ -8,9 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import Rejected
-from modelmark.domain.people import Permission, Principal
+from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.release import Excuse, RemarkKind
 from modelmark.domain.until import until
 from modelmark.domain.version import Version

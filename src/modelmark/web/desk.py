@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelmark.domain.contract import Role
-from modelmark.domain.people import Principal
-from modelmark.domain.release import Snapshot
+from modelmark.domain.people import Principal, Role
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.card import Card
 from modelmark.governance.difference import Side

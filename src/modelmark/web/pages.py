@@ -20,9 +20,8 @@ from starlette.responses import (
 )
 
 from modelmark.domain import errors
-from modelmark.domain.contract import Role
 from modelmark.domain.errors import NotPermitted
-from modelmark.domain.people import Permission
+from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms

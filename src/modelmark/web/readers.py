@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modelmark.domain.contract import Contract, Person, Role
+from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Verdict
+from modelmark.domain.people import Person, Role
 from modelmark.domain.release import Approval
 from modelmark.governance.audiences import GATES
 from modelmark.governance.difference import Side, sized

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from modelmark.domain.contract import Contract, Task
+from modelmark.domain.contract import Contract
 from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import class_name
 from modelmark.journal.tables.timeline import Span
 

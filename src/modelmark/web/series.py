@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Task
 from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import Version
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.web import sentences

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelmark.domain.audit import Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.ports import Clock, Ledger, Watchbook
-from modelmark.domain.release import Event, Route
+from modelmark.domain.routes import Route
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.releases import Releases

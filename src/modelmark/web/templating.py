@@ -10,9 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from modelmark.domain.contract import Role
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.people import Permission
+from modelmark.domain.people import Permission, Role
 from modelmark.domain.waived import waived
 from modelmark.seal.digests import digest_value
 from modelmark.web.entrance import form_of

@@ -17,8 +17,9 @@ from modelmark import __version__
 from modelmark.contract import blame, jsontext
 from modelmark.contract.columns import FLOAT32_MAX
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.contract import Kind, Task
+from modelmark.domain.contract import Kind
 from modelmark.domain.errors import Malformed, Rejected
+from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import Path
 from modelmark.serving.answers import Answer, Framed
 from modelmark.serving.models import LiveRoute, Loaded

@@ -1,0 +1,51 @@
+"""The audit chain's events: every act of governance that is kept for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Act(StrEnum):
+    """Everything that is audited, as the chain spells it. Stored for ever: members are added, never renamed."""
+
+    REGISTERED = "registered"
+    MEASURED = "measured"
+    APPROVED = "approved"
+    WAIVED = "waived"
+    RELEASED = "released"
+    RELEASED_AS_CANARY = "released as canary"
+    ROLLED_BACK = "rolled back"
+    COMMENTED = "comment"
+    REQUESTED_CHANGE = "change_request"
+    SETTLED_CHANGE = "settled"
+    ADDED_ACCOUNT = "added account"
+    CHANGED_ACCOUNT = "changed account"
+    DISABLED_ACCOUNT = "disabled account"
+    CHANGED_PASSWORD = "changed password"  # noqa: S105  # what was done, not a password
+    ISSUED_KEY = "issued key"
+    REVOKED_KEY = "revoked key"
+
+
+#: The acts that give a version traffic.
+RELEASES = frozenset({Act.RELEASED, Act.RELEASED_AS_CANARY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One act in the audit chain. hash covers every other field and `previous`.
+
+    act: one of `Act`, unless somebody changed the row; then the chain does not hold, and verification says where.
+    """
+
+    sequence: int
+    at: datetime
+    actor: str
+    act: str
+    subject: str
+    details: Mapping[str, Any]
+    previous: str
+    hash: str
