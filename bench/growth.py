@@ -28,7 +28,7 @@ import check
 HOUR = 3600
 
 
-def one_size(rows: int) -> dict[str, Any]:
+def one_size(rows: int, only: list[str]) -> dict[str, Any]:
     """init, register, then each gate alone on one case; seconds by gate and the peak in MB."""
     from modelmark.app import App
     from modelmark.gates.runner import build
@@ -51,7 +51,7 @@ def one_size(rows: int) -> dict[str, Any]:
         began = time.perf_counter()
         version, _ = app.register(contract, progress=silent)
         seconds = {"register": time.perf_counter() - began}
-        for gate in build(app.contract_of(version)):
+        for gate in build(app.contract_of(version), only):
             if not gate.alone:
                 # A command of its own, as people run one: each reads and scores the tables anew.
                 began = time.perf_counter()
@@ -69,15 +69,16 @@ def exponent(rows: list[int], seconds: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000, 800_000])
+    parser.add_argument("--only", nargs="+", default=[], metavar="GATE", help="these gates alone")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(one_size(given.child)))
+        print(json.dumps(one_size(given.child, given.only)))
         return
     found = []
     for rows in given.rows:
         done = subprocess.run(
-            [sys.executable, __file__, "--child", str(rows)],
+            [sys.executable, __file__, "--child", str(rows), *(["--only", *given.only] if given.only else [])],
             stdout=subprocess.PIPE,
             text=True,
             timeout=HOUR,

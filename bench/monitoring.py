@@ -24,22 +24,13 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from modelmark.domain.contract import (  # fmt: skip
-    Contract,
-    Data,
-    DriftMonitor,
-    Input,
-    Kind,
-    ModelSource,
-    Objective,
-    Outputs,
-    QualityMonitor,
-)
+from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.monitor_settings import DriftMonitor, QualityMonitor
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, View
+from modelmark.monitors.monitor import REQUESTS, Monitor, View
 from modelmark.monitors.quality import Quality
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, reference, tally, unpack
 
@@ -111,9 +102,9 @@ def main() -> None:
     before, now, quiet = sample(rng, 100_000, set()), sample(rng, rows, CHANGED), sample(rng, rows, set())
     scores = before["score"].to_numpy()
     found = Reference.from_bytes(reference(DEAL, before.to_pandas(), np.stack([1 - scores, scores], axis=1)))
-    monitors = [Quality(QualityMonitor()), Drift(DriftMonitor(tolerance=0.05))]
+    monitors: list[Monitor] = [Quality(QualityMonitor()), Drift(DriftMonitor(tolerance=0.05))]
 
-    def look(profiles: dict[str, Counts]) -> set[str]:
+    def alarmed(profiles: dict[str, Counts]) -> set[str]:
         seen = [f for monitor in monitors for f in monitor.look(view(found, profiles, rows))]
         return {f.subject for f in seen if f.outcome is Outcome.ALERT}
 
@@ -128,15 +119,16 @@ def main() -> None:
         return total
 
     total, merging = timed(summed)
-    alarms, looking = timed(lambda: look(profiles))
+    alarms, looking = timed(lambda: alarmed(profiles))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     hand, theirs = timed(lambda: by_hand(before, now))
-    false, false_hand = look(tally(found, quiet, {SCORE: "score"})), by_hand(before, quiet)
+    false, false_hand = alarmed(tally(found, quiet, {SCORE: "score"})), by_hand(before, quiet)
+    ratio = theirs / (counting + looking)
     result = {
         "rows": rows,
         "ours_cpu_s": {"tally": counting, "look": looking, "all": counting + looking, "sum_60_stored_buckets": merging},
         "by_hand_cpu_s": theirs,
-        "ratio": theirs / (counting + looking),
+        "ratio": ratio,
         "found": {"ours": len(alarms & CHANGED), "by_hand": len(hand & CHANGED), "of": len(CHANGED)},
         "false_alarms_in_a_quiet_window": {"ours": len(false), "by_hand": len(false_hand)},
         "unchanged_columns_alarmed": {"ours": len(alarms - CHANGED), "by_hand": len(hand - CHANGED)},
@@ -147,7 +139,7 @@ def main() -> None:
     print(
         f"All drift and quality answers for {rows:,} rows x 30 columns: {counting + looking:.2f} s CPU "
         f"({counting:.2f} counting once, {looking:.2f} each look); by hand with scipy {theirs:.2f} s: "
-        f"{result['ratio']:.1f} times. Found {len(alarms & CHANGED)} of {len(CHANGED)} changed columns."
+        f"{ratio:.1f} times. Found {len(alarms & CHANGED)} of {len(CHANGED)} changed columns."
     )
     print(json.dumps(result))
 

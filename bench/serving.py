@@ -15,8 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from modelmark.domain.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -104,7 +107,7 @@ def load(port: int, message: bytes, connections: int, seconds: float) -> tuple[f
 
 
 @contextmanager
-def bare(model: Path):
+def bare(model: Path) -> Iterator[tuple[int, int, float]]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -119,14 +122,16 @@ def bare(model: Path):
 
 
 @contextmanager
-def ours(workspace):
+def ours(workspace: Workspace) -> Iterator[tuple[int, int, float]]:
     from modelmark.serving.supervisor import Supervisor
 
     started = time.perf_counter()
     supervisor = Supervisor(workspace, port=0)
     supervisor.start()
     try:
-        yield supervisor.port, supervisor.workers[0].process.pid, time.perf_counter() - started
+        process = supervisor.workers[0].process
+        assert process is not None
+        yield supervisor.port, process.pid, time.perf_counter() - started
     finally:
         supervisor.stop()
 
@@ -175,7 +180,13 @@ def measure(slices: int, seconds: float) -> dict[str, dict[str, float]]:
         return results
 
 
-def _compare(servers, connections: int, slices: int, seconds: float, results) -> None:
+def _compare(
+    servers: dict[str, tuple[int, int, bytes]],
+    connections: int,
+    slices: int,
+    seconds: float,
+    results: dict[str, dict[str, float]],
+) -> None:
     rates: dict[str, list[float]] = {name: [] for name in servers}
     took: dict[str, list[float]] = {name: [] for name in servers}
     cost: dict[str, list[float]] = {name: [] for name in servers}

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.rates import wilson
 from modelmark.stats.shapley import enumerated, sampled
+
+Array = NDArray[np.float64]
+
+
+def _mean(values: Array, weights: Array) -> float:
+    return float(weights @ values / weights.sum())
 
 
 def importance(times: int) -> int:
@@ -15,7 +25,7 @@ def importance(times: int) -> int:
     for _ in range(times):
         x, other, noise = rng.normal(size=(3, 200))
         lost = (x + noise - other) ** 2 - noise**2
-        found = interval(lambda w, lost=lost: float(w @ lost / w.sum()), 200, times=400)
+        found = interval(partial(_mean, lost), 200, times=400)
         inside += found.low <= 2.0 <= found.high
     return inside
 
@@ -26,8 +36,8 @@ def shapley(times: int) -> tuple[int, int]:
     for seed in range(times):
         rows, back = rng.normal(size=(1, 5)), rng.normal(size=(10, 5))
 
-        def model(x: np.ndarray) -> np.ndarray:
-            return x[:, 0] * x[:, 1] * x[:, 2] + np.sin(x[:, 3] * x[:, 4] * x[:, 0])
+        def model(x: Array) -> Array:
+            return np.asarray(x[:, 0] * x[:, 1] * x[:, 2] + np.sin(x[:, 3] * x[:, 4] * x[:, 0]))
 
         many = sampled(model, rows, back, permutations=60, seed=seed)
         off = np.abs(many.phi - enumerated(model, rows, back).phi)
@@ -36,7 +46,10 @@ def shapley(times: int) -> tuple[int, int]:
     return inside, tried
 
 
-def main(times: int = 2000) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=2000, help="simulations of each law")
+    times = parser.parse_args().times
     hits = importance(times)
     low, high = wilson(hits, times)
     print(f"permutation importance: covered {hits / times:.2%} [{low:.2%}, {high:.2%}] of {times:,}; nominal 95%")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from modelmark.stats.fairness import RATES, Decided, contrasts, group_rates, group_sums
@@ -26,7 +28,10 @@ def missed(decided: Decided, rates: np.ndarray) -> bool:
     return False
 
 
-def main(times: int = 2000) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=2000, help="simulations of each law")
+    times = parser.parse_args().times
     rng = np.random.default_rng(0)
     big = 2_000_000
     rates = group_rates(group_sums(draw(rng, big), 3, np.ones((1, big))))[0]

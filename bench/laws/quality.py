@@ -5,7 +5,7 @@ Run: python bench/laws/quality.py. The tests hold short forms of the same laws.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 
@@ -107,17 +107,18 @@ LAWS: tuple[tuple[str, Callable[[np.random.Generator], bool], float], ...] = (
 )
 
 
-def main(trials: int = 2000) -> None:
+def main() -> None:
     """One line a law: how often it held, its 99% band by simulation error, and what was asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=2000, help="simulations of each law")
+    times = parser.parse_args().times
     for name, holds, asked in LAWS:
         rng, started = np.random.default_rng(0), time.perf_counter()
-        share = sum(holds(rng) for _ in range(trials)) / trials
-        reach = 2.58 * (share * (1 - share) / trials) ** 0.5
+        share = sum(holds(rng) for _ in range(times)) / times
+        reach = 2.58 * (share * (1 - share) / times) ** 0.5
         seconds = time.perf_counter() - started
-        print(
-            f"{name:<52} {share:.4f} ± {reach:.4f}  (asked {asked:g}; {trials:,} trials, {seconds:.0f} s)", flush=True
-        )
+        print(f"{name:<52} {share:.4f} ± {reach:.4f}  (asked {asked:g}; {times:,} trials, {seconds:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main()

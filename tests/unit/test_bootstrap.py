@@ -8,11 +8,12 @@ from scipy.stats import bootstrap as scipy_bootstrap
 
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.metrics import Metric, Task
+from modelmark.stats.binning import numeric_codes, text_codes
 from modelmark.stats.bootstrap import blocks, interval
+from modelmark.stats.drift import divergence, sample_drift
 from modelmark.stats.faultless import faultless
 from modelmark.stats.metrics import Judged, statistic
 from modelmark.stats.rates import clopper_pearson
-from modelmark.stats.shift import divergence, numeric_codes, shift, text_codes
 
 
 def mean_of(values):
@@ -128,14 +129,15 @@ def test_no_change_rarely_passes_the_null(sizes):
     """1% asked; 200 trials, 99.9% band up to 4.5%."""
     rng = np.random.default_rng(6)
     alarms = sum(
-        shift(*numeric_codes(rng.normal(0, 1, sizes[0]), rng.normal(0, 1, sizes[1])), seed=i).real for i in range(200)
+        sample_drift(*numeric_codes(rng.normal(0, 1, sizes[0]), rng.normal(0, 1, sizes[1])), seed=i).real
+        for i in range(200)
     )
     assert alarms / 200 <= 0.045
 
 
 def test_a_real_change_is_seen_with_its_size():
     rng = np.random.default_rng(7)
-    found = shift(*numeric_codes(rng.normal(0, 1, 5000), rng.normal(2, 1, 5000)))
+    found = sample_drift(*numeric_codes(rng.normal(0, 1, 5000), rng.normal(2, 1, 5000)))
     assert found.real
     assert found.low > 0.5
     assert found.low <= found.distance <= found.high
@@ -155,8 +157,8 @@ def test_rows_of_a_group_that_are_alike_count_as_few(constant):
     for seed in range(100):
         sides = [rng.normal(0, 1, k).repeat(10) + (0 if constant else rng.normal(0, 1, 10 * k)) for k in (60, 40)]
         codes = numeric_codes(*sides)
-        alarms += shift(*codes, units=units, seed=seed).real
-        wrong += shift(*codes, seed=seed).real
+        alarms += sample_drift(*codes, units=units, seed=seed).real
+        wrong += sample_drift(*codes, seed=seed).real
     assert alarms <= 6
     assert wrong > 10  # what row by row would say
 
@@ -165,4 +167,4 @@ def test_groups_that_did_change_are_seen():
     rng = np.random.default_rng(9)
     units = tuple(np.repeat(np.arange(k), 10) for k in (60, 40))
     sides = [rng.normal(mean, 1, k).repeat(10) for mean, k in ((0, 60), (3, 40))]
-    assert shift(*numeric_codes(*sides), units=units).low > 0.4
+    assert sample_drift(*numeric_codes(*sides), units=units).low > 0.4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats.drift import coarsen, drift, drifts, psi, psi_null
+from modelmark.stats.drift import coarsen, drift, drifts
 from modelmark.stats.rates import wilson
 
 
@@ -89,12 +89,3 @@ def test_joining_bins_depends_on_sizes_and_reference_only_and_loses_no_row() -> 
     (joined, a), (again, b) = coarsen(before, one), coarsen(before, two)
     assert list(joined) == list(again)
     assert (joined.sum(), a.sum(), b.sum()) == (before.sum(), 160, 160)
-
-
-def test_psi_under_no_drift_has_its_published_mean() -> None:
-    rng = np.random.default_rng(1)
-    shares = np.full(10, 0.1)
-    seen = [psi(rng.multinomial(5000, shares), rng.multinomial(100, shares)) for _ in range(4000)]
-    assert psi_null(10, 5000, 100) == pytest.approx(0.0918)
-    assert np.mean(seen) == pytest.approx(0.092, abs=0.008)
-    assert psi(np.array([5, 5]), np.array([500, 500])) == 0

@@ -12,8 +12,8 @@ from modelmark.domain.evidence import Figure
 from modelmark.domain.metrics import Task
 from modelmark.domain.theme import ACCENT, CATEGORICAL, SCHEMA
 from modelmark.stats.bootstrap import Interval
+from modelmark.stats.drift import Drift
 from modelmark.stats.metrics import Judged
-from modelmark.stats.shift import Shift
 
 WIDTH: Final = 560
 _POINTS: Final = 800  # as many as can be told apart, and as the ledger should keep
@@ -177,7 +177,7 @@ def _answers(judged: Judged, unit: str | None) -> Figure:
     )
 
 
-def shifts(found: Mapping[str, Shift], limit: float, most: int = 25) -> Figure:
+def shifts(found: Mapping[str, Drift], limit: float, most: int = 25) -> Figure:
     """Distance per column with its interval; a grey tick marks what chance alone stays below, a line the limit."""
     worst = sorted(found, key=lambda name: -found[name].distance)[:most]
     rows = [
@@ -186,7 +186,7 @@ def shifts(found: Mapping[str, Shift], limit: float, most: int = 25) -> Figure:
             "distance": _round(found[name].distance),
             "low": _round(found[name].low),
             "high": _round(found[name].high),
-            "chance": _round(found[name].null),
+            "chance": _round(found[name].cut),
         }
         for name in worst
     ]

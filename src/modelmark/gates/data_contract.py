@@ -18,8 +18,9 @@ from modelmark.gates import charts
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Measurement, Progress
 from modelmark.gates.scene import groups_of
+from modelmark.stats.binning import Codes, numeric_codes, text_codes
+from modelmark.stats.drift import Drift, sample_drift
 from modelmark.stats.rates import wilson
-from modelmark.stats.shift import Codes, Shift, numeric_codes, shift, text_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ class DataContract:
             f"{a - b:+.2%} [{low:+.2%}, {high:+.2%}] is beyond what these data have by nature.",
         )
 
-    def _shift(self, shifts: dict[str, Shift], n: int, m: int) -> Check:
+    def _shift(self, shifts: dict[str, Drift], n: int, m: int) -> Check:
         # A column that chance alone explains counts as 0: its interval says nothing about a change.
         name = max(shifts, key=lambda k: (shifts[k].low if shifts[k].real else 0.0, shifts[k].distance))
         worst = shifts[name]
@@ -124,7 +125,7 @@ class DataContract:
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_shift),
             sentence=f"The input that differs most between train and holdout is {name}: Jensen-Shannon distance "
             f"{worst.distance:.3f} [{worst.low:.3f}, {worst.high:.3f}] on {n:,} and {m:,} rows, {real} than chance "
-            f"gives (up to {worst.null:.3f}).",
+            f"gives (up to {worst.cut:.3f}).",
         )
 
 
@@ -237,10 +238,10 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
     )
 
 
-def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input, units: tuple[Codes | None, Codes | None]) -> Shift:
+def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input, units: tuple[Codes | None, Codes | None]) -> Drift:
     if item.type in (Kind.CATEGORY, Kind.STRING):
         sides = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
         codes = text_codes(sides[0], sides[1])
     else:
         codes = numeric_codes(as_numbers(train[item.name]), as_numbers(holdout[item.name]))
-    return shift(*codes, units=units)
+    return sample_drift(*codes, units=units)

@@ -1,17 +1,17 @@
-"""Drift: how far a window is from the reference, with what chance alone would give at these sizes.
+"""Drift: how far two samples of one column are apart, with what chance alone would give at these sizes.
 
 Measured is the Jensen-Shannon distance (Endres & Schindelin 2003: the square root of the divergence in bits; 0 to 1).
 The plug-in divergence of two samples of one population has mean about (bins - 1)(1/n + 1/m) / (8 ln 2), so it is
-never compared with a fixed number: the cut-off comes from a parametric bootstrap at the same (n, m, bins), its tail
-from the gamma distribution with the bootstrap's mean and variance (the divergence is asymptotically a scaled
-chi-squared), and the family of all columns shares one false-alarm rate (Šidák). The interval is the basic
-bootstrap's, which takes the bias off again.
+never compared with a fixed number: the cut-off comes from a parametric bootstrap at the same (n, m, bins). The interval
+is the basic bootstrap's, which takes the bias off again.
+
+`drift` compares a window with its reference, bin by bin; `sample_drift` compares two samples whose rows may hang together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final
 
@@ -19,20 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats.shift import divergence
+from modelmark.stats.binning import Codes
+from modelmark.stats.calibration import design_effect
+from modelmark.stats.metrics import Array
 
 Counts = NDArray[np.int64]
-Array = NDArray[np.float64]
+#: (divergences under no drift, chance of exceeding) -> the divergence that chance stays below.
+Tail = Callable[[Array, float], float]
 
-NULL_DRAWS: Final = 300
-INTERVAL_DRAWS: Final = 300
+DRAWS: Final = 300  # of a window: the tail comes from moments
+SAMPLE_DRAWS: Final = 1000  # of two tables: the tail is read off
 ROWS_PER_BIN: Final = 20  # a small window is compared over fewer bins: noise grows with their number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """distance: as measured. debiased: without what sampling adds. low, high: the debiased interval. cut: what chance
-    stays below, all columns together. n: rows of the window."""
+    stays below, all columns together. n: rows of the second sample."""
 
     distance: float
     debiased: float
@@ -41,9 +44,25 @@ class Drift:
     cut: float
     n: int
 
+    @property
+    def real(self) -> bool:
+        """More than chance gives at these sizes."""
+        return self.distance > self.cut
+
     def alarms(self, tolerance: float) -> bool:
         """More than chance gives, and surely more than is tolerated."""
-        return self.distance > self.cut and self.low > tolerance
+        return self.real and self.low > tolerance
+
+
+def divergence(first: Array, second: Array) -> Array:
+    """Jensen-Shannon divergence in bits of shares or counts along the last axis, 0 to 1 (Lin 1991)."""
+    p = first / first.sum(axis=-1, keepdims=True)
+    q = second / second.sum(axis=-1, keepdims=True)
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = np.where(p > 0, p * np.log2(p / middle), 0.0).sum(axis=-1)
+        right = np.where(q > 0, q * np.log2(q / middle), 0.0).sum(axis=-1)
+    return np.clip(np.asarray((left + right) / 2, dtype=np.float64), 0.0, 1.0)
 
 
 def drift(
@@ -55,7 +74,7 @@ def drift(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Drift:
-    """Two histograms over the same bins. columns: how many are looked at together, sharing the false-alarm rate.
+    """Two histograms over the same bins. columns: how many are looked at together, sharing the false-alarm rate (Šidák).
 
     Raises NotEnoughData when either is empty.
     """
@@ -63,15 +82,8 @@ def drift(
     if n == 0 or m == 0:
         raise NotEnoughData("one of the two has no values")
     here, there = coarsen(reference, current)
-    rng = np.random.default_rng(seed)
-    measured = float(divergence(here.astype(np.float64), there.astype(np.float64)))
     share = false_alarm_rate if columns == 1 else 1 - (1 - false_alarm_rate) ** (1 / columns)
-    cut = _cut(here, n, m, share, rng)
-    again = divergence(_draw(rng, n, here / n, INTERVAL_DRAWS), _draw(rng, m, there / m, INTERVAL_DRAWS))
-    top, bottom = np.quantile(again, [(1 + confidence) / 2, (1 - confidence) / 2])
-    values = [measured, 2 * measured - float(again.mean()), 2 * measured - top, 2 * measured - bottom, cut]
-    distance, debiased, low, high, limit = (float(v) for v in np.sqrt(np.clip(values, 0, 1)))
-    return Drift(distance=distance, debiased=debiased, low=low, high=high, cut=limit, n=m)
+    return _compared((here / n, there / m), (n, m), here / n, DRAWS, _gamma_tail, share, confidence, seed)
 
 
 def drifts(
@@ -91,6 +103,60 @@ def drifts(
     }
 
 
+def sample_drift(
+    first: Codes,
+    second: Codes,
+    *,
+    units: tuple[Codes | None, Codes | None] = (None, None),
+    confidence: float = 0.95,
+    false_alarm_rate: float = 0.01,
+    seed: int = 0,
+) -> Drift:
+    """The distance of two samples, each row given by its bin. Raises NotEnoughData when either is empty.
+
+    units: positions 0..k-1 of rows that depend on each other, of either sample; they count as fewer (Rao & Scott 1981).
+    The interval is stretched to hold the distance as measured, so that what is printed does not contradict itself.
+    """
+    if not len(first) or not len(second):
+        raise NotEnoughData("one side has no values")
+    bins = int(max(first.max(), second.max())) + 1
+    p, q = (np.bincount(side, minlength=bins) / len(side) for side in (first, second))
+    n, m = (_worth(side, bins, of) for side, of in zip((first, second), units, strict=True))
+    pooled = (n * p + m * q) / (n + m)
+    found = _compared((p, q), (n, m), pooled, SAMPLE_DRAWS, _empirical_tail, false_alarm_rate, confidence, seed)
+    return replace(found, low=min(found.low, found.distance), high=max(found.high, found.distance))
+
+
+def _compared(
+    shares: tuple[Array, Array], sizes: tuple[int, int], null: Array, draws: int, tail: Tail, rate: float,
+    confidence: float, seed: int,
+) -> Drift:  # fmt: skip
+    """null: shares of the one population that chance alone draws both samples from."""
+    (p, q), (n, m), rng = shares, sizes, np.random.default_rng(seed)
+    measured = float(divergence(p, q))
+    cut = tail(divergence(_draw(rng, n, null, draws), _draw(rng, m, null, draws)), rate)
+    again = divergence(_draw(rng, n, p, draws), _draw(rng, m, q, draws))
+    top, bottom = np.quantile(again, [(1 + confidence) / 2, (1 - confidence) / 2])
+    values = [measured, 2 * measured - float(again.mean()), 2 * measured - top, 2 * measured - bottom, cut]
+    distance, debiased, low, high, limit = (float(v) for v in np.sqrt(np.clip(values, 0, 1)))
+    return Drift(distance=distance, debiased=debiased, low=low, high=high, cut=limit, n=m)
+
+
+def _empirical_tail(null: Array, rate: float) -> float:
+    return float(np.quantile(null, 1 - rate))
+
+
+def _gamma_tail(null: Array, rate: float) -> float:
+    """The gamma distribution with the draws' mean and variance: the divergence is asymptotically a scaled chi-squared."""
+    mean, variance = float(null.mean()), float(null.var(ddof=1))
+    if mean <= 0 or variance <= 0:
+        return 0.0
+    freedom = 2 * mean**2 / variance
+    # Wilson & Hilferty 1931: the cube root of a chi-squared over its degrees of freedom is nearly normal.
+    z = NormalDist().inv_cdf(1 - rate)
+    return float(mean * max(0.0, 1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3)
+
+
 def coarsen(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     """Both over fewer bins: neighbours are joined until each holds about its share of the reference or enough rows.
 
@@ -104,39 +170,16 @@ def coarsen(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     return _joined(reference, group, wanted), _joined(current, group, wanted)
 
 
-def psi(reference: Counts, current: Counts) -> float:
-    """Population stability index between two histograms over the same bins.
-
-    reference, current: int64 arrays of shape (bins,). Returns nats, >= 0; 0 means equal shares. Empty bins count as
-    half a row. Its mean under no drift is about (bins - 1) * (1 / n_ref + 1 / n_cur): compare with `psi_null`, never
-    with 0.1. Raises NotEnoughData if either is empty. Source: Yurdakul & Naranjo 2020, J. Risk Model Validation.
-    """
-    if not reference.sum() or not current.sum():
-        raise NotEnoughData("one of the two has no values")
-    p, q = (np.where(counts == 0, 0.5, counts) / counts.sum() for counts in (reference, current))
-    return float(((p - q) * np.log(p / q)).sum())
-
-
-def psi_null(bins: int, n_ref: int, n_cur: int) -> float:
-    """The mean of `psi` when nothing drifted, in nats.
-
-    >>> round(psi_null(10, 5000, 100), 3)
-    0.092
-    """
-    return (bins - 1) * (1 / n_ref + 1 / n_cur)
-
-
-def _cut(reference: Counts, n: int, m: int, share: float, rng: np.random.Generator) -> float:
-    """The divergence that chance exceeds with probability `share`."""
-    shares = reference / n
-    null = divergence(_draw(rng, n, shares, NULL_DRAWS), _draw(rng, m, shares, NULL_DRAWS))
-    mean, variance = float(null.mean()), float(null.var(ddof=1))
-    if mean <= 0 or variance <= 0:
-        return 0.0
-    freedom = 2 * mean**2 / variance
-    # Wilson & Hilferty 1931: the cube root of a chi-squared over its degrees of freedom is nearly normal.
-    z = NormalDist().inv_cdf(1 - share)
-    return float(mean * max(0.0, 1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3)
+def _worth(codes: Codes, bins: int, units: Codes | None) -> int:
+    """How many independent rows these are worth: divided by the mean design effect of the bins' shares, each weighted
+    by what is outside it (Rao & Scott 1981, J. Am. Stat. Assoc. 76:221, their first-order correction)."""
+    if units is None:
+        return len(codes)
+    inside = [codes == k for k in range(bins)]
+    weight = np.array([0.0 if not i.any() else 1 - i.mean() for i in inside])
+    effect = np.array([design_effect(i.astype(np.float64), units) for i in inside])
+    mean = float(weight @ effect / weight.sum()) if weight.sum() > 0 else 1.0
+    return max(2, round(len(codes) / mean))
 
 
 def _draw(rng: np.random.Generator, n: int, shares: Array, times: int) -> Array:

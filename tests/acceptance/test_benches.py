@@ -1,0 +1,44 @@
+"""Every bench that stands behind a figure still runs, on a size that takes seconds and proves no figure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "bench"
+
+#: bench -> (arguments that make it small, what its output names).
+SMALL = {
+    "check.py": (["--rows", "1200", "--fast"], "holdout"),
+    "false_alarms.py": (["--problems", "1", "--processes", "1", "--sparse", "2", "--first", "1"], "refused"),
+    "growth.py": (["--rows", "600", "1200", "--only", "data_contract", "holdout"], "holdout"),
+    "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
+    "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
+    "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
+    "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
+    "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
+    "laws/fairness.py": (["--times", "4"], "all hold in"),
+    "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
+}
+
+
+def test_no_bench_is_left_out():
+    found = {path.relative_to(BENCH).as_posix() for path in BENCH.rglob("*.py") if not path.name.startswith("_")}
+    assert found == set(SMALL)
+
+
+@pytest.mark.parametrize("bench", SMALL)
+def test_a_bench_runs_and_prints_its_figures(bench: str):
+    arguments, said = SMALL[bench]
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    done = subprocess.run(
+        [sys.executable, str(BENCH / bench), *arguments], cwd=ROOT, env={**os.environ, **one}, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert said in done.stdout
