@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pandas as pd
 
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Kind, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.ports import Staged
-from modelmark.domain.prediction import class_name
 from modelmark.registry import tensors
 from modelmark.seal.digests import plain
 
@@ -135,7 +135,7 @@ class Stage:
                 scores = self.endpoint.predict(body["rows"])
             except Rejected as refusal:
                 return 422, {"error": refusal.message, "code": refusal.code}
-            classes = [class_name(name) for name in contract.outputs.classes]
+            classes = [class_text(name) for name in contract.outputs.classes]
             named = [
                 {"probabilities": dict(zip(classes, s, strict=True))} if classes else {"value": s[0]} for s in scores
             ]

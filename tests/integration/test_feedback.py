@@ -9,11 +9,12 @@ import pytest
 
 from builders.domain import NOON, contract
 from builders.journal import journal, predicted
+from modelmark.domain.classes import parse_label
 from modelmark.domain.contract import ModelSource, Outputs
-from modelmark.domain.errors import Malformed, Missing
+from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.workspace import Workspace
-from modelmark.feedback.labels import LabelImport, import_labels, parser
+from modelmark.feedback.labels import LabelImport, import_labels
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import find
 from modelmark.journal.wal.writer import Writer
@@ -65,10 +66,10 @@ def test_what_is_no_file_of_labels_is_refused_whole(tmp_path: Path) -> None:
 
 
 def test_labels_become_the_contracts_own_values() -> None:
-    assert parser(contract(outputs=Outputs(classes=(False, True), positive=True)))("TRUE") is True
-    assert parser(contract(outputs=Outputs(classes=("no", "yes"), positive="yes")))("yes") == "yes"
-    number = parser(contract(model=ModelSource(source="m", task=Task.REGRESSION), outputs=Outputs()))
-    assert number("1e3") == 1000.0
+    assert parse_label(contract(outputs=Outputs(classes=(False, True), positive=True)), "TRUE") is True
+    assert parse_label(contract(outputs=Outputs(classes=("no", "yes"), positive="yes")), "yes") == "yes"
+    number = contract(model=ModelSource(source="m", task=Task.REGRESSION), outputs=Outputs())
+    assert parse_label(number, "1e3") == 1000.0
     for text in ("", "nan", "inf", "x"):
-        with pytest.raises(ValueError, match="finite"):
-            number(text)
+        with pytest.raises(Rejected, match="finite"):
+            parse_label(number, text)

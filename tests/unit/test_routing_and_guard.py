@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import serving_case as case
+from modelmark.domain.classes import Decider
 from modelmark.domain.contract import Outputs
 from modelmark.domain.errors import NotPermitted, OutputInvalid
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import Decider
 from modelmark.serving.flavours.onnx import refuse_external_data
 from modelmark.serving.guard import Guard
 from modelmark.serving.routing import pick, position

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
 from modelmark.contract.gate_rules import broken_fairness, broken_replay, gate_ranges
+from modelmark.domain.classes import class_index, class_text
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Policy
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.tiles import TILES
@@ -110,9 +111,11 @@ def _outputs(contract: Contract) -> Iterator[Broken]:
     wanted = "exactly 2" if task is Task.BINARY else "at least 3"
     if (len(classes) != 2) if task is Task.BINARY else (len(classes) < 3):
         yield Broken(("outputs", "classes"), f"{len(classes)} classes", f"{wanted} for {task}")
-    if len({(type(c), c) for c in classes}) < len(classes):
+    if len(set(map(class_text, classes))) < len(classes):
         yield Broken(("outputs", "classes"), "a class twice", "each class once")
-    if task is Task.BINARY and contract.outputs.positive not in classes:
+    if task is Task.BINARY and (
+        contract.outputs.positive is None or class_index(classes, contract.outputs.positive) is None
+    ):
         yield Broken(("outputs", "positive"), repr(contract.outputs.positive), f"one of {list(classes)}")
     if not 0 < contract.outputs.threshold < 1:
         yield Broken(("outputs", "threshold"), f"{contract.outputs.threshold:g}", "more than 0 and less than 1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract, Input, Kind, Outputs, Policy
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
@@ -207,19 +208,13 @@ def as_texts(column: pd.Series, known: Collection[str] = ()) -> pd.Series:
 def target_codes(column: pd.Series, outputs: Outputs) -> np.ndarray:
     """Positions in `outputs.classes`, int64; -1 for null and for classes the contract does not know.
 
-    A class matches its own value (1 also as 1.0) or its text ("1" also as 1.0).
+    What a value means is `classes.class_index`'s to say.
     """
     import numpy as np
 
-    exact = {(type(c) is bool, c): i for i, c in enumerate(outputs.classes)}
-    spelled = {str(c): i for i, c in enumerate(outputs.classes)}
-
     def code(value: Any) -> int:
-        if value is None or value != value:
-            return -1
-        plain = value.item() if hasattr(value, "item") else value
-        found = exact.get((type(plain) is bool, plain))
-        return spelled.get(text_of(plain, spelled), -1) if found is None else found
+        found = class_index(outputs.classes, value.item() if hasattr(value, "item") else value)
+        return -1 if found is None else found
 
     values = column.astype(object).to_numpy()
     known: dict[Any, int] = {value: code(value) for value in set(column.dropna().unique().tolist())}

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 from typing import Final
 
+from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import Malformed, Missing, Tampered
-from modelmark.domain.metrics import Task
+from modelmark.domain.errors import Malformed, Missing, Rejected, Tampered
+from modelmark.domain.strict import Scalar
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
-from modelmark.journal.tables.schema import label_text
 from modelmark.journal.wal.reader import SegmentFile, folders, read_segment, segment_files
 from modelmark.journal.wal.records import Labelled, Predicted
 from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
 BATCH: Final = 5000
 SHOWN: Final = 20
-
-Label = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class _Given:
     number: int
     id: str
     row: int | None
-    label: Label
+    label: Scalar
 
 
 def import_labels(
@@ -67,7 +64,7 @@ def import_labels(
     notes: list[Line] = []
     given: list[_Given] = []
     refused = 0
-    for item in _lines(path, parser(contract)):
+    for item in _lines(path, contract):
         if isinstance(item, Line):
             refused += 1
             notes.append(item)
@@ -91,7 +88,7 @@ def import_labels(
     duplicates = conflicting = 0
     moment = int(at.timestamp() * 1e6) * 1000
     for (id, row), same in placed.items():
-        if len({label_text(item.label) for item in same}) > 1:
+        if len({class_text(item.label) for item in same}) > 1:
             conflicting += len(same)
             notes += [Line(item.number, f"another line gives {id!r} row {row} another label") for item in same]
             continue
@@ -109,40 +106,7 @@ def import_labels(
     )
 
 
-def parser(contract: Contract) -> Callable[[str], Label]:
-    """Turns a label's text into the contract's class or number. It raises ValueError, saying what is allowed."""
-    if contract.model.task is Task.REGRESSION:
-        return _number
-    classes = {label_text(value): value for value in contract.outputs.classes}
-
-    def named(text: str) -> Label:
-        for form in (text, text.lower(), _plain_number(text)):
-            if form in classes:
-                return classes[form]
-        raise ValueError(f"label {text!r}; allowed: {', '.join(classes)}")
-
-    return named
-
-
-def _number(text: str) -> Label:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        raise ValueError(f"label {text!r}; allowed: a finite number")
-    return value
-
-
-def _plain_number(text: str) -> str:
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return label_text(value) if isfinite(value) else text
-
-
-def _lines(path: Path, parse: Callable[[str], Label]) -> Iterator[_Given | Line]:
+def _lines(path: Path, contract: Contract) -> Iterator[_Given | Line]:
     if not path.is_file():
         raise Missing(f"there is no file {path}", code="NO_FILE", field=str(path))
     try:
@@ -156,21 +120,21 @@ def _lines(path: Path, parse: Callable[[str], Label]) -> Iterator[_Given | Line]
                     limit="id, label and, for predictions of several rows, row",
                 )
             for line in reader:
-                yield _line(reader.line_num, line, parse)
+                yield _line(reader.line_num, line, contract)
     except (UnicodeDecodeError, csv.Error) as error:
         raise Malformed(f"{path.name} cannot be read as CSV: {error}", code="BAD_CSV", field=path.name) from None
 
 
-def _line(number: int, line: Mapping[str, str | None], parse: Callable[[str], Label]) -> _Given | Line:
+def _line(number: int, line: Mapping[str, str | None], contract: Contract) -> _Given | Line:
     id, row, label = ((line.get(name) or "").strip() for name in ("id", "row", "label"))
     if not id:
         return Line(number, "id is empty")
     if row and not (row.isascii() and row.isdigit() and len(row) < 10):
         return Line(number, f"row {row!r}; allowed: a number from 0")
     try:
-        return _Given(number, id, int(row) if row else None, parse(label))
-    except ValueError as error:
-        return Line(number, str(error))
+        return _Given(number, id, int(row) if row else None, parse_label(contract, label))
+    except Rejected as error:
+        return Line(number, f"label {label!r}; allowed: {(error.limit or '').removeprefix('one of: ')}")
 
 
 def _rows(workspace: Workspace, model: str, ids: set[str]) -> Mapping[str, int]:

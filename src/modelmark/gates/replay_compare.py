@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import class_name
 from modelmark.gates.asking import Array, Row, decisions
 from modelmark.gates.replay_requests import Request
 from modelmark.gates.traffic import Heard
@@ -84,7 +84,7 @@ def read_answer(request: Request, heard: Heard, contract: Contract) -> Answered:
 def _scores(item: Mapping[str, Any], contract: Contract) -> list[float]:
     if contract.model.task is Task.REGRESSION:
         return [item["value"]]
-    return [item["probabilities"][class_name(name)] for name in contract.outputs.classes]
+    return [item["probabilities"][class_text(name)] for name in contract.outputs.classes]
 
 
 def out_of_range(scores: Array, contract: Contract) -> int:

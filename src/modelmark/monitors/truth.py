@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from modelmark.domain.classes import class_text, positive_index
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
-from modelmark.journal.tables.schema import label_text
 from modelmark.stats.metrics import Judged
 
 _ANSWERED = ("model", "previous_version")  # a constant or a person is not the version's doing
@@ -26,7 +26,8 @@ def judged(contract: Contract, table: Any) -> Judged | None:
             return None
         scores = rows["value"].to_numpy(float).reshape(-1, 1)
         return Judged(task=Task.REGRESSION, truth=rows["label_value"].to_numpy(float), scores=scores)
-    place = {label_text(value): i for i, value in enumerate(contract.outputs.classes)}
+    classes = contract.outputs.classes
+    place = {class_text(value): i for i, value in enumerate(classes)}
     rows = rows[rows["score"].notna() & rows["label"].isin(list(place))]
     if rows.empty:
         return None
@@ -34,7 +35,7 @@ def judged(contract: Contract, table: Any) -> Judged | None:
     if contract.model.task is Task.MULTICLASS:
         scores = np.array([list(each) for each in rows["probabilities"]], dtype=np.float64)
         return Judged(task=Task.MULTICLASS, truth=truth, scores=scores)
-    positive = contract.outputs.classes.index(contract.outputs.positive)
+    positive = positive_index(classes, contract.outputs.positive)
     score = rows["score"].to_numpy(float)
     return Judged(
         task=Task.BINARY,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.domain.classes import positive_index
 from modelmark.domain.version import ParitySample
+from modelmark.stats.decisions import decided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,14 +18,10 @@ _SAMPLED: Final = 1000
 
 
 def decisions(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
-    """Class positions as the endpoint decides them: by threshold for binary tasks, else by the largest score."""
-    import numpy as np
-
-    if request["task"] == "binary" and request["positive"] is not None:
-        positive = [str(c) for c in request["classes"]].index(str(request["positive"]))
-        return np.where(scores[:, positive] >= request["threshold"], positive, 1 - positive)
-    positions: np.ndarray = np.argmax(scores, axis=1)
-    return positions
+    """Class positions as the endpoint decides them."""
+    binary = request["task"] == "binary"
+    positive = positive_index(request["classes"], request["positive"]) if binary else None
+    return decided(scores, positive=positive, threshold=request["threshold"])
 
 
 def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, Any]) -> tuple[int, float]:

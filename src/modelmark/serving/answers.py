@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from modelmark.contract.rows import Flag, RowCodec, Rows
+from modelmark.domain.classes import Decision
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.prediction import Decision, Path
+from modelmark.domain.prediction import Path
 from modelmark.serving.models import LiveRoute, Loaded
 
 

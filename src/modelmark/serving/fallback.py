@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.rows import Flag
+from modelmark.domain.classes import Decision
 from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import Decision, Path
+from modelmark.domain.prediction import Path
 from modelmark.serving.answers import Answer, Call
 from modelmark.serving.models import Loaded
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from modelmark.contract.rows import RowCodec
 from modelmark.domain import version as names
+from modelmark.domain.classes import Decider, class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Tampered
-from modelmark.domain.prediction import Decider, class_name
 from modelmark.domain.routes import Route
 from modelmark.domain.version import Components, Signature
 from modelmark.journal.wal.records import Schema
@@ -35,7 +35,7 @@ class Loaded:
         self.codec = RowCodec(contract, signature)
         self.guard = Guard(contract)
         self.decide = Decider(contract)
-        self.classes = [class_name(name) for name in contract.outputs.classes]
+        self.classes = [class_text(name) for name in contract.outputs.classes]
         self.deadline = contract.serving.deadline_ms / 1000
         numeric = [column.name for column in self.codec.numeric]
         textual = [column.name for column in self.codec.textual]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from modelmark.domain.contract import Costs
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.metrics import Metric, Task
+from modelmark.stats.decisions import decided
 
 Array = NDArray[np.float64]
 #: Weights of shape (rows,), usually how often a resample drew each row -> the metric. NaN where it is undefined.
@@ -54,10 +55,8 @@ class Judged:
 
     def decisions(self) -> NDArray[np.int64]:
         """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""
-        if self.task is Task.BINARY:
-            said = self.scores[:, self.positive] >= self.threshold
-            return np.asarray(np.where(said, self.positive, 1 - self.positive), dtype=np.int64)
-        return np.asarray(np.argmax(self.scores, axis=1), dtype=np.int64)
+        positive = self.positive if self.task is Task.BINARY else None
+        return decided(self.scores, positive=positive, threshold=self.threshold)
 
 
 def statistic(metric: Metric, judged: Judged) -> Statistic:

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.classes import positive_index
 from modelmark.domain.contract import Contract, Input, Kind
 from modelmark.domain.errors import Tampered
 from modelmark.domain.metrics import Task
@@ -141,7 +142,7 @@ def answer(contract: Contract, scores: Array) -> Array:
     if contract.model.task is Task.REGRESSION:
         return scores[:, 0]
     if contract.model.task is Task.BINARY:
-        return scores[:, contract.outputs.classes.index(contract.outputs.positive)]
+        return scores[:, positive_index(contract.outputs.classes, contract.outputs.positive)]
     return np.asarray(scores.max(axis=1), dtype=np.float64)
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from modelmark.domain.classes import class_text, positive_index
 from modelmark.domain.contract import Contract
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import class_name
 from modelmark.journal.tables.timeline import Span
 
 #: Subjects that are no input, as people call them.
@@ -82,7 +82,8 @@ def scores(span: Span, contract: Contract, reference: Sequence[float] | None) ->
             f"“{name}” was the answer most often, for {most / total:.0%} of rows; the chosen class had a probability "
             f"of {span.mean_score or 0:.0%} on average; n = {total:,}."
         )
-    positive = class_name(contract.outputs.positive if contract.outputs.positive is not None else "")
+    classes = contract.outputs.classes
+    positive = class_text(classes[positive_index(classes, contract.outputs.positive)])
     share = span.decided.get(positive, 0) / total
     then = ""
     if reference:

@@ -17,7 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from modelmark.domain.classes import class_text, positive_index
 from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
+from modelmark.stats.decisions import decided
 
 LABELS: Final = "labels"
 REFUSALS: Final = "refusals"
@@ -48,19 +50,6 @@ def input_columns(numeric: Sequence[str], text: Sequence[str]) -> dict[str, str]
             taken.add(column)
             named[name] = column
     return named
-
-
-def label_text(value: bool | int | float | str) -> str:
-    """The one text of a class, so that a label 1.0, a class 1 and a prediction 1 are equal.
-
-    >>> [label_text(v) for v in (True, 1, 1.0, 0.5, "yes")]
-    ['true', '1', '1', '0.5', 'yes']
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def table_of(model: str) -> str:
@@ -130,24 +119,23 @@ def _answers(records: list[Predicted], schema: Schema | None, total: int, width:
     import pyarrow as pa
 
     score, value = pa.nulls(total, pa.float64()), pa.nulls(total, pa.float64())
-    decided, each = pa.nulls(total, pa.string()), pa.nulls(total, pa.list_(pa.float64()))
+    prediction, each = pa.nulls(total, pa.string()), pa.nulls(total, pa.list_(pa.float64()))
     scores = np.frombuffer(b"".join(r.scores for r in records), "<f8").reshape(total, width) if width else None
     if scores is not None and schema is not None and schema.task == "regression":
         value = pa.array(scores[:, 0], from_pandas=True)
     elif scores is not None and schema is not None and width == len(schema.classes):
-        names = np.array([label_text(c) for c in schema.classes], dtype=object)
+        names = np.array([class_text(c) for c in schema.classes], dtype=object)
         broken = np.isnan(scores).any(axis=1)
-        if schema.task == "binary":
-            yes = schema.classes.index(schema.positive)  # type: ignore[arg-type]
-            score = pa.array(scores[:, yes], from_pandas=True)
-            chosen = np.where(scores[:, yes] >= schema.threshold, names[yes], names[1 - yes])
+        positive = positive_index(schema.classes, schema.positive) if schema.task == "binary" else None
+        chosen = names[decided(scores, positive=positive, threshold=schema.threshold)]
+        if positive is not None:
+            score = pa.array(scores[:, positive], from_pandas=True)
         else:
             score = pa.array(scores.max(axis=1), from_pandas=True)
-            chosen = names[scores.argmax(axis=1)]
             offsets = np.arange(0, total * width + 1, width, dtype=np.int32)
             each = pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.ravel()))
-        decided = pa.array(chosen, pa.string(), mask=broken)
-    return {"score": score, "prediction": decided, "value": value, "probabilities": each}
+        prediction = pa.array(chosen, pa.string(), mask=broken)
+    return {"score": score, "prediction": prediction, "value": value, "probabilities": each}
 
 
 def _inputs(records: list[Predicted], schema: Schema, total: int) -> dict[str, Any]:
@@ -177,7 +165,7 @@ def labels_table(records: Sequence[Labelled]) -> Any:
             "at": pa.array([r.at // 1000 for r in records], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
             "ns": pa.array([r.at for r in records], pa.int64()),
             "model": pa.array([r.model for r in records], pa.string()),
-            "label": pa.array([label_text(r.label) for r in records], pa.string()),
+            "label": pa.array([class_text(r.label) for r in records], pa.string()),
             "value": pa.array(numbers, pa.float64()),
             "source": pa.array([r.source for r in records], pa.string()),
         }

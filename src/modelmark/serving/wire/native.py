@@ -12,8 +12,9 @@ from msgspec import UNSET, UnsetType
 
 from modelmark.contract import blame, jsontext
 from modelmark.contract.rows import RowCodec, Rows
+from modelmark.domain.classes import parse_label
 from modelmark.domain.errors import Rejected
-from modelmark.domain.prediction import Path, check_label
+from modelmark.domain.prediction import Path
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
@@ -223,7 +224,7 @@ def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, 
         if not 0 <= item.row < 2**31 or len(item.source) > 64:
             raise Rejected("row or source is out of range", code="OUT_OF_RANGE", field="row", row=index)
         try:
-            label = check_label(contract, item.label)
+            label = parse_label(contract, item.label)
         except Rejected as error:
             raise Rejected(error.message, code=error.code, field="label", row=index, limit=error.limit) from None
         records.append(Labelled(item.id, item.row, at, route.model, label, item.source))

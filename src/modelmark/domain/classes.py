@@ -1,0 +1,129 @@
+"""One notion of class, label and decision: for REST, label files, tables, gates, monitors and pages alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import NamedTuple
+
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import Rejected
+from modelmark.domain.metrics import Task
+from modelmark.domain.strict import Scalar
+
+_SHOWN = 20
+
+
+def class_text(value: Scalar) -> str:
+    """The one text of a class, so that a label 1.0, a class 1 and a prediction 1 are equal. JSON spelling for booleans.
+
+    >>> [class_text(v) for v in (True, 1, 1.0, 0.5, "yes")]
+    ['true', '1', '1', '0.5', 'yes']
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def class_index(classes: Sequence[Scalar], value: Scalar) -> int | None:
+    """Where the class stands that a value means; None when it means none of them.
+
+    A value means the class of its text, and text also means the number or the boolean it spells, since CSV files know no
+    types.
+
+    >>> [class_index((0, 1), v) for v in (1, 1.0, "1", "1.0", True, 2)]
+    [1, 1, 1, 1, None, None]
+    >>> [class_index((False, True), v) for v in (True, "TRUE", 1)]
+    [1, 1, None]
+    """
+    texts = [class_text(name) for name in classes]
+    for form in _forms(value):
+        if form in texts:
+            return texts.index(form)
+    return None
+
+
+def _forms(value: Scalar) -> tuple[str, ...]:
+    if not isinstance(value, str):
+        return (class_text(value),)
+    lowered = value.lower()
+    spelled = (lowered,) if lowered in ("true", "false") else ()
+    try:
+        number = float(value)
+    except ValueError:
+        return (value, *spelled)
+    return (value, class_text(number)) if isfinite(number) else (value,)
+
+
+def positive_index(classes: Sequence[Scalar], positive: Scalar | None) -> int:
+    """Where the positive class stands; the last one when none is named."""
+    found = None if positive is None else class_index(classes, positive)
+    return len(classes) - 1 if found is None else found
+
+
+def parse_label(contract: Contract, label: Scalar) -> Scalar:
+    """The label as the contract writes it, whoever sent it. Raises Rejected (BAD_LABEL) for what is none of the classes,
+    or no finite number.
+
+    Text in other letters counts where no class is spelled so ("Yes" for yes).
+    """
+    if contract.model.task is Task.REGRESSION:
+        return _number(label)
+    classes = contract.outputs.classes
+    found = class_index(classes, label)
+    if found is None and isinstance(label, str):
+        found = class_index(classes, label.lower())
+    if found is None:
+        allowed = ", ".join(map(class_text, classes[:_SHOWN])) + (", …" if len(classes) > _SHOWN else "")
+        raise Rejected("a label is not one of the classes", code="BAD_LABEL", field="label", limit=f"one of: {allowed}")
+    return classes[found]
+
+
+def _number(label: Scalar) -> float:
+    if not isinstance(label, bool):
+        try:
+            value = float(label)
+        except (ValueError, OverflowError):
+            value = float("nan")
+        if isfinite(value) and abs(value) < 1e308:
+            return value
+    raise Rejected("a label must be a finite number", code="BAD_LABEL", field="label", limit="a finite number")
+
+
+class Decision(NamedTuple):
+    """One row's answer. Classification: label, score (of the positive class, or of the label) and probabilities.
+
+    Regression: value alone. Everything None: a person will answer.
+    """
+
+    label: Scalar | None = None
+    score: float | None = None
+    probabilities: Sequence[float] | None = None
+    value: float | None = None
+
+
+class Decider:
+    """Turns one row's scores into a decision as one contract says; `stats.decisions.decided` is the same over arrays.
+
+    Binary tasks decide for the positive class at `outputs.threshold` or above, multiclass tasks for the likeliest.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self.classes = contract.outputs.classes
+        self.threshold = contract.outputs.threshold
+        self.regression = contract.model.task is Task.REGRESSION
+        self.binary = contract.model.task is Task.BINARY and len(self.classes) == 2
+        self.positive = positive_index(self.classes, contract.outputs.positive)
+
+    def __call__(self, scores: Sequence[float]) -> Decision:
+        """scores: probabilities in the order of `outputs.classes`, or one value."""
+        if self.regression:
+            return Decision(None, None, None, scores[0])
+        if self.binary:
+            at = self.positive
+            score = scores[at]
+            return Decision(self.classes[at if score >= self.threshold else 1 - at], score, scores)
+        best = max(range(len(scores)), key=scores.__getitem__)
+        return Decision(self.classes[best], scores[best], scores)
