@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import serving_case
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain import version as names
 from modelmark.domain.contract import (
     Contract,
@@ -40,7 +40,7 @@ from modelmark.domain.monitor_settings import DriftMonitor, Monitors
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.journal.compact import compact
 from modelmark.journal.records import Labelled, Predicted, Refused, Schema
 from modelmark.journal.writer import Writer
@@ -71,14 +71,14 @@ class Case:
 class Lived:
     """The workspace, its application and what was put into it."""
 
-    app: App
+    app: ControlPlane
     now: datetime
     released: dict[str, tuple[Case, Version]] = field(default_factory=dict)
     _clock: datetime | None = None
 
     @classmethod
     def at(cls, root: Path, now: datetime | None = None) -> Lived:
-        app = App.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
+        app = ControlPlane.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
         lived = cls(app, now or datetime.now(UTC))
         clock = lambda: lived._clock or datetime.now(UTC)  # noqa: E731
         app.releases = Releases(
@@ -87,8 +87,8 @@ class Lived:
             clock,
             contract_of=app.contract_of,
             required=lambda contract: contract.asked(),
-            effects=Effects(write_mark=app._write_mark, publish=app._publish),
-            sign_off=replace(app._sign_off(), clock=clock),
+            effects=app.effects,
+            sign_off=replace(app.sign_off, clock=clock),
         )
         return lived
 
@@ -203,7 +203,7 @@ class Lived:
 
     def steward(self) -> Steward:
         return Steward(
-            self.app.workspace, self.app.watchbook, self.app.watched, None, lambda: self.now, log=lambda line: None
+            self.app.workspace, self.app.watchbook, self.app.monitored, None, lambda: self.now, log=lambda line: None
         )
 
     def watch(self, start: datetime) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import cases
 import models
-from modelmark.app.checking import Checked
+from modelmark.app.usecases.check import Checked
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, worst
