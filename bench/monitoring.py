@@ -40,7 +40,7 @@ from modelmark.domain.contract import (
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, View
+from modelmark.monitors.monitor import REQUESTS, Recorded, View
 from modelmark.monitors.quality import Quality
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, reference, tally, unpack
 
@@ -84,10 +84,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def view(found: Reference, profiles: dict[str, Counts], rows: int) -> View:
+    recorded = Recorded(profiles={**profiles, REQUESTS: np.array([rows])}, refused={}, labelled=None)
     return View(
         model="bench", version=Digest("sha256:" + "0" * 64), contract=DEAL, reference=found,
-        window=Window(start=AT, end=AT + timedelta(hours=1)), profiles={**profiles, REQUESTS: np.array([rows])},
-        labelled=lambda: None, refused={}, baseline=None, now=AT + timedelta(hours=1),
+        window=Window(start=AT, end=AT + timedelta(hours=1)), observed=recorded, baseline=None,
+        now=AT + timedelta(hours=1),
     )  # fmt: skip
 
 

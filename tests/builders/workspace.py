@@ -46,7 +46,9 @@ from modelmark.journal.records import Labelled, Predicted, Refused, Schema
 from modelmark.journal.writer import Writer
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.stats.profile import reference
+from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
+from modelmark.steward.serving_versions import ServingVersions
 
 ANN = Person(role=Role.DATA_SCIENCE, name="Ann Lee", signs=True)
 BOB = Person(role=Role.PRODUCT, name="Bob Ray", signs=True)
@@ -202,9 +204,9 @@ class Lived:
         return ids
 
     def steward(self) -> Steward:
-        return Steward(
-            self.app.workspace, self.app.watchbook, self.app.monitored, None, lambda: self.now, log=lambda line: None
-        )
+        serving = ServingVersions(self.app.monitored)
+        jobs = builtin(self.app.workspace, self.app.watchbook, serving, None)
+        return Steward(jobs, serving, self.app.watchbook, lambda: self.now, log=lambda line: None)
 
     def watch(self, start: datetime) -> None:
         """A real steward looks at every LOOK from `start` to now."""

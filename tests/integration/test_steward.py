@@ -28,7 +28,7 @@ from modelmark.journal.read import counts, predictions
 from modelmark.journal.receipts import verify_tables
 from modelmark.journal.writer import Writer
 from modelmark.stats.profile import SCORE
-from modelmark.steward.loop import Step
+from modelmark.steward.job import FaultOwner, JobContext, Step
 from modelmark.steward.profiler import Profiler
 
 MINUTE = timedelta(minutes=1)
@@ -180,32 +180,35 @@ def test_rows_are_profiled_once_however_often_profiling_is_killed(tmp_path: Path
     assert int(fresh.watch(one).columns[SCORE].histogram(found[SCORE]).sum()) == 500
 
 
-def test_the_loop_ends_when_told_and_tells_its_listener(tmp_path: Path) -> None:
-    seen: list[Step] = []
-    stop = threading.Event()
+class Listener:
+    """A job that hears every step, and says when it has heard enough."""
 
-    def hear(step: Step) -> None:
-        seen.append(step)
-        if len(seen) == 2:
-            stop.set()
+    name, checkpoint, owner, interval = "listener", "", FaultOwner.LOG, timedelta()
 
-    keeper = steward(tmp_path, on_step=hear, step_seconds=0.01)
-    keeper._clock = lambda: NOON
-    keeper.run(stop)
-    assert len(seen) == 2
+    def __init__(self, stop: threading.Event) -> None:
+        self.seen: list[Step] = []
+        self.stop = stop
+
+    def run(self, context: JobContext) -> bool:
+        self.seen.append(context.step)
+        if len(self.seen) == 2:
+            self.stop.set()
+        return True
+
+
+def test_the_loop_ends_when_told_and_runs_a_further_job(tmp_path: Path) -> None:
+    listener = Listener(threading.Event())
+    keeper = steward(tmp_path, clock=lambda: NOON, more_jobs=[listener], step_seconds=0.01)
+    keeper.run(listener.stop)
+    assert len(listener.seen) == 2
 
 
 PROCESS = """
     import sys, threading
     from datetime import UTC, datetime
     from pathlib import Path
-    from builders.steward import book, watched
-    from modelmark.domain.workspace import Workspace
-    from modelmark.steward.loop import Steward
-    root = Path(sys.argv[1])
-    Steward(Workspace(root), book(root), lambda: [watched()], None, lambda: datetime.now(UTC), step_seconds=0.02).run(
-        threading.Event()
-    )
+    from builders.steward import steward
+    steward(Path(sys.argv[1]), clock=lambda: datetime.now(UTC), step_seconds=0.02).run(threading.Event())
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,15 @@ ROOMS = (
 CONTAINERS = {"Container", "Workbench", "ControlPlane"}
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def trees(*rooms: str) -> Iterator[tuple[str, ast.Module]]:
     for room in rooms:
         for path in sorted((HOUSE / room).rglob("*.py")):
-            yield path.relative_to(HOUSE).as_posix(), ast.parse(path.read_text("utf-8"))
+            yield path.relative_to(HOUSE).as_posix(), parsed(path)
 
 
 def own(node: ast.AST) -> str | None:

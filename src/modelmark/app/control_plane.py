@@ -7,7 +7,9 @@ from functools import cached_property
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.workbench import Workbench
 from modelmark.notify.apprise import AppriseNotifier
+from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
+from modelmark.steward.serving_versions import ServingVersions
 from modelmark.web.desk import Desk
 from modelmark.web.server import Application, build
 from modelmark.web.source import Documents, Source
@@ -25,7 +27,9 @@ class ControlPlane(Workbench):
         notifier = AppriseNotifier(self.settings.notify) if self.settings.notify else None
         if notifier is not None:
             notifier.check()
-        return Steward(self.workspace, self.watchbook, self.monitored, notifier, self.clock)
+        serving = ServingVersions(self.monitored)
+        jobs = builtin(self.workspace, self.watchbook, serving, notifier)
+        return Steward(jobs, serving, self.watchbook, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:
         return build(source=self._source(), desk=self._desk())
