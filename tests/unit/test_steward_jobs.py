@@ -15,7 +15,7 @@ from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.workspace import Workspace
 from modelmark.steward import jobs
-from modelmark.steward.job import Fault, FaultOwner, Job, JobContext
+from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault
 from modelmark.steward.loop import Steward
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import Profiler
@@ -107,7 +107,7 @@ def test_a_fault_that_only_the_log_owns_becomes_no_finding() -> None:
 
 def test_what_a_job_reports_is_an_alert_once_a_look_and_the_job_goes_on() -> None:
     def damaged(context: JobContext) -> bool:
-        context.report(Fault(subject="segment 3", sentence="segment 3 is damaged"))
+        context.report(JobFault(subject="segment 3", sentence="segment 3 is damaged"))
         return True
 
     book, job = MemoryWatchbook(), Planned(damaged)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from modelmark.app.container import Container
-from modelmark.app.usecases.check import Check
+from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.recalibrate import Recalibrate
@@ -51,8 +51,8 @@ class Workbench(Container):
         return WriteReport(workspace=self.workspace, ledger=self.ledger, contract_of=self.contract_of, clock=self.clock)
 
     @cached_property
-    def check(self) -> Check:
-        return Check(
+    def check(self) -> CheckVersion:
+        return CheckVersion(
             ledger=self.ledger,
             releases=self.releases,
             contract_of=self.contract_of,

@@ -24,7 +24,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.workspace import Workspace
 
 if TYPE_CHECKING:
-    from modelmark.app.usecases.check import Checked
+    from modelmark.app.usecases.check_version import CheckResult
     from modelmark.app.workbench import Workbench
     from modelmark.domain.version import Version
     from modelmark.serving.supervisor import Supervisor
@@ -72,7 +72,7 @@ def _stay() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DemoStep:
     """One planted mistake or promise, and what happened."""
 
     what: str
@@ -88,7 +88,7 @@ class Demo:
     folder: Path
     bar: Progress
     quiet: bool
-    steps: list[Step] = field(default_factory=list)
+    steps: list[DemoStep] = field(default_factory=list)
     app: Workbench = field(init=False)
     server: Supervisor = field(init=False)
     dashboard: str = ""
@@ -140,7 +140,7 @@ class Demo:
             except ModelmarkError as error:
                 caught, sentence = False, f"{error.message} [{error.code}]"
             self.steps.append(
-                Step(what=what, caught=caught, sentence=sentence, seconds=round(time.monotonic() - began, 1))
+                DemoStep(what=what, caught=caught, sentence=sentence, seconds=round(time.monotonic() - began, 1))
             )
             self.tell(f"   {'✓' if caught else '✕'} {sentence}")
 
@@ -153,7 +153,7 @@ class Demo:
         say(f"  endpoint    {self.server.address}/models/{MODEL}/predict")
         say(f"  workspace   {self.app.workspace.root}")
 
-    def candidate(self, model: str, prefix: str = "") -> tuple[Version, Checked]:
+    def candidate(self, model: str, prefix: str = "") -> tuple[Version, CheckResult]:
         """Draft the contract, let people fill it in, register and check, as a user would."""
         from modelmark.registry.drafting import draft_contract
 
@@ -181,7 +181,7 @@ class Demo:
         for person in self.app.contract_of(version).signers():
             self.app.releases.approve(version, role=person.role, name=person.name, comment="", actor="demo")
 
-    def refused(self, version: Version, checked: Checked) -> tuple[bool, str]:
+    def refused(self, version: Version, checked: CheckResult) -> tuple[bool, str]:
         """Whether the failed version stays out, asked for in the ordinary way."""
         failing = [c.sentence for item in checked.evidence for c in item.checks if c.verdict.exit_code == 1]
         try:

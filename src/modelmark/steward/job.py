@@ -21,7 +21,7 @@ class FaultOwner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class JobFault:
     """Something went wrong. subject: what it is about, among the steward's findings. The same one again is told once a
     look."""
 
@@ -55,7 +55,7 @@ class JobContext:
 
     now: datetime
     serving: Sequence[Watched]
-    report: Callable[[Fault], None]
+    report: Callable[[JobFault], None]
     step: Step
 
 

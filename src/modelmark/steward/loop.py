@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from modelmark.domain.finding import Finding, Window
 from modelmark.domain.ports import Clock, Watchbook
 from modelmark.steward.alerts import tell
-from modelmark.steward.job import Fault, FaultOwner, Job, JobContext, Step
+from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.steward.terms import NAME
 
@@ -56,7 +56,7 @@ class Steward:
                 if self._due(job, now):
                     self._run(job, step)
             except Exception as error:  # noqa: BLE001 - the loop outlives any job, and the finding says which failed
-                self._report(step, Fault.of(job.name, error, job.owner))
+                self._report(step, JobFault.of(job.name, error, job.owner))
         return step
 
     def _due(self, job: Job, now: datetime) -> bool:
@@ -82,7 +82,7 @@ class Steward:
         elif job.interval and job.checkpoint:
             self._book.set_checkpoint(job.checkpoint, {"at": step.at})
 
-    def _report(self, step: Step, fault: Fault) -> None:
+    def _report(self, step: Step, fault: JobFault) -> None:
         """Log one line, and keep a finding per serving version; the same fault again only once a look."""
         step.errors.append(fault.sentence)
         self._log(f"modelmark steward: {fault.sentence}")
@@ -103,7 +103,7 @@ class Steward:
         except Exception as error:  # noqa: BLE001 - the database may be what is down; the log has it
             self._log(f"modelmark steward: the finding could not be kept: {type(error).__name__}")
 
-    def _findings(self, fault: Fault, window: Window) -> list[Finding]:
+    def _findings(self, fault: JobFault, window: Window) -> list[Finding]:
         sentence = fault.sentence[:1].upper() + fault.sentence[1:] + ("" if fault.sentence.endswith(".") else ".")
         return [
             Finding(

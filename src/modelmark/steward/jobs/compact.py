@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from modelmark.domain.errors import NotYet
 from modelmark.journal.compact import Compactor
-from modelmark.steward.job import Fault, FaultOwner, JobContext
+from modelmark.steward.job import FaultOwner, JobContext, JobFault
 
 PASSES: Final = 4  # at most in one step
 
@@ -32,7 +32,7 @@ class Compact:
                     raise
                 return True  # somebody else does the work
             for damage in passed.damaged:
-                context.report(Fault(subject=str(damage.field or "journal"), sentence=damage.message))
+                context.report(JobFault(subject=str(damage.field or "journal"), sentence=damage.message))
             if not passed.more:
                 return True
         return True

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from modelmark.domain.ports import Notifier, Watchbook
 from modelmark.steward.alerts import send_due
-from modelmark.steward.job import Fault, FaultOwner, JobContext
+from modelmark.steward.job import FaultOwner, JobContext, JobFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,5 +33,5 @@ class Deliver:
         _, failures = send_due(self.watchbook, self.notifier, context.now, self.jitter)
         for failure in failures:
             sentence = f"a message waits: {failure}"
-            context.report(Fault(subject=self.name, sentence=sentence, owner=FaultOwner.LOG))
+            context.report(JobFault(subject=self.name, sentence=sentence, owner=FaultOwner.LOG))
         return True

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from modelmark.domain.errors import NotYet
 from modelmark.journal.compact import Compactor
-from modelmark.steward.job import Fault, FaultOwner, JobContext
+from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.profiler import Profiler
 
 
@@ -33,5 +33,5 @@ class Maintain:
                 raise
             return True  # somebody else does the work
         for damage in damaged:
-            context.report(Fault(subject=str(damage.field or "journal"), sentence=damage.message))
+            context.report(JobFault(subject=str(damage.field or "journal"), sentence=damage.message))
         return True

@@ -14,7 +14,7 @@ from modelmark.monitors import enabled
 from modelmark.monitors.monitor import View
 from modelmark.steward import terms
 from modelmark.steward.alerts import tell
-from modelmark.steward.job import Fault, FaultOwner, JobContext
+from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import Profiler, Watched
 
@@ -38,7 +38,7 @@ class MonitorVersions:
             try:
                 self._look(context, model, [watched for watched in context.serving if watched.model == model])
             except Exception as error:  # noqa: BLE001 - whatever it is, the next model is looked at
-                context.report(Fault.of(self.name, error, self.owner))
+                context.report(JobFault.of(self.name, error, self.owner))
         return True
 
     def _look(self, context: JobContext, model: str, mine: Sequence[Watched]) -> None:
@@ -70,7 +70,7 @@ class MonitorVersions:
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it must not silence the others
                 line = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
                 said = f"monitor {monitor.name} of {watched.model} failed: {line}"
-                context.report(Fault(subject=monitor.name, sentence=said, owner=FaultOwner.LOG))
+                context.report(JobFault(subject=monitor.name, sentence=said, owner=FaultOwner.LOG))
                 sentence = f"Cannot tell: monitor {monitor.name} could not evaluate this window ({line})."
                 found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
         return found

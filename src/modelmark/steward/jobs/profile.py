@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from modelmark.steward.job import Fault, FaultOwner, JobContext
+from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.profiler import CHECKPOINT, Profiler
 
 
@@ -25,6 +25,6 @@ class Profile:
             part = self.profiler.step()
             if part.lost:
                 sentence = f"{part.lost} files were gone before they were profiled"
-                context.report(Fault(subject=self.name, sentence=sentence))
+                context.report(JobFault(subject=self.name, sentence=sentence))
             if not part.behind:
                 return True

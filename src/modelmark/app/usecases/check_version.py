@@ -19,8 +19,8 @@ from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What `Check` found: this run's evidence, how the version stands after it, and its verdict on the gates asked now."""
+class CheckResult:
+    """What the gates found: this run's evidence, how the version stands after it, and its verdict on the gates asked now."""
 
     evidence: tuple[Evidence, ...]
     standing: Standing
@@ -44,7 +44,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class CheckVersion:
     """open_case: puts a version before its gates. report: writes the report of a version, and says where it lies.
     owner: whose name the audit has where no account acts."""
 
@@ -65,7 +65,7 @@ class Check:
         fast: bool = False,
         again: bool = False,
         by: Principal | None = None,
-    ) -> Checked:
+    ) -> CheckResult:
         """Run the gates on the tables beside the contract at `path`; keep the evidence and write the report.
 
         The version's own contract decides, not the file: editing limits makes another version. What a gate said about
@@ -77,7 +77,7 @@ class Check:
         evidence = run_gates(case, gates=gates, known=() if again else known, progress=progress)
         new = [item for item in evidence if item not in known]
         standing = self.releases.record(version, new, actor=by.login if by else self.owner, by=by)
-        return Checked(
+        return CheckResult(
             evidence=evidence,
             standing=standing,
             verdict=worst(standing.gates[item.gate] for item in evidence),
