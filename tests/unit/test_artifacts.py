@@ -54,7 +54,9 @@ def test_one_file_is_written_whole_into_a_version_that_is_there(store: ArtifactS
     store.write(ONE, "mark", b"second")
     assert store.read(ONE, "mark") == b"second"
     assert sorted(p.name for p in store.folder(ONE).iterdir()) == ["mark", "model"]
-    with pytest.raises(FileNotFoundError):
+    store.write(ONE, "deep/part", b"more")
+    assert store.read(ONE, "deep/part") == b"more"
+    with pytest.raises(Missing):
         store.write(OTHER, "mark", b"of nothing")
 
 

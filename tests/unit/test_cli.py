@@ -98,6 +98,22 @@ def test_help_imports_nothing_heavy():
     assert not set(loaded(code)) & set(HEAVY)
 
 
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        pytest.param(
+            "import modelmark.cli.run, modelmark.serving.supervisor\nmodelmark.cli.run.settings_of(None)",
+            set(),
+            id="serve",
+        ),
+        pytest.param("import modelmark.app.container", {"sqlalchemy"}, id="status, release, verify"),
+        pytest.param("import modelmark.app.workbench", {"sqlalchemy", "numpy", "pydantic"}, id="register, check"),
+    ],
+)
+def test_a_command_loads_no_library_that_it_does_not_need(code, allowed):
+    assert set(loaded(code)) <= allowed
+
+
 def test_importing_modelmark_does_nothing_and_imports_nothing_heavy(tmp_path):
     assert loaded("import modelmark") == []
     done = subprocess.run(

@@ -72,7 +72,9 @@ class ArtifactStore(Protocol):
         ...
 
     def write(self, id: Digest, name: str, data: bytes) -> None:
-        """Put one file into a version that is there. Readers see the old one or the new one, never a part."""
+        """Put one file into a version that is there. Readers see the old one or the new one, never a part.
+
+        Raises Missing (NO_FILES) for a version that is not."""
         ...
 
     def add(self, id: Digest, files: Path) -> None:

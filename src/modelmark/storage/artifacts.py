@@ -33,10 +33,13 @@ class FolderArtifactStore:
         try:
             return (self.folder(id) / name).read_bytes()
         except FileNotFoundError:
-            raise Missing(f"{name} of version {id.short} is not in this workspace", code="NO_FILES") from None
+            raise _missing(id, name) from None
 
     def write(self, id: Digest, name: str, data: bytes) -> None:
+        if not self.folder(id).is_dir():
+            raise _missing(id, name)
         path = self.folder(id) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         with scratch.open("wb") as file:
             file.write(data)
@@ -64,6 +67,10 @@ class FolderArtifactStore:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing(id: Digest, name: str) -> Missing:
+    return Missing(f"{name} of version {id.short} is not in this workspace", code="NO_FILES")
 
 
 def _sync(path: Path) -> None:

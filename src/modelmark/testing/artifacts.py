@@ -31,13 +31,17 @@ class MemoryArtifactStore:
         try:
             return self._versions[id][name]
         except KeyError:
-            raise Missing(f"{name} of version {id.short} is not in this workspace", code="NO_FILES") from None
+            raise _missing(id, name) from None
 
     def write(self, id: Digest, name: str, data: bytes) -> None:
         if id not in self._versions:
-            raise FileNotFoundError(name)
+            raise _missing(id, name)
         self._versions[id][name] = data
 
     def add(self, id: Digest, files: Path) -> None:
         inside = (path for path in files.rglob("*") if path.is_file())
         self._versions[id] = {path.relative_to(files).as_posix(): path.read_bytes() for path in inside}
+
+
+def _missing(id: Digest, name: str) -> Missing:
+    return Missing(f"{name} of version {id.short} is not in this workspace", code="NO_FILES")
