@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from recipe import ROOT, followed
+from house_copy import ROOT, followed
 
 WIRED = """
 from pathlib import Path
