@@ -185,6 +185,7 @@ def _staged(files: Mapping[str, bytes]) -> Iterator[Path]:
     """A scratch folder with the files in it."""
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
         for file, data in files.items():
+            (Path(name) / file).parent.mkdir(parents=True, exist_ok=True)
             (Path(name) / file).write_bytes(data)
         yield Path(name)
 
