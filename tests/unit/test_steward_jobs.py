@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
         ("messages", 0, ""),
     ]
     assert {job.owner for job in table} == {FaultOwner.VERSIONS}
+
+
+def test_a_model_that_cannot_be_looked_at_keeps_none_of_the_others_from_it(tmp_path: Path) -> None:
+    unknown = dataclasses.replace(DEAL, monitors=dataclasses.replace(DEAL.monitors, plugins={"nobody": {}}))
+    serving = ServingVersions(lambda: [dataclasses.replace(watched(), model="a", contract=unknown), watched()])
+    book = MemoryWatchbook()
+    table = jobs.builtin(Workspace(tmp_path), book, serving, None)
+    step = Steward(table, serving, book, lambda: NOON, log=lambda line: None).step(NOON)
+    assert step.errors == ["look failed: no installed package brings a monitor 'nobody'"]
+    assert {f.subject for f in book.findings("loans")} >= {"age", "look"}, "the other, and whose fault it is"
+    assert (book.checkpoint("look/a"), book.checkpoint("look/loans")) == ({}, {"at": NOON.isoformat()})
 
 
 def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
