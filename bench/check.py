@@ -77,13 +77,14 @@ def fit(train: pd.DataFrame, target: str) -> Any:
 
 def child(folder: Path, target: str, fast: bool) -> dict[str, Any]:
     """init, register, check in this process; what it cost."""
-    from modelmark.app import App
+    from modelmark.app.workbench import Workbench
+    from modelmark.registry.drafting import draft_contract
 
     silent = lambda *_: None  # noqa: E731
-    app = App.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / f".modelmark-{fast}")
+    app = Workbench.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / f".modelmark-{fast}")
     contract = folder / "modelmark.yaml"
-    app.init(str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv", target=target,
-             name="bench", out=contract, progress=silent)  # fmt: skip
+    draft_contract(str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv", target=target,
+                   name="bench", out=contract, progress=silent)  # fmt: skip
     text = contract.read_text("utf-8")
     for pattern, line in ANSWERS:
         text = re.sub(pattern, line, text, flags=re.MULTILINE)

@@ -30,8 +30,9 @@ HOUR = 3600
 
 def one_size(rows: int, only: list[str]) -> dict[str, Any]:
     """init, register, then each gate alone on one case; seconds by gate and the peak in MB."""
-    from modelmark.app import App
+    from modelmark.app.workbench import Workbench
     from modelmark.gates.runner import build
+    from modelmark.registry.drafting import draft_contract
 
     silent = lambda *_: None  # noqa: E731
     train, holdout, target = check.generated(rows)
@@ -41,9 +42,10 @@ def one_size(rows: int, only: list[str]) -> dict[str, Any]:
         holdout.to_csv(folder / "holdout.csv", index=False)
         joblib.dump(check.fit(train.head(100_000), target), folder / "model.joblib")
         del train, holdout
-        app, contract = App.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / ".modelmark"), folder / "modelmark.yaml"
-        app.init(str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv",
-                 target=target, name="bench", out=contract, progress=silent)  # fmt: skip
+        app = Workbench.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / ".modelmark")
+        contract = folder / "modelmark.yaml"
+        draft_contract(str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv",
+                       target=target, name="bench", out=contract, progress=silent)  # fmt: skip
         text = contract.read_text("utf-8")
         for pattern, line in (*check.ANSWERS, (r"sensitive: \[\]", "sensitive: [c1]")):
             text = re.sub(pattern, line, text, flags=re.MULTILINE)

@@ -30,7 +30,7 @@ from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.monitor_settings import DriftMonitor, QualityMonitor
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, Monitor, View
+from modelmark.monitors.monitor import REQUESTS, Monitor, Recorded, View
 from modelmark.monitors.quality import Quality
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, reference, tally, unpack
 
@@ -74,10 +74,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def view(found: Reference, profiles: dict[str, Counts], rows: int) -> View:
+    recorded = Recorded(profiles={**profiles, REQUESTS: np.array([rows])}, refused={}, labelled=None)
     return View(
         model="bench", version=Digest("sha256:" + "0" * 64), contract=DEAL, reference=found,
-        window=Window(start=AT, end=AT + timedelta(hours=1)), profiles={**profiles, REQUESTS: np.array([rows])},
-        labelled=lambda: None, refused={}, baseline=None, now=AT + timedelta(hours=1),
+        window=Window(start=AT, end=AT + timedelta(hours=1)), observed=recorded, baseline=None,
+        now=AT + timedelta(hours=1),
     )  # fmt: skip
 
 

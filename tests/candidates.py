@@ -15,7 +15,7 @@ import pandas as pd
 
 import journey
 from journey import Place
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.evidence import Check, Evidence
 from modelmark.domain.version import Version
 from modelmark.governance.standing import Standing
@@ -96,8 +96,8 @@ class Candidate:
     told: str = field(default="", compare=False)
 
     @cached_property
-    def app(self) -> App:
-        app: App = self.place.app()
+    def app(self) -> ControlPlane:
+        app: ControlPlane = self.place.app()
         return app
 
     @property

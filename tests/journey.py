@@ -96,10 +96,11 @@ class Place:
     def json(self, *words: str | Path, code: int = 0) -> Any:
         return self.run(*words, "--json", code=code).json
 
-    def app(self) -> Any:
-        from modelmark.app import App
+    def app(self, **how: Any) -> Any:
+        """how: `clock`, where it is not the machine's."""
+        from modelmark.app.control_plane import ControlPlane
 
-        return App.open({**self.environ, "MODELMARK_ACTOR": "test"}, workspace=self.workspace)
+        return ControlPlane.open({**self.environ, "MODELMARK_ACTOR": "test"}, workspace=self.workspace, **how)
 
     def init(self, *, model: str = "model.joblib", target: str = "y", name: str = NAME) -> Done:
         tables = ("--train", "train.csv", "--holdout", "holdout.csv", "--target", target)
@@ -131,8 +132,10 @@ class Place:
 
     def champion(self, *more: tuple[str, str]) -> None:
         """From files to a released version, in process: for tests about what comes afterwards."""
+        from modelmark.registry.drafting import draft_contract
+
         app = self.app()
-        app.init(
+        draft_contract(
             str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",
             target="y", name=NAME, out=self.contract, progress=silent,
         )  # fmt: skip

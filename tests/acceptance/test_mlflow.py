@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from datetime import UTC, datetime
 
 import joblib
 import pytest
 
 from journey import NAME, Place, logistic, mixed, pipeline, small
-from modelmark.app.checking import case_of
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SupplyChainGate
 from modelmark.gates.runner import run_gate
@@ -98,7 +96,7 @@ def test_a_model_that_mlflow_keeps_can_be_the_source(tmp_path, template, mlflow,
     assert version.lineage.source == source
     assert version.lineage.source_digest == digest_file(folder / "model.pkl")
     gate = SupplyChain(SupplyChainGate(scanners=("picklescan",)))
-    evidence = run_gate(gate, case_of(place.app(), version, place.folder, lambda: datetime.now(UTC)))
+    evidence = run_gate(gate, place.app().open_case(version, place.folder))
     assert evidence.verdict is Verdict.PASS
     assert evidence.looked_at["source"] == version.lineage.source_digest
     assert not os.path.exists(place.folder / "mlruns")

@@ -64,7 +64,7 @@ def test_a_failed_gate_stands_whatever_is_tried(failed, tmp_path):
     assert place.run("status").out.count("✕holdout") == 1
 
 
-def test_a_waiver_by_a_signer_lets_a_failed_gate_through_until_its_day(failed, tmp_path, monkeypatch):
+def test_a_waiver_by_a_signer_lets_a_failed_gate_through_until_its_day(failed, tmp_path):
     place = failed.copy(tmp_path / "place")
     waive = ("waive", "v1", "--gate", "holdout", "--role", "product", "--reason", "a pilot of 50 users")
     assert "Bob Ray as product" in place.run(*waive, "--name", "Eve", "--expires", "3d", code=1).err
@@ -72,11 +72,9 @@ def test_a_waiver_by_a_signer_lets_a_failed_gate_through_until_its_day(failed, t
     assert "later than now" in place.run(*waive, "--name", "Bob Ray", "--expires", "2020-01-01", code=3).err
     place.run(*waive, "--name", "Bob Ray", "--expires", "3d")
     place.sign("v1")
-    with monkeypatch.context() as patch:
-        patch.setattr("modelmark.app.now", lambda: datetime.now(UTC) + timedelta(days=4))
-        late = place.app()
-        with pytest.raises(NotPermitted, match="the gate holdout says: fail"):
-            late.release(late.find("v1"))
+    late = place.app(clock=lambda: datetime.now(UTC) + timedelta(days=4))
+    with pytest.raises(NotPermitted, match="the gate holdout says: fail"):
+        late.release(late.find("v1"))
     place.run("release", "v1")
     assert place.json("verify")["verdict"] == "pass"
 

@@ -11,7 +11,7 @@ import pytest
 from candidates import Candidate, check, fitted, loans
 from inbox import Inbox
 from journey import silent
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Role
 
@@ -102,7 +102,9 @@ def test_clear_communication_of_updates(signed: Candidate, tmp_path, inboxes: tu
         0,
         True,
     )
-    done = App.open({**place.environ, **addresses}, workspace=place.workspace).steward().step(datetime.now(UTC))
+    done = (
+        ControlPlane.open({**place.environ, **addresses}, workspace=place.workspace).steward().step(datetime.now(UTC))
+    )
     assert not done.errors, done.errors
     assert tile(place, "11.communication")["points"] == 1
     (told,) = [message for message in risk.got if message["title"] == "loans v1 was released"]

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from builders import workspace as made
 from builders.workspace import Lived
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.serving.listening import reserve
 from modelmark.web.bundle import vega_bundle
 
@@ -35,7 +35,7 @@ NAUGHTY = (
 
 
 @contextmanager
-def dashboard_of(app: App) -> Iterator[str]:
+def dashboard_of(app: ControlPlane) -> Iterator[str]:
     """The address of a running dashboard, as `modelmark dashboard` serves it."""
     listener = reserve("127.0.0.1", 0)
     listener.listen(64)
@@ -158,8 +158,8 @@ def open_at(driven: Browser, address: str) -> Iterator[Any]:
         context.close()
 
 
-def build_nothing(root: Path, lived: Lived) -> App:
+def build_nothing(root: Path, lived: Lived) -> ControlPlane:
     """An application over an empty workspace, with the chart code built once for all."""
     vega_bundle(lived.app.workspace.cache)
     shutil.copytree(lived.app.workspace.cache, root / "cache", dirs_exist_ok=True)
-    return App.open({}, workspace=root)
+    return ControlPlane.open({}, workspace=root)

@@ -17,11 +17,12 @@ import journey
 from browser.conftest import Visit, dashboard_of
 from builders.people import PASSWORD, principal
 from journey import Place
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Role
 from modelmark.domain.release import State
 from modelmark.domain.version import Version
+from modelmark.registry.drafting import draft_contract
 from modelmark.seal.digests import digest_value
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), adult.needs_adult]
@@ -55,8 +56,8 @@ class Office:
         train.to_csv(folder / "train.csv", index=False)
         holdout.to_csv(folder / "holdout.csv", index=False)
         self.place = Place(folder)
-        self.app: App = self.place.app()
-        self.app.init(
+        self.app: ControlPlane = self.place.app()
+        draft_contract(
             str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv", target="income",
             name="incomes", out=self.place.contract, progress=journey.silent,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from browser.conftest import SCRIPT, build_nothing, dashboard_of
 from builders.workspace import Lived
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 CHANGE = """UPDATE audit SET body = replace(body, '"actor":"ann"', '"actor":"eve"') WHERE sequence = 7"""
@@ -202,7 +202,7 @@ def test_the_audit_page_turns_bad_when_a_row_of_the_database_is_altered(lived: L
     with sqlite3.connect(root / "state.db") as database:
         changed = database.execute(CHANGE).rowcount
     assert changed == 1
-    with dashboard_of(App.open({}, workspace=root)) as home:
+    with dashboard_of(ControlPlane.open({}, workspace=root)) as home:
         page = open_at(home=home).open("/audit")
         heading = page.locator("h1")
         assert heading.inner_text().startswith("The audit chain is broken: audit event 7 was changed")

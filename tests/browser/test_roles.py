@@ -55,7 +55,7 @@ class Desk:
             Excuse(
                 gate="holdout", reason="a pilot of 50 users", expires_at=now + timedelta(days=20), owner="Cy Fox"
             ),
-            role=Role.PRODUCT, name="Bob Ray", actor="bob",
+            role=Role.PRODUCT, name="Bob Ray",
         )  # fmt: skip
         for login, person in {"root": ANN, **WHO}.items():
             by = principal(app.people, login, person.name, person.role)

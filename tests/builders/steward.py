@@ -14,10 +14,14 @@ from builders.domain import contract, version
 from modelmark.domain.contract import Objective
 from modelmark.domain.metrics import Metric
 from modelmark.domain.monitor_settings import Monitors, PerformanceMonitor
+from modelmark.domain.ports import Clock
 from modelmark.domain.workspace import Workspace
 from modelmark.stats.profile import reference
+from modelmark.steward.job import Job
+from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
 from modelmark.steward.profiler import Watched
+from modelmark.steward.serving_versions import ServingVersions
 from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.watchbook import SqlWatchbook
 
@@ -46,7 +50,16 @@ def book(root: Path) -> SqlWatchbook:
     return SqlWatchbook(Database(sqlite_url(root / "state.db")))
 
 
-def steward(root: Path, notifier: Any = None, serving: Sequence[Watched] | None = None, **more: Any) -> Steward:
+def steward(
+    root: Path,
+    notifier: Any = None,
+    serving: Sequence[Watched] | None = None,
+    clock: Clock = lambda: datetime.max,
+    more_jobs: Sequence[Job] = (),
+    **more: Any,
+) -> Steward:
     chosen = [watched()] if serving is None else serving
     more.setdefault("log", lambda line: None)
-    return Steward(Workspace(root), book(root), lambda: chosen, notifier, lambda: datetime.max, **more)
+    known, kept = ServingVersions(lambda: chosen), book(root)
+    jobs = (*builtin(Workspace(root), kept, known, notifier), *more_jobs)
+    return Steward(jobs, known, kept, clock, told=notifier is not None, **more)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import serving_case
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
@@ -28,13 +28,15 @@ from modelmark.domain.people import Person, Role
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
 from modelmark.journal.wal.writer import Writer
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.stats.profile import reference
+from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
+from modelmark.steward.serving_versions import ServingVersions
 
 ANN = Person(role=Role.DATA_SCIENCE, name="Ann Lee", signs=True)
 BOB = Person(role=Role.PRODUCT, name="Bob Ray", signs=True)
@@ -59,14 +61,14 @@ class Case:
 class Lived:
     """The workspace, its application and what was put into it."""
 
-    app: App
+    app: ControlPlane
     now: datetime
     released: dict[str, tuple[Case, Version]] = field(default_factory=dict)
     _clock: datetime | None = None
 
     @classmethod
     def at(cls, root: Path, now: datetime | None = None) -> Lived:
-        app = App.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
+        app = ControlPlane.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
         lived = cls(app, now or datetime.now(UTC))
         clock = lambda: lived._clock or datetime.now(UTC)  # noqa: E731
         app.releases = Releases(
@@ -75,8 +77,8 @@ class Lived:
             clock,
             contract_of=app.contract_of,
             required=lambda contract: contract.asked(),
-            effects=Effects(write_mark=app._write_mark, publish=app._publish),
-            sign_off=replace(app._sign_off(), clock=clock),
+            effects=app.effects,
+            sign_off=replace(app.sign_off, clock=clock),
         )
         return lived
 
@@ -190,9 +192,9 @@ class Lived:
         return ids
 
     def steward(self) -> Steward:
-        return Steward(
-            self.app.workspace, self.app.watchbook, self.app.watched, None, lambda: self.now, log=lambda line: None
-        )
+        serving = ServingVersions(self.app.monitored)
+        jobs = builtin(self.app.workspace, self.app.watchbook, serving, None)
+        return Steward(jobs, serving, self.app.watchbook, lambda: self.now, log=lambda line: None)
 
     def watch(self, start: datetime) -> None:
         """A real steward looks at every LOOK from `start` to now."""

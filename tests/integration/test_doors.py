@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from builders.people import PASSWORD, principal
-from modelmark.app import App
+from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.people import PERMISSIONS, Permission, Role
 from modelmark.seal import passwords
 from modelmark.web.entrance import COOKIE, PUBLIC, Door, Entrance
@@ -25,7 +25,7 @@ class House:
     """A dashboard over an empty workspace with one account per role."""
 
     def __init__(self, root: Path) -> None:
-        self.app = App.open({"MODELMARK_ACTOR": "ci"}, workspace=root)
+        self.app = ControlPlane.open({"MODELMARK_ACTOR": "ci"}, workspace=root)
         self.web = self.app.dashboard()
         self.doors: list[Door] = [route for route in self.web.routes if isinstance(route, Door)]
 

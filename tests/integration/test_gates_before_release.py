@@ -10,8 +10,6 @@ from sklearn.naive_bayes import GaussianNB
 
 import journey
 from journey import Place, small
-from modelmark.app import now
-from modelmark.app.checking import case_of
 from tables import clean
 
 
@@ -31,14 +29,14 @@ def test_looks_at_one_holdout_are_counted_over_versions(tmp_path):
     place.fill_in()
     app = place.app()
     first, _ = app.register(place.contract, progress=journey.silent)
-    assert case_of(app, first, tmp_path, now).earlier_looks == 0
+    assert app.open_case(first, tmp_path).earlier_looks == 0
     app.check(first, place.contract, progress=journey.silent)
-    assert case_of(app, first, tmp_path, now).earlier_looks == 0, "asking again is no look by another version"
+    assert app.open_case(first, tmp_path).earlier_looks == 0, "asking again is no look by another version"
     text = place.contract.read_text("utf-8").replace("threshold: 0.5", "threshold: 0.45")
     place.contract.write_text(text, "utf-8")
     second, new = app.register(place.contract, progress=journey.silent)
     assert new
-    assert case_of(app, second, tmp_path, now).earlier_looks == 1
+    assert app.open_case(second, tmp_path).earlier_looks == 1
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from modelmark.domain.version import ARTIFACT, LOCK, REFERENCE
 from modelmark.domain.workspace import Workspace
 from modelmark.registry.mlflow import Tracking, _mlflow, read_version
 from modelmark.registry.register import Registration, register
+from modelmark.storage.artifacts import FolderArtifactStore
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def registration(bench, number=1, **changes):
     said = []
     usual = {
         "base": base,
-        "workspace": workspace,
+        "artifacts": FolderArtifactStore(workspace),
         "tracking": Tracking(workspace=workspace, progress=said.append),
         "reference": lambda contract, train, scores: f"{len(train)} {len(scores)}".encode(),
         "number": number,

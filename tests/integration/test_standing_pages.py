@@ -51,7 +51,7 @@ class Place:
         self.app.waive(
             self.versions[2],
             Excuse(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
-            role=Role.PRODUCT, name="Bob Ray", actor="bob",
+            role=Role.PRODUCT, name="Bob Ray",
         )  # fmt: skip
         for number in (4, 5):
             other = dataclasses.replace(case, contract=dataclasses.replace(case.contract, name="lost"))

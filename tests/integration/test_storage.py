@@ -19,7 +19,7 @@ from modelmark.domain.audit import Event
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Account, ApiKey, Permission, Role, Session
-from modelmark.domain.ports import Delivery, Message
+from modelmark.domain.ports import Delivery, Message, Watchbook
 from modelmark.domain.release import Remark, RemarkKind, State, Waiver
 from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.storage import database as module
@@ -29,6 +29,7 @@ from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.tables import metadata
 from modelmark.storage.watchbook import SqlWatchbook
 from modelmark.testing.directory import MemoryDirectory
+from modelmark.testing.watchbook import MemoryWatchbook
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["sql", "in memory"])
+def book(request: pytest.FixtureRequest, database: Database) -> Watchbook:
+    return SqlWatchbook(database) if request.param == "sql" else MemoryWatchbook()
 
 
 def test_migrations_lead_to_exactly_the_declared_tables(database: Database) -> None:
@@ -127,8 +133,7 @@ def test_an_unknown_version_is_missing(database: Database) -> None:
         SqlLedger(database).state(digest("nobody"))
 
 
-def test_checkpoints_and_profiles_replace_what_stood_there(database: Database) -> None:
-    book = SqlWatchbook(database)
+def test_checkpoints_and_profiles_replace_what_stood_there(book: Watchbook) -> None:
     assert book.checkpoint("look") == {}
     book.set_checkpoint("look", {"n": 1})
     book.set_checkpoint("look", {"n": 2})
@@ -139,8 +144,8 @@ def test_checkpoints_and_profiles_replace_what_stood_there(database: Database) -
     assert list(book.profiles("loans", "v", NOON, NOON + timedelta(hours=1))) == [(NOON, "age", b"2")]
 
 
-def test_one_story_is_one_alert_until_it_closes(database: Database) -> None:
-    book, story = SqlWatchbook(database), finding()
+def test_one_story_is_one_alert_until_it_closes(book: Watchbook) -> None:
+    story = finding()
     first, new = book.open_alert(story, NOON)
     again, newer = book.open_alert(finding(sentence="more"), NOON + timedelta(minutes=5))
     assert (new, newer) == (True, False)
@@ -153,8 +158,7 @@ def test_one_story_is_one_alert_until_it_closes(database: Database) -> None:
     assert len(book.alerts(model="loans")) == 2
 
 
-def test_the_same_finding_twice_is_kept_once(database: Database) -> None:
-    book = SqlWatchbook(database)
+def test_the_same_finding_twice_is_kept_once(book: Watchbook) -> None:
     book.add_findings([finding(), finding(sentence="now known better")])
     (kept,) = book.findings("loans")
     assert kept == finding(sentence="now known better")
@@ -162,8 +166,7 @@ def test_the_same_finding_twice_is_kept_once(database: Database) -> None:
     assert book.findings("loans", start=NOON + timedelta(hours=1)) == []
 
 
-def test_a_message_waits_until_it_is_sent(database: Database) -> None:
-    book = SqlWatchbook(database)
+def test_a_message_waits_until_it_is_sent(book: Watchbook) -> None:
     for _ in range(2):
         book.queue_message("k", "title", "body", NOON, audience="risk")
     assert book.due_messages(NOON) == [Message(key="k", title="title", body="body", tries=0, audience="risk")]
@@ -178,6 +181,15 @@ def test_a_message_waits_until_it_is_sent(database: Database) -> None:
     assert [message.key for message in book.due_messages(NOON + timedelta(days=1))] == ["other"]
     assert book.deliveries("k") == [Delivery(key="k", audience="risk", sent_at=NOON)]
     assert book.deliveries("%") == [], "what begins so, not a pattern"
+
+
+def test_an_act_on_the_watchbook_that_fails_leaves_nothing(book: Watchbook) -> None:
+    with pytest.raises(ZeroDivisionError), book.transaction():
+        book.set_checkpoint("look", {"n": 1})
+        book.add_findings([finding()])
+        book.open_alert(finding(), NOON)
+        raise ZeroDivisionError
+    assert (book.checkpoint("look"), book.findings("loans"), book.alerts()) == ({}, [], [])
 
 
 def test_a_database_of_no_known_kind_is_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import cases
 import models
-from modelmark.app.checking import Checked
+from modelmark.app.usecases.check_version import CheckResult
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, worst
@@ -173,7 +173,7 @@ def test_a_pass_after_a_failure_is_no_pass_of_the_check(case: Case) -> None:
         version=case.version, state=State.CHECKED, gates=stands, waived=(), approvals=(), missing=(), unfilled=()
     )
     verdict = worst(standing.gates[item.gate] for item in now)
-    told = Checked(evidence=tuple(now), standing=standing, verdict=verdict, report=case.base)
+    told = CheckResult(evidence=tuple(now), standing=standing, verdict=verdict, report=case.base)
     assert told.sentence == "load failed before on these same bytes, and one failure stays"
     both = replace(told, evidence=(now[0], evidence(check("bad", 2.0))))
     assert both.sentence == "holdout failed; load failed before on these same bytes, and one failure stays"

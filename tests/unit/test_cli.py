@@ -98,6 +98,22 @@ def test_help_imports_nothing_heavy():
     assert not set(loaded(code)) & set(HEAVY)
 
 
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        pytest.param(
+            "import modelmark.cli.run, modelmark.serving.supervisor\nmodelmark.cli.run.settings_of(None)",
+            set(),
+            id="serve",
+        ),
+        pytest.param("import modelmark.app.container", {"sqlalchemy"}, id="status, release, verify"),
+        pytest.param("import modelmark.app.workbench", {"sqlalchemy", "numpy", "pydantic"}, id="register, check"),
+    ],
+)
+def test_a_command_loads_no_library_that_it_does_not_need(code, allowed):
+    assert set(loaded(code)) <= allowed
+
+
 def test_importing_modelmark_does_nothing_and_imports_nothing_heavy(tmp_path):
     assert loaded("import modelmark") == []
     done = subprocess.run(
@@ -307,3 +323,10 @@ def test_an_error_names_row_limit_and_next_step_in_that_order(capsys):
         "error: age is too high (row 3) [allowed: 0 to 120] → look at row 3",
         "error: no such thing [known: a, b]",
     ]
+
+
+def test_a_steward_that_could_tell_nobody_says_so_and_does_not_start(tmp_path):
+    done = run("steward", "--dashboard-port", "0", folder=tmp_path, MODELMARK_NOTIFY="bogus")
+    assert (done.returncode, done.stdout) == (ERROR, "")
+    assert done.stderr.startswith("error: notification address 1 (unreadable) is of no kind Apprise knows")
+    assert done.stderr.count("\n") == 1

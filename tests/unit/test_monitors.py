@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,17 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.monitors import BUILTIN, enabled
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, View
+from modelmark.monitors.monitor import REQUESTS, Recorded, View
 from modelmark.monitors.performance import Performance
 from modelmark.monitors.quality import Quality
 from modelmark.stats.metrics import Judged
 from modelmark.testing.monitors import check_monitor, empty_view, planted_view, quiet_view
+
+
+def seen(view: View, **changes: Any) -> View:
+    """The view with other records behind it."""
+    assert isinstance(view.observed, Recorded)
+    return dataclasses.replace(view, observed=dataclasses.replace(view.observed, **changes))
 
 
 @pytest.mark.parametrize("name", BUILTIN)
@@ -64,15 +71,13 @@ def test_three_bad_rows_of_twenty_are_not_yet_an_alert() -> None:
     view = quiet_view(20)
     counts = dict(view.profiles)
     counts["kind"] = np.array([17, 0, 0, 1, 2])
-    found = by_subject(Quality(QualityMonitor()).look(dataclasses.replace(view, profiles=counts)))
+    found = by_subject(Quality(QualityMonitor()).look(seen(view, profiles=counts)))
     assert found["kind"].outcome is Outcome.OK
     assert found["kind"].measured == pytest.approx(0.1)
 
 
 def test_refusals_alone_are_told_when_nothing_was_answered() -> None:
-    view = dataclasses.replace(
-        empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])}
-    )
+    view = seen(empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])})
     found = by_subject(Quality(QualityMonitor()).look(view))
     assert found["requests"].outcome is Outcome.ALERT
     assert found["kind"].outcome is Outcome.CANNOT_TELL
@@ -92,7 +97,7 @@ def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: f
     judged = Judged(task=Task.BINARY, truth=truth, scores=np.stack([1 - score, score], axis=1))
     view = quiet_view()
     deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
-    return dataclasses.replace(view, contract=deal, labelled=lambda: judged, baseline=baseline)
+    return seen(dataclasses.replace(view, contract=deal, baseline=baseline), labelled=judged)
 
 
 @pytest.mark.parametrize(

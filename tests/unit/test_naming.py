@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from builders.domain import NOON, version
-from modelmark.app.naming import find
+from modelmark.app.usecases.find_version import FindVersion
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.testing.ledger import MemoryLedger
+
+
+def find(known: MemoryLedger, called, model):
+    return FindVersion(ledger=known)(called, model)
+
 
 ONE, TWO, THREE = (version(str(n), number=n) for n in (1, 2, 3))
 OTHER = version("other", number=1, model="churn")

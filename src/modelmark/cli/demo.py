@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,11 @@ from modelmark.cli import demo_data, options
 from modelmark.cli.output import OK, REFUSED, Progress, progress, say, say_json, table
 from modelmark.domain.errors import ModelmarkError, Unmeasured
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.workspace import Workspace
 
 if TYPE_CHECKING:
-    from modelmark.app import App
-    from modelmark.app.checking import Checked
+    from modelmark.app.usecases.check_version import CheckResult
+    from modelmark.app.workbench import Workbench
     from modelmark.domain.version import Version
     from modelmark.serving.supervisor import Supervisor
 
@@ -70,7 +72,7 @@ def _stay() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DemoStep:
     """One planted mistake or promise, and what happened."""
 
     what: str
@@ -86,8 +88,8 @@ class Demo:
     folder: Path
     bar: Progress
     quiet: bool
-    steps: list[Step] = field(default_factory=list)
-    app: App = field(init=False)
+    steps: list[DemoStep] = field(default_factory=list)
+    app: Workbench = field(init=False)
     server: Supervisor = field(init=False)
     dashboard: str = ""
     traffic: Traffic = field(init=False)
@@ -103,11 +105,11 @@ class Demo:
     @contextmanager
     def running(self, port: int, dashboard_port: int) -> Iterator[None]:
         """The endpoint with two workers and, in a process of its own, the steward with its dashboard."""
-        from modelmark.app import App
+        from modelmark.app.workbench import Workbench
         from modelmark.serving.supervisor import Worker, running
 
         self.tell("Modelmark takes a model from a file to a guarded endpoint. Watch it catch planted mistakes.\n")
-        self.app = App.open(workspace=self.folder / "workspace")
+        self.app = Workbench.open(workspace=self.folder / "workspace")
         self.app.signer.verifier()
         command = [sys.executable, "-m", "modelmark", "steward", "--dashboard-port", str(dashboard_port)]
         steward = Worker([*command, "--workspace", str(self.app.workspace.root)], self._dashboard_is)
@@ -138,7 +140,7 @@ class Demo:
             except ModelmarkError as error:
                 caught, sentence = False, f"{error.message} [{error.code}]"
             self.steps.append(
-                Step(what=what, caught=caught, sentence=sentence, seconds=round(time.monotonic() - began, 1))
+                DemoStep(what=what, caught=caught, sentence=sentence, seconds=round(time.monotonic() - began, 1))
             )
             self.tell(f"   {'✓' if caught else '✕'} {sentence}")
 
@@ -151,10 +153,12 @@ class Demo:
         say(f"  endpoint    {self.server.address}/models/{MODEL}/predict")
         say(f"  workspace   {self.app.workspace.root}")
 
-    def candidate(self, model: str, prefix: str = "") -> tuple[Version, Checked]:
+    def candidate(self, model: str, prefix: str = "") -> tuple[Version, CheckResult]:
         """Draft the contract, let people fill it in, register and check, as a user would."""
+        from modelmark.registry.drafting import draft_contract
+
         path = self.folder / f"{Path(model).stem}.yaml"
-        self.app.init(
+        draft_contract(
             str(self.folder / model),
             train=self.folder / f"{prefix}train.csv",
             holdout=self.folder / f"{prefix}holdout.csv",
@@ -177,7 +181,7 @@ class Demo:
         for person in self.app.contract_of(version).signers():
             self.app.releases.approve(version, role=person.role, name=person.name, comment="", actor="demo")
 
-    def refused(self, version: Version, checked: Checked) -> tuple[bool, str]:
+    def refused(self, version: Version, checked: CheckResult) -> tuple[bool, str]:
         """Whether the failed version stays out, asked for in the ordinary way."""
         failing = [c.sentence for item in checked.evidence for c in item.checks if c.verdict.exit_code == 1]
         try:
@@ -214,7 +218,7 @@ def _killed(demo: Demo) -> tuple[bool, str]:
         raise Unmeasured("there was no worker to kill")
     process.kill()
     demo.traffic.send(800)
-    kept, doubled = demo.traffic.kept(demo.app)
+    kept, doubled = demo.traffic.kept(demo.app.workspace)
     lost = len(demo.traffic.answered) - kept
     sentence = (
         f"worker {process.pid} was killed with kill -9 under traffic: of {len(demo.traffic.answered):,} answered "
@@ -263,7 +267,7 @@ def _tampered(demo: Demo) -> tuple[bool, str]:
     from modelmark.domain.version import ARTIFACT
 
     version = demo.app.find("latest", MODEL)
-    path = demo.app.workspace.version(version.id) / ARTIFACT
+    path = demo.app.artifacts.folder(version.id) / ARTIFACT
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     try:
@@ -293,13 +297,12 @@ class Traffic:
     """Seeded requests, one after another. Remembers every prediction that was answered, and its truth."""
 
     def __init__(self, address: str, frame: Any) -> None:
-        from modelmark.app import now
         from modelmark.client import Client
 
         self._client = Client(address, timeout=5)
         self._frame = frame
         self._rows = demo_data.patients(frame)
-        self._began = now()
+        self._began = datetime.now(UTC)
         self.answered: dict[str, int] = {}
         self.errors = 0
 
@@ -338,14 +341,13 @@ class Traffic:
         for start in range(0, len(known), 500):
             self._client.label(MODEL, known[start : start + 500])
 
-    def kept(self, app: App) -> tuple[int, int]:
+    def kept(self, workspace: Workspace) -> tuple[int, int]:
         """(how many answered predictions are in the tables, how many stand there twice), once all had time to arrive."""
-        from modelmark.app import now
         from modelmark.journal.tables.query import predictions
 
         end = time.monotonic() + 30
         while True:
-            table = predictions(app.workspace, MODEL, self._began, now(), columns=["id"])
+            table = predictions(workspace, MODEL, self._began, datetime.now(UTC), columns=["id"])
             ids = table.column("id").to_pylist() if table.num_columns else []
             kept = len(set(ids) & set(self.answered))
             if kept == len(self.answered) or time.monotonic() > end:

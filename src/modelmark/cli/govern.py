@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app
+from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, REFUSED, say, say_json, table
 from modelmark.domain.errors import Rejected
 from modelmark.domain.until import until
 
 if TYPE_CHECKING:
-    from modelmark.app import App
+    from modelmark.domain.people import Principal
+    from modelmark.domain.release import Approval
+    from modelmark.domain.routes import Route
     from modelmark.governance.standing import Standing
 
 
@@ -34,7 +37,7 @@ def approve(
     """
     app = open_app(workspace)
     found = app.find(version, model)
-    name = _speaker(app, name)
+    name = _speaker(app.principal, name)
     standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
     if json:
         say_json(standing)
@@ -63,11 +66,11 @@ def waive(
     """
     from modelmark.domain.release import Excuse
 
-    app = open_app(workspace)
+    app = open_workbench(workspace)
     found = app.find(version, model)
-    ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app, name)
+    ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app.principal, name)
     excuse = Excuse(gate=gate, reason=reason, expires_at=ends, owner=owner)
-    standing = app.waive(found, excuse, role=role, name=name, actor=app.actor, by=app.principal)
+    standing = app.waive(found, excuse, role=role, name=name, by=app.principal)
     if json:
         say_json(standing)
     else:
@@ -89,7 +92,7 @@ def release(
     """
     app = open_app(workspace)
     found = app.find(version, model)
-    snapshot = app.release(found, share=share)
+    snapshot = app.release(found, share=share, by=app.principal)
     if json:
         say_json({"version": found.id, "label": found.label, "share": share, "snapshot": snapshot.sequence})
     else:
@@ -110,8 +113,8 @@ def rollback(
     Example: modelmark rollback --reason "complaints since noon"
     """
     app = open_app(workspace)
-    name = app.model(model)
-    left, back, snapshot = app.rollback(name, reason=reason)
+    name = app.find.model(model)
+    left, back, snapshot = app.rollback(name, reason=reason, by=app.principal)
     if json:
         say_json({"model": name, "left": left.id, "serving": back.id, "snapshot": snapshot.sequence})
     else:
@@ -130,13 +133,15 @@ def status(
     """
     app = open_app(workspace)
     if model is not None:
-        app.model(model)  # a misspelt name is an error, not an empty answer
+        app.find.model(model)  # a misspelt name is an error, not an empty answer
     from modelmark.domain.waived import waived
 
     standings, lost = app.releases.standings(app.ledger.versions(model))
     alerts = app.watchbook.alerts(model=model, open_only=True)
     if json:
-        facts = [_facts(app, item) for item in standings]
+        facts = [
+            _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in standings
+        ]
         say_json({"versions": facts, "unreadable": [error.facts() for error in lost], "open_alerts": alerts})
         return OK
     if not standings and not lost:
@@ -148,7 +153,7 @@ def status(
             s.version.label,
             s.version.id.short,
             s.state.value,
-            _traffic(app, s),
+            _traffic(s, app.releases.route(s.version.model)),
             " ".join(f"{verdict.sign}{gate}" for gate, verdict in s.gates.items()),
             app.signatures(s).names,
         )
@@ -186,16 +191,16 @@ def verify(workspace: options.Workspace = None, json: options.Json = False) -> i
     return OK
 
 
-def _speaker(app: App, name: str | None) -> str:
+def _speaker(by: Principal | None, name: str | None) -> str:
     """Whose name stands under it: the account's, or the one that the workspace's owner gives."""
     if name is not None:
         return name
-    if app.principal is None:
+    if by is None:
         raise Rejected(
             "whose name is this?", code="NO_NAME", field="--name", limit="a signer of the contract",
             hint="give --name, or set MODELMARK_KEY to a key of your account",
         )  # fmt: skip
-    return app.principal.name
+    return by.name
 
 
 def remark(
@@ -219,7 +224,7 @@ def remark(
     found = app.find(version, model)
     kind = RemarkKind.SETTLED if settles else RemarkKind.CHANGE_REQUEST if change else RemarkKind.COMMENT
     said = app.releases.remarks.add(
-        found, kind=kind, name=_speaker(app, name), text=text, by=app.principal, about=settles
+        found, kind=kind, name=_speaker(app.principal, name), text=text, by=app.principal, about=settles
     )
     if json:
         say_json(said)
@@ -248,24 +253,23 @@ def _say_next(standing: Standing) -> None:
         say(f"  next: modelmark release {version.label}")
 
 
-def _traffic(app: App, standing: Standing) -> str:
-    route = app.releases.route(standing.version.model)
+def _traffic(standing: Standing, route: Route | None) -> str:
     weights = {arm.version: arm.weight for arm in route.arms} if route else {}
     share = weights.get(standing.version.id)
     return "" if share is None else f"{share:.0%}"
 
 
-def _facts(app: App, standing: Standing) -> dict[str, Any]:
+def _facts(standing: Standing, route: Route | None, approvals: Sequence[Approval]) -> dict[str, Any]:
     version = standing.version
     return {
         "model": version.model,
         "label": version.label,
         "id": version.id,
         "state": standing.state,
-        "traffic": _traffic(app, standing),
+        "traffic": _traffic(standing, route),
         "gates": standing.gates,
         "obstacles": standing.obstacles,
-        "approvals": app.signatures(standing).approvals,
+        "approvals": approvals,
         "waivers": standing.waived,
         "created_at": version.created_at,
     }

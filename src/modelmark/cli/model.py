@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app
+from modelmark.cli.opening import open_app, open_workbench, settings_of
 from modelmark.cli.output import OK, hold_folder, progress, say, say_json, table, written
 from modelmark.domain.errors import Conflict
-
-if TYPE_CHECKING:
-    pass
 
 
 def init(
@@ -38,11 +35,12 @@ def init(
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
+    from modelmark.registry.drafting import draft_contract
+
     hold_folder(out)
+    settings_of(workspace)  # a setting that cannot be is said here already
     with progress(quiet=json) as bar, written(out):
-        drafted = open_app(workspace).init(
-            model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar
-        )
+        drafted = draft_contract(model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar)
     if json:
         say_json({"contract": out, "guesses": drafted.guesses, "unfilled": drafted.unfilled})
         return OK
@@ -85,9 +83,9 @@ def register(
 
     Example: modelmark register --contract models/churn/modelmark.yaml
     """
-    app = open_app(workspace)
+    app = open_workbench(workspace)
     with progress(quiet=json) as bar:
-        version, new = app.register(contract, progress=bar)
+        version, new = app.register(contract, progress=bar, by=app.principal)
     if json:
         say_json({"version": version, "new": new})
         return OK
@@ -124,10 +122,10 @@ def check(
     """
     if junit is not None:
         hold_folder(junit, "--junit")
-    app = open_app(workspace)
+    app = open_workbench(workspace)
     found = app.find(version, model)
     with progress(quiet=json) as bar:
-        result = app.check(found, contract, progress=bar, only=only or (), fast=fast, again=again)
+        result = app.check(found, contract, progress=bar, only=only or (), fast=fast, again=again, by=app.principal)
     if junit is not None:
         from modelmark.gates.junit import junit as as_xml
 
@@ -177,11 +175,11 @@ def fetch(
     """
     app = open_app(workspace)
     found = app.find(version, model)
-    app.tracking.fetch(found, app.workspace.version(found.id))
+    folder = app.fetch(found)
     if json:
-        say_json({"version": found.id, "folder": app.workspace.version(found.id)})
+        say_json({"version": found.id, "folder": folder})
     else:
-        say(f"✓ {found.model} {found.label} is in {app.workspace.version(found.id)}")
+        say(f"✓ {found.model} {found.label} is in {folder}")
     return OK
 
 

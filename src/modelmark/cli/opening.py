@@ -1,4 +1,4 @@
-"""How every command comes to its workspace. Nothing heavy is imported before one runs."""
+"""How commands come to their settings and to the objects over them. Nothing heavy is imported before one runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelmark.app import App
+    from modelmark.app.container import Container
+    from modelmark.app.control_plane import ControlPlane
+    from modelmark.app.workbench import Workbench
+    from modelmark.domain.settings import Settings
 
 
-def open_app(workspace: Path | None, **given: Any) -> App:
-    """given: settings of the command line, which come before those of the environment."""
-    from modelmark.app import App
+def settings_of(workspace: Path | None, **given: Any) -> Settings:
+    """For commands that need no object of ours. given: settings of the command line, which come before those of the
+    environment."""
+    from modelmark.app.configuration import configured
 
-    return App.open(workspace=workspace, **given)
+    return configured(workspace=workspace, **given)
+
+
+def open_app(workspace: Path | None) -> Container:
+    """For commands about versions, people and releases."""
+    from modelmark.app.container import Container
+
+    return Container(settings_of(workspace))
+
+
+def open_workbench(workspace: Path | None) -> Workbench:
+    """For commands that read tables and run models."""
+    from modelmark.app.workbench import Workbench
+
+    return Workbench(settings_of(workspace))
+
+
+def open_control_plane(workspace: Path | None, **given: Any) -> ControlPlane:
+    """For the process that runs the steward and the pages. given: as for `settings_of`."""
+    from modelmark.app.control_plane import ControlPlane
+
+    return ControlPlane(settings_of(workspace, **given))

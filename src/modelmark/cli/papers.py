@@ -33,7 +33,7 @@ def diff(
 
     app = open_app(workspace)
     first, second = app.find(before, model), app.find(after, model)
-    sections = difference(app.side(first), app.side(second))
+    sections = difference(app.describe(first), app.describe(second))
     if json:
         say_json({"before": first.id, "after": second.id, "sections": sections})
         return OK
@@ -116,7 +116,9 @@ def score(
     from modelmark.governance.score import band
 
     app = open_app(workspace)
-    found = app.find(version, model) if version else app.releases.champion(app.model(model)) or app.find(None, model)
+    found = (
+        app.find(version, model) if version else app.releases.champion(app.find.model(model)) or app.find(None, model)
+    )
     twelve, tests = app.scorecards(found)
     if json:
         say_json({"version": found.id, "twelve_mistakes": _scored(twelve), "ml_test_score": _scored(tests)})

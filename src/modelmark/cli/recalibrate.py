@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app
+from modelmark.cli.opening import open_workbench
 from modelmark.cli.output import OK, hold_folder, say, say_json, written
 from modelmark.domain.errors import Conflict
 
@@ -43,7 +43,7 @@ def recalibrate(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
     hold_folder(out)
-    app = open_app(workspace)
+    app = open_workbench(workspace)
     found = app.find(version, model)
     made = app.recalibrate(found, contract, method)
     with written(out):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app
+from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
 from modelmark.cli.output import OK, say, say_json
 
 if TYPE_CHECKING:
-    from modelmark.app import App
+    from modelmark.domain.settings import Settings
+    from modelmark.steward.loop import Steward
+    from modelmark.web.server import Application
 
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the prediction endpoint; 0 picks one [default: 8080].")
@@ -42,13 +44,13 @@ def serve(
 
     follow_parent()
 
-    app = open_app(workspace, workers=workers, port=port)
+    settings = settings_of(workspace, workers=workers, port=port)
     run(
-        app.workspace,
-        host=app.settings.host,
-        port=app.settings.port,
-        workers=app.settings.workers,
-        worker_options=app.worker_options(),
+        settings.place,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        worker_options=_worker_options(settings),
         on_ready=lambda address: _ready("predictions", address, json),
     )
     return OK
@@ -66,23 +68,29 @@ def steward(
     from modelmark.serving.supervisor import follow_parent
 
     follow_parent()
-    app = open_app(workspace, dashboard_port=dashboard_port)
+    app = open_control_plane(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()
-    loop = threading.Thread(target=_watch, args=(app, stop), name="steward")
+    loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
     loop.start()
     try:
-        _dashboard(app, json)
+        _dashboard(app.dashboard(), app.settings, json)
     finally:
         stop.set()
         loop.join()
     return OK
 
 
-def _watch(app: App, stop: threading.Event) -> None:
+def _worker_options(settings: Settings) -> tuple[str, ...]:
+    """How `serving.worker` is told of the settings."""
+    wait = settings.journal_sync_ms
+    return ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
+
+
+def _watch(steward: Steward, stop: threading.Event) -> None:
     """The control loop. If it ever ends by itself, so does the process: pages without a steward would look well."""
     try:
-        app.steward().run(stop)
+        steward.run(stop)
     finally:
         if not stop.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -95,20 +103,20 @@ def _ready(what: str, address: str, json: bool) -> None:
         say(f"ready: {what} on {address}")
 
 
-def _dashboard(app: App, json: bool) -> None:
+def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
     import uvicorn
 
     from modelmark.serving.listening import reserve
 
-    listener = reserve(app.settings.host, app.settings.dashboard_port)
+    listener = reserve(settings.host, settings.dashboard_port)
     listener.listen(64)
-    config = uvicorn.Config(app.dashboard(), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(pages, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    _ready("dashboard", f"http://{app.settings.host}:{listener.getsockname()[1]}", json)
+    _ready("dashboard", f"http://{settings.host}:{listener.getsockname()[1]}", json)
     server.run(sockets=[listener])
 
 
@@ -125,8 +133,8 @@ def up(
     """
     from modelmark.cli.together import Together
 
-    app = open_app(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
-    together = Together(app, lambda line: _ready(line.split()[1], line.split()[3], json))
+    settings = settings_of(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
+    together = Together(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())
     together.run()
@@ -145,8 +153,8 @@ def label(
 
     Example: modelmark label outcomes.csv --model churn
     """
-    app = open_app(workspace)
-    found = app.label(app.model(model), file)
+    app = open_workbench(workspace)
+    found = app.label(app.find.model(model), file)
     left = found.unknown + found.conflicting + found.refused
     if json:
         say_json(found)

@@ -7,20 +7,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from modelmark.domain.settings import Settings
 from modelmark.serving.supervisor import Worker
-
-if TYPE_CHECKING:
-    from modelmark.app import App
 
 
 class Together:
     """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
 
-    def __init__(self, app: App, say: Callable[[str], None]) -> None:
-        settings, base = app.settings, [sys.executable, "-m", "modelmark"]
-        place = ["--workspace", str(app.workspace.root)]
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        base, place = [sys.executable, "-m", "modelmark"], ["--workspace", str(settings.place.root)]
         serve = ["serve", "--port", str(settings.port or _free_port()), "--workers", str(settings.workers)]
         watch = ["steward", "--dashboard-port", str(settings.dashboard_port or _free_port())]
         self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]

@@ -56,6 +56,34 @@ class Ledger(Protocol):
     def events(self, *, after: int = 0, limit: int | None = None) -> Sequence[Event]: ...
 
 
+class ArtifactStore(Protocol):
+    """The files of every version. What it gives is as it was put there or was changed since: whoever loads it checks its
+    digests."""
+
+    def folder(self, id: Digest) -> Path:
+        """A local folder to load a version from, with every file there is of it; of a version that is not here, a folder
+        that does not exist or is empty. It is for reading."""
+        ...
+
+    def size(self, id: Digest, name: str) -> int | None:
+        """Bytes of one file; None when it is not there."""
+        ...
+
+    def read(self, id: Digest, name: str) -> bytes:
+        """Raises Missing (NO_FILES) when it is not there."""
+        ...
+
+    def write(self, id: Digest, name: str, data: bytes) -> None:
+        """Put one file into a version that is there. Readers see the old one or the new one, never a part.
+
+        Raises Missing (NO_FILES) for a version that is not."""
+        ...
+
+    def add(self, id: Digest, files: Path) -> None:
+        """A whole version, copied from the folder `files`: all of it is there, or none. What a crash left of it goes."""
+        ...
+
+
 class Directory(Protocol):
     """Who may sign in. Secrets reach it only as hashes and digests."""
 

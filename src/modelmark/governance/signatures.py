@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelmark.domain.errors import Missing, NoMark, Tampered
+from modelmark.domain.ports import ArtifactStore
 from modelmark.domain.release import Approval, State
-from modelmark.domain.workspace import Workspace
 from modelmark.governance.standing import Standing
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import approvals_in
@@ -36,14 +36,14 @@ class Signatures:
         return ", ".join(approval.name for approval in self.approvals)
 
 
-def signatures(standing: Standing, workspace: Workspace, verifier: Callable[[], Verifier]) -> Signatures:
+def signatures(standing: Standing, artifacts: ArtifactStore, verifier: Callable[[], Verifier]) -> Signatures:
     """For reading, never for a release: that asks for approvals of the evidence and the champion as they are now."""
     if standing.state not in PAST:
         return Signatures(approvals=standing.approvals, missing=standing.missing_signatures)
     version = standing.version
     try:
         return Signatures(
-            approvals=approvals_in(workspace.version(version.id), verifier(), expected=version.id), past=True
+            approvals=approvals_in(artifacts.folder(version.id), verifier(), expected=version.id), past=True
         )
     except (NoMark, Missing, Tampered) as error:
         return Signatures(approvals=(), past=True, fault=error.message)

@@ -9,11 +9,10 @@ from functools import partial
 
 from modelmark.domain.audit import Act
 from modelmark.domain.errors import ModelmarkError, Tampered
-from modelmark.domain.ports import Ledger
+from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.release import Approval, RemarkKind, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
-from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.people import People, accounted
 from modelmark.seal.digests import canonical, digest_value, plain
@@ -37,7 +36,7 @@ class Item:
 
 
 def verify(
-    workspace: Workspace,
+    artifacts: ArtifactStore,
     ledger: Ledger,
     verifier: Verifier,
     *,
@@ -53,7 +52,7 @@ def verify(
         name = f"{version.model} {version.label} ({version.id.short})"
         if ledger.state(version.id) not in _MARKED:
             continue
-        yield _try("mark", name, partial(_mark, workspace, ledger, verifier, version))
+        yield _try("mark", name, partial(_mark, artifacts, ledger, verifier, version))
     yield _try("approvals", "signatures", partial(_signatures, ledger, verifier))
     yield _try("audit", "chain", partial(_audit, ledger))
     yield _try("accounts", "directory", partial(_accounts, ledger, people))
@@ -61,8 +60,8 @@ def verify(
     yield from _journal(journal)
 
 
-def _mark(workspace: Workspace, ledger: Ledger, verifier: Verifier, version: Version) -> str:
-    marked = open_marked(workspace.version(version.id), verifier, expected=version.id)
+def _mark(artifacts: ArtifactStore, ledger: Ledger, verifier: Verifier, version: Version) -> str:
+    marked = open_marked(artifacts.folder(version.id), verifier, expected=version.id)
     if canonical(marked.version) != canonical(version):
         raise Tampered("the database describes another version than the mark", code="MARK_MISMATCH")
     predicate = marked.statement["predicate"]

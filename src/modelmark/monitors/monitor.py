@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -17,14 +17,39 @@ from modelmark.stats.profile import SCORE, Counts, Reference
 REQUESTS: Final = "@requests"
 
 
+class Observations(Protocol):
+    """What was recorded of one version in one window. Each part is read when it is first asked for, and once."""
+
+    @property
+    def profiles(self) -> Mapping[str, Counts]:
+        """Counts per reference column, see `stats.profile`; a column without traffic is absent."""
+        ...
+
+    @property
+    def refused(self) -> Mapping[tuple[str, str], int]:
+        """Requests refused for the model, by (code, field)."""
+        ...
+
+    @property
+    def labelled(self) -> Judged | None:
+        """Truth and scores of the rows whose labels came in the window; None where there are none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Observations that are at hand, as tests and tools give them."""
+
+    profiles: Mapping[str, Counts]
+    refused: Mapping[tuple[str, str], int]
+    labelled: Judged | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One window of one version's life.
+    """One window of one version's life. baseline: the objective on the holdout, None when unknown.
 
-    profiles: counts per reference column over the window, see `stats.profile`; a column without traffic is absent.
-    labelled: truth and scores of the rows whose labels came in the window; reads the journal, so call it only when
-    needed. refused: requests refused for the model in the window, by (code, field). baseline: the objective on the
-    holdout, None when unknown.
+    observed: the records themselves; a monitor that does not ask for labels costs no reading of labels.
     """
 
     model: str
@@ -32,11 +57,21 @@ class View:
     contract: Contract
     reference: Reference
     window: Window
-    profiles: Mapping[str, Counts]
-    labelled: Callable[[], Judged | None]
-    refused: Mapping[tuple[str, str], int]
+    observed: Observations
     baseline: float | None
     now: datetime
+
+    @property
+    def profiles(self) -> Mapping[str, Counts]:
+        return self.observed.profiles
+
+    @property
+    def refused(self) -> Mapping[tuple[str, str], int]:
+        return self.observed.refused
+
+    @property
+    def labelled(self) -> Judged | None:
+        return self.observed.labelled
 
     @property
     def rows(self) -> int:

@@ -32,7 +32,7 @@ class Performance:
         self._settings = settings
 
     def look(self, view: View) -> list[Finding]:
-        judged = view.labelled()
+        judged = view.labelled
         metric = view.contract.objective.metric
         n = 0 if judged is None else len(judged.truth)
         if view.baseline is None:

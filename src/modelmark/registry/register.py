@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +16,7 @@ from modelmark.contract.table import as_texts, read_table
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, Tampered
-from modelmark.domain.ports import Clock
+from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
     ARTIFACT,
     CONTRACT,
@@ -31,7 +29,6 @@ from modelmark.domain.version import (
     Lineage,
     Version,
 )
-from modelmark.domain.workspace import Workspace
 from modelmark.registry import compare, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
@@ -63,7 +60,7 @@ class Registration:
     """
 
     base: Path
-    workspace: Workspace
+    artifacts: ArtifactStore
     tracking: Tracking
     reference: Reference
     number: int
@@ -102,7 +99,7 @@ def register(contract: Contract, how: Registration) -> Version:
         preprocessing=digest_bytes(files[SIGNATURE]),
         lock=digest_bytes(files[LOCK]),
     )
-    known = existing(how.workspace, digest_value(components))
+    known = existing(how.artifacts.folder(digest_value(components)))
     if known is not None:
         how.progress(f"these bytes are {known.label} already")
         return known
@@ -113,9 +110,8 @@ def register(contract: Contract, how: Registration) -> Version:
     return _record(contract, how, conversion, components, files, digest, holdout)
 
 
-def existing(workspace: Workspace, id: Digest) -> Version | None:
-    """The version of that id, when it is whole. Raises Tampered when a file in its folder was changed."""
-    folder = workspace.version(id)
+def existing(folder: Path) -> Version | None:
+    """The version in a folder, when it is whole. Raises Tampered when a file in it was changed."""
     if not (folder / DESCRIPTION).is_file():
         return None
     version = read_version(folder)
@@ -174,9 +170,9 @@ def _record(
         )
         parity = conversion.parity
         metrics = {"parity.flipped": float(parity.flipped), "parity.max_difference": parity.max_difference}
-        with _staged(how.workspace, {**files, DESCRIPTION: canonical(version)}) as folder:
+        with _staged({**files, DESCRIPTION: canonical(version)}) as folder:
             how.tracking.finish(version, folder, {**metrics, **how.metrics(contract, holdout, conversion.scores)})
-            _put(folder, how.workspace.version(version.id))
+            how.artifacts.add(version.id, folder)
         recorded = True
     finally:
         if not recorded:
@@ -185,37 +181,13 @@ def _record(
 
 
 @contextmanager
-def _staged(workspace: Workspace, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """A folder beside the versions, its files safely on disk; gone afterwards unless it was moved."""
-    workspace.versions.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=workspace.versions))
-    try:
-        for name, data in files.items():
-            with (folder / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _put(folder: Path, target: Path) -> None:
-    """Rename into place; all of the version is there, or none."""
-    if target.exists():  # a half-made one: `existing` found no description in it
-        shutil.rmtree(target)
-    _sync(folder)
-    folder.rename(target)
-    _sync(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _staged(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A scratch folder with the files in it."""
+    with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
+        for file, data in files.items():
+            (Path(name) / file).parent.mkdir(parents=True, exist_ok=True)
+            (Path(name) / file).write_bytes(data)
+        yield Path(name)
 
 
 def lock() -> bytes:

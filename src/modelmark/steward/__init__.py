@@ -1,1 +1,1 @@
-"""The control loop: compact, watch, alert; small steps, each with a checkpoint."""
+"""The control loop: jobs that compact, profile, monitor and tell, each killed and begun again without harm."""

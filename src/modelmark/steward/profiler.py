@@ -70,6 +70,7 @@ class Profiler:
         self._receipts = Receipts(workspace.receipts)
         self._waiting: list[tuple[int, str, list[str]]] = []  # line, table, files
         self._watched: dict[str, tuple[Watched, Reference]] = {}
+        self.behind = True  # until a step has found nothing more
 
     def watch(self, watched: Watched) -> Reference:
         """Know a version's bins. Versions once watched stay known: their last rows may come after they left."""
@@ -80,6 +81,8 @@ class Profiler:
         return known[1]
 
     def step(self) -> Profiled:
+        """Count what was appended, a bounded number of commits at a time. `behind` stays True when it fails."""
+        self.behind = True
         for entry in self._receipts.read():
             if entry["kind"] == "append" and entry["table"].startswith("predictions/"):
                 self._waiting.append((self._receipts.lines, entry["table"], [f["path"] for f in entry["added"]]))
@@ -102,7 +105,7 @@ class Profiler:
                 self._add(self._watched[version][0], bucket, counts)
             if batch and batch[-1][0] > done:
                 self._book.set_checkpoint(CHECKPOINT, {"line": batch[-1][0]})
-        self._waiting = rest
+        self._waiting, self.behind = rest, bool(rest)
         return Profiled(rows=rows, skipped=skipped, lost=lost, behind=bool(rest))
 
     def window(self, watched: Watched, start: datetime, end: datetime) -> dict[str, Counts]:

@@ -1,1 +1,1 @@
-"""The only code that knows SQL."""
+"""The only code that knows SQL, and where the files of versions lie."""

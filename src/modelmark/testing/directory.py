@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Sequence
 from datetime import datetime
 
 from modelmark.domain.people import Account, ApiKey, Session
+from modelmark.testing.transactional import Transactional
 
 
-class MemoryDirectory:
+class MemoryDirectory(Transactional):
     """Behaves as the SQL directory does, transactions included."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._accounts: dict[str, Account] = {}
         self._keys: dict[str, ApiKey] = {}
         self._sessions: dict[str, Session] = {}
         self._failures: list[tuple[str, datetime]] = []
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with self._lock:
-            before = {name: copy(value) for name, value in vars(self).items() if isinstance(value, (dict, list))}
-            try:
-                yield
-            except BaseException:
-                vars(self).update(before)
-                raise
 
     def put_account(self, account: Account) -> None:
         self._accounts[account.login] = account

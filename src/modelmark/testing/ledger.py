@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Sequence
 
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
@@ -14,13 +11,14 @@ from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Remark, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
+from modelmark.testing.transactional import Transactional
 
 
-class MemoryLedger:
+class MemoryLedger(Transactional):
     """Behaves as the SQL ledger does, transactions included."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._versions: dict[Digest, tuple[Version, State]] = {}
         self._evidence: list[Evidence] = []
         self._approvals: list[Approval] = []
@@ -28,16 +26,6 @@ class MemoryLedger:
         self._remarks: list[Remark] = []
         self._snapshots: dict[int, Snapshot] = {}
         self._events: list[Event] = []
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with self._lock:
-            before = {name: copy(value) for name, value in vars(self).items() if isinstance(value, (dict, list))}
-            try:
-                yield
-            except BaseException:
-                vars(self).update(before)
-                raise
 
     def add_version(self, version: Version) -> None:
         if version.id in self._versions:

@@ -14,7 +14,7 @@ from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, 
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
-from modelmark.monitors.monitor import REQUESTS, Monitor, View
+from modelmark.monitors.monitor import REQUESTS, Monitor, Recorded, View
 from modelmark.stats.metrics import Judged
 from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
 
@@ -60,7 +60,7 @@ def planted_view(rows: int = 2000, seed: int = 0) -> View:
 
 def empty_view() -> View:
     """Nobody asked anything."""
-    return replace(quiet_view(10), profiles={}, labelled=lambda: None)
+    return replace(quiet_view(10), observed=Recorded(profiles={}, refused={}, labelled=None))
 
 
 def _alarms(monitor: Monitor, view: View) -> bool:
@@ -102,9 +102,7 @@ def _view(
         contract=_CONTRACT,
         reference=found,
         window=Window(start=NOON, end=NOON + timedelta(hours=1)),
-        profiles=profiles,
-        labelled=lambda: judged,
-        refused=refused,
+        observed=Recorded(profiles=profiles, refused=refused, labelled=judged),
         baseline=0.9,
         now=NOON + timedelta(hours=1),
     )

@@ -72,7 +72,7 @@ class Acts:
             expires_at=until(form.get("expires", ""), now=self._source.clock(), field="expires"),
         )  # fmt: skip
         await run_in_threadpool(
-            self._desk.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, actor=by.login, by=by
+            self._desk.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by
         )  # fmt: skip
         return self._seen(request, version, "way")
 

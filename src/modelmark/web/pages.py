@@ -27,11 +27,11 @@ from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
+from modelmark.governance.people import People
 from modelmark.governance.score import band
 from modelmark.governance.standing import Standing
 from modelmark.web import charts, series
 from modelmark.web.bundle import vega_bundle
-from modelmark.web.desk import Desk
 from modelmark.web.entrance import next_of
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
@@ -45,9 +45,9 @@ LIVE_SECONDS: Final = 2.0
 class Pages:
     """One method per address: fetch, render."""
 
-    def __init__(self, source: Source, desk: Desk, templates: Templates) -> None:
+    def __init__(self, source: Source, people: People, templates: Templates) -> None:
         self._source = source
-        self._desk = desk
+        self._people = people
         self._render = templates.render
 
     async def overview(self, request: Request) -> Response:
@@ -80,7 +80,7 @@ class Pages:
 
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._standings)
-        names = await self._off(lambda: {s.version.id: self._desk.signatures(s).names for s in found})
+        names = await self._off(lambda: {s.version.id: self._source.documents.signatures(s).names for s in found})
         return await self._render(request, "releases.html", page="releases", standings=found, lost=lost, names=names)
 
     async def version(self, request: Request, *, refused: Refused = NOTHING) -> Response:
@@ -91,8 +91,8 @@ class Pages:
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._source.releases, request.state.principal
-        standing, side = releases.standing(version), self._desk.side(version)
-        signed = self._desk.signatures(standing)
+        standing, side = releases.standing(version), self._source.documents.describe(version)
+        signed = self._source.documents.signatures(standing)
         read = parts(side, signed.approvals)
         tickets, refusals = {}, {}
         for part in read:
@@ -116,7 +116,7 @@ class Pages:
             "refusals": refusals,
             "remarks": self._source.ledger.remarks(version.id),
             "champion": champion,
-            "environment": self._desk.environment,
+            "environment": self._source.environment,
         }
 
     async def report(self, request: Request) -> Response:
@@ -168,14 +168,16 @@ class Pages:
         sections: tuple[Any, ...] = ()
         before, after = versions
         if before is not None and after is not None:
-            sections = await self._off(lambda: difference(self._desk.side(before), self._desk.side(after)))
+            sections = await self._off(
+                lambda: difference(self._source.documents.describe(before), self._source.documents.describe(after))
+            )
         known = await self._off(self._source.versions)
         return await self._render(
             request, "diff.html", page="releases", before=before, after=after, sections=sections, known=known
         )
 
     async def card(self, request: Request) -> Response:
-        made = await self._off(self._desk.card, self._source.known(request.path_params["id"]))
+        made = await self._off(self._source.documents.card, self._source.known(request.path_params["id"]))
         form = request.query_params.get("form", "html")
         if form == "html":
             policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
@@ -198,7 +200,7 @@ class Pages:
             raise errors.Rejected(
                 "there is no such audience", code="NO_AUDIENCE", field="audience", limit=", ".join(Role)
             ) from None
-        text = await self._off(self._desk.notes, version, audience)
+        text = await self._off(self._source.documents.notes, version, audience)
         return await self._render(
             request, "notes.html", page="releases", version=version, audience=audience, lines=text.splitlines()
         )
@@ -206,7 +208,7 @@ class Pages:
     async def scorecard(self, request: Request) -> Response:
         name, _ = self._model(request)
         version = self._source.champion(name) or self._source.versions(name)[-1]
-        boards = await self._off(self._desk.scorecards, version)
+        boards = await self._off(self._source.documents.scorecards, version)
         return await self._render(
             request, "scorecard.html", page="scorecard", version=version, boards=boards, band=band(boards[1].minimum)
         )
@@ -222,10 +224,12 @@ class Pages:
         self, request: Request, shown: Mapping[str, Any] | None = None, *, refused: Refused = NOTHING
     ) -> Response:
         """Everybody for an administrator; one's own account and keys for everybody else. shown: a key made just now."""
-        by, desk = request.state.principal, self._desk.people
+        by, people = request.state.principal, self._people
         everybody = by is not None and by.may(Permission.ADMINISTER)
-        accounts = [a for a in await self._off(desk.accounts) if everybody or (by is not None and a.login == by.login)]
-        keys = await self._off(desk.keys, None if everybody or by is None else by.login)
+        accounts = [
+            a for a in await self._off(people.accounts) if everybody or (by is not None and a.login == by.login)
+        ]
+        keys = await self._off(people.keys, None if everybody or by is None else by.login)
         return await self._render(
             request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody,
             refused=refused,

@@ -32,10 +32,14 @@ HEADERS: Final = (
 )
 
 
-def build(source: Source, desk: Desk) -> Starlette:
+#: What `build` gives: an ASGI application, for whoever serves it without knowing the framework.
+Application = Starlette
+
+
+def build(source: Source, desk: Desk) -> Application:
     """The ASGI application over one workspace. Every door names who may use it."""
     templates = Templates()
-    pages, acts, problems = Pages(source, desk, templates), Acts(source, desk), _Problems(templates)
+    pages, acts, problems = Pages(source, desk.people, templates), Acts(source, desk), _Problems(templates)
     door = Entrance(desk.people).door
     view, own = Permission.VIEW, Permission
 

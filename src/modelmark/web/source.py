@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from modelmark.domain.audit import Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
-from modelmark.domain.ports import Clock, Ledger, Watchbook
+from modelmark.domain.people import Role
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
 from modelmark.domain.routes import Route
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
+from modelmark.governance.card import Card
+from modelmark.governance.difference import Side
 from modelmark.governance.releases import Releases
+from modelmark.governance.score import Scorecard
+from modelmark.governance.signatures import Signatures
+from modelmark.governance.standing import Standing
 from modelmark.journal.tables import query, timeline
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.stats.profile import SCORE, Column, Reference
@@ -31,16 +37,34 @@ SPANS: dict[str, tuple[timedelta, int]] = {
 }
 
 
+class Notes(Protocol):
+    def __call__(self, version: Version, audience: Role) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """What people read about a version. describe: it with what is known of it. They are use cases."""
+
+    describe: Callable[[Version], Side]
+    signatures: Callable[[Standing], Signatures]
+    card: Callable[[Version], Card]
+    notes: Notes
+    scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Reads only. Every page is a function of it and of now."""
+    """Reads only. Every page is a function of it and of now. environment: where releases go."""
 
     workspace: Workspace
+    artifacts: ArtifactStore
     ledger: Ledger
     watchbook: Watchbook
     releases: Releases
     contract_of: Callable[[Version], Contract]
     clock: Clock
+    environment: str
+    documents: Documents
 
     def models(self) -> list[str]:
         return sorted({version.model for version in self.ledger.versions()})
@@ -94,8 +118,7 @@ class Source:
 
     def score_reference(self, version: Version) -> Column:
         """What scores looked like on the holdout, from the version's reference file."""
-        data = (self.workspace.version(version.id) / REFERENCE).read_bytes()
-        return Reference.from_bytes(data).columns[SCORE]
+        return Reference.from_bytes(self.artifacts.read(version.id, REFERENCE)).columns[SCORE]
 
     def timeline(self, model: str, start: datetime, end: datetime, seconds: int, ends: tuple[float, float]) -> Timeline:
         return timeline.timeline(self.workspace, model, start, end, seconds=seconds, low=ends[0], high=ends[1])

@@ -1,0 +1,231 @@
+"""Wires what every command may need: stores, keys, people, releases, and the use cases over them alone.
+
+Three containers, each over the one before, so that a process pays only for what it does: `Container` imports no numeric
+library, `Workbench` what works on tables and models, `ControlPlane` the steward and the pages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Self
+
+from modelmark.app.configuration import configured
+from modelmark.app.effects import Announce, FollowRoutes, WriteMark
+from modelmark.app.usecases.describe_version import DescribeVersion
+from modelmark.app.usecases.fetch import Fetch
+from modelmark.app.usecases.find_version import FindVersion
+from modelmark.app.usecases.model_card import ModelCard
+from modelmark.app.usecases.read_contract import ReadContract
+from modelmark.app.usecases.release import Release
+from modelmark.app.usecases.release_notes import ReleaseNotes
+from modelmark.app.usecases.rollback import Rollback
+from modelmark.app.usecases.scorecards import Scorecards
+from modelmark.app.usecases.verify import Verify
+from modelmark.domain.people import Principal
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
+from modelmark.domain.routes import Snapshot
+from modelmark.domain.settings import Settings
+from modelmark.domain.workspace import Workspace
+from modelmark.governance.audit import Audit
+from modelmark.governance.people import People
+from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.signatures import Signatures, signatures
+from modelmark.governance.signoff import SignOff
+from modelmark.governance.standing import Standing
+from modelmark.registry.mlflow import Tracking
+from modelmark.seal import keys
+from modelmark.seal.keys import Signer, Verifier
+from modelmark.seal.snapshot import write_snapshot
+from modelmark.storage.artifacts import FolderArtifactStore
+from modelmark.storage.database import Database, sqlite_url
+from modelmark.storage.directory import SqlDirectory
+from modelmark.storage.ledger import SqlLedger
+from modelmark.storage.watchbook import SqlWatchbook
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Container:
+    """One installation. Attributes are built on first use, so a command pays only for what it touches."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.workspace: Workspace = settings.place
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, **given: Any) -> Self:
+        """given: settings, which come before those of `environ`. Raises Rejected for a setting that cannot be."""
+        return cls(configured(environ, **given), clock)
+
+    # Stores and keys.
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(self.settings.database or sqlite_url(self.workspace.database))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return SqlLedger(self.database)
+
+    @cached_property
+    def watchbook(self) -> Watchbook:
+        return SqlWatchbook(self.database)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        return FolderArtifactStore(self.workspace)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        return Tracking(workspace=self.workspace, uri=os.environ.get("MLFLOW_TRACKING_URI"))
+
+    @cached_property
+    def signer(self) -> Signer:
+        return keys.signer(self.workspace.keys)
+
+    @property
+    def verifier(self) -> Verifier:
+        return keys.verifier(self.workspace.keys)
+
+    # Governance.
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self.ledger, self.clock)
+
+    @cached_property
+    def people(self) -> People:
+        return People(SqlDirectory(self.database), self.audit, self.clock)
+
+    @cached_property
+    def principal(self) -> Principal | None:
+        """Whose key the environment holds; None for the workspace's owner. Raises NotPermitted for a key of nobody."""
+        return self.people.by_key(self.settings.key) if self.settings.key else None
+
+    @property
+    def actor(self) -> str:
+        """Who acts at the command line, for the audit."""
+        return self.principal.login if self.principal else self.settings.actor
+
+    @cached_property
+    def announce(self) -> Announce | None:
+        """None where nobody is to be told."""
+        return Announce(watchbook=self.watchbook, clock=self.clock) if self.settings.notify else None
+
+    @cached_property
+    def effects(self) -> Effects:
+        write_mark = WriteMark(artifacts=self.artifacts, contract_of=self.contract_of, signer=lambda: self.signer)
+        return Effects(write_mark=write_mark, publish=self._publish, announce=self.announce or _nobody)
+
+    @cached_property
+    def sign_off(self) -> SignOff:
+        return SignOff(
+            people=self.people,
+            clock=self.clock,
+            environment=self.settings.environment,
+            signer=lambda: self.signer,
+            verifier=lambda: self.verifier,
+        )
+
+    @cached_property
+    def releases(self) -> Releases:
+        return Releases(
+            self.ledger,
+            self.audit,
+            self.clock,
+            contract_of=self.contract_of,
+            required=lambda contract: contract.asked(),
+            effects=self.effects,
+            sign_off=self.sign_off,
+        )
+
+    @cached_property
+    def routes_in_mlflow(self) -> FollowRoutes:
+        return FollowRoutes(
+            ledger=self.ledger, artifacts=self.artifacts, tracking=self.tracking, route=self.releases.route
+        )
+
+    # Use cases.
+
+    @cached_property
+    def find(self) -> FindVersion:
+        return FindVersion(ledger=self.ledger)
+
+    @cached_property
+    def contract_of(self) -> ReadContract:
+        return ReadContract(artifacts=self.artifacts)
+
+    @cached_property
+    def fetch(self) -> Fetch:
+        return Fetch(artifacts=self.artifacts, tracking=self.tracking)
+
+    @cached_property
+    def release(self) -> Release:
+        return Release(
+            releases=self.releases,
+            notes=self.notes,
+            announce=self.announce,
+            keep=self.routes_in_mlflow.keep_mark,
+            owner=self.settings.actor,
+        )
+
+    @cached_property
+    def rollback(self) -> Rollback:
+        return Rollback(
+            releases=self.releases,
+            announce=self.announce or _nobody,
+            follow=self.routes_in_mlflow.follow,
+            owner=self.settings.actor,
+        )
+
+    @cached_property
+    def verify(self) -> Verify:
+        return Verify(
+            workspace=self.workspace,
+            ledger=self.ledger,
+            artifacts=self.artifacts,
+            people=self.people,
+            verifier=lambda: self.verifier,
+        )
+
+    @cached_property
+    def describe(self) -> DescribeVersion:
+        return DescribeVersion(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)
+
+    @cached_property
+    def notes(self) -> ReleaseNotes:
+        return ReleaseNotes(releases=self.releases, describe=self.describe)
+
+    @cached_property
+    def card(self) -> ModelCard:
+        return ModelCard(
+            standing=self.releases.standing, describe=self.describe, signatures=self.signatures, clock=self.clock
+        )
+
+    @cached_property
+    def scorecards(self) -> Scorecards:
+        return Scorecards(
+            ledger=self.ledger,
+            watchbook=self.watchbook,
+            standing=self.releases.standing,
+            describe=self.describe,
+            signatures=self.signatures,
+            clock=self.clock,
+        )
+
+    def signatures(self, standing: Standing) -> Signatures:
+        """Who says yes to a version, for people to read."""
+        return signatures(standing, self.artifacts, lambda: self.verifier)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+
+def _nobody(*_: object) -> None:
+    """Where nobody is to be told, nothing is kept."""

@@ -1,0 +1,63 @@
+"""Wires what keeps running beside the endpoint: the steward and the pages."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from modelmark.app.usecases.monitored_versions import MonitoredVersions
+from modelmark.app.workbench import Workbench
+from modelmark.notify.apprise import AppriseNotifier
+from modelmark.steward.jobs import builtin
+from modelmark.steward.loop import Steward
+from modelmark.steward.serving_versions import ServingVersions
+from modelmark.web.desk import Desk
+from modelmark.web.server import Application, build
+from modelmark.web.source import Documents, Source
+
+
+class ControlPlane(Workbench):
+    """A container that also imports the steward and the web framework."""
+
+    @cached_property
+    def monitored(self) -> MonitoredVersions:
+        return MonitoredVersions(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)
+
+    def steward(self) -> Steward:
+        """The control loop over everything that serves now."""
+        notifier = AppriseNotifier(self.settings.notify) if self.settings.notify else None
+        if notifier is not None:
+            notifier.check()
+        serving = ServingVersions(self.monitored)
+        jobs = builtin(self.workspace, self.watchbook, serving, notifier)
+        return Steward(jobs, serving, self.watchbook, self.clock, told=notifier is not None)
+
+    def dashboard(self) -> Application:
+        return build(source=self._source(), desk=self._desk())
+
+    def _source(self) -> Source:
+        return Source(
+            workspace=self.workspace,
+            artifacts=self.artifacts,
+            ledger=self.ledger,
+            watchbook=self.watchbook,
+            releases=self.releases,
+            contract_of=self.contract_of,
+            clock=self.clock,
+            environment=self.settings.environment,
+            documents=Documents(
+                describe=self.describe,
+                signatures=self.signatures,
+                card=self.card,
+                notes=self.notes,
+                scorecards=self.scorecards,
+            ),
+        )
+
+    def _desk(self) -> Desk:
+        return Desk(
+            people=self.people,
+            releases=self.releases,
+            waive=self.waive,
+            release=self.release,
+            rollback=self.rollback,
+        )

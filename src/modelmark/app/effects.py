@@ -1,0 +1,85 @@
+"""What an act of governance does outside the ledger: marks, snapshots, messages, MLflow's aliases."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.evidence import Evidence
+from modelmark.domain.people import Role
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
+from modelmark.domain.release import Approval, Waiver
+from modelmark.domain.routes import Route
+from modelmark.domain.version import MARK, Version
+from modelmark.registry.mlflow import Tracking
+from modelmark.seal.keys import Signer
+from modelmark.seal.mark import issue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteMark:
+    """Issues the mark and puts it beside the version's files."""
+
+    artifacts: ArtifactStore
+    contract_of: Callable[[Version], Contract]
+    signer: Callable[[], Signer]
+
+    def __call__(
+        self,
+        version: Version,
+        evidence: Sequence[Evidence],
+        approvals: Sequence[Approval],
+        waivers: Sequence[Waiver],
+        at: datetime,
+    ) -> None:
+        """Raises Missing or Tampered, writing nothing, when a file is gone or is not what the version was named after."""
+        self.contract_of(version)
+        folder = self.artifacts.folder(version.id)
+        envelope = issue(version, evidence, approvals, waivers, at=at, folder=folder, signer=self.signer())
+        self.artifacts.write(version.id, MARK, envelope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """Into the outbox, which the steward empties."""
+
+    watchbook: Watchbook
+    clock: Clock
+
+    def __call__(self, key: str, role: Role, title: str, body: str) -> None:
+        self.watchbook.queue_message(key, title, body, self.clock(), audience=role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowRoutes:
+    """MLflow's aliases follow the routes, and it keeps new marks. A dead MLflow undoes no release; people are told."""
+
+    ledger: Ledger
+    artifacts: ArtifactStore
+    tracking: Tracking
+    route: Callable[[str], Route | None]
+
+    def keep_mark(self, version: Version) -> None:
+        """MLflow gets the mark of a version just released, and its aliases follow."""
+        self._follow(version.model, marked=version)
+
+    def follow(self, model: str) -> None:
+        self._follow(model, marked=None)
+
+    def _follow(self, model: str, marked: Version | None) -> None:
+        route = self.route(model)
+        arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
+        try:
+            if marked is not None:
+                self.tracking.keep_mark(marked, self.artifacts.folder(marked.id) / MARK)
+            for alias in ("champion", "canary"):
+                if alias in arms:
+                    self.tracking.set_alias(arms[alias], alias)
+                else:
+                    self.tracking.remove_alias(model, alias)
+        except ModelmarkError as error:
+            sys.stderr.write(f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}\n")

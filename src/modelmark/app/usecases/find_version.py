@@ -1,0 +1,63 @@
+"""Which version people mean by a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelmark.domain.errors import Missing, Rejected
+from modelmark.domain.ports import Ledger
+from modelmark.domain.version import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindVersion:
+    ledger: Ledger
+
+    def __call__(self, reference: str | None, model: str | None = None) -> Version:
+        """A version by `v3`, a digest's first digits, `champion`, `canary` or `latest`; None means latest.
+
+        Raises Missing when there is none and Rejected when several models or versions could be meant.
+        """
+        model = self._model(model)
+        versions = self.ledger.versions(model)
+        if not versions:
+            raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
+        reference = reference or "latest"
+        if reference in ("latest", "champion", "canary") or (reference[0] == "v" and reference[1:].isdigit()):
+            if model is None:
+                known = "|".join(sorted({version.model for version in versions}))
+                raise Rejected("several models could be meant", code="WHICH_MODEL", hint=f"say --model {known}")
+            found = self._named(versions, reference, model)
+        else:
+            found = [v for v in versions if v.id.hex.startswith(reference.removeprefix("sha256:").lower())]
+        if not found:
+            listed = ", ".join(f"{v.label} ({v.id.short})" for v in versions)
+            raise Missing(f"no version answers to {reference!r}", code="NO_VERSION", limit=f"known: {listed}")
+        if len(found) > 1:
+            raise Rejected(f"{len(found)} versions start with {reference!r}", code="AMBIGUOUS", hint="give more digits")
+        return found[0]
+
+    def model(self, name: str | None) -> str:
+        """The model meant: the named one, or the only one. Raises as a call does."""
+        return self("latest", name).model
+
+    def _model(self, model: str | None) -> str | None:
+        """The named model, or the only one; None where there is none or several."""
+        models = sorted({version.model for version in self.ledger.versions()})
+        if model is None and len(models) == 1:
+            return models[0]
+        if model is not None and model not in models:
+            known = ", ".join(models) or "none"
+            raise Missing(f"there is no model {model!r}", code="NO_MODEL", limit="known: " + known)
+        return model
+
+    def _named(self, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
+        if reference == "latest":
+            return [versions[-1]]
+        if reference[0] == "v":
+            return [v for v in versions if v.label == reference]
+        snapshot = self.ledger.snapshot()
+        arms = {arm.name: arm.version for route in (snapshot.routes if snapshot else ()) if route.model == model
+                for arm in route.arms}  # fmt: skip
+        return [v for v in versions if v.id == arms.get(reference)]

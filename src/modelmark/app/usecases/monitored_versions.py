@@ -1,0 +1,68 @@
+"""What monitors need of the versions that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from modelmark.domain.contract import Contract
+from modelmark.domain.digest import Digest
+from modelmark.domain.ports import ArtifactStore, Ledger
+from modelmark.domain.version import REFERENCE, Version
+from modelmark.steward.profiler import Watched
+from modelmark.steward.terms import Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoredVersions:
+    """A version's own part never changes, so it is read once and kept."""
+
+    ledger: Ledger
+    artifacts: ArtifactStore
+    contract_of: Callable[[Version], Contract]
+    _known: dict[Digest, Watched] = field(default_factory=dict)
+
+    def __call__(self) -> list[Watched]:
+        """Every version that serves now."""
+        snapshot = self.ledger.snapshot()
+        serving = [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
+        for id in serving:
+            if id not in self._known:
+                self._known[id] = self._read(self.ledger.version(id))
+        return [self._known[id] for id in serving]
+
+    def _read(self, version: Version) -> Watched:
+        contract = self.contract_of(version)
+        return Watched(
+            model=version.model,
+            version=version.id,
+            contract=contract,
+            reference=self.artifacts.read(version.id, REFERENCE),
+            baseline=self._baseline(version),
+            terms=tuple(self._terms(version, contract)),
+        )
+
+    def _terms(self, version: Version, contract: Contract) -> Iterator[Term]:
+        """How long the version and its waivers were agreed to hold."""
+        retraining = contract.retraining
+        if retraining.max_age_days is not None:
+            days = f"{retraining.max_age_days:g}"
+            old = f"{version.label} is more than {days} days old, the most its contract allows"
+            sentence = f"{old}; {retraining.owner} trains again."
+            ends_at = version.created_at + timedelta(days=retraining.max_age_days)
+            yield Term(subject="age", ends_at=ends_at, sentence=sentence)
+        for waiver in self.ledger.waivers(version.id):
+            sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
+            yield Term(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
+
+    def _baseline(self, version: Version) -> float | None:
+        """The objective on the holdout, as the holdout gate measured it."""
+        found = [
+            check.estimate
+            for item in self.ledger.evidence(version.id)
+            if item.gate == "holdout"
+            for check in item.checks
+            if check.name == "objective" and check.estimate is not None
+        ]
+        return found[-1] if found else None

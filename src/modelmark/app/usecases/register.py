@@ -1,0 +1,53 @@
+"""From a contract and a trained model to a version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.contract.read import load
+from modelmark.domain.people import Permission, Principal
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger
+from modelmark.domain.progress import Progress, Steps
+from modelmark.domain.version import Version
+from modelmark.gates.case import holdout_metrics
+from modelmark.governance.people import People
+from modelmark.governance.releases import Releases
+from modelmark.registry.mlflow import Tracking
+from modelmark.registry.register import Registration, register
+from modelmark.stats.profile import reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """owner: whose name the audit has where no account acts."""
+
+    ledger: Ledger
+    artifacts: ArtifactStore
+    tracking: Tracking
+    people: People
+    releases: Releases
+    clock: Clock
+    owner: str
+
+    def __call__(self, path: Path, *, progress: Progress, by: Principal | None = None) -> tuple[Version, bool]:
+        """A version of the contract at `path`, and whether its bytes are new to this workspace."""
+        self.people.permit(by, Permission.REGISTER)
+        document = load(path)
+        known = [version.number for version in self.ledger.versions(document.contract.name)]
+        actor, steps = by.login if by else self.owner, Steps(progress)
+        how = Registration(
+            base=document.path.resolve().parent,
+            artifacts=self.artifacts,
+            tracking=self.tracking,
+            reference=reference,
+            number=max(known, default=0) + 1,
+            by=actor,
+            clock=self.clock,
+            progress=steps,
+            metrics=holdout_metrics,
+        )
+        version = register(document.contract, how)
+        new = self.releases.register(version, actor=actor, by=by)
+        steps.end()
+        return version, new

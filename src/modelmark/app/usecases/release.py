@@ -1,0 +1,47 @@
+"""Giving a version its mark and its traffic, with what goes beside it: MLflow's aliases, and a message to every role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelmark.domain.errors import Missing
+from modelmark.domain.people import Principal, Role
+from modelmark.domain.routes import Snapshot
+from modelmark.domain.version import Version
+from modelmark.governance.releases import Releases
+from modelmark.governance.remarks import Announcer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """notes: release notes for one audience against what serves now. announce: None where nobody is to be told.
+    keep: has MLflow keep the mark and follow the route. owner: whose name the audit has where no account acts."""
+
+    releases: Releases
+    notes: Callable[[Version, Role], str]
+    announce: Announcer | None
+    keep: Callable[[Version], None]
+    owner: str
+
+    def __call__(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
+        """As `Releases.release`. The notes are written before the act and queued in its transaction, so none is lost."""
+        told = self._news(version) if self.announce else {}
+        title = f"{version.model} {version.label} was released" + (f" to {share:.0%} of traffic" if share < 1 else "")
+
+        def tell(snapshot: Snapshot) -> None:
+            for role, notes in told.items():
+                if self.announce:
+                    self.announce(f"released-{snapshot.sequence}-{role}", role, title, notes)
+
+        actor = by.login if by else self.owner
+        snapshot = self.releases.release(version, share=share, actor=actor, by=by, tell=tell)
+        self.keep(version)
+        return snapshot
+
+    def _news(self, version: Version) -> dict[Role, str]:
+        """The notes of every audience. Files of the version before may be gone: that is said, and holds no release up."""
+        try:
+            return {role: self.notes(version, role) for role in Role}
+        except Missing as error:
+            return dict.fromkeys(Role, f"What has changed cannot be told: {error.message}.")

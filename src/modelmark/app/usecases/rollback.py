@@ -1,0 +1,34 @@
+"""Taking traffic back, with what goes beside it: MLflow's aliases, and a message to every role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelmark.domain.people import Principal, Role
+from modelmark.domain.routes import Snapshot
+from modelmark.domain.version import Version
+from modelmark.governance.releases import Releases
+from modelmark.governance.remarks import Announcer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """follow: has MLflow's aliases follow a model's route. owner: whose name the audit has where no account acts."""
+
+    releases: Releases
+    announce: Announcer
+    follow: Callable[[str], None]
+    owner: str
+
+    def __call__(
+        self, model: str, *, reason: str = "", by: Principal | None = None
+    ) -> tuple[Version, Version, Snapshot]:
+        """As `Releases.rollback`: what was left, what serves again, and the snapshot that says so."""
+        actor = by.login if by else self.owner
+        left, back, snapshot = self.releases.rollback(model, actor=actor, reason=reason, by=by)
+        title = f"{model} was rolled back from {left.label} to {back.label}"
+        for role in Role:
+            self.announce(f"rolled-back-{snapshot.sequence}-{role}", role, title, reason or "No reason was given.")
+        self.follow(model)
+        return left, back, snapshot

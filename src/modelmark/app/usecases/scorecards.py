@@ -1,0 +1,56 @@
+"""The twelve mistakes and the ML Test Score, as receipts tell them now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from modelmark.domain.audit import Event
+from modelmark.domain.finding import Outcome
+from modelmark.domain.ports import Clock, Delivery, Ledger, Watchbook
+from modelmark.domain.version import Version
+from modelmark.governance.difference import Side
+from modelmark.governance.score import Facts, Scorecard
+from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
+from modelmark.governance.signatures import Signatures
+from modelmark.governance.standing import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorecards:
+    ledger: Ledger
+    watchbook: Watchbook
+    standing: Callable[[Version], Standing]
+    describe: Callable[[Version], Side]
+    signatures: Callable[[Standing], Signatures]
+    clock: Clock
+
+    def __call__(self, version: Version) -> tuple[Scorecard, Scorecard]:
+        """(the twelve mistakes, the ML Test Score) of one version."""
+        side, signed = self.describe(version), self.signatures(self.standing(version))
+        looked = [f for f in self.watchbook.findings(version.model, limit=2000) if f.version == version.id]
+        own = [event for event in self.ledger.events() if event.details.get("model") == version.model]
+        facts = Facts(
+            version=version,
+            contract=side.contract,
+            evidence=side.latest,
+            events=own,
+            findings={
+                f.monitor: f for f in sorted(looked, key=lambda f: (f.window.end, f.outcome is not Outcome.CANNOT_TELL))
+            },
+            signed=signed.whole,
+            told=self._told(version, own),
+            alerted=self._alerted(version.model),
+            now=self.clock(),
+        )
+        return twelve_mistakes(facts), ml_test_score(facts)
+
+    def _told(self, version: Version, events: Sequence[Event]) -> Sequence[Delivery]:
+        """The messages about the version's last release, which names them by its snapshot."""
+        released = [e for e in events if e.subject == version.id and e.act in ("released", "released as canary")]
+        return self.watchbook.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
+
+    def _alerted(self, model: str) -> Sequence[Delivery]:
+        """The messages that told of alerts of this model; the steward names each by the alerts' numbers."""
+        known = {str(alert.id) for alert in self.watchbook.alerts(model=model)}
+        return [d for d in self.watchbook.deliveries("opened-") if known.intersection(d.key.split("-")[1:])]

@@ -1,0 +1,31 @@
+"""Letting what one gate says through, in a signer's name, until a day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.domain.people import Principal, Role
+from modelmark.domain.release import Excuse
+from modelmark.domain.version import Version
+from modelmark.governance.releases import Releases
+from modelmark.governance.standing import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waive:
+    """report: writes the report of a version. owner: whose name the audit has where no account acts."""
+
+    releases: Releases
+    report: Callable[[Standing], Path]
+    owner: str
+
+    def __call__(
+        self, version: Version, excuse: Excuse, *, role: Role, name: str, by: Principal | None = None
+    ) -> Standing:
+        """As `Releases.waive`; the report then tells of it."""
+        actor = by.login if by else self.owner
+        standing = self.releases.waive(version, excuse, role=role, name=name, actor=actor, by=by)
+        self.report(standing)
+        return standing

@@ -1,0 +1,35 @@
+"""What the steward does, one job a file, in the order in which a step runs them. A further job is one more row here."""
+
+from __future__ import annotations
+
+from modelmark.domain.ports import Notifier, Watchbook
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.compact import Compactor
+from modelmark.steward.job import Job
+from modelmark.steward.jobs.close_departed import CloseDeparted
+from modelmark.steward.jobs.compact import Compact
+from modelmark.steward.jobs.deliver import Deliver
+from modelmark.steward.jobs.follow_releases import FollowReleases
+from modelmark.steward.jobs.maintain import Maintain
+from modelmark.steward.jobs.monitor import MonitorVersions
+from modelmark.steward.jobs.profile import Profile
+from modelmark.steward.profiler import Profiler
+from modelmark.steward.serving_versions import ServingVersions
+
+
+def builtin(
+    workspace: Workspace, watchbook: Watchbook, serving: ServingVersions, notifier: Notifier | None
+) -> tuple[Job, ...]:
+    """notifier: None keeps alerts in the watchbook only."""
+    compactor, profiler, told = Compactor(workspace), Profiler(workspace, watchbook), notifier is not None
+    follow = FollowReleases(serving=serving, profiler=profiler)
+    return (
+        follow,  # so that a fault below has somebody to be told to
+        Compact(compactor=compactor),
+        follow,  # again, so that every version in the tables is known before its rows are counted
+        Profile(profiler=profiler),
+        MonitorVersions(workspace=workspace, watchbook=watchbook, profiler=profiler, told=told),
+        CloseDeparted(watchbook=watchbook, told=told),
+        Maintain(compactor=compactor, profiler=profiler),
+        Deliver(watchbook=watchbook, notifier=notifier),
+    )

@@ -1,0 +1,28 @@
+"""Closing what is open about versions that no longer serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from modelmark.domain.ports import Watchbook
+from modelmark.steward.alerts import close_departed
+from modelmark.steward.job import FaultOwner, JobContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseDeparted:
+    """told: whether closing becomes a message."""
+
+    name: ClassVar = "departed alerts"
+    interval: ClassVar = timedelta()
+    checkpoint: ClassVar = ""
+    owner: ClassVar = FaultOwner.VERSIONS
+    watchbook: Watchbook
+    told: bool
+
+    def run(self, context: JobContext) -> bool:
+        serving = {(watched.model, watched.version) for watched in context.serving}
+        close_departed(self.watchbook, serving, context.now, queue=self.told)
+        return True

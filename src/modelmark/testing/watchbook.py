@@ -1,0 +1,124 @@
+"""An in-memory twin of `domain.ports.Watchbook`, for tests that do not need SQL."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.ports import Delivery, Message
+from modelmark.seal.digests import canonical
+from modelmark.testing.transactional import Transactional
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queued:
+    message: Message
+    due_at: datetime
+    sent_at: datetime | None = None
+
+
+class MemoryWatchbook(Transactional):
+    """Behaves as the SQL watchbook does, transactions included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._checkpoints: dict[str, bytes] = {}
+        self._profiles: dict[tuple[str, str, datetime, str], bytes] = {}
+        self._findings: dict[tuple[Any, ...], Finding] = {}
+        self._alerts: dict[int, Alert] = {}
+        self._outbox: dict[str, _Queued] = {}
+        self._numbers = itertools.count(1)
+
+    def checkpoint(self, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self._checkpoints.get(name, b"{}"))
+        return found
+
+    def set_checkpoint(self, name: str, value: Mapping[str, Any]) -> None:
+        self._checkpoints[name] = canonical(value)
+
+    def add_profile(self, model: str, version: str, bucket: datetime, column: str, counts: bytes) -> None:
+        self._profiles[model, version, bucket, column] = counts
+
+    def profiles(
+        self, model: str, version: str, start: datetime, end: datetime
+    ) -> Iterable[tuple[datetime, str, bytes]]:
+        return [
+            (bucket, column, counts)
+            for (m, v, bucket, column), counts in sorted(self._profiles.items())
+            if (m, v) == (model, version) and start <= bucket < end
+        ]
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        for f in findings:
+            self._findings[f.model, f.version, f.monitor, f.subject, f.window] = f
+
+    def findings(
+        self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
+    ) -> Sequence[Finding]:
+        found = [
+            f
+            for f in self._findings.values()
+            if f.model == model and monitor in (None, f.monitor) and (start is None or f.window.end > start)
+        ]
+        return sorted(found, key=lambda f: f.window.end, reverse=True)[:limit]
+
+    def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
+        story = (finding.model, finding.version, finding.monitor, finding.subject)
+        for known in self.alerts(open_only=True, limit=len(self._alerts)):
+            if (known.model, known.version, known.monitor, known.subject) == story:
+                more = replace(known, sentence=finding.sentence, seen_at=at, count=known.count + 1)
+                self._alerts[known.id] = more
+                return more, False
+        alert = Alert(
+            id=next(self._numbers),
+            model=finding.model,
+            version=finding.version,
+            monitor=finding.monitor,
+            subject=finding.subject,
+            sentence=finding.sentence,
+            opened_at=at,
+            seen_at=at,
+            count=1,
+            closed_at=None,
+        )
+        self._alerts[alert.id] = alert
+        return alert, True
+
+    def close_alert(self, alert: int, at: datetime) -> None:
+        known = self._alerts[alert]
+        if known.closed_at is None:
+            self._alerts[alert] = replace(known, closed_at=at)
+
+    def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
+        found = [
+            a for a in self._alerts.values() if model in (None, a.model) and not (open_only and a.closed_at is not None)
+        ]
+        return sorted(found, key=lambda a: (a.opened_at, a.id), reverse=True)[:limit]
+
+    def queue_message(self, key: str, title: str, body: str, at: datetime, *, audience: str = "") -> None:
+        message = Message(key=key, title=title, body=body, tries=0, audience=audience)
+        self._outbox.setdefault(key, _Queued(message=message, due_at=at))
+
+    def due_messages(self, now: datetime) -> Sequence[Message]:
+        due = [queued for queued in self._outbox.values() if queued.sent_at is None and queued.due_at <= now]
+        return [queued.message for queued in sorted(due, key=lambda queued: queued.due_at)]
+
+    def message_sent(self, key: str, at: datetime) -> None:
+        self._outbox[key] = replace(self._outbox[key], sent_at=at)
+
+    def message_failed(self, key: str, at: datetime, retry_at: datetime, error: str) -> None:
+        known = self._outbox[key]
+        tried = replace(known.message, tries=known.message.tries + 1)
+        self._outbox[key] = replace(known, message=tried, due_at=retry_at)
+
+    def deliveries(self, beginning: str) -> Sequence[Delivery]:
+        return [
+            Delivery(key=key, audience=queued.message.audience, sent_at=queued.sent_at)
+            for key, queued in sorted(self._outbox.items())
+            if key.startswith(beginning)
+        ]

@@ -1,0 +1,194 @@
+"""What the command line and the pages call, over in-memory twins: no SQL, no files of ours, no MLflow."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders.domain import ANN, BOB, NOON, contract, evidence, version
+from builders.people import sign_off
+from modelmark.app.effects import Announce, FollowRoutes
+from modelmark.app.usecases.describe_version import DescribeVersion
+from modelmark.app.usecases.fetch import Fetch
+from modelmark.app.usecases.model_card import ModelCard
+from modelmark.app.usecases.read_contract import ReadContract
+from modelmark.app.usecases.release import Release
+from modelmark.app.usecases.release_notes import ReleaseNotes
+from modelmark.app.usecases.rollback import Rollback
+from modelmark.app.usecases.scorecards import Scorecards
+from modelmark.app.usecases.waive import Waive
+from modelmark.domain.errors import Missing, NotYet, Tampered
+from modelmark.domain.people import Role
+from modelmark.domain.release import Excuse
+from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
+from modelmark.governance.audit import Audit
+from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.signatures import signatures
+from modelmark.seal.digests import canonical, digest_bytes, digest_value
+from modelmark.testing.artifacts import MemoryArtifactStore
+from modelmark.testing.ledger import MemoryLedger
+from modelmark.testing.watchbook import MemoryWatchbook
+
+AGREED = contract()
+
+
+def made(number: int) -> Version:
+    """A version whose contract is what its id says."""
+    parts = dataclasses.replace(version(str(number)).components, contract=digest_bytes(canonical(AGREED)))
+    return version(str(number), number=number, id=digest_value(parts), components=parts)
+
+
+ONE, TWO = made(1), made(2)
+
+
+class Deaf:
+    """An MLflow that cannot be reached."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotYet("nobody answers", code="MLFLOW_UNAVAILABLE")
+
+
+class Twins:
+    """Every port in memory, and the use cases over them."""
+
+    def __init__(self, folder: Path, *known: Version) -> None:
+        self.ledger, self.artifacts, self.watchbook = MemoryLedger(), MemoryArtifactStore(), MemoryWatchbook()
+        self.reports: list[Version] = []
+        self.aliases: list[str] = []
+        self.contract_of = ReadContract(artifacts=self.artifacts)
+        clock = lambda: NOON  # noqa: E731
+        self.releases = Releases(
+            self.ledger, Audit(self.ledger, clock), clock, contract_of=self.contract_of, required=lambda _: ["holdout"],
+            effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+            sign_off=sign_off(self.ledger, clock),
+        )  # fmt: skip
+        self.describe = DescribeVersion(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)
+        self.notes = ReleaseNotes(releases=self.releases, describe=self.describe)
+        announce = Announce(watchbook=self.watchbook, clock=clock)
+        self.release = Release(
+            releases=self.releases, notes=self.notes, announce=announce,
+            keep=lambda one: self.aliases.append(one.label), owner="ann",
+        )  # fmt: skip
+        self.rollback = Rollback(releases=self.releases, announce=announce, follow=self.aliases.append, owner="ann")
+        self.waive = Waive(releases=self.releases, report=self._report, owner="ann")
+        sign: Any = lambda standing: signatures(standing, self.artifacts, lambda: None)  # noqa: E731
+        self.card = ModelCard(standing=self.releases.standing, describe=self.describe, signatures=sign, clock=clock)
+        self.scorecards = Scorecards(
+            ledger=self.ledger, watchbook=self.watchbook, standing=self.releases.standing, describe=self.describe,
+            signatures=sign, clock=clock,
+        )  # fmt: skip
+        for one in known:
+            self.ready(folder / one.label, one)
+
+    def _report(self, standing: Any) -> Path:
+        self.reports.append(standing.version)
+        return Path("report.html")
+
+    def ready(self, folder: Path, one: Version, measured: float = 0.9) -> None:
+        self.put(folder, one)
+        self.releases.register(one, actor="ci")
+        self.releases.record(one, [evidence(one.id, measured=measured)], actor="ci")
+        for person in (ANN, BOB) if measured > 0.8 else ():
+            self.releases.approve(one, role=person.role, name=person.name, comment="", actor="ci")
+
+    def put(self, folder: Path, one: Version) -> None:
+        folder.mkdir()
+        for name, data in {ARTIFACT: b"graph", CONTRACT: canonical(AGREED), DESCRIPTION: canonical(one)}.items():
+            (folder / name).write_bytes(data)
+        self.artifacts.add(one.id, folder)
+
+
+def test_a_release_tells_every_role_and_mlflow_and_stands_in_the_owners_name(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    snapshot = twins.release(ONE)
+    assert twins.ledger.events()[-1].actor == "ann"
+    told = twins.watchbook.due_messages(NOON)
+    assert {message.key for message in told} == {f"released-{snapshot.sequence}-{role}" for role in Role}
+    assert {message.title for message in told} == {"loans v1 was released"}
+    assert all(message.body.startswith("# loans v1 for ") for message in told), told[0].body[:80]
+    assert twins.aliases == ["v1"]
+
+
+def test_a_release_over_a_version_whose_files_are_gone_says_so_and_goes_on(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    twins.release(ONE)
+    twins.ready(tmp_path / "two", TWO)
+    for person in (ANN, BOB):
+        twins.releases.approve(TWO, role=person.role, name=person.name, comment="", actor="ci")
+    (tmp_path / "nothing").mkdir()
+    twins.artifacts.add(ONE.id, tmp_path / "nothing")
+    snapshot = twins.release(TWO)
+    said = [m.body for m in twins.watchbook.due_messages(NOON) if m.key.startswith(f"released-{snapshot.sequence}-")]
+    assert set(said) == {"What has changed cannot be told: the model of loans v1 is not in this workspace."}
+
+
+def test_a_rollback_is_told_and_a_waiver_renews_the_report(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    twins.release(ONE)
+    twins.ready(tmp_path / "two", TWO, measured=0.1)
+    twins.waive(
+        TWO, Excuse(gate="holdout", reason="pilot", expires_at=NOON.replace(year=NOON.year + 1)), role=BOB.role,
+        name=BOB.name,
+    )  # fmt: skip
+    assert twins.reports == [TWO]
+    for person in (ANN, BOB):
+        twins.releases.approve(TWO, role=person.role, name=person.name, comment="", actor="ci")
+    twins.release(TWO)
+    left, back, snapshot = twins.rollback("loans", reason="complaints")
+    assert (left, back) == (TWO, ONE)
+    keys = {m.key: m.body for m in twins.watchbook.due_messages(NOON) if m.key.startswith("rolled-back-")}
+    assert keys == {f"rolled-back-{snapshot.sequence}-{role}": "complaints" for role in Role}
+    assert twins.aliases == ["v1", "v2", "loans"]
+
+
+def test_a_dead_mlflow_undoes_no_release_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twins = Twins(tmp_path, ONE)
+    tracking: Any = Deaf()
+    follow = FollowRoutes(ledger=twins.ledger, artifacts=twins.artifacts, tracking=tracking, route=twins.releases.route)
+    dataclasses.replace(twins.release, keep=follow.keep_mark)(ONE)
+    assert twins.releases.champion("loans") == ONE
+    said = capsys.readouterr().err
+    assert said == "warning: MLflow's aliases and marks of loans are out of date: nobody answers\n"
+
+
+def test_a_contract_is_read_from_the_versions_own_bytes_or_not_at_all(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    assert twins.contract_of(ONE) == AGREED
+    with pytest.raises(Missing) as gone:
+        twins.contract_of(TWO)
+    assert (gone.value.code, gone.value.hint) == ("NO_FILES", "modelmark fetch v2")
+    twins.artifacts.write(ONE.id, CONTRACT, canonical(dataclasses.replace(AGREED, purpose="other")))
+    with pytest.raises(Tampered) as changed:
+        twins.contract_of(ONE)
+    assert changed.value.code == "CONTRACT_CHANGED"
+
+
+def test_what_people_read_is_made_without_a_workspace(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    assert twins.describe(ONE).size == len(b"graph")
+    assert twins.notes(ONE, Role.RISK).startswith("# loans v1 for risk")
+    assert twins.card(ONE).version == ONE
+    twelve, tests = twins.scorecards(ONE)
+    assert len([tile for section in twelve.sections for tile in section.tiles]) > 12
+    assert tests.minimum >= 0
+
+
+def test_files_that_come_back_leave_a_mark_that_mlflow_never_got(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+
+    class Keeps:
+        def fetch(self, one: Version, target: Path) -> None:
+            (target / ARTIFACT).write_bytes(b"graph")
+            (target / DESCRIPTION).write_bytes(canonical(one))
+
+    tracking: Any = Keeps()
+    fetch = Fetch(artifacts=twins.artifacts, tracking=tracking)
+    twins.artifacts.write(ONE.id, MARK, b"signed")
+    twins.artifacts.write(ONE.id, ARTIFACT, b"damaged")
+    fetch(ONE)
+    assert (twins.artifacts.read(ONE.id, ARTIFACT), twins.artifacts.read(ONE.id, MARK)) == (b"graph", b"signed")
+    fetch(TWO)
+    assert twins.artifacts.read(TWO.id, ARTIFACT) == b"graph"
