@@ -13,7 +13,7 @@ from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
 from modelmark.domain.release import Approval, Waiver
-from modelmark.domain.routes import Route
+from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.version import MARK, Version
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal.keys import Signer
@@ -72,13 +72,14 @@ class FollowRoutes:
 
     def _follow(self, model: str, marked: Version | None) -> None:
         route = self.route(model)
-        arms = {arm.name: self.ledger.version(arm.version) for arm in route.arms} if route else {}
+        arms = {ArmRole.CHAMPION: route.champion, ArmRole.CANARY: route.canary} if route else {}
         try:
             if marked is not None:
                 self.tracking.keep_mark(marked, self.artifacts.folder(marked.id) / MARK)
-            for alias in ("champion", "canary"):
-                if alias in arms:
-                    self.tracking.set_alias(arms[alias], alias)
+            for alias in (ArmRole.CHAMPION, ArmRole.CANARY):
+                arm = arms.get(alias)
+                if arm is not None:
+                    self.tracking.set_alias(self.ledger.version(arm.version), alias)
                 else:
                     self.tracking.remove_alias(model, alias)
         except ModelmarkError as error:

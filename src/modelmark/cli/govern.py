@@ -254,9 +254,8 @@ def _say_next(standing: Standing) -> None:
 
 
 def _traffic(standing: Standing, route: Route | None) -> str:
-    weights = {arm.version: arm.weight for arm in route.arms} if route else {}
-    share = weights.get(standing.version.id)
-    return "" if share is None else f"{share:.0%}"
+    arm = route.of(standing.version.id) if route else None
+    return "" if arm is None else f"{arm.weight:.0%}"
 
 
 def _facts(standing: Standing, route: Route | None, approvals: Sequence[Approval]) -> dict[str, Any]:

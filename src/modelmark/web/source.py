@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from modelmark.domain.audit import Event
+from modelmark.domain.audit import RELEASES, Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
-from modelmark.domain.routes import Route
+from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.card import Card
@@ -105,13 +105,13 @@ class Source:
     def performance(self, model: str, start: datetime) -> list[Finding]:
         """What the performance monitor saw since `start` of every version but a canary, oldest first."""
         route = self.route(model)
-        aside = {arm.version for arm in route.arms[1:]} if route else set()
+        aside = {arm.version for arm in route.arms if arm.role is not ArmRole.CHAMPION} if route else set()
         found = self.watchbook.findings(model, start=start, monitor="performance", limit=20_000)
         return [finding for finding in reversed(found) if finding.version not in aside]
 
     def acts(self, model: str, start: datetime) -> list[Event]:
         """Releases and rollbacks of a model since `start`, for the thin lines in charts."""
-        wanted = ("released", "released as canary", "rolled back")
+        wanted = {*RELEASES, Act.ROLLED_BACK}
         return [
             e for e in self.ledger.events() if e.act in wanted and e.details.get("model") == model and e.at >= start
         ]

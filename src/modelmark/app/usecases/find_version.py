@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.ports import Ledger
+from modelmark.domain.routes import ArmRole
 from modelmark.domain.version import Version
+
+LATEST: Final = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +27,8 @@ class FindVersion:
         versions = self.ledger.versions(model)
         if not versions:
             raise Missing("nothing is registered yet", code="NO_VERSION", hint="modelmark register")
-        reference = reference or "latest"
-        if reference in ("latest", "champion", "canary") or (reference[0] == "v" and reference[1:].isdigit()):
+        reference = reference or LATEST
+        if reference in (LATEST, ArmRole.CHAMPION, ArmRole.CANARY) or (reference[0] == "v" and reference[1:].isdigit()):
             if model is None:
                 known = "|".join(sorted({version.model for version in versions}))
                 raise Rejected("several models could be meant", code="WHICH_MODEL", hint=f"say --model {known}")
@@ -40,7 +44,7 @@ class FindVersion:
 
     def model(self, name: str | None) -> str:
         """The model meant: the named one, or the only one. Raises as a call does."""
-        return self("latest", name).model
+        return self(LATEST, name).model
 
     def _model(self, model: str | None) -> str | None:
         """The named model, or the only one; None where there is none or several."""
@@ -53,11 +57,11 @@ class FindVersion:
         return model
 
     def _named(self, versions: Sequence[Version], reference: str, model: str) -> list[Version]:
-        if reference == "latest":
+        if reference == LATEST:
             return [versions[-1]]
         if reference[0] == "v":
             return [v for v in versions if v.label == reference]
         snapshot = self.ledger.snapshot()
-        arms = {arm.name: arm.version for route in (snapshot.routes if snapshot else ()) if route.model == model
-                for arm in route.arms}  # fmt: skip
-        return [v for v in versions if v.id == arms.get(reference)]
+        route = snapshot.route(model) if snapshot else None
+        arm = None if route is None else route.champion if reference == ArmRole.CHAMPION else route.canary
+        return [v for v in versions if arm is not None and v.id == arm.version]

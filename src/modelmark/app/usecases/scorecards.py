@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modelmark.domain.audit import Event
+from modelmark.domain.audit import RELEASES, Event
 from modelmark.domain.finding import Outcome
 from modelmark.domain.ports import Clock, Delivery, Ledger, Watchbook
 from modelmark.domain.version import Version
@@ -47,7 +47,7 @@ class Scorecards:
 
     def _told(self, version: Version, events: Sequence[Event]) -> Sequence[Delivery]:
         """The messages about the version's last release, which names them by its snapshot."""
-        released = [e for e in events if e.subject == version.id and e.act in ("released", "released as canary")]
+        released = [e for e in events if e.subject == version.id and e.act in RELEASES]
         return self.watchbook.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
 
     def _alerted(self, model: str) -> Sequence[Delivery]:
