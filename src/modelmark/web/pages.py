@@ -62,7 +62,7 @@ class Pages:
         name, span = self._model(request)
         data = await self._off(series.model, self._source, name, span)
         route = self._source.route(name)
-        arms = {arm.role: (arm, self._source.version(arm.version)) for arm in route.answering} if route else {}
+        arms = [(arm, self._source.version(arm.version)) for arm in route.answering] if route else []
         back = self._source.version(route.previous) if route and route.previous else None
         return await self._render(
             request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back
