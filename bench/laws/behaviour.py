@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelmark.gates.load_memory import growth_of
+from modelmark.gates.load.memory import growth_of
 from modelmark.stats.rates import clopper_pearson
 
 TIMES = 2000

@@ -21,8 +21,8 @@ from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion
 from modelmark.gates.gate import Measurement
 from modelmark.gates.junit import junit
+from modelmark.gates.parallelism import available, fitting
 from modelmark.gates.report import render_report
-from modelmark.gates.room import available, fitting
 from modelmark.gates.runner import build, run_gates
 from modelmark.governance.releases import Standing
 from modelmark.seal.digests import digest_bytes

@@ -23,7 +23,7 @@ from modelmark.domain.contract import Input, Kind, Policy, Task
 from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import BehaviourGate
-from modelmark.gates.behaviour import BehaviourTests
+from modelmark.gates.behaviour.gate import BehaviourTests
 from modelmark.gates.runner import run_gate
 from modelmark.stats.rates import clopper_pearson
 from modelmark.testing.gates import check_gate

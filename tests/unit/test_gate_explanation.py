@@ -20,13 +20,13 @@ from endpoint import Broken
 from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Outputs, Task
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import ExplanationGate
-from modelmark.gates.attribution import path_of, subject_of
 from modelmark.gates.case import truth_of
-from modelmark.gates.explanation import Explanation
-from modelmark.gates.glass_boxes import EBM, LINEAR, challengers
-from modelmark.gates.graph_parts import Linear, glass_box, part_of
+from modelmark.gates.explanation.attribution import path_of, subject_of
+from modelmark.gates.explanation.gate import Explanation
+from modelmark.gates.explanation.glass_boxes import EBM, LINEAR, challengers
+from modelmark.gates.explanation.graph_parts import Linear, glass_box, part_of
+from modelmark.gates.explanation.shap_values import exact
 from modelmark.gates.runner import run_gate
-from modelmark.gates.shap_values import exact
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.shapley import enumerated, sampled
 from modelmark.testing.gates import check_gate

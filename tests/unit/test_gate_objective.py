@@ -14,10 +14,10 @@ from modelmark.domain.contract import Costs, Data, Guardrail, Metric, Objective,
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate, ObjectiveGate
 from modelmark.gates.case import Champion
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.objective import ObjectiveValue, _sides
+from modelmark.gates.common.evaluation_set import evaluation_set, guardrail_checks, validation_set
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.objective.gate import ObjectiveValue, _sides
 from modelmark.gates.runner import run_gate
-from modelmark.gates.scene import guardrail_checks, scene, validation_scene
 from modelmark.stats import thresholds
 from modelmark.testing.gates import check_gate
 from tables import biopsies, deciding, failing, named
@@ -75,7 +75,9 @@ def test_a_model_without_a_miss_is_not_surely_above_a_guardrail(sound):
     holdout = sound.holdout.iloc[rows].reset_index(drop=True)
     contract = dataclasses.replace(PRICED, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.95),))
     few = dataclasses.replace(sound, contract=contract)
-    all_right = scene(contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool))
+    all_right = evaluation_set(
+        contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool)
+    )
     (check,) = guardrail_checks(few, all_right, 0.95)
     assert (check.estimate, check.high) == (1, 1)
     assert check.measured == pytest.approx(0.7354, abs=1e-4)
@@ -135,7 +137,7 @@ def test_a_threshold_is_judged_on_validation_rows_alone(tmp_path):
 def test_regret_is_of_what_is_at_stake_where_gains_and_costs_cancel(tmp_path):
     """With a gain that makes the cheapest price about nought, a tenth of nought is no tolerance."""
     case = cases.case(tmp_path, validated(0.2), validation=models.frame(2500, 4))
-    score, positive = _sides(validation_scene(case))
+    score, positive = _sides(validation_set(case))
 
     def price(gain):
         return thresholds.cheapest(score, positive, Costs(false_positive=1, false_negative=1, true_positive=-gain))[1]

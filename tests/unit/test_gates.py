@@ -1,6 +1,7 @@
 """Each gate passes a sound candidate and catches its planted fault."""
 
 import dataclasses
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -26,16 +27,18 @@ from modelmark.domain.gate_settings import (
     ReplayGate,
 )
 from modelmark.domain.version import Parity
-from modelmark.gates import BUILTIN, traffic
+from modelmark.gates import BUILTIN
 from modelmark.gates.case import Champion
-from modelmark.gates.data_contract import DataContract
-from modelmark.gates.edge_cases import EdgeCases
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.load import Load
-from modelmark.gates.parity import ParityCheck
+from modelmark.gates.common import traffic
+from modelmark.gates.data_contract.gate import DataContract
+from modelmark.gates.edge_cases.gate import EdgeCases
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.load.gate import Load
+from modelmark.gates.parity.gate import ParityCheck
 from modelmark.gates.runner import build, required, run_gate, run_gates
 from modelmark.testing.gates import Unable, check_gate
 
+ROOT = Path(__file__).parents[2]
 LAX = dataclasses.replace(
     models.contract(),
     serving=Serving(rate_per_s=30, p99_ms=2000, deadline_ms=5000, max_rows=64),
@@ -403,3 +406,12 @@ def test_an_unknown_gate_is_named(sound):
     contract = dataclasses.replace(LAX, gates=Gates(plugins={"nobody_brings_this": {}}))
     with pytest.raises(Missing, match="nobody_brings_this"):
         build(contract)
+
+
+def test_every_gate_is_a_package_that_no_other_gate_may_import():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    (alone,) = (rule for rule in rules if rule["name"] == "Gates do not know each other")
+    (shared,) = (rule for rule in rules if rule["name"] == "What gates share knows none of them")
+    packages = {f"modelmark.gates.{name}" for name in BUILTIN}
+    assert packages == set(alone["modules"]) == set(shared["forbidden_modules"])
+    assert all((ROOT / "src" / Path(*name.split(".")) / "__init__.py").is_file() for name in packages)

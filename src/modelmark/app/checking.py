@@ -76,8 +76,8 @@ def check(
 
 def renew_papers(app: App, version: Version, standing: Standing, clock: Clock) -> Path:
     """The report, and beside it the bill of materials where the supply-chain gate listed one."""
-    from modelmark.gates.packages import bill_of
     from modelmark.gates.report import write_report
+    from modelmark.gates.supply_chain.packages import bill_of
 
     report, evidence = app.workspace.report(version.id), app.ledger.evidence(version.id)
     write_report(

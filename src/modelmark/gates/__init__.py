@@ -3,23 +3,23 @@
 from collections.abc import Mapping
 from typing import Final
 
-from modelmark.gates.behaviour import BehaviourTests
-from modelmark.gates.calibration import Calibration
-from modelmark.gates.data_contract import DataContract
-from modelmark.gates.edge_cases import EdgeCases
-from modelmark.gates.explanation import Explanation
-from modelmark.gates.fairness import Fairness
+from modelmark.gates.behaviour.gate import BehaviourTests
+from modelmark.gates.calibration.gate import Calibration
+from modelmark.gates.data_contract.gate import DataContract
+from modelmark.gates.edge_cases.gate import EdgeCases
+from modelmark.gates.explanation.gate import Explanation
+from modelmark.gates.fairness.gate import Fairness
 from modelmark.gates.gate import GateKind
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.leakage import Leakage
-from modelmark.gates.load import Load
-from modelmark.gates.objective import ObjectiveValue
-from modelmark.gates.parity import ParityCheck
-from modelmark.gates.replay import Replay
-from modelmark.gates.robustness import Robustness
-from modelmark.gates.slices import Slices
-from modelmark.gates.supply_chain import SupplyChain
-from modelmark.gates.tests import UserTests
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.leakage.gate import Leakage
+from modelmark.gates.load.gate import Load
+from modelmark.gates.objective.gate import ObjectiveValue
+from modelmark.gates.parity.gate import ParityCheck
+from modelmark.gates.replay.gate import Replay
+from modelmark.gates.robustness.gate import Robustness
+from modelmark.gates.slices.gate import Slices
+from modelmark.gates.supply_chain.gate import SupplyChain
+from modelmark.gates.tests.gate import UserTests
 
 #: Spelled out, so `grep` finds every gate and mypy checks each against `Gate`. Names are those of contract.gates.
 BUILTIN: Final[Mapping[str, GateKind]] = {

@@ -18,7 +18,7 @@ from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
 from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion, OneAtATime
 from modelmark.gates.gate import Gate, GateKind, Measurement
-from modelmark.gates.room import side_by_side
+from modelmark.gates.parallelism import side_by_side
 from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
 
