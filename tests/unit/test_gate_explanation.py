@@ -19,6 +19,7 @@ import models
 from endpoint import Broken
 from modelmark.domain.contract import Data, Input, Kind, Metric, Objective, Outputs, Task
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.gates.case import truth_of
 from modelmark.gates.explanation.attribution import path_of, subject_of
@@ -64,6 +65,7 @@ def no_better(tmp_path_factory):
 def test_the_gate_conforms(sound, no_better):
     evidence = check_gate(lambda: Explanation(QUICK), sound, no_better)
     assert {c.name for c in evidence.checks if c.decides} == {"additivity"}
+    assert {tile.check for tile in GATES["explanation"].tiles} - {""} <= {c.id for c in evidence.checks}
     assert "background" in evidence.looked_at
     assert of(evidence, "stability over seeds").estimate > 0.5
     assert len(evidence.figures) >= 3

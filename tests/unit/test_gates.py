@@ -14,9 +14,11 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken, Stage
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.contract import Data, Guardrail, Input, Kind, Metric, Objective, Outputs, Serving, Task
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import (
     DataContractGate,
     EdgeCasesGate,
@@ -27,7 +29,6 @@ from modelmark.domain.gate_settings import (
     ReplayGate,
 )
 from modelmark.domain.version import Parity
-from modelmark.gates import BUILTIN
 from modelmark.gates.case import Champion
 from modelmark.gates.common import traffic
 from modelmark.gates.data_contract.gate import DataContract
@@ -35,7 +36,7 @@ from modelmark.gates.edge_cases.gate import EdgeCases
 from modelmark.gates.holdout.gate import Holdout
 from modelmark.gates.load.gate import Load
 from modelmark.gates.parity.gate import ParityCheck
-from modelmark.gates.runner import build, required, run_gate, run_gates
+from modelmark.gates.runner import build, run_gate, run_gates
 from modelmark.testing.gates import Unable, check_gate
 
 ROOT = Path(__file__).parents[2]
@@ -64,13 +65,15 @@ def failing(evidence):
 def test_data_contract_conforms(sound, tmp_path):
     holdout = models.frame(800, 2)
     holdout.loc[3, "age"] = 200
-    check_gate(lambda: DataContract(DataContractGate()), sound, cases.case(tmp_path, LAX, holdout=holdout))
+    evidence = check_gate(lambda: DataContract(DataContractGate()), sound, cases.case(tmp_path, LAX, holdout=holdout))
+    assert {"train_keeps_the_contract", "holdout_keeps_the_contract"} <= {c.id for c in evidence.checks}
 
 
 def test_holdout_conforms(sound, tmp_path):
     noise = models.frame(1500, 1).assign(y=np.random.default_rng(0).choice(["yes", "no"], 1500))
     evidence = check_gate(lambda: Holdout(HoldoutGate()), sound, cases.case(tmp_path, LAX, train=noise))
     assert "on 800 rows" in evidence.checks[0].sentence
+    assert evidence.check("objective") is evidence.checks[0]
     assert len(evidence.figures) == 3
 
 
@@ -359,12 +362,12 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
     contract = dataclasses.replace(LAX, gates=gates, data=data)
     case = dataclasses.replace(sound, contract=contract)
     evidence = run_gates(case, progress=lambda *step: heard_of.append(step))
-    assert [e.gate for e in evidence] == list(required(contract))
-    assert set(BUILTIN) - set(required(contract)) == {"behaviour", "tests"}, "which this contract gives no subject"
+    assert [e.gate for e in evidence] == list(required_gates(contract))
+    assert set(GATES) - set(required_gates(contract)) == {"behaviour", "tests"}, "which this contract gives no subject"
     assert all(e.verdict is Verdict.PASS for e in evidence), [failing(e) for e in evidence]
     assert all(e.candidate == case.version.id for e in evidence)
     assert all(e.looked_at["holdout"] == case.version.lineage.holdout_digest for e in evidence)
-    assert {gate for gate, done, total in heard_of if done == total} == set(required(contract))
+    assert {gate for gate, done, total in heard_of if done == total} == set(required_gates(contract))
 
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):
@@ -412,6 +415,6 @@ def test_every_gate_is_a_package_that_no_other_gate_may_import():
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
     (alone,) = (rule for rule in rules if rule["name"] == "Gates do not know each other")
     (shared,) = (rule for rule in rules if rule["name"] == "What gates share knows none of them")
-    packages = {f"modelmark.gates.{name}" for name in BUILTIN}
+    packages = {f"modelmark.gates.{name}" for name in GATES}
     assert packages == set(alone["modules"]) == set(shared["forbidden_modules"])
     assert all((ROOT / "src" / Path(*name.split(".")) / "__init__.py").is_file() for name in packages)

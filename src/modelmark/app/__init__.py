@@ -119,6 +119,7 @@ class App:
 
     @cached_property
     def releases(self) -> Releases:
+        from modelmark.contract.catalogue import required_gates
         from modelmark.governance.releases import Effects, Releases
 
         return Releases(
@@ -126,7 +127,7 @@ class App:
             self.audit,
             now,
             contract_of=self.contract_of,
-            required=lambda contract: contract.asked(),
+            required=required_gates,
             effects=Effects(write_mark=self._write_mark, publish=self._publish, announce=self.announce),
             sign_off=self._sign_off(),
         )

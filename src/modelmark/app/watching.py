@@ -56,11 +56,6 @@ def _terms(app: App, version: Version) -> Iterator[Term]:
 
 def _baseline(app: App, version: Version) -> float | None:
     """The objective on the holdout, as the holdout gate measured it."""
-    found = [
-        check.estimate
-        for item in app.ledger.evidence(version.id)
-        if item.gate == "holdout"
-        for check in item.checks
-        if check.name == "objective" and check.estimate is not None
-    ]
+    said = (item.check("objective") for item in app.ledger.evidence(version.id) if item.gate == "holdout")
+    found = [check.estimate for check in said if check is not None and check.estimate is not None]
     return found[-1] if found else None

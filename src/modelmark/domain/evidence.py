@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.later import later
@@ -41,6 +42,10 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.PASS if heard == {Verdict.PASS} else Verdict.CANNOT_TELL
 
 
+#: A champion is another version tomorrow; what is compared with it is the same check.
+_CHAMPION: Final = re.compile(r"\bthe champion v\d+\b")
+
+
 class Bound(StrEnum):
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
@@ -69,6 +74,8 @@ class Check:
 
     measured is what the limit judges; where it is an interval's worse end, `estimate`, `low` and `high` tell the rest.
     decides: False for what is only shown beside the others: a small group that cannot be judged, a hint to a reader.
+    name: as people read it; it may be worded anew. key: what the check is known by, see `id`, where its name does not
+    say it or others look it up.
     """
 
     name: str
@@ -81,6 +88,21 @@ class Check:
     n: int | None = None
     confidence: float | None = None
     decides: bool = later(True)
+    key: str = later("")
+
+    @property
+    def id(self) -> str:
+        """What the check is known by, from version to version: its key, else what its name says.
+
+        Evidence stored before there were keys has names alone, so they are read in this one place.
+
+        >>> limit = Limit(bound=Bound.AT_LEAST, value=0)
+        >>> Check(name="every column matters", measured=1, limit=limit, sentence="").id
+        'every_column_matters'
+        >>> Check(name="against the champion v12", measured=1, limit=limit, sentence="").id
+        'against_the_champion'
+        """
+        return self.key or _CHAMPION.sub("the champion", self.name).replace(" ", "_")
 
     @property
     def verdict(self) -> Verdict:
@@ -119,6 +141,10 @@ class Evidence:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     looked_at: Mapping[str, Digest] | None = None  # what was measured on: name -> digest
+
+    def check(self, id: str) -> Check | None:
+        """The check of that id, where the gate made it."""
+        return next((check for check in self.checks if check.id == id), None)
 
     @property
     def verdict(self) -> Verdict:

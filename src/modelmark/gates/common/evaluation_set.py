@@ -148,7 +148,14 @@ def cap(text: str) -> str:
 
 
 def check_of(
-    name: str, measured: float | None, found: Interval, limit: Limit, sentence: str, *, decides: bool = True
+    name: str,
+    measured: float | None,
+    found: Interval,
+    limit: Limit,
+    sentence: str,
+    *,
+    decides: bool = True,
+    key: str = "",
 ) -> Check:
     """A check that keeps the interval behind what the limit judges."""
     return Check(
@@ -162,6 +169,7 @@ def check_of(
         n=found.n,
         confidence=found.confidence,
         decides=decides,
+        key=key,
     )
 
 

@@ -77,6 +77,7 @@ class DataContract:
                 f"; most often {worst.column}: {worst.rule} ({len(worst.rows):,} rows{shown}; allowed: {worst.allowed})"
             )
         return Check(
+            key=f"{name}_keeps_the_contract",
             name=f"{name} keeps the contract",
             measured=rate,
             estimate=rate,

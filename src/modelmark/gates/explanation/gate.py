@@ -200,7 +200,7 @@ class Explanation:
             name, gain = self._gain(case, metric, found)
         except ModelmarkError as error:
             sentence = f"Could not measure what opacity buys: {error.message}."
-            return Check(name="opacity", measured=None, limit=limit, sentence=sentence, decides=decides)
+            return Check(key="opacity", name="opacity", measured=None, limit=limit, sentence=sentence, decides=decides)
         points = metric in TOPPED or metric is Metric.BRIER
         size = 100.0 if points else 1.0
         unit = f"{' points' if points else ''} of {metric.title}"
@@ -213,9 +213,10 @@ class Explanation:
                 ", and the contract says regulated" if case.contract.regulated else ""
             )
         if glass:  # nothing is opaque, so nothing has to be bought
-            return Check(name="opacity", measured=0.0, limit=replace(limit, value=0.0), sentence=f"{sentence}.",
+            return Check(key="opacity", name="opacity", measured=0.0, limit=replace(limit, value=0.0), sentence=f"{sentence}.",
                          n=gain.n, decides=False)  # fmt: skip
         return Check(
+            key="opacity",
             name="opacity",
             measured=gain.low,
             limit=limit,
@@ -252,6 +253,7 @@ def _beneficial(idle: Sequence[str], columns: int, lost: Interval) -> Check:
     """lost: any of the intervals, for the rows and the confidence that all of them share."""
     named = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
     return Check(
+        key="every_column_matters",
         name="every column matters",
         measured=float(len(idle)),
         limit=Limit(bound=Bound.AT_MOST, value=0.0),

@@ -66,11 +66,15 @@ class Holdout:
         bound = Bound.AT_MOST if metric in LOSSES else Bound.AT_LEAST
         if self.settings.minimum is None:
             limit = Limit(bound=bound, value=value)
-            return check_of("objective", ours.estimate, ours, limit, f"{sentence}; {floor} gives {value:.4g}.")
+            return check_of(
+                "objective", ours.estimate, ours, limit, f"{sentence}; {floor} gives {value:.4g}.", key="objective"
+            )
         worse = worse_end(metric, ours)
         limit = Limit(bound=bound, value=self.settings.minimum)
         verb = "holds" if limit.holds(worse) else "does not hold"
-        return check_of("objective", worse, ours, limit, f"{sentence}; the interval's worse end {verb} {limit}.")
+        return check_of(
+            "objective", worse, ours, limit, f"{sentence}; the interval's worse end {verb} {limit}.", key="objective"
+        )
 
     def _kept_here(self, case: Case, evaluation: EvaluationSet) -> Iterator[Check]:
         """What gates of their own judge, where the contract asks for those; no contract may lose it."""
