@@ -71,7 +71,8 @@ class GateRow:
 
     name: as in the contract: `gates.NAME`, or `gates.plugins.NAME` for another package's; an identifier.
     code: "package.module:Class", loaded when the gate first runs; called with the settings it gives a `gates.gate.Gate`.
-    settings: a frozen dataclass whose every field has a default. ranges: of each of its numbers.
+    settings: a frozen dataclass whose every field has a default; of another package, texts, numbers and booleans alone.
+    ranges: of each of its numbers.
     subject: whether the contract names what the gate measures; where it does not, the gate is not asked.
     audiences: who reads it where they sign and in release notes, with its rank among what they read.
     card: None where it fills no section; what did not pass is a caveat of the card all the same.
