@@ -126,6 +126,8 @@ def test_evidence_stored_before_checks_had_keys_keeps_its_digest_and_its_meaning
     read = restore(Check, stored)
     assert canonical(read) == canonical(stored), "a field that came later is left out while it is empty"
     assert read.id == replace(read, name="against the champion v4").id == "against_the_champion"
+    assert replace(read, name="hop skip jump on v2").id == "hop_skip_jump_on_the_candidate"
+    assert replace(read, name="hop skip jump on champion v1").id == "hop_skip_jump_on_champion"
     keyed = replace(check, key="every_column_matters", name="each input has its use")
     assert keyed.id == replace(check, name="every column matters").id
     assert restore(Check, plain(keyed)) == keyed

@@ -352,6 +352,43 @@ def test_arrivals_are_poisson():
 
 # The runner.
 
+#: What checks are known by in evidence that is stored, compared between versions and looked up.
+RELEASED_IDS = {
+    "data_contract": {
+        "train_keeps_the_contract", "holdout_keeps_the_contract", "labels_are_the_same", "no_copies_across_the_split",
+        "train_and_holdout_look_alike",
+    },
+    "leakage": {
+        "no_near_copies_across_the_split", "no_input_gives_the_answer_away", "inputs_are_known_before_the_event",
+    },
+    "holdout": {"objective", "against_the_majority_class", "against_a_linear_model", "believable", "labels_agree"},
+    "slices": {"worst_discovered_slice"},
+    "calibration": {"calibration", "calibration_without_bins", "calibration_by_town"},
+    "objective": {"guardrail_recall"},
+    "fairness": {
+        "selection_rate_for_yes_by_town", "true_positive_rate_for_yes_by_town", "false_positive_rate_for_yes_by_town",
+        "precision_for_yes_by_town", "calibration_for_yes_by_town", "proxies_of_town",
+    },
+    "explanation": {
+        "additivity", "stability_over_seeds", "LIME_agrees", "permutation_importance", "every_column_matters", "opacity",
+    },
+    "robustness": {"noise", "wrong_units_are_noticed", "editing_one_field", "hop_skip_jump_on_the_candidate"},
+    "edge_cases": {
+        "odd_inputs_get_what_the_contract_promises", "batch_equals_single", "order_of_rows", "order_of_columns",
+        "determinism", "near_the_threshold",
+    },
+    "parity": {"flipped_decisions"},
+    "supply_chain": {
+        "format_of_the_source", "operations_of_the_pickle", "picklescan", "modelscan", "fickling", "converted_graph",
+        "bill_of_materials", "known_vulnerabilities",
+    },
+    "replay": {
+        "no_server_errors", "answered_in_time", "declared_faults_get_what_is_promised", "answers_in_range",
+        "served_equals_offline", "refusals",
+    },
+    "load": {"rate_reached", "p99", "errors"},
+}  # fmt: skip
+
 
 def test_every_gate_of_the_contract_speaks_in_order(sound):
     heard_of = []
@@ -368,6 +405,9 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
     assert all(e.candidate == case.version.id for e in evidence)
     assert all(e.looked_at["holdout"] == case.version.lineage.holdout_digest for e in evidence)
     assert {gate for gate, done, total in heard_of if done == total} == set(required_gates(contract))
+    ids = {e.gate: {c.id for c in e.checks} for e in evidence}
+    lost = {gate: known - ids[gate] for gate, known in RELEASED_IDS.items() if known - ids[gate]}
+    assert not lost, "a check that is worded anew gets its old id as its key"
 
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):

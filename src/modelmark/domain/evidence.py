@@ -42,8 +42,8 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.PASS if heard == {Verdict.PASS} else Verdict.CANNOT_TELL
 
 
-#: A champion is another version tomorrow; what is compared with it is the same check.
-_CHAMPION: Final = re.compile(r"\bthe champion v\d+\b")
+#: Versions come and go; what is asked of the champion, or of the candidate itself, is the same check.
+_OF_A_VERSION: Final = ((re.compile(r"\bchampion v\d+\b"), "champion"), (re.compile(r"\bon v\d+$"), "on the candidate"))
 
 
 class Bound(StrEnum):
@@ -102,7 +102,12 @@ class Check:
         >>> Check(name="against the champion v12", measured=1, limit=limit, sentence="").id
         'against_the_champion'
         """
-        return self.key or _CHAMPION.sub("the champion", self.name).replace(" ", "_")
+        if self.key:
+            return self.key
+        name = self.name
+        for label, role in _OF_A_VERSION:
+            name = label.sub(role, name)
+        return name.replace(" ", "_")
 
     @property
     def verdict(self) -> Verdict:
