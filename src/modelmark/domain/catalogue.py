@@ -49,20 +49,22 @@ class Place(Generic[S]):
     rank: int = LAST
 
 
+def always(contract: Contract) -> bool:
+    """What every contract has: the usual subject of a gate."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Proves:
     """A tile of a scorecard that a passed gate, or a monitor that could tell, proves.
 
     tile: its id, see `domain.tiles`. check: the id of the one check that proves it, whatever the gate as a whole decides.
+    where: the contracts of which it proves the tile; of the others it says nothing about it.
     """
 
     tile: str
     check: str = ""
-
-
-def always(contract: Contract) -> bool:
-    """The subject of a gate that every contract has."""
-    return True
+    where: Callable[[Contract], bool] = always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ _ROWS: Final = (
         audiences={Role.PRODUCT: 1},
         difference=Place(DifferenceSection.QUALITY, 2),
         card=Place(CardSection.METRICS, 1),
+        tiles=(Proves("12.guardrails", where=lambda contract: bool(contract.guardrails)),),
     ),
     GateRow(
         name="fairness",

@@ -33,11 +33,6 @@ from modelmark.governance.score import Claim, Facts, Proof, Rule, Scorecard, sco
 Board = Mapping[str, Sequence[tuple[str, str, Rule | None]]]
 
 
-def _guardrails(contract: Contract) -> str:
-    names = ", ".join(rail.metric.title for rail in contract.guardrails)
-    return f"Guardrails: {names}." if names else ""
-
-
 def _goals(contract: Contract) -> str:
     if not contract.goals or any(goal.gaps() for goal in contract.goals):
         return ""
@@ -118,12 +113,6 @@ def _alerted(facts: Facts) -> Proof | str:
     if facts.alerted:
         return delivered(facts.alerted, f"about alerts of {facts.version.model}", "model")
     return _told(facts)
-
-
-def _guarded(facts: Facts) -> Proof | Claim | str:
-    """The gate objective measures every guardrail that the contract names."""
-    named = _guardrails(facts.contract)
-    return gate("objective")(facts) if named else "The contract names no guardrail."
 
 
 def _reviewed(facts: Facts) -> str:
@@ -212,7 +201,7 @@ TWELVE: Final[Board] = {
     ),
     "12. Overfit to a business metric": (
         ("12.fairness", "Audit fairness regularly", None),
-        ("12.guardrails", "Hold guardrails", _guarded),
+        ("12.guardrails", "Hold guardrails", Nothing("The contract names no guardrail.")),
         ("12.goals", "Keep long-term goals", agreed(_goals, "The contract names no whole goal.")),
     ),
 }
@@ -267,11 +256,7 @@ ML_TEST_SCORE: Final[Board] = {
             "Dependency changes result in notification",
             Nothing("Dependencies are listed per version; nobody is told when they change."),
         ),
-        (
-            "monitor.2",
-            "Data invariants hold in training and serving inputs",
-            None,
-        ),
+        ("monitor.2", "Data invariants hold in training and serving inputs", None),
         ("monitor.3", "Training and serving features compute the same values", None),
         ("monitor.4", "Models are not too stale", _age),
         ("monitor.5", "The model is numerically stable", None),
@@ -293,13 +278,14 @@ def _ruled(board: Board, contract: Contract) -> dict[str, list[tuple[str, str, R
     """The board with every tile's whole rule, gates and monitors of the contract's plugins among them."""
     gates = shown_gates((*GATES, *contract.gates.plugins))
     monitors = shown_monitors((*MONITORS, *contract.monitors.plugins))
+    rules = [
+        *((tile, says(row.name, tile.check) if tile.check else gate(row.name)) for row in gates for tile in row.tiles),
+        *((tile, monitor(row.name)) for row in monitors for tile in row.tiles),
+    ]
     proving: dict[str, list[Rule]] = {}
-    for row in gates:
-        for tile in row.tiles:
-            proving.setdefault(tile.tile, []).append(says(row.name, tile.check) if tile.check else gate(row.name))
-    for watch in monitors:
-        for tile in watch.tiles:
-            proving.setdefault(tile.tile, []).append(monitor(watch.name))
+    for tile, rule in rules:
+        if tile.where(contract):
+            proving.setdefault(tile.tile, []).append(rule)
     return {
         section: [(id, title, _whole(proving.get(id, []), own)) for id, title, own in lines]
         for section, lines in board.items()
