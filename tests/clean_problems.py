@@ -30,8 +30,8 @@ from modelmark.contract.infer import Facts, infer
 from modelmark.domain.contract import Contract, Costs, Data, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT, CONTRACT, LOCK, PARITY, SIGNATURE, Components, Parity
-from modelmark.gates import baselines
 from modelmark.gates.case import judged, truth_of
+from modelmark.gates.common import baselines
 from modelmark.registry import compare
 from modelmark.registry.convert import request_of, signature_bytes
 from modelmark.registry.estimators import original_scores

@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from modelmark.gates.load_memory import growth_of
+from modelmark.gates.load.memory import growth_of
 from modelmark.stats.rates import clopper_pearson
 
 

@@ -13,7 +13,7 @@ from journey import NAME, Place, logistic, mixed, pipeline, small
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SupplyChainGate
 from modelmark.gates.runner import run_gate
-from modelmark.gates.supply_chain import SupplyChain
+from modelmark.gates.supply_chain.gate import SupplyChain
 from modelmark.seal.digests import digest_file
 
 

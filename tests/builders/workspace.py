@@ -18,6 +18,7 @@ import pandas as pd
 
 import serving_case
 from modelmark.app.control_plane import ControlPlane
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
@@ -76,7 +77,7 @@ class Lived:
             Audit(app.ledger, clock),
             clock,
             contract_of=app.contract_of,
-            required=lambda contract: contract.asked(),
+            required=required_gates,
             effects=app.effects,
             sign_off=replace(app.sign_off, clock=clock),
         )
@@ -127,7 +128,7 @@ class Lived:
         self._clock = at
         found = [
             Evidence(gate=gate, candidate=version.id, checks=_checks(gate, holdout), at=at, seconds=2.5)
-            for gate in sorted(case.contract.asked())
+            for gate in sorted(required_gates(case.contract))
         ]
         standing = self.app.releases.record(version, found, actor="ann")
         report = self.app.workspace.report(version.id)

@@ -22,10 +22,10 @@ from modelmark.contract.table import read_table
 from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessGate, HoldoutGate, SupplyChainGate
-from modelmark.gates.fairness import Fairness
-from modelmark.gates.holdout import Holdout
+from modelmark.gates.fairness.gate import Fairness
+from modelmark.gates.holdout.gate import Holdout
 from modelmark.gates.runner import run_gate
-from modelmark.gates.supply_chain import SupplyChain
+from modelmark.gates.supply_chain.gate import SupplyChain
 from modelmark.seal.digests import digest_file
 from modelmark.stats.fairness import disparate_impact
 from tables import deciding, failing, named

@@ -12,17 +12,17 @@ import pytest
 import cases
 import models
 from modelmark.app.usecases.check_version import CheckResult
-from modelmark.domain.contract import Contract
+from modelmark.contract.catalogue import load, required_gates
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, worst
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.release import State
-from modelmark.gates import BUILTIN
 from modelmark.gates.case import Case, Champion
 from modelmark.gates.gate import Measurement
 from modelmark.gates.junit import junit
+from modelmark.gates.parallelism import available, fitting
 from modelmark.gates.report import render_report
-from modelmark.gates.room import available, fitting
 from modelmark.gates.runner import build, run_gates
 from modelmark.governance.releases import Standing
 from modelmark.seal.digests import digest_bytes
@@ -67,7 +67,7 @@ def test_a_gate_that_looks_at_what_may_change_is_asked_each_time(case: Case) -> 
     first = run_gates(case, gates=[gate])
     run_gates(case, gates=[gate], known=first)
     assert gate.asked == 2
-    assert {name for name, kind in BUILTIN.items() if not getattr(kind, "settled", True)} == {
+    assert {name for name, row in GATES.items() if not getattr(load(row), "settled", True)} == {
         "tests", "replay", "supply_chain",
     }  # fmt: skip
 
@@ -107,7 +107,7 @@ def test_fast_asks_the_quick_gates_and_only_asks_those_named() -> None:
     with pytest.raises(Missing) as caught:
         build(contract, ["no_such"])
     assert caught.value.code == "NO_GATE"
-    silent = Contract.asked(replace(contract, gates=Gates(load=None)))
+    silent = required_gates(replace(contract, gates=Gates(load=None)))
     assert "load" not in silent
 
 

@@ -15,16 +15,16 @@ from modelmark.domain.condition import Condition
 from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
 from modelmark.domain.gate_settings import CalibrationGate, DataContractGate, HoldoutGate, LeakageGate, SlicesGate
 from modelmark.domain.metrics import Metric
-from modelmark.gates.baselines import Encoder
-from modelmark.gates.calibration import Calibration
-from modelmark.gates.data_contract import DataContract
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.importance import dependence, sample
-from modelmark.gates.leakage import Leakage
+from modelmark.gates.calibration.gate import Calibration
+from modelmark.gates.common.baselines import Encoder
+from modelmark.gates.common.evaluation_set import groups_of
+from modelmark.gates.data_contract.gate import DataContract
+from modelmark.gates.explanation.importance import dependence, sample
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.holdout.split import split_checks
+from modelmark.gates.leakage.gate import Leakage
 from modelmark.gates.runner import run_gate
-from modelmark.gates.scene import groups_of
-from modelmark.gates.slices import Slices
-from modelmark.gates.split import split_checks
+from modelmark.gates.slices.gate import Slices
 from tables import deciding, failing, named
 
 CODED = Input(name="branch", type=Kind.CATEGORY, categories=("12", "13"), nullable=True)

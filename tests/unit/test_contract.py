@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -11,13 +12,16 @@ import pytest
 
 from builders.domain import contract
 from modelmark.contract.draft import Paths, render
-from modelmark.contract.gate_rules import RANGES, gate_ranges
 from modelmark.contract.infer import Facts, infer
+from modelmark.contract.ranges import broken_limits
 from modelmark.contract.read import load, parse, schema
 from modelmark.domain.contract import Contract, Kind
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.monitor_catalogue import MONITORS
+from modelmark.domain.monitor_settings import Monitors
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 
@@ -219,5 +223,19 @@ def test_every_number_of_every_gate_has_a_range_that_holds_its_default(gate: str
     numbers = {
         f.name for f in dataclasses.fields(settings) if {int, float} & kinds[f.name] and str not in kinds[f.name]
     }
-    assert set(RANGES[gate]) == numbers
-    assert all(low <= value <= high for _, value, low, high in gate_ranges(Gates()))
+    assert set(GATES[gate].ranges) == numbers
+    assert not list(broken_limits(contract()))
+
+
+def test_the_contract_s_fields_are_the_catalogue_s_rows_in_their_order() -> None:
+    for settings, rows in ((Gates(), GATES), (Monitors(), MONITORS)):
+        fields = [field.name for field in dataclasses.fields(settings)]
+        known = [name for name in fields if dataclasses.is_dataclass(getattr(settings, name))]
+        assert known == list(rows)
+        assert [type(getattr(settings, name)) for name in known] == [row.settings for row in rows.values()]
+
+
+def test_a_monitor_s_limit_outside_its_range_is_refused() -> None:
+    text = re.sub(r"(?m)^monitors: .*", "monitors: {drift: {false_alarm_rate: 5}}", GOOD)
+    (fault,) = faults(text)
+    assert "monitors.drift.false_alarm_rate: found 5; allowed: 1e-06 to 0.5" in fault

@@ -11,17 +11,17 @@ import journey
 import models
 from modelmark.domain.contract import Input, Kind
 from modelmark.domain.gate_settings import ExplanationGate
-from modelmark.gates.attribution import path_of, subject_of
-from modelmark.gates.coded import Coder
-from modelmark.gates.graph_parts import glass_box
+from modelmark.gates.explanation.attribution import path_of, subject_of
+from modelmark.gates.explanation.encoder import RowEncoder
+from modelmark.gates.explanation.graph_parts import glass_box
 
 
 def test_whole_numbers_stay_whole_inside_bounds_that_are_not():
     age = dataclasses.replace(models.inputs(names=("age",))[0], minimum=-0.5, maximum=109.5)
     contract = dataclasses.replace(models.contract(names=("age",)), inputs=(age,))
     assert age.type is Kind.INTEGER
-    coder = Coder(contract, models.frame(20))
-    near = coder.nearest(np.array([[112.3], [109.6], [41.4], [-3.0]]))
+    encoder = RowEncoder(contract, models.frame(20))
+    near = encoder.nearest(np.array([[112.3], [109.6], [41.4], [-3.0]]))
     assert near.ravel().tolist() == [109, 109, 41, 0]
 
 

@@ -16,6 +16,7 @@ import cases
 import models
 from endpoint import Broken
 from modelmark.contract import draft, infer
+from modelmark.contract.catalogue import required_gates
 from modelmark.contract.read import parse
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
 from modelmark.domain.condition import Condition
@@ -24,7 +25,7 @@ from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import BehaviourGate
 from modelmark.domain.metrics import Task
-from modelmark.gates.behaviour import BehaviourTests
+from modelmark.gates.behaviour.gate import BehaviourTests
 from modelmark.gates.runner import run_gate
 from modelmark.stats.rates import clopper_pearson
 from modelmark.testing.gates import check_gate
@@ -176,9 +177,9 @@ def test_only_accepted_tests_are_run_and_the_others_are_named(sound):
     evidence = run(sound, INCOME, waiting)
     assert [check.name for check in evidence.checks] == ["more income, more score"]
     assert evidence.notes == ("Not run until a person accepts them: unread.",)
-    asked = dataclasses.replace(sound.contract, behaviour=(waiting,)).asked()
+    asked = required_gates(dataclasses.replace(sound.contract, behaviour=(waiting,)))
     assert "behaviour" not in asked
-    assert "behaviour" in sound.contract.asked()
+    assert "behaviour" in required_gates(sound.contract)
 
 
 def test_an_allowed_rate_is_exceeded_only_when_it_is_sure(sound):
@@ -246,7 +247,7 @@ def test_init_proposes_what_the_data_show_and_accepts_nothing():
         (f"more income per year, {'more' if contract.outputs.positive == 'yes' else 'less'} score", "monotone", False),
         ("sex changes nothing", "invariant", False),
     }
-    assert "behaviour" not in contract.asked()
+    assert "behaviour" not in required_gates(contract)
     assert any(what.startswith("more income per year") for what, _, _ in draft.lines(text, "GUESS"))
 
 

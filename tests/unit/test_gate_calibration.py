@@ -16,7 +16,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import CalibrationGate
 from modelmark.domain.metrics import Metric
 from modelmark.domain.version import ARTIFACT, SIGNATURE
-from modelmark.gates.calibration import Calibration
+from modelmark.gates.calibration.gate import Calibration
 from modelmark.gates.runner import run_gate
 from modelmark.registry import graph, recalibrate, tensors
 from modelmark.registry.convert import request_of, signature_bytes

@@ -15,8 +15,8 @@ from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import EdgeCasesGate
 from modelmark.domain.metrics import Task
-from modelmark.gates.edge_cases import EdgeCases
-from modelmark.gates.edge_rows import odd_rows
+from modelmark.gates.edge_cases.gate import EdgeCases
+from modelmark.gates.edge_cases.rows import odd_rows
 from modelmark.gates.runner import run_gate
 from modelmark.testing.gates import check_gate
 

@@ -19,15 +19,16 @@ import models
 from endpoint import Broken
 from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.metrics import Metric, Task
-from modelmark.gates.attribution import path_of, subject_of
 from modelmark.gates.case import truth_of
-from modelmark.gates.explanation import Explanation
-from modelmark.gates.glass_boxes import EBM, LINEAR, challengers
-from modelmark.gates.graph_parts import Linear, glass_box, part_of
+from modelmark.gates.explanation.attribution import path_of, subject_of
+from modelmark.gates.explanation.gate import Explanation
+from modelmark.gates.explanation.glass_boxes import EBM, LINEAR, challengers
+from modelmark.gates.explanation.graph_parts import Linear, glass_box, part_of
+from modelmark.gates.explanation.shap_values import exact
 from modelmark.gates.runner import run_gate
-from modelmark.gates.shap_values import exact
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.shapley import enumerated, sampled
 from modelmark.testing.gates import check_gate
@@ -65,6 +66,7 @@ def no_better(tmp_path_factory):
 def test_the_gate_conforms(sound, no_better):
     evidence = check_gate(lambda: Explanation(QUICK), sound, no_better)
     assert {c.name for c in evidence.checks if c.decides} == {"additivity"}
+    assert {tile.check for tile in GATES["explanation"].tiles} - {""} <= {c.id for c in evidence.checks}
     assert "background" in evidence.looked_at
     assert of(evidence, "stability over seeds").estimate > 0.5
     assert len(evidence.figures) >= 3

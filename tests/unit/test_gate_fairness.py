@@ -19,11 +19,11 @@ from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.metrics import Task
-from modelmark.gates import fairness
-from modelmark.gates.fairness import Fairness
-from modelmark.gates.fairness_frame import rates_by_group
-from modelmark.gates.fairness_words import Judge
-from modelmark.gates.groups import groups_of
+from modelmark.gates.fairness import gate
+from modelmark.gates.fairness.frame import rates_by_group
+from modelmark.gates.fairness.gate import Fairness
+from modelmark.gates.fairness.groups import groups_of
+from modelmark.gates.fairness.words import Judge
 from modelmark.gates.runner import run_gate
 from modelmark.stats.fairness import (
     RATES,
@@ -170,7 +170,7 @@ def units_of(monkeypatch, case):
         seen.append(decided.units)
         return contrasts(decided, groups, **how)
 
-    monkeypatch.setattr(fairness, "contrasts", spy)
+    monkeypatch.setattr(gate, "contrasts", spy)
     run_gate(Fairness(FairnessGate()), case)
     return None if seen[0] is None else len(np.unique(seen[0]))
 

@@ -14,11 +14,11 @@ from modelmark.domain.contract import Data, Input, Kind, Objective
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.domain.metrics import Metric, Task
-from modelmark.gates.baselines import constant, single_columns
 from modelmark.gates.case import Champion, judged
-from modelmark.gates.holdout import Holdout
+from modelmark.gates.common.baselines import constant, single_columns
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.holdout.split import flattery
 from modelmark.gates.runner import run_gate
-from modelmark.gates.split import flattery
 from modelmark.stats.metrics import measure
 from tables import biopsies, deciding, elec2, failing, named, needs
 

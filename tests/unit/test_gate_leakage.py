@@ -12,7 +12,7 @@ from modelmark.domain.contract import Data, Known
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import LeakageGate
 from modelmark.domain.metrics import Task
-from modelmark.gates.leakage import Leakage
+from modelmark.gates.leakage.gate import Leakage
 from modelmark.gates.runner import run_gate
 from modelmark.testing.gates import check_gate
 from tables import SHARED, biopsies, contract_for, deciding, failing, named, needs

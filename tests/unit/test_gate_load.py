@@ -18,12 +18,12 @@ from modelmark.domain.contract import Serving
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
-from modelmark.gates import load_busy, load_checks
-from modelmark.gates.load import Load
-from modelmark.gates.load_memory import growth, growth_of, resident
-from modelmark.gates.load_stress import Capacity, Target, find_capacity, judge_overload, well_formed
+from modelmark.gates.common.traffic import Heard
+from modelmark.gates.load import busy, checks
+from modelmark.gates.load.gate import Load
+from modelmark.gates.load.memory import growth, growth_of, resident
+from modelmark.gates.load.stress import Capacity, Target, find_capacity, judge_overload, well_formed
 from modelmark.gates.runner import run_gate
-from modelmark.gates.traffic import Heard
 
 SERVING = Serving(rate_per_s=10, p99_ms=1000, deadline_ms=4000)
 BUSY = Path(__file__).parents[1] / "busy_server.py"
@@ -94,7 +94,7 @@ def test_a_leak_is_found_and_a_steady_server_is_not_accused():
     found = {}
     for mode in ("leak", "good"):
         with process(mode, 0) as (address, pid):
-            found[mode] = load_checks.memory(growth(target(address), lambda pid=pid: (pid,)), LoadGate())
+            found[mode] = checks.memory(growth(target(address), lambda pid=pid: (pid,)), LoadGate())
     assert found["leak"].verdict is Verdict.FAIL
     assert found["leak"].estimate == pytest.approx(20, rel=0.3)
     assert "per 100,000" in found["leak"].sentence
@@ -161,7 +161,7 @@ def checks_of(answers, **settings):
     found = judge_overload(answers, 10.0, 0.5)
     base = Capacity(good=100.0, bad=120.0, rows=1, n=100)
     serving = Serving(rate_per_s=10, deadline_ms=500)
-    return {c.name: c for c in load_checks.overloaded([found], base, serving, LoadGate(**settings))}
+    return {c.name: c for c in checks.overloaded([found], base, serving, LoadGate(**settings))}
 
 
 def test_a_busy_sender_decides_nothing_but_a_wrong_answer_counts():
@@ -216,13 +216,13 @@ def test_slow_answers_on_a_crowded_machine_are_no_evidence(others, verdict):
 
 
 def test_what_other_programs_use_is_seen():
-    before = load_busy.reading(())
+    before = busy.reading(())
     with process("good", 0) as (_, pid):
-        assert load_busy.reading((pid,)).ours >= load_busy.reading(()).ours
-    assert load_busy.reading((pid,)) is None, "it is gone"
-    burnt = load_busy.Reading(before.total + 400, before.busy + 300, before.ours + 100)
-    assert load_busy.others(before, burnt) == 0.5
-    assert load_busy.others(before, None) == 0.0
+        assert busy.reading((pid,)).ours >= busy.reading(()).ours
+    assert busy.reading((pid,)) is None, "it is gone"
+    burnt = busy.Reading(before.total + 400, before.busy + 300, before.ours + 100)
+    assert busy.others(before, burnt) == 0.5
+    assert busy.others(before, None) == 0.0
 
 
 def test_capacity_is_bracketed_by_what_a_slow_server_can_do():

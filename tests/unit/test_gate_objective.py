@@ -10,15 +10,16 @@ from scipy.optimize import brentq
 import cases
 import models
 from endpoint import Broken
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.contract import Costs, Data, Guardrail, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate, ObjectiveGate
 from modelmark.domain.metrics import Metric
 from modelmark.gates.case import Champion
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.objective import ObjectiveValue, _sides
+from modelmark.gates.common.evaluation_set import evaluation_set, guardrail_checks, validation_set
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.objective.gate import ObjectiveValue, _sides
 from modelmark.gates.runner import run_gate
-from modelmark.gates.scene import guardrail_checks, scene, validation_scene
 from modelmark.stats import thresholds
 from modelmark.testing.gates import check_gate
 from tables import biopsies, deciding, failing, named
@@ -76,7 +77,9 @@ def test_a_model_without_a_miss_is_not_surely_above_a_guardrail(sound):
     holdout = sound.holdout.iloc[rows].reset_index(drop=True)
     contract = dataclasses.replace(PRICED, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.95),))
     few = dataclasses.replace(sound, contract=contract)
-    all_right = scene(contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool))
+    all_right = evaluation_set(
+        contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool)
+    )
     (check,) = guardrail_checks(few, all_right, 0.95)
     assert (check.estimate, check.high) == (1, 1)
     assert check.measured == pytest.approx(0.7354, abs=1e-4)
@@ -136,7 +139,7 @@ def test_a_threshold_is_judged_on_validation_rows_alone(tmp_path):
 def test_regret_is_of_what_is_at_stake_where_gains_and_costs_cancel(tmp_path):
     """With a gain that makes the cheapest price about nought, a tenth of nought is no tolerance."""
     case = cases.case(tmp_path, validated(0.2), validation=models.frame(2500, 4))
-    score, positive = _sides(validation_scene(case))
+    score, positive = _sides(validation_set(case))
 
     def price(gain):
         return thresholds.cheapest(score, positive, Costs(false_positive=1, false_negative=1, true_positive=-gain))[1]
@@ -162,10 +165,10 @@ def test_without_validation_rows_the_threshold_is_a_question(sound):
 
 
 def test_it_is_asked_where_something_was_agreed():
-    assert "objective" not in models.contract().asked()
-    assert "objective" in PRICED.asked()
+    assert "objective" not in required_gates(models.contract())
+    assert "objective" in required_gates(PRICED)
     guarded = dataclasses.replace(models.contract(), guardrails=(Guardrail(metric=Metric.F1, limit=0.5),))
-    assert "objective" in guarded.asked()
+    assert "objective" in required_gates(guarded)
 
 
 def test_the_readmes_small_model_passes(tmp_path):

@@ -16,7 +16,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import ParityGate
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import PARITY
-from modelmark.gates.parity import ParityCheck
+from modelmark.gates.parity.gate import ParityCheck
 from modelmark.gates.runner import run_gate
 from modelmark.registry import compare, estimators, tensors
 from modelmark.registry.convert import request_of

@@ -17,9 +17,9 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import Fault, ReplayGate
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.case import Champion
-from modelmark.gates.edge_inputs import Promise
-from modelmark.gates.replay import Replay
-from modelmark.gates.replay_requests import _day, fitting, logged, simulated
+from modelmark.gates.common.edge_inputs import Promise
+from modelmark.gates.replay.gate import Replay
+from modelmark.gates.replay.requests import _day, fitting, logged, simulated
 from modelmark.gates.runner import run_gate
 from modelmark.journal.wal.records import Predicted, Schema
 from modelmark.testing.gates import check_gate

@@ -18,13 +18,13 @@ from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.domain.metrics import Task
-from modelmark.gates import perturb
-from modelmark.gates.adversary import attacked, by_argmax
-from modelmark.gates.art_attacks import closest
 from modelmark.gates.case import Champion
-from modelmark.gates.robustness import Robustness
+from modelmark.gates.robustness import perturb
+from modelmark.gates.robustness.adversary import attacked, by_argmax
+from modelmark.gates.robustness.art_attacks import closest
+from modelmark.gates.robustness.gate import Robustness
+from modelmark.gates.robustness.perturbation_set import PerturbationSet
 from modelmark.gates.runner import run_gate
-from modelmark.gates.trial import Trial
 from modelmark.testing.gates import Unable, check_gate
 
 NUMBERS = dataclasses.replace(models.contract(), inputs=models.inputs(names=models.NUMERIC))
@@ -236,12 +236,12 @@ def test_an_attack_searches_the_contracts_threshold_and_not_a_half():
     known = dataclasses.replace(
         models.contract(), inputs=(item,), outputs=Outputs(classes=("no", "yes"), positive="yes", threshold=0.2)
     )
-    scene = Trial(
+    sample = PerturbationSet(
         contract=known, frame=table, truth=None, fields=perturb.fields((item,), table), train=table, spread=1.0
     )
-    least = (0.9 - 0.2 / 0.35) / scene.fields[0].spread
+    least = (0.9 - 0.2 / 0.35) / sample.fields[0].spread
     kinds = (Attack.HOP_SKIP_JUMP, Attack.BOUNDARY)
-    sizes = [attacked(scene, Low(), scene.fields, {"x": 0.9}, (kind, 250)) for kind in kinds]
+    sizes = [attacked(sample, Low(), sample.fields, {"x": 0.9}, (kind, 250)) for kind in kinds]
     assert sizes == pytest.approx([least] * 2, abs=0.05)
 
 

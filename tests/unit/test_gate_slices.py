@@ -16,7 +16,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SlicesGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.runner import run_gate
-from modelmark.gates.slices import Slices
+from modelmark.gates.slices.gate import Slices
 from modelmark.stats.slicing import text_conditions
 from modelmark.testing.gates import check_gate
 from tables import SHARED, biopsies, clean, contract_for, deciding, failing, named, needs

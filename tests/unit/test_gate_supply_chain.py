@@ -22,10 +22,10 @@ import models
 from modelmark.domain.errors import Rejected, Unmeasured
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
-from modelmark.gates import onnx_rules, osv, packages, pickled
-from modelmark.gates.formats import Format, content
 from modelmark.gates.runner import run_gate
-from modelmark.gates.supply_chain import SupplyChain
+from modelmark.gates.supply_chain import onnx_rules, osv, packages, pickled
+from modelmark.gates.supply_chain.formats import Format, content
+from modelmark.gates.supply_chain.gate import SupplyChain
 from modelmark.seal.digests import digest_bytes, digest_file
 from modelmark.testing.gates import check_gate
 

@@ -13,7 +13,7 @@ import models
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import TestsGate
 from modelmark.gates.runner import run_gate
-from modelmark.gates.tests import UserTests
+from modelmark.gates.tests.gate import UserTests
 from modelmark.registry.suite import ChildSuites
 from modelmark.testing.gates import check_gate
 

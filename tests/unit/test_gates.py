@@ -1,6 +1,7 @@
 """Each gate passes a sound candidate and catches its planted fault."""
 
 import dataclasses
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken, Stage
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.contract import Data, Guardrail, Input, Kind, Objective, Outputs, Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import (
     DataContractGate,
     EdgeCasesGate,
@@ -27,16 +30,17 @@ from modelmark.domain.gate_settings import (
 )
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.version import Parity
-from modelmark.gates import BUILTIN, traffic
 from modelmark.gates.case import Champion
-from modelmark.gates.data_contract import DataContract
-from modelmark.gates.edge_cases import EdgeCases
-from modelmark.gates.holdout import Holdout
-from modelmark.gates.load import Load
-from modelmark.gates.parity import ParityCheck
-from modelmark.gates.runner import build, required, run_gate, run_gates
+from modelmark.gates.common import traffic
+from modelmark.gates.data_contract.gate import DataContract
+from modelmark.gates.edge_cases.gate import EdgeCases
+from modelmark.gates.holdout.gate import Holdout
+from modelmark.gates.load.gate import Load
+from modelmark.gates.parity.gate import ParityCheck
+from modelmark.gates.runner import build, run_gate, run_gates
 from modelmark.testing.gates import Unable, check_gate
 
+ROOT = Path(__file__).parents[2]
 LAX = dataclasses.replace(
     models.contract(),
     serving=Serving(rate_per_s=30, p99_ms=2000, deadline_ms=5000, max_rows=64),
@@ -62,13 +66,15 @@ def failing(evidence):
 def test_data_contract_conforms(sound, tmp_path):
     holdout = models.frame(800, 2)
     holdout.loc[3, "age"] = 200
-    check_gate(lambda: DataContract(DataContractGate()), sound, cases.case(tmp_path, LAX, holdout=holdout))
+    evidence = check_gate(lambda: DataContract(DataContractGate()), sound, cases.case(tmp_path, LAX, holdout=holdout))
+    assert {"train_keeps_the_contract", "holdout_keeps_the_contract"} <= {c.id for c in evidence.checks}
 
 
 def test_holdout_conforms(sound, tmp_path):
     noise = models.frame(1500, 1).assign(y=np.random.default_rng(0).choice(["yes", "no"], 1500))
     evidence = check_gate(lambda: Holdout(HoldoutGate()), sound, cases.case(tmp_path, LAX, train=noise))
     assert "on 800 rows" in evidence.checks[0].sentence
+    assert evidence.check("objective") is evidence.checks[0]
     assert len(evidence.figures) == 3
 
 
@@ -347,6 +353,43 @@ def test_arrivals_are_poisson():
 
 # The runner.
 
+#: What checks are known by in evidence that is stored, compared between versions and looked up.
+RELEASED_IDS = {
+    "data_contract": {
+        "train_keeps_the_contract", "holdout_keeps_the_contract", "labels_are_the_same", "no_copies_across_the_split",
+        "train_and_holdout_look_alike",
+    },
+    "leakage": {
+        "no_near_copies_across_the_split", "no_input_gives_the_answer_away", "inputs_are_known_before_the_event",
+    },
+    "holdout": {"objective", "against_the_majority_class", "against_a_linear_model", "believable", "labels_agree"},
+    "slices": {"worst_discovered_slice"},
+    "calibration": {"calibration", "calibration_without_bins", "calibration_by_town"},
+    "objective": {"guardrail_recall"},
+    "fairness": {
+        "selection_rate_for_yes_by_town", "true_positive_rate_for_yes_by_town", "false_positive_rate_for_yes_by_town",
+        "precision_for_yes_by_town", "calibration_for_yes_by_town", "proxies_of_town",
+    },
+    "explanation": {
+        "additivity", "stability_over_seeds", "LIME_agrees", "permutation_importance", "every_column_matters", "opacity",
+    },
+    "robustness": {"noise", "wrong_units_are_noticed", "editing_one_field", "hop_skip_jump_on_the_candidate"},
+    "edge_cases": {
+        "odd_inputs_get_what_the_contract_promises", "batch_equals_single", "order_of_rows", "order_of_columns",
+        "determinism", "near_the_threshold",
+    },
+    "parity": {"flipped_decisions"},
+    "supply_chain": {
+        "format_of_the_source", "operations_of_the_pickle", "picklescan", "modelscan", "fickling", "converted_graph",
+        "bill_of_materials", "known_vulnerabilities",
+    },
+    "replay": {
+        "no_server_errors", "answered_in_time", "declared_faults_get_what_is_promised", "answers_in_range",
+        "served_equals_offline", "refusals",
+    },
+    "load": {"rate_reached", "p99", "errors"},
+}  # fmt: skip
+
 
 def test_every_gate_of_the_contract_speaks_in_order(sound):
     heard_of = []
@@ -357,12 +400,15 @@ def test_every_gate_of_the_contract_speaks_in_order(sound):
     contract = dataclasses.replace(LAX, gates=gates, data=data)
     case = dataclasses.replace(sound, contract=contract)
     evidence = run_gates(case, progress=lambda *step: heard_of.append(step))
-    assert [e.gate for e in evidence] == list(required(contract))
-    assert set(BUILTIN) - set(required(contract)) == {"behaviour", "tests"}, "which this contract gives no subject"
+    assert [e.gate for e in evidence] == list(required_gates(contract))
+    assert set(GATES) - set(required_gates(contract)) == {"behaviour", "tests"}, "which this contract gives no subject"
     assert all(e.verdict is Verdict.PASS for e in evidence), [failing(e) for e in evidence]
     assert all(e.candidate == case.version.id for e in evidence)
     assert all(e.looked_at["holdout"] == case.version.lineage.holdout_digest for e in evidence)
-    assert {gate for gate, done, total in heard_of if done == total} == set(required(contract))
+    assert {gate for gate, done, total in heard_of if done == total} == set(required_gates(contract))
+    ids = {e.gate: {c.id for c in e.checks} for e in evidence}
+    lost = {gate: known - ids[gate] for gate, known in RELEASED_IDS.items() if known - ids[gate]}
+    assert not lost, "a check that is worded anew gets its old id as its key"
 
 
 def test_a_gate_that_breaks_is_a_gate_that_could_not_measure(sound):
@@ -404,3 +450,12 @@ def test_an_unknown_gate_is_named(sound):
     contract = dataclasses.replace(LAX, gates=Gates(plugins={"nobody_brings_this": {}}))
     with pytest.raises(Missing, match="nobody_brings_this"):
         build(contract)
+
+
+def test_every_gate_is_a_package_that_no_other_gate_may_import():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    (alone,) = (rule for rule in rules if rule["name"] == "Gates do not know each other")
+    (shared,) = (rule for rule in rules if rule["name"] == "What gates share knows none of them")
+    packages = {f"modelmark.gates.{name}" for name in GATES}
+    assert packages == set(alone["modules"]) == set(shared["forbidden_modules"])
+    assert all((ROOT / "src" / Path(*name.split(".")) / "__init__.py").is_file() for name in packages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,18 @@ from modelmark.domain.contract import Objective
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.monitor_catalogue import MONITORS
 from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
-from modelmark.monitors import BUILTIN, enabled
+from modelmark.monitors import enabled
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import REQUESTS, Recorded, View
 from modelmark.monitors.performance import Performance
 from modelmark.monitors.quality import Quality
 from modelmark.stats.metrics import Judged
+from modelmark.testing.catalogue import check_monitor_row
 from modelmark.testing.monitors import check_monitor, empty_view, planted_view, quiet_view
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def seen(view: View, **changes: Any) -> View:
@@ -28,11 +33,10 @@ def seen(view: View, **changes: Any) -> View:
     return dataclasses.replace(view, observed=dataclasses.replace(view.observed, **changes))
 
 
-@pytest.mark.parametrize("name", BUILTIN)
+@pytest.mark.parametrize("name", MONITORS)
 def test_every_built_in_monitor_keeps_the_promises(name: str) -> None:
-    monitor = BUILTIN[name](Monitors())
-    assert monitor is not None
-    assert monitor.name == name
+    check_monitor_row(MONITORS[name], DOCS)
+    (monitor,) = (one for one in enabled(Monitors()) if one.name == name)
     check_monitor(monitor)
 
 

@@ -24,6 +24,7 @@ from modelmark.app.usecases.release_notes import ReleaseNotes
 from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
 from modelmark.domain.routes import Snapshot
@@ -140,7 +141,7 @@ class Container:
             self.audit,
             self.clock,
             contract_of=self.contract_of,
-            required=lambda contract: contract.asked(),
+            required=required_gates,
             effects=self.effects,
             sign_off=self.sign_off,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any, Final
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from modelmark.contract.broken import Broken
 from modelmark.contract.rules import broken_rules
+from modelmark.contract.schema_faults import schema_faults
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ContractInvalid, Fault, Missing
 
@@ -47,14 +49,18 @@ def parse(data: bytes, path: Path) -> Document:
     try:
         contract = adapter().validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        raise ContractInvalid(tuple(_schema_faults(error, str(path), lines))) from None
-    broken = tuple(
-        Fault(file=str(path), line=lines(rule.path), field=dotted(rule.path), found=rule.found, allowed=rule.allowed)
-        for rule in broken_rules(contract)
-    )
-    if broken:
-        raise ContractInvalid(broken)
+        raise ContractInvalid(_faults(schema_faults(error), str(path), lines)) from None
+    faults = _faults(broken_rules(contract), str(path), lines)
+    if faults:
+        raise ContractInvalid(faults)
     return Document(path, contract, lines)
+
+
+def _faults(broken: Iterable[Broken], file: str, line: Callable[[Path_], int | None]) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(file=file, line=line(rule.path), field=dotted(rule.path), found=rule.found, allowed=rule.allowed)
+        for rule in broken
+    )
 
 
 @cache
@@ -165,27 +171,3 @@ class _Lines:
             else:
                 break
         return int(line) + 1
-
-
-def _schema_faults(error: ValidationError, file: str, lines: _Lines) -> Iterator[Fault]:
-    seen = set()
-    for item in error.errors(include_url=False):
-        path = tuple(part for part in item["loc"] if isinstance(part, int) or not _is_union_branch(part))
-        found = "nothing" if item["type"] == "missing" else _show(item["input"])
-        allowed = item.get("ctx", {}).get("expected") or item["msg"].replace("Input should be ", "")
-        if item["type"] == "missing":
-            allowed = "a value; this field is required"
-        elif item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            found, allowed = f"the unknown field {str(path[-1])!r}", "the fields of the schema (modelmark schema)"
-        if path not in seen:  # a union reports each of its branches; one is enough
-            seen.add(path)
-            yield Fault(file=file, line=lines(path), field=dotted(path), found=found, allowed=allowed)
-
-
-def _is_union_branch(part: str) -> bool:
-    return part in ("bool", "int", "str", "float")
-
-
-def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -9,7 +9,9 @@ from difflib import get_close_matches
 
 from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
 from modelmark.contract.broken import Broken
-from modelmark.contract.gate_rules import broken_fairness, broken_replay, gate_ranges
+from modelmark.contract.gate_rules import broken_fairness, broken_replay
+from modelmark.contract.plugin_settings import broken_plugins
+from modelmark.contract.ranges import broken_limits
 from modelmark.domain.classes import class_index, class_text
 from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Policy
 from modelmark.domain.metrics import Metric, Task
@@ -144,10 +146,11 @@ def _limits(contract: Contract) -> Iterator[Broken]:
         (("monitors", "window_minutes"), monitors.window_minutes, 0.05, 60 * 24 * 366),
         (("monitors", "every_seconds"), monitors.every_seconds, 0.2, 60 * 60 * 24 * 31),
     ]
-    ranges += gate_ranges(contract.gates)
     for path, value, low, high in ranges:
         if not low <= value <= high:
             yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")
+    yield from broken_limits(contract)
+    yield from broken_plugins(contract)
 
 
 def _slices(contract: Contract) -> Iterator[Broken]:

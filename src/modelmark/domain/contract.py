@@ -370,21 +370,6 @@ class Contract:
         empty += [f"questions[{i}].answer" for i, asked in enumerate(self.questions) if not asked.answer.strip()]
         return tuple(empty)
 
-    def asked(self) -> tuple[str, ...]:
-        """The names of every gate a version must pass, in the order they are shown.
-
-        A gate whose subject the contract does not name (no sensitive column, no tests of its own) has nothing to ask.
-        """
-        subjects: dict[str, bool] = {
-            "behaviour": any(test.accepted for test in self.behaviour),
-            "tests": self.tests is not None,
-            "fairness": bool(self.data.sensitive),
-            "calibration": self.model.task is not Task.REGRESSION,
-            "objective": bool(self.guardrails) or self.objective.costs is not None,
-        }
-        own = (f.name for f in fields(self.gates) if f.name != "plugins" and getattr(self.gates, f.name) is not None)
-        return (*(name for name in own if subjects.get(name, True)), *self.gates.plugins)
-
     def signers(self) -> tuple[Person, ...]:
         return tuple(person for person in self.people if person.signs)
 

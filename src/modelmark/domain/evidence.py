@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.later import later
@@ -41,6 +42,10 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.PASS if heard == {Verdict.PASS} else Verdict.CANNOT_TELL
 
 
+#: Versions come and go; what is asked of the champion, or of the candidate itself, is the same check.
+_OF_A_VERSION: Final = ((re.compile(r"\bchampion v\d+\b"), "champion"), (re.compile(r"\bon v\d+$"), "on the candidate"))
+
+
 class Bound(StrEnum):
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
@@ -69,6 +74,8 @@ class Check:
 
     measured is what the limit judges; where it is an interval's worse end, `estimate`, `low` and `high` tell the rest.
     decides: False for what is only shown beside the others: a small group that cannot be judged, a hint to a reader.
+    name: as people read it; it may be worded anew. key: what the check is known by, see `id`, where its name does not
+    say it or others look it up.
     """
 
     name: str
@@ -81,6 +88,26 @@ class Check:
     n: int | None = None
     confidence: float | None = None
     decides: bool = later(True)
+    key: str = later("")
+
+    @property
+    def id(self) -> str:
+        """What the check is known by, from version to version: its key, else what its name says.
+
+        Evidence stored before there were keys has names alone, so they are read in this one place.
+
+        >>> limit = Limit(bound=Bound.AT_LEAST, value=0)
+        >>> Check(name="every column matters", measured=1, limit=limit, sentence="").id
+        'every_column_matters'
+        >>> Check(name="against the champion v12", measured=1, limit=limit, sentence="").id
+        'against_the_champion'
+        """
+        if self.key:
+            return self.key
+        name = self.name
+        for label, role in _OF_A_VERSION:
+            name = label.sub(role, name)
+        return name.replace(" ", "_")
 
     @property
     def verdict(self) -> Verdict:
@@ -119,6 +146,10 @@ class Evidence:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     looked_at: Mapping[str, Digest] | None = None  # what was measured on: name -> digest
+
+    def check(self, id: str) -> Check | None:
+        """The check of that id, where the gate made it."""
+        return next((check for check in self.checks if check.id == id), None)
 
     @property
     def verdict(self) -> Verdict:

@@ -28,7 +28,7 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Clock, Predictor, Sources, Staging, SuiteRunner
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
-from modelmark.gates.baselines import positive_of
+from modelmark.gates.common.baselines import positive_of
 from modelmark.seal.digests import digest_file
 from modelmark.stats.metrics import Judged, measure
 

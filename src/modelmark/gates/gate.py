@@ -72,5 +72,5 @@ class Gate(Protocol):
         ...
 
 
-#: Settings from the contract (a dataclass for built-in gates, a mapping for plugins) -> a gate.
+#: The settings of a gate's row -> a gate.
 GateKind = Callable[[Any], Gate]

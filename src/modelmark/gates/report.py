@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, counting, decide, standing
 from modelmark.domain.release import Waiver
@@ -16,7 +17,6 @@ from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
 from modelmark.domain.waived import waived
 from modelmark.gates.gate import MORE_THAN_NOTHING
-from modelmark.gates.runner import required
 from modelmark.seal.digests import digest_value
 
 _WORST_FIRST: Final = {Verdict.FAIL: 0, Verdict.CANNOT_TELL: 1, Verdict.PASS: 2}
@@ -54,7 +54,7 @@ def render_report(
     import jinja2
 
     latest = counting(evidence, candidate=version.id)
-    wanted = required(contract)
+    wanted = required_gates(contract)
     verdict = decide(evidence, candidate=version.id, required=wanted)
     stands = standing(evidence, candidate=version.id, required=wanted)
     gates = sorted(latest.values(), key=lambda e: _WORST_FIRST[e.verdict])

@@ -4,64 +4,61 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import Final
 
+from modelmark.contract.catalogue import gate_names, gate_row, load, required_gates
+from modelmark.contract.plugin_settings import settings_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
-from modelmark.gates import BUILTIN
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.gates.case import Case, Champion, OneAtATime
 from modelmark.gates.gate import Gate, GateKind, Measurement
-from modelmark.gates.room import side_by_side
+from modelmark.gates.parallelism import side_by_side
 from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
 
 #: (gate, steps done, steps in all). Called from several threads, one at a time.
 Progress = Callable[[str, int, int], None]
 
-GROUP: Final = "modelmark.gates"
 CHAMPION: Final = "champion"
 _log = logging.getLogger(__name__)
-
-
-def required(contract: Contract) -> tuple[str, ...]:
-    """The names of the gates this contract asks for, in the order they are shown."""
-    return contract.asked()
-
-
-def kinds() -> Mapping[str, GateKind]:
-    """Every known gate: ours, then those of installed packages. One of ours cannot be replaced."""
-    plugins = {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILTIN}
-    return {**BUILTIN, **{name: _later(point.load) for name, point in plugins.items()}}
-
-
-def _later(load: Callable[[], GateKind]) -> GateKind:
-    return lambda settings: load()(settings)
 
 
 def build(contract: Contract, only: Collection[str] = (), *, fast: bool = False) -> tuple[Gate, ...]:
     """The gates asked for, with their settings; `fast`: the quick ones alone.
 
-    Raises Missing for a name that nobody brings or the contract lacks.
+    Raises Missing for a name that nobody brings or the contract lacks, Rejected for settings that its package refuses.
     """
-    known, wanted = kinds(), required(contract)
-    for name in (*wanted, *only):
-        if name not in known or name not in wanted:
-            raise Missing(
-                f"there is no gate {name!r} to run",
-                code="NO_GATE",
-                field=f"gates.plugins.{name}",
-                limit=f"asked for by the contract: {', '.join(wanted)}; installed: {', '.join(known)}",
-            )
-    settings = {**dict(contract.gates.plugins), **{name: getattr(contract.gates, name) for name in BUILTIN}}
-    built = [known[name](settings[name]) for name in wanted if not only or name in only]
+    wanted = required_gates(contract)
+    for name in only:
+        if name not in wanted:
+            raise _missing(name, wanted)
+    built = [_made(contract, name, wanted) for name in wanted if not only or name in only]
     return tuple(gate for gate in built if gate.quick or not fast)
+
+
+def _made(contract: Contract, name: str, wanted: Sequence[str]) -> Gate:
+    row = gate_row(name)
+    if row is None:
+        raise _missing(name, wanted)
+    given = getattr(contract.gates, name) if name in GATES else settings_of(row, contract.gates.plugins[name])
+    kind: GateKind = load(row)
+    return kind(given)
+
+
+def _missing(name: str, wanted: Sequence[str]) -> Missing:
+    return Missing(
+        f"there is no gate {name!r} to run",
+        code="NO_GATE",
+        field=f"gates.plugins.{name}",
+        limit=f"asked for by the contract: {', '.join(wanted)}; installed: {', '.join(gate_names())}",
+    )
 
 
 def run_gates(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable
 
+from modelmark.contract.catalogue import shown_gates
 from modelmark.domain.people import Role
 
-GATES: Final[Mapping[Role, tuple[str, ...]]] = {
-    Role.PRODUCT: ("objective", "holdout", "slices"),
-    Role.RISK: ("fairness", "calibration", "explanation", "robustness", "behaviour", "slices"),
-    Role.OPERATIONS: ("load", "replay", "edge_cases"),
-    Role.DATA_SCIENCE: ("data_contract", "leakage", "holdout", "explanation"),
-    Role.ENGINEERING: ("tests", "parity", "edge_cases", "supply_chain", "load"),
-}
+
+def read_by(role: Role, gates: Iterable[str]) -> tuple[str, ...]:
+    """Those of the gates that the role reads."""
+    rows = [row for row in shown_gates(gates) if role in row.audiences]
+    return tuple(row.name for row in sorted(rows, key=lambda row: row.audiences[role]))

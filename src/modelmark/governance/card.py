@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from modelmark.contract.catalogue import shown_gates
+from modelmark.domain.catalogue import CardSection
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Figure, Verdict
+from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.metrics import Task
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.version import Version
@@ -17,12 +20,6 @@ from modelmark.domain.waived import waived
 from modelmark.governance.difference import Side, sized
 from modelmark.seal.digests import digest_value
 
-#: The gates whose sentences each section takes, in order.
-MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
-    "Factors": ("slices",),
-    "Metrics": ("objective", "holdout", "calibration"),
-    "Quantitative analyses": ("fairness", "explanation", "robustness", "behaviour"),
-}
 TASKS: Final[Mapping[Task, str]] = {
     Task.BINARY: "tabular-classification",
     Task.MULTICLASS: "tabular-classification",
@@ -85,11 +82,11 @@ def model_card(
     parts = (
         Part(title="Model details", statements=tuple(_details(desk))),
         _human("Intended use", _uses(contract), approvals, missing),
-        *(desk.part("Factors", _groups(contract, desk)),),
-        desk.part("Metrics", ()),
+        desk.part(CardSection.FACTORS, _groups(contract, desk)),
+        desk.part(CardSection.METRICS, ()),
         Part(title="Evaluation data", statements=tuple(_tables(desk, "holdout"))),
         Part(title="Training data", statements=tuple(_tables(desk, "train"))),
-        desk.part("Quantitative analyses", ()),
+        desk.part(CardSection.ANALYSES, ()),
         _human("Ethical considerations", [contract.ethical_considerations], approvals, missing),
         _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(desk, waivers)),
     )
@@ -129,16 +126,19 @@ class _Desk:
         version = self.side.version
         return self.note("the contract of this version", version.components.contract, version.created_at)
 
-    def part(self, title: str, before: Sequence[Statement]) -> Part:
+    def part(self, section: CardSection, before: Sequence[Statement]) -> Part:
+        """What the section's gates say: of this house, of the contract's plugins, and of whoever spoke."""
         said = list(before)
         figures: list[Figure] = []
-        absent = [gate for gate in MEASURED[title] if gate not in self.latest]
-        for gate in MEASURED[title]:
+        known = shown_gates((*GATES, *self.side.contract.gates.plugins, *self.latest))
+        mine = [(row.card.rank, row.name) for row in known if row.card is not None and row.card.section is section]
+        gates = [name for _, name in sorted(mine, key=lambda item: item[0])]
+        for gate in gates:
             if gate in self.latest:
                 said += self.checks(self.latest[gate])
                 figures += self.latest[gate].figures[:2]
-        waits = "" if said else f"not measured: {', '.join(absent)}"
-        return Part(title=title, statements=tuple(said), figures=tuple(figures), waits_for=waits)
+        waits = "" if said else f"not measured: {', '.join(gates)}"
+        return Part(title=section.value, statements=tuple(said), figures=tuple(figures), waits_for=waits)
 
     def checks(self, item: Evidence) -> Iterator[Statement]:
         number = self.of_gate(item)
@@ -208,11 +208,11 @@ def _tables(desk: _Desk, which: str) -> Iterator[Statement]:
     yield Statement(text=f"{name}, digest {digest}; target {contract.data.target}.", receipt=desk.of_registration())
     if contract.data.time:
         yield Statement(text=f"Ordered in time by {contract.data.time}.", receipt=desk.of_contract())
-    wanted = f"{which} keeps the contract"
+    tables = ("train_keeps_the_contract", "holdout_keeps_the_contract")
     item = desk.latest.get("data_contract")
     for check in item.checks if item else ():
-        shared = which == "holdout" and not check.name.endswith("keeps the contract")
-        if item is not None and (check.name == wanted or shared):
+        shared = which == "holdout" and check.id not in tables
+        if item is not None and (check.id == f"{which}_keeps_the_contract" or shared):
             yield Statement(text=check.sentence, receipt=desk.of_gate(item), sign=check.verdict.sign)
 
 
@@ -232,9 +232,9 @@ def _limits(desk: _Desk, waivers: Sequence[Waiver]) -> list[Statement]:
 
 def _results(desk: _Desk) -> Iterator[tuple[str, float]]:
     item = desk.latest.get("holdout")
-    for check in item.checks if item else ():
-        if check.name == "objective" and (value := _estimate(check)) is not None:
-            yield desk.side.contract.objective.metric.value, value
+    check = item.check("objective") if item else None
+    if check is not None and (value := _estimate(check)) is not None:
+        yield desk.side.contract.objective.metric.value, value
 
 
 def _estimate(check: Check) -> float | None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from modelmark.contract.catalogue import shown_gates
+from modelmark.domain.catalogue import DifferenceSection, GateRow
 from modelmark.domain.contract import Contract, Input
 from modelmark.domain.evidence import Check, Evidence, Verdict, counting
 from modelmark.domain.version import Version
 from modelmark.seal.digests import plain
-
-#: Sections of figures, in the order people read them: title -> the gates whose checks it shows.
-FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
-    "quality": ("holdout", "objective", "calibration"),
-    "slices": ("slices",),
-    "fairness": ("fairness",),
-    "explanation": ("explanation",),
-    "behaviour and robustness": ("behaviour", "robustness", "edge_cases"),
-    "latency and load": ("load", "replay"),
-    "data and supply": ("data_contract", "leakage", "tests", "parity", "supply_chain"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +55,8 @@ class Section:
 
 def difference(before: Side, after: Side) -> tuple[Section, ...]:
     """Every section, those without any difference too: that nothing moved is worth a sentence."""
-    figures = [_figures(title, gates, before, after) for title, gates in FIGURES.items()]
+    rows = shown_gates((*before.latest, *after.latest))
+    figures = [_figures(section, rows, before, after) for section in DifferenceSection]
     return (
         _section("features", tuple(_features(before.contract, after.contract)), "input", "inputs"),
         _section("data", tuple(_data(before, after)), "fact about the data", "facts about the data"),
@@ -128,11 +120,12 @@ def _data(before: Side, after: Side) -> Iterator[Row]:
         yield Row(what=what, before=first, after=second, moved=first != second)
 
 
-def _figures(title: str, gates: Sequence[str], before: Side, after: Side) -> Section:
+def _figures(section: DifferenceSection, gates: Iterable[GateRow], before: Side, after: Side) -> Section:
     rows: list[Row] = []
-    for gate in gates:
-        old, new = before.latest.get(gate), after.latest.get(gate)
-        rows += _checks(gate, old.checks if old else (), new.checks if new else ())
+    mine = sorted((gate for gate in gates if gate.difference.section is section), key=lambda gate: gate.difference.rank)
+    for gate in mine:
+        old, new = before.latest.get(gate.name), after.latest.get(gate.name)
+        rows += _checks(gate.name, old.checks if old else (), new.checks if new else ())
     moved = [row for row in rows if row.moved]
     if not rows:
         sentence = "Neither was measured."
@@ -142,15 +135,16 @@ def _figures(title: str, gates: Sequence[str], before: Side, after: Side) -> Sec
         sentence = f"{len(moved)} of {len(rows)} figures moved: {', '.join(row.what for row in moved[:3])}" + (
             f" and {len(moved) - 3} more." if len(moved) > 3 else "."
         )
-    return Section(title=title, sentence=sentence, rows=tuple(rows))
+    return Section(title=section.value, sentence=sentence, rows=tuple(rows))
 
 
 def _checks(gate: str, before: Sequence[Check], after: Sequence[Check]) -> Iterator[Row]:
-    old, new = {c.name: c for c in before}, {c.name: c for c in after}
-    for name in [*old, *(name for name in new if name not in old)]:
-        first, second = old.get(name), new.get(name)
+    """Every check of either side, matched by id and called as the later version calls it."""
+    old, new = {c.id: c for c in before}, {c.id: c for c in after}
+    for id in dict.fromkeys((*old, *new)):
+        first, second = old.get(id), new.get(id)
         yield Row(
-            what=f"{gate.replace('_', ' ')}: {name}",
+            what=f"{gate.replace('_', ' ')}: {(new.get(id) or old[id]).name}",
             before=figure(first),
             after=figure(second),
             change=_change(first, second),

@@ -10,7 +10,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.waived import waived
-from modelmark.governance.audiences import GATES
+from modelmark.governance.audiences import read_by
 from modelmark.governance.difference import Section, Side, difference
 
 #: What each audience reads of the difference, first what matters most to it.
@@ -66,8 +66,8 @@ def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
 def _first(audience: Role, after: Side) -> Iterator[str]:
     latest = after.latest
     yield "## What was measured"
-    for gate in GATES[audience]:
-        for check in latest[gate].checks[:4] if gate in latest else ():
+    for gate in read_by(audience, latest):
+        for check in latest[gate].checks[:4]:
             yield f"- {check.verdict.sign} {check.sentence}"
     yield ""
 

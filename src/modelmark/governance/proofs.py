@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from modelmark.contract.catalogue import required_gates
 from modelmark.domain.audit import Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Verdict
@@ -36,15 +38,15 @@ def gate(name: str) -> Rule:
 
 
 def says(name: str, check: str) -> Rule:
-    """One named check of a gate passed on exactly this version, whatever the gate as a whole decides."""
+    """The check of that id passed on exactly this version, whatever the gate as a whole decides."""
 
     def rule(facts: Facts) -> Proof | str:
         item = facts.evidence.get(name)
         if item is None:
             return _unasked(facts, name)
-        found = next((one for one in item.checks if one.name == check), None)
+        found = item.check(check)
         if found is None:
-            return f"The gate {_words(name)} did not measure “{check}”: {_again(facts, name)}."
+            return f"The gate {_words(name)} did not measure “{_words(check)}”: {_again(facts, name)}."
         return _measured(facts, item, found) if found.verdict is Verdict.PASS else found.sentence
 
     return rule
@@ -62,7 +64,7 @@ def _measured(facts: Facts, item: Evidence, check: Check) -> Proof:
 
 
 def _unasked(facts: Facts, name: str) -> str:
-    if name in facts.contract.asked():
+    if name in required_gates(facts.contract):
         return f"The gate {_words(name)} has not been asked."
     return f"The contract does not ask for the gate {_words(name)}."
 
@@ -175,6 +177,11 @@ def both(*rules: Rule) -> Rule:
     return rule
 
 
-def nothing(why: str | Callable[[Facts], str]) -> Rule:
-    """No machine can prove it here; people may claim it."""
-    return lambda facts: why if isinstance(why, str) else why(facts)
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No machine can prove it here; people may claim it. A rule that only says why."""
+
+    why: str | Callable[[Facts], str]
+
+    def __call__(self, facts: Facts) -> str:
+        return self.why if isinstance(self.why, str) else self.why(facts)

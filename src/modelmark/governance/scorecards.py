@@ -1,4 +1,7 @@
-"""The two boards: which tile is proven by which receipt."""
+"""The two boards: which tile is proven by which receipt.
+
+Which gates and monitors prove a tile is said in their rows, see `domain.catalogue`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+from modelmark.contract.catalogue import shown_gates, shown_monitors
 from modelmark.domain.contract import Contract, FallbackKind
+from modelmark.domain.gate_catalogue import GATES
+from modelmark.domain.monitor_catalogue import MONITORS
 from modelmark.domain.version import Version
 from modelmark.governance.proofs import (
     RECORDED_FOR,
+    Nothing,
     act,
     agreed,
     both,
@@ -17,18 +24,13 @@ from modelmark.governance.proofs import (
     drill,
     gate,
     monitor,
-    nothing,
     registered,
     says,
 )
 from modelmark.governance.score import Claim, Facts, Proof, Rule, Scorecard, score
 
-Board = Mapping[str, Sequence[tuple[str, str, Rule]]]
-
-
-def _guardrails(contract: Contract) -> str:
-    names = ", ".join(rail.metric.title for rail in contract.guardrails)
-    return f"Guardrails: {names}." if names else ""
+#: section -> (tile, title, what is asked beside the gates and monitors whose rows prove it; None: nothing else).
+Board = Mapping[str, Sequence[tuple[str, str, Rule | None]]]
 
 
 def _goals(contract: Contract) -> str:
@@ -113,12 +115,6 @@ def _alerted(facts: Facts) -> Proof | str:
     return _told(facts)
 
 
-def _guarded(facts: Facts) -> Proof | Claim | str:
-    """The gate objective measures every guardrail that the contract names."""
-    named = _guardrails(facts.contract)
-    return gate("objective")(facts) if named else "The contract names no guardrail."
-
-
 def _reviewed(facts: Facts) -> str:
     commit = facts.version.lineage.git_commit
     if not commit:
@@ -139,19 +135,19 @@ _canary = act("released as canary", again="modelmark release {label} --share 0.1
 
 TWELVE: Final[Board] = {
     "1. No real validation": (
-        ("1.out_of_sample", "Validate on out-of-sample data", gate("holdout")),
-        ("1.staging", "Replay traffic in a staging environment that simulates production", gate("replay")),
+        ("1.out_of_sample", "Validate on out-of-sample data", None),
+        ("1.staging", "Replay traffic in a staging environment that simulates production", None),
         ("1.partial", "Give a part of live traffic first", _canary),
     ),
     "2. Drift and decay ignored": (
-        ("2.quality", "Watch the quality of what comes in", monitor("quality")),
-        ("2.drift", "Watch for drift", monitor("drift")),
-        ("2.performance", "Watch performance on labels", monitor("performance")),
+        ("2.quality", "Watch the quality of what comes in", None),
+        ("2.drift", "Watch for drift", None),
+        ("2.performance", "Watch performance on labels", None),
         ("2.retraining", "Agree when to train again", agreed(_retraining, "retraining.max_age_days is not set.")),
     ),
     "3. No interpretability": (
-        ("3.explanations", "Explain with SHAP and LIME", gate("explanation")),
-        ("3.transparent", "Prefer a transparent model where it is as good", says("explanation", "opacity")),
+        ("3.explanations", "Explain with SHAP and LIME", None),
+        ("3.transparent", "Prefer a transparent model where it is as good", None),
     ),
     "4. Poor version control": (
         ("4.code", "Know the code of a version", registered(_commit, "It was not registered from a git checkout.")),
@@ -160,38 +156,38 @@ TWELVE: Final[Board] = {
         ("4.rollback", "Practise the rollback", drill("rolled back")),
     ),
     "5. Weak tests": (
-        ("5.tests", "Test preprocessing and model, unit and integration", gate("tests")),
-        ("5.parity", "Serve what was trained", gate("parity")),
-        ("5.load", "Test under load", gate("load")),
-        ("5.behaviour", "Notice faulty predictions", gate("behaviour")),
+        ("5.tests", "Test preprocessing and model, unit and integration", None),
+        ("5.parity", "Serve what was trained", None),
+        ("5.load", "Test under load", None),
+        ("5.behaviour", "Notice faulty predictions", None),
     ),
     "6. No thought for scale": (
-        ("6.latency", "Know latency, throughput and capacity", gate("load")),
+        ("6.latency", "Know latency, throughput and capacity", None),
         (
             "6.scaling",
             "Scale with traffic, cache what repeats",
-            nothing("No receipt is kept of autoscaling or caching."),
+            Nothing("No receipt is kept of autoscaling or caching."),
         ),
     ),
     "7. Edge cases": (
-        ("7.edge_cases", "Find and test edge cases", gate("edge_cases")),
+        ("7.edge_cases", "Find and test edge cases", None),
         ("7.fallback", "Declare fallbacks", agreed(_fallbacks, "The contract declares no fallback.")),
         ("7.review", "Give uncertain answers to a person", agreed(_review, "No fallback of kind review.")),
-        ("7.anomalies", "Notice what was never seen", monitor("drift")),
+        ("7.anomalies", "Notice what was never seen", None),
     ),
     "8. Poor monitoring": (
-        ("8.live", "Watch accuracy and latency live", monitor("performance")),
+        ("8.live", "Watch accuracy and latency live", None),
         ("8.alerts", "Tell people", _alerted),
-        ("8.logged", "Log every prediction", monitor("quality")),
+        ("8.logged", "Log every prediction", None),
     ),
     "9. No feedback loop": (
         ("9.labels", "Take feedback in real time", _labels),
         ("9.updates", "Update regularly", _age),
-        ("9.active", "Ask for the labels that teach most", nothing("No receipt is kept of active learning.")),
+        ("9.active", "Ask for the labels that teach most", Nothing("No receipt is kept of active learning.")),
     ),
     "10. Insecure": (
-        ("10.adversarial", "Test against adversaries", gate("robustness")),
-        ("10.supply_chain", "Know what is inside, and whether it is patched", gate("supply_chain")),
+        ("10.adversarial", "Test against adversaries", None),
+        ("10.supply_chain", "Know what is inside, and whether it is patched", None),
         ("10.tamper", "Make inputs, outputs and bytes tamper-evident", _mark),
     ),
     "11. Teams left out": (
@@ -204,52 +200,52 @@ TWELVE: Final[Board] = {
         ("11.communication", "Communicate changes", _told),
     ),
     "12. Overfit to a business metric": (
-        ("12.fairness", "Audit fairness regularly", gate("fairness")),
-        ("12.guardrails", "Hold guardrails", _guarded),
+        ("12.fairness", "Audit fairness regularly", None),
+        ("12.guardrails", "Hold guardrails", Nothing("The contract names no guardrail.")),
         ("12.goals", "Keep long-term goals", agreed(_goals, "The contract names no whole goal.")),
     ),
 }
 
 ML_TEST_SCORE: Final[Board] = {
     "Data": (
-        ("data.1", "Feature expectations are captured in a schema", gate("data_contract")),
-        ("data.2", "All features are beneficial", says("explanation", "every column matters")),
-        ("data.3", "No feature's cost is too much", nothing("No receipt is kept of what a feature costs.")),
-        ("data.4", "Features adhere to meta-level requirements", gate("fairness")),
+        ("data.1", "Feature expectations are captured in a schema", None),
+        ("data.2", "All features are beneficial", None),
+        ("data.3", "No feature's cost is too much", Nothing("No receipt is kept of what a feature costs.")),
+        ("data.4", "Features adhere to meta-level requirements", None),
         (
             "data.5",
             "The data pipeline has appropriate privacy controls",
-            nothing("No receipt is kept of privacy controls."),
+            Nothing("No receipt is kept of privacy controls."),
         ),
-        ("data.6", "New features can be added quickly", nothing("No receipt is kept of how long a feature takes.")),
-        ("data.7", "All input feature code is tested", gate("tests")),
+        ("data.6", "New features can be added quickly", Nothing("No receipt is kept of how long a feature takes.")),
+        ("data.7", "All input feature code is tested", None),
     ),
     "Model": (
         (
             "model.1",
             "Every model specification undergoes a code review and is checked in",
-            nothing(_reviewed),
+            Nothing(_reviewed),
         ),
         (
             "model.2",
             "Offline proxy metrics correlate with actual online impact metrics",
-            nothing(_correlated),
+            Nothing(_correlated),
         ),
-        ("model.3", "All hyperparameters have been tuned", nothing("No search log is kept.")),
-        ("model.4", "The impact of model staleness is known", nothing("No backtest over ages is kept.")),
-        ("model.5", "A simpler model is not better", both(gate("holdout"), says("explanation", "opacity"))),
-        ("model.6", "Model quality is sufficient on all important data slices", gate("slices")),
-        ("model.7", "The model has been tested for considerations of inclusion", gate("fairness")),
+        ("model.3", "All hyperparameters have been tuned", Nothing("No search log is kept.")),
+        ("model.4", "The impact of model staleness is known", Nothing("No backtest over ages is kept.")),
+        ("model.5", "A simpler model is not better", None),
+        ("model.6", "Model quality is sufficient on all important data slices", None),
+        ("model.7", "The model has been tested for considerations of inclusion", None),
     ),
     "Infrastructure": (
-        ("infra.1", "Training is reproducible", nothing("No second training is compared.")),
-        ("infra.2", "Model specification code is unit tested", gate("tests")),
-        ("infra.3", "The full ML pipeline is integration tested", gate("replay")),
-        ("infra.4", "Model quality is validated before attempting to serve it", both(gate("holdout"), _mark)),
+        ("infra.1", "Training is reproducible", Nothing("No second training is compared.")),
+        ("infra.2", "Model specification code is unit tested", None),
+        ("infra.3", "The full ML pipeline is integration tested", None),
+        ("infra.4", "Model quality is validated before attempting to serve it", _mark),
         (
             "infra.5",
             "The model allows debugging by observing a single example step by step",
-            nothing("No stored trace of a single request."),
+            Nothing("No stored trace of a single request."),
         ),
         ("infra.6", "Models are tested via a canary process before they enter production", _canary),
         ("infra.7", "Models can be quickly and safely rolled back", drill("rolled back", timedelta(days=90))),
@@ -258,25 +254,46 @@ ML_TEST_SCORE: Final[Board] = {
         (
             "monitor.1",
             "Dependency changes result in notification",
-            nothing("Dependencies are listed per version; nobody is told when they change."),
+            Nothing("Dependencies are listed per version; nobody is told when they change."),
         ),
-        (
-            "monitor.2",
-            "Data invariants hold in training and serving inputs",
-            both(gate("data_contract"), monitor("quality")),
-        ),
-        ("monitor.3", "Training and serving features compute the same values", gate("parity")),
+        ("monitor.2", "Data invariants hold in training and serving inputs", None),
+        ("monitor.3", "Training and serving features compute the same values", None),
         ("monitor.4", "Models are not too stale", _age),
-        ("monitor.5", "The model is numerically stable", gate("edge_cases")),
-        ("monitor.6", "No regression in training speed, serving latency, throughput or RAM usage", gate("load")),
-        ("monitor.7", "No regression in prediction quality on served data", monitor("performance")),
+        ("monitor.5", "The model is numerically stable", None),
+        ("monitor.6", "No regression in training speed, serving latency, throughput or RAM usage", None),
+        ("monitor.7", "No regression in prediction quality on served data", None),
     ),
 }
 
 
 def twelve_mistakes(facts: Facts) -> Scorecard:
-    return score(facts, "The twelve mistakes", TWELVE)
+    return score(facts, "The twelve mistakes", _ruled(TWELVE, facts.contract))
 
 
 def ml_test_score(facts: Facts) -> Scorecard:
-    return score(facts, "ML Test Score", ML_TEST_SCORE)
+    return score(facts, "ML Test Score", _ruled(ML_TEST_SCORE, facts.contract))
+
+
+def _ruled(board: Board, contract: Contract) -> dict[str, list[tuple[str, str, Rule]]]:
+    """The board with every tile's whole rule, gates and monitors of the contract's plugins among them."""
+    gates = shown_gates((*GATES, *contract.gates.plugins))
+    monitors = shown_monitors((*MONITORS, *contract.monitors.plugins))
+    rules = [
+        *((tile, says(row.name, tile.check) if tile.check else gate(row.name)) for row in gates for tile in row.tiles),
+        *((tile, monitor(row.name)) for row in monitors for tile in row.tiles),
+    ]
+    proving: dict[str, list[Rule]] = {}
+    for tile, rule in rules:
+        if tile.where(contract):
+            proving.setdefault(tile.tile, []).append(rule)
+    return {
+        section: [(id, title, _whole(proving.get(id, []), own)) for id, title, own in lines]
+        for section, lines in board.items()
+    }
+
+
+def _whole(proving: Sequence[Rule], own: Rule | None) -> Rule:
+    """That nothing proves a tile is true only as long as no row does."""
+    if own is None or (proving and isinstance(own, Nothing)):
+        return both(*proving)
+    return both(*proving, own)

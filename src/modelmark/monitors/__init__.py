@@ -1,5 +1,8 @@
-"""After release. Each monitor looks at one thing in a window; findings become alerts."""
+"""After release. Each monitor looks at one thing in a window; findings become alerts.
 
-from modelmark.monitors.builtin import BUILTIN, enabled
+Which monitors there are, and where the code of each is, stands in `domain.monitor_catalogue`.
+"""
 
-__all__ = ["BUILTIN", "enabled"]
+from modelmark.monitors.selection import enabled
+
+__all__ = ["enabled"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
@@ -123,6 +123,10 @@ class Monitor(Protocol):
     def name(self) -> str: ...
 
     def look(self, view: View) -> list[Finding]: ...
+
+
+#: The settings of a monitor's row -> a monitor.
+MonitorKind = Callable[[Any], Monitor]
 
 
 def subject_of(column: str) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.onnx_graph import foreign_operators, outside_tensors
 from modelmark.registry.refusal import Refusal
 
 if TYPE_CHECKING:
     import numpy as np
 
-DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-#: Compiled into ONNX Runtime, not loaded from a library; text vectorisers need it.
-BUILT_IN: Final = frozenset({("com.microsoft", "Tokenizer")})
 _TYPES: Final = {1: "float32", 11: "float64", 7: "int64", 9: "bool", 8: "string"}
 
 
@@ -26,32 +24,15 @@ def read(data: bytes) -> Any:
         raise Refusal("NOT_A_MODEL", f"this is not an ONNX model: {type(error).__name__}") from None
     if not model.graph.node:
         raise Refusal("NOT_A_MODEL", "the ONNX graph has no nodes")
-    nodes = {(node.domain, node.op_type) for node in _messages(model, onnx.NodeProto)} - BUILT_IN
-    # An imported domain that no node uses brings nothing in.
-    foreign = {domain for domain, _ in nodes}
-    own = {function.domain for function in model.functions}
-    if foreign - DOMAINS - own:
-        raise Refusal("CUSTOM_OPERATOR", f"the model uses operators of {', '.join(sorted(foreign - DOMAINS - own))}")
-    for tensor in _messages(model, onnx.TensorProto):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise Refusal(
-                "EXTERNAL_DATA",
-                f"the tensor {tensor.name!r} is kept in another file",
-                "save the model with its weights inside",
-            )
+    if foreign := {domain for domain, _ in foreign_operators(model)}:
+        raise Refusal("CUSTOM_OPERATOR", f"the model uses operators of {', '.join(sorted(foreign))}")
+    for name, _ in outside_tensors(model):
+        raise Refusal(
+            "EXTERNAL_DATA",
+            f"the tensor {name!r} is kept in another file",
+            "save the model with its weights inside",
+        )
     return model
-
-
-def _messages(message: Any, kind: type) -> Iterator[Any]:
-    """Every message of one kind anywhere inside: attributes, subgraphs, functions, sparse tensors, training."""
-    todo = [message]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, kind):
-            yield item
-        for field, value in item.ListFields():
-            if field.message_type is not None:
-                todo.extend(value if hasattr(value, "__len__") and not hasattr(value, "ListFields") else [value])
 
 
 def infer_signature(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:

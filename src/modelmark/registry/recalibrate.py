@@ -15,7 +15,7 @@ from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT, SIGNATURE, Signature
 from modelmark.gates.case import Case
-from modelmark.gates.scene import validation_scene
+from modelmark.gates.common.evaluation_set import validation_set
 from modelmark.seal.values import decode
 from modelmark.stats.calibration import CalibrationError, calibration_error
 from modelmark.stats.metrics import Array
@@ -50,19 +50,19 @@ def recalibrate(case: Case, method: Method | None) -> Recalibrated:
     if contract.model.task is not Task.BINARY:
         raise Rejected("only a binary model can be recalibrated", code="WRONG_TASK", field="model.task", limit="binary")
     _ = case.looked_at  # raises when a table has changed
-    scene = validation_scene(case)
-    if scene is None:
+    evaluation = validation_set(case)
+    if evaluation is None:
         raise Missing(
             "the contract names no rows to recalibrate on",
             code="NO_VALIDATION",
             field="data.validation",
             hint="name a table of rows that neither trained nor judge the model, and register again",
         )
-    score = np.clip(scene.judged.scores[:, scene.judged.positive], 0, 1)
-    outcome = np.asarray(np.asarray(scene.judged.truth) == scene.judged.positive, dtype=np.float64)
+    score = np.clip(evaluation.judged.scores[:, evaluation.judged.positive], 0, 1)
+    outcome = np.asarray(np.asarray(evaluation.judged.truth) == evaluation.judged.positive, dtype=np.float64)
     found = fit(score, outcome, method)
     signature = _signature(case)
-    model = append((case.folder / ARTIFACT).read_bytes(), signature.score_output, scene.judged.positive, found)
+    model = append((case.folder / ARTIFACT).read_bytes(), signature.score_output, evaluation.judged.positive, found)
     costs = contract.objective.costs
     return Recalibrated(
         model=model,

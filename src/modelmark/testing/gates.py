@@ -44,6 +44,8 @@ def check_gate(make: Callable[[], Gate], sound: Case, broken: Case | None = None
 def _well_formed(evidence: Evidence) -> None:
     names = [check.name for check in evidence.checks]
     assert len(set(names)) == len(names), f"two checks share a name: {names}"
+    ids = [check.id for check in evidence.checks]
+    assert len(set(ids)) == len(ids), f"two checks share an id: {ids}"
     for check in evidence.checks:
         assert check.sentence.endswith("."), f"a check speaks in a sentence: {check.sentence!r}"
         if check.measured is not None and check.low is not None and check.high is not None:

@@ -10,7 +10,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Verdict
 from modelmark.domain.people import Person, Role
 from modelmark.domain.release import Approval
-from modelmark.governance.audiences import GATES
+from modelmark.governance.audiences import read_by
 from modelmark.governance.difference import Side, sized
 
 #: The question that each role answers with a signature.
@@ -43,7 +43,7 @@ def parts(side: Side, approvals: Sequence[Approval]) -> list[Part]:
 
 def _part(person: Person, side: Side, signed: bool) -> Part:
     latest = side.latest
-    checks = [(gate, check) for gate in GATES[person.role] if gate in latest for check in latest[gate].checks]
+    checks = [(gate, check) for gate in read_by(person.role, latest) for check in latest[gate].checks]
     open_points = [
         (gate, check) for gate, item in latest.items() for check in item.checks if check.verdict is not Verdict.PASS
     ]

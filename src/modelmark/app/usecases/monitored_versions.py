@@ -58,11 +58,6 @@ class MonitoredVersions:
 
     def _baseline(self, version: Version) -> float | None:
         """The objective on the holdout, as the holdout gate measured it."""
-        found = [
-            check.estimate
-            for item in self.ledger.evidence(version.id)
-            if item.gate == "holdout"
-            for check in item.checks
-            if check.name == "objective" and check.estimate is not None
-        ]
+        said = (item.check("objective") for item in self.ledger.evidence(version.id) if item.gate == "holdout")
+        found = [check.estimate for check in said if check is not None and check.estimate is not None]
         return found[-1] if found else None

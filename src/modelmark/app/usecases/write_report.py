@@ -10,8 +10,8 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
-from modelmark.gates.packages import bill_of
 from modelmark.gates.report import write_report
+from modelmark.gates.supply_chain.packages import bill_of
 from modelmark.governance.standing import Standing
 
 

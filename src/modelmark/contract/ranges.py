@@ -1,0 +1,29 @@
+"""What limits may be: a limit outside its range would pass everything, or nothing, in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from modelmark.contract.broken import Broken
+from modelmark.domain.catalogue import Ranges
+from modelmark.domain.contract import Contract
+from modelmark.domain.gate_catalogue import GATES
+from modelmark.domain.monitor_catalogue import MONITORS
+
+
+def broken_limits(contract: Contract) -> Iterator[Broken]:
+    """Every setting of our own gates and monitors that is outside its range."""
+    for name, gate in GATES.items():
+        yield from broken_ranges(getattr(contract.gates, name), gate.ranges, ("gates", name))
+    for name, monitor in MONITORS.items():
+        yield from broken_ranges(getattr(contract.monitors, name), monitor.ranges, ("monitors", name))
+
+
+def broken_ranges(settings: Any, ranges: Ranges, path: tuple[str, ...]) -> Iterator[Broken]:
+    """settings: None where nothing is asked. Of a list every number counts; a setting that is null is left alone."""
+    for name, (low, high) in ranges.items() if settings is not None else ():
+        value = getattr(settings, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if each is not None and not low <= each <= high:
+                yield Broken((*path, name), f"{each:g}", f"{low:g} to {high:g}")

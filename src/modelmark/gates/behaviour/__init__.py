@@ -1,0 +1,1 @@
+"""How edits of a row move its score, against what people expect."""

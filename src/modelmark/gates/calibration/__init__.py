@@ -1,0 +1,1 @@
+"""Whether things happen as often as the model says."""

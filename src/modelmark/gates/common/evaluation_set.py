@@ -1,0 +1,188 @@
+"""The rows a gate can judge, and how sure a figure on them is. Shared by every gate that measures quality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.contract.moments import moments
+from modelmark.contract.table import as_texts
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.evidence import Bound, Check, Limit
+from modelmark.domain.metrics import LOSSES, Metric, Task
+from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.stats import delong
+from modelmark.stats.bootstrap import Interval, blocks, interval
+from modelmark.stats.faultless import faultless
+from modelmark.stats.metrics import Judged, statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `_FEW`.
+_MANY: Final = 2000
+_FEW: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSet:
+    """The rows that can be judged (known truth, answered), in time order where there is one, and how to resample.
+
+    rows: positions in `frame`. units: positions 0..k-1 of what depends on each other, None where rows do not.
+    """
+
+    contract: Contract
+    rows: NDArray[np.int64]
+    judged: Judged
+    units: NDArray[np.int64] | None
+    frame: pd.DataFrame
+
+    def of(self, scores: Array) -> Judged:
+        """Other scores of the same table, on these rows."""
+        return replace(self.judged, scores=scores[self.rows])
+
+    def within(self, mask: NDArray[np.bool_]) -> EvaluationSet:
+        """Some of its rows alone."""
+        inside = replace(self.judged, truth=self.judged.truth[mask], scores=self.judged.scores[mask])
+        units = None if self.units is None else np.unique(self.units[mask], return_inverse=True)[1].astype(np.int64)
+        return replace(self, rows=self.rows[mask], judged=inside, units=units)
+
+    def notes(self) -> list[str]:
+        """What a reader must know of these rows."""
+        found, here, whole = [], len(self.rows), len(self.frame)
+        if here < whole:
+            found.append(f"Judged on {here:,} of {whole:,} rows: the others have no known truth or are refused.")
+        if self.units is not None:
+            found.append("Rows depend on each other, so intervals resample whole groups or stretches of time.")
+        return found
+
+    def measure(self, metric: Metric, subject: Judged, confidence: float) -> Interval:
+        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies."""
+        found = statistic(metric, subject)
+        exact = faultless(metric, found(np.ones(len(subject.truth))), subject, self.units, confidence)
+        if exact is not None:
+            return exact
+        if self._closed_form(metric):
+            positive = np.asarray(subject.truth) == subject.positive
+            return delong.auc(subject.scores[:, subject.positive], positive, confidence=confidence)
+        return interval(found, len(subject.truth), confidence=confidence, units=self.units)
+
+    def gain(self, metric: Metric, ours: Judged, theirs: Judged, confidence: float) -> Interval:
+        """How much better ours is on the same rows; above 0 is better, whichever way the metric goes."""
+        if self._closed_form(metric):
+            positive = np.asarray(ours.truth) == ours.positive
+            first, second = (side.scores[:, side.positive] for side in (ours, theirs))
+            return delong.auc_difference(first, second, positive, confidence=confidence)
+        a, b = statistic(metric, ours), statistic(metric, theirs)
+        sign = -1.0 if metric in LOSSES else 1.0
+        difference: Callable[[Array], float] = lambda w: sign * (a(w) - b(w))  # noqa: E731
+        return interval(difference, len(ours.truth), confidence=confidence, units=self.units)
+
+    def _closed_form(self, metric: Metric) -> bool:
+        if metric is not Metric.ROC_AUC or self.judged.task is not Task.BINARY or self.units is not None:
+            return False
+        rarer = np.bincount(np.asarray(self.judged.truth, dtype=np.int64), minlength=2).min()
+        return len(self.rows) >= _MANY and bool(rarer >= _FEW)
+
+
+def evaluation_set_of(case: Case) -> EvaluationSet:
+    """The holdout's. Raises NotEnoughData below ten rows."""
+    answered = np.asarray(np.isfinite(case.scores).all(axis=1))
+    if case.champion_scores is not None:
+        answered &= np.isfinite(case.champion_scores).all(axis=1)
+    return evaluation_set(case.contract, case.holdout, case.truth, case.scores, answered)
+
+
+def validation_set(case: Case) -> EvaluationSet | None:
+    """That of the validation table, where there is one."""
+    if case.validation is None or case.validation_scores is None:
+        return None
+    truth, scores = truth_of(case.validation, case.contract), case.validation_scores
+    return evaluation_set(case.contract, case.validation, truth, scores, np.asarray(np.isfinite(scores).all(axis=1)))
+
+
+def evaluation_set(
+    contract: Contract,
+    frame: pd.DataFrame,
+    truth: Array | NDArray[np.int64],
+    scores: Array,
+    answered: NDArray[np.bool_],
+) -> EvaluationSet:
+    known = np.isfinite(truth) if contract.model.task is Task.REGRESSION else truth >= 0
+    rows = np.flatnonzero(known & answered)
+    time = contract.data.time
+    if time is not None and time != "row_order" and time in frame:
+        rows = rows[np.argsort(moments(frame[time])[rows], kind="stable")]
+    if len(rows) < 10:
+        raise NotEnoughData(f"{len(rows)} rows have a known truth and an answer; ten are the least")
+    ours = judged(contract, truth[rows], scores[rows])
+    return EvaluationSet(contract=contract, rows=rows, judged=ours, units=_units(contract, frame, rows), frame=frame)
+
+
+def _units(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Groups, else entities where one has several rows, else stretches of time."""
+    found = groups_of(contract, frame, rows)
+    return blocks(len(rows)) if found is None and contract.data.time is not None else found
+
+
+def groups_of(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Positions 0..k-1 of each row's group, else entity; None where each has one row. A row of none is its own."""
+    import pandas as pd
+
+    for name in (contract.data.group, contract.data.entity_key):
+        if name is not None and name in frame:
+            units = np.asarray(pd.factorize(as_texts(frame[name].iloc[rows]), sort=True)[0], dtype=np.int64)
+            units[units < 0] = units.max(initial=-1) + 1 + np.arange(int((units < 0).sum()))
+            if units.max(initial=-1) + 1 < len(rows):
+                return units
+    return None
+
+
+def cap(text: str) -> str:
+    """A sentence's first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def check_of(
+    name: str,
+    measured: float | None,
+    found: Interval,
+    limit: Limit,
+    sentence: str,
+    *,
+    decides: bool = True,
+    key: str = "",
+) -> Check:
+    """A check that keeps the interval behind what the limit judges."""
+    return Check(
+        name=name,
+        measured=measured,
+        limit=limit,
+        sentence=sentence,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        confidence=found.confidence,
+        decides=decides,
+        key=key,
+    )
+
+
+def guardrail_checks(case: Case, evaluation: EvaluationSet, confidence: float) -> list[Check]:
+    """Each guardrail against its limit, judged at the interval's worse end."""
+    checks = []
+    for rail in case.contract.guardrails:
+        found, losing = evaluation.measure(rail.metric, evaluation.judged, confidence), rail.metric in LOSSES
+        limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=rail.limit)
+        worse = found.high if losing else found.low
+        verb = "holds" if limit.holds(worse) else "does not hold"
+        title = f"Guardrail {rail.metric.title} {found} on {found.n:,} rows"
+        sentence = f"{title} {verb} {limit} at the interval's worse end."
+        checks.append(check_of(f"guardrail {rail.metric.value}", worse, found, limit, sentence))
+    return checks

@@ -1,0 +1,1 @@
+"""The tables against the contract, and train against the holdout."""

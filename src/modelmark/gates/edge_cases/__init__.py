@@ -1,0 +1,1 @@
+"""Odd inputs, and the outcome the contract promises for each."""

@@ -1,0 +1,1 @@
+"""What the answers rest on, and whether a glass box does as well."""

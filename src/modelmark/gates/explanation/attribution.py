@@ -1,0 +1,199 @@
+"""Which path explains this model, and the Shapley values it gives for a sample of holdout rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.gate_settings import ExplanationGate
+from modelmark.domain.metrics import Task
+from modelmark.gates.case import Case
+from modelmark.gates.common.baselines import positive_of
+from modelmark.gates.explanation.encoder import RowEncoder
+from modelmark.gates.explanation.graph_parts import Linear, Part, part_of
+from modelmark.gates.explanation.shap_values import exact
+from modelmark.stats.shapley import Explained, enumerated, sampled
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+_COLUMNS: Final = 12  # as many as coalitions are enumerated for
+_ENOUGH: Final = 20  # rows and background rows without which enumeration says too little
+_REPRODUCED: Final = 1e-4  # how well a graph's part must give the endpoint's own scores to be believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is explained: one output of the endpoint on some rows, against a versioned background."""
+
+    encoder: RowEncoder
+    ask: Any
+    output: int
+    rows: Array
+    frame: pd.DataFrame
+    background: Array
+    background_frame: pd.DataFrame
+    scores: Array
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """One way to explain. link: from what the values add up to, to the score."""
+
+    words: str
+    exact: bool
+    explain: Callable[[Subject, int], Explained]
+    link: Callable[[Array], Array] = field(default=lambda x: x)
+    part: Part | None = None
+
+
+def subject_of(case: Case, settings: ExplanationGate) -> Subject:
+    """Seeded samples of the holdout and of train. Raises NotEnoughData where fewer than ten rows got an answer."""
+    answered = np.flatnonzero(np.isfinite(case.scores).all(axis=1))
+    if len(answered) < 10 or len(case.train) < 10:
+        raise NotEnoughData(f"{len(answered)} holdout rows got an answer; ten are the least")
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.choice(answered, min(settings.rows, len(answered)), replace=False))
+    frame = case.holdout.iloc[some].reset_index(drop=True)
+    usable = _answerable(case)
+    back = np.sort(rng.choice(usable, min(settings.background, len(usable)), replace=False))
+    known = case.train.iloc[back].reset_index(drop=True)
+    encoder, output = RowEncoder(case.contract, case.train, case.holdout), output_of(case)
+    regression = case.contract.model.task is Task.REGRESSION
+    return Subject(
+        encoder=encoder,
+        ask=encoder.asker(case.predictor, output),
+        output=output,
+        rows=encoder.encode(frame),
+        frame=frame,
+        background=encoder.encode(known),
+        background_frame=known,
+        scores=case.scores[some, output],
+        spread=float(np.std(case.scores[answered, output])) or 1.0 if regression else 1.0,
+    )
+
+
+def _answerable(case: Case) -> NDArray[np.int64]:
+    from modelmark.contract.table import broken_rows, check_table
+
+    bad = set(broken_rows(check_table(case.train, case.contract)))
+    return np.array([i for i in range(len(case.train)) if i not in bad], dtype=np.int64)
+
+
+def output_of(case: Case) -> int:
+    """The positive class; of several classes the one decided most often; the value."""
+    if case.contract.model.task is Task.REGRESSION:
+        return 0
+    if case.contract.model.task is Task.BINARY:
+        return positive_of(case.contract)
+    said = np.argmax(np.nan_to_num(case.scores), axis=1)
+    return int(np.bincount(said).argmax())
+
+
+def path_of(case: Case, subject: Subject, settings: ExplanationGate) -> Path:
+    """The exact path the model allows, else sampling. A graph is only read where it gives the endpoint's own scores."""
+    found = _graph_path(case, subject)
+    if found is not None:
+        return found
+    columns = subject.rows.shape[1]
+    each = settings.max_evaluations // (3 * _ENOUGH * 2**columns) if columns <= _COLUMNS else 0
+    if each >= _ENOUGH:
+        return Path(
+            words="every coalition of columns", exact=True, explain=lambda s, seed: _enumerate(s, settings, seed)
+        )
+    return Path(
+        words="sampled permutations and their reverses", exact=False, explain=lambda s, seed: _sample(s, settings, seed)
+    )
+
+
+def _graph_path(case: Case, subject: Subject) -> Path | None:
+    part = part_of(case.folder, subject.output)
+    if part is None:
+        return None
+    features, back = part.features(subject.frame), part.features(subject.background_frame)
+    owner = _owners(part, subject, features.shape[1])
+    if owner is None or not np.isfinite(back).all():
+        return None
+    mine = exact(part.model, features[:_ENOUGH], back)
+    total = mine.phi.sum(axis=1) + mine.base
+    links: tuple[Callable[[Array], Array], ...] = (lambda x: x, lambda x: 1 / (1 + np.exp(-x)))
+    for link in links:
+        if np.abs(link(total) - subject.scores[:_ENOUGH]).max() <= _REPRODUCED * max(1.0, subject.spread):
+            kind = (
+                "the graph's linear model"
+                if isinstance(part.model, Linear)
+                else "the graph's trees, by shap's TreeExplainer"
+            )
+            scale = " (on the log-odds)" if link is links[1] else ""
+            explain = _grouped(part, owner, features)
+            return Path(words=kind + scale, exact=True, explain=explain, link=link, part=part)
+    return None
+
+
+def _grouped(part: Part, owner: NDArray[np.int64], features: Array) -> Callable[[Subject, int], Explained]:
+    def explain(subject: Subject, seed: int) -> Explained:
+        back = part.features(_background(subject, seed, len(subject.background))[1])
+        found = exact(part.model, features, back)
+        phi = np.zeros(subject.rows.shape)
+        for feature, column in enumerate(owner):
+            if column >= 0:
+                phi[:, column] += found.phi[:, feature]
+        return Explained(phi=phi, base=found.base, error=np.zeros(phi.shape))
+
+    return explain
+
+
+def _owners(part: Part, subject: Subject, width: int) -> NDArray[np.int64] | None:
+    """The column behind each feature, by changing one column at a time; -1: none moves it.
+
+    None where a feature mixes columns, or where trees see one column as several features: the sum of their values is
+    then not the column's Shapley value.
+    """
+    import pandas as pd
+
+    # The rows explained, too: a column that is the same in the whole background may differ from it in them.
+    names = list(subject.encoder.names)
+    frame = pd.concat([subject.background_frame[names], subject.frame[names]], ignore_index=True)
+    usual, owner = part.features(frame), np.full(width, -1, dtype=np.int64)
+    for place, name in enumerate(names):
+        turned = part.features(frame.assign(**{name: np.roll(frame[name].to_numpy(), 1)}))
+        same = (turned == usual) | (np.isnan(turned) & np.isnan(usual))
+        moved = np.flatnonzero(~same.all(axis=0))
+        if (owner[moved] >= 0).any() or (len(moved) > 1 and not isinstance(part.model, Linear)):
+            return None
+        owner[moved] = place
+    return owner
+
+
+def _background(subject: Subject, seed: int, size: int) -> tuple[Array, pd.DataFrame]:
+    """The versioned background for seed 0; bootstrap copies of it, cut to size, for others: how much it matters."""
+    count = len(subject.background)
+    rng = np.random.default_rng(seed)
+    rows = np.arange(count)[:size] if seed == 0 else rng.integers(0, count, min(size, count))
+    return subject.background[rows], subject.background_frame.iloc[rows]
+
+
+def _enumerate(subject: Subject, settings: ExplanationGate, seed: int) -> Explained:
+    """Both rows and background shrink until three seeds fit the budget."""
+    coalitions = 2 ** subject.rows.shape[1]
+    size = int(
+        np.clip(settings.max_evaluations // (3 * coalitions * len(subject.rows)), _ENOUGH, len(subject.background))
+    )
+    rows = max(1, settings.max_evaluations // (3 * coalitions * size))
+    return enumerated(subject.ask, subject.rows[:rows], _background(subject, seed, size)[0])
+
+
+def _sample(subject: Subject, settings: ExplanationGate, seed: int) -> Explained:
+    columns, permutations = subject.rows.shape[1], 2
+    size = min(_ENOUGH, len(subject.background))
+    rows = max(5, settings.max_evaluations // (3 * 2 * permutations * columns * size))
+    background = _background(subject, seed, size)[0]
+    return sampled(subject.ask, subject.rows[:rows], background, permutations=permutations, seed=seed)

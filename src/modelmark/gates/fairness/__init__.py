@@ -1,0 +1,1 @@
+"""Whether the groups of sensitive columns are treated alike."""

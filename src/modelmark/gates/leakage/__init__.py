@@ -1,0 +1,1 @@
+"""What the model cannot know when it is asked."""

@@ -1,0 +1,1 @@
+"""The server at the agreed rate and beyond it."""

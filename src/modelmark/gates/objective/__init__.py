@@ -1,0 +1,1 @@
+"""What the release is worth, and its guardrails."""

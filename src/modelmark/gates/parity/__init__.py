@@ -1,0 +1,1 @@
+"""The served graph against the original model."""

@@ -1,0 +1,1 @@
+"""Real or simulated traffic, sent to a server of its own."""

@@ -1,0 +1,1 @@
+"""Noise, faults and attacks."""

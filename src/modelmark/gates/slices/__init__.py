@@ -1,0 +1,1 @@
+"""Parts of the rows on which the model is worse."""

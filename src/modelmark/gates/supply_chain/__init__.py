@@ -1,0 +1,1 @@
+"""The model file, the graph and the packages: what they are, and whether they are known to be harmless."""

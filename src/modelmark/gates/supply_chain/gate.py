@@ -1,0 +1,209 @@
+"""Is what we received, and what it runs on, what it claims to be and known to be harmless? Nothing is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar, Final
+
+from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
+from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
+from modelmark.domain.version import ARTIFACT
+from modelmark.gates.case import Case
+from modelmark.gates.gate import Findings, Measurement, Progress
+from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners
+from modelmark.seal.digests import digest_bytes, digest_file
+
+_ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
+_NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
+_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyChain:
+    """Format by first bytes, tripwires over pickles, rules for graphs, a bill of materials, known vulnerabilities."""
+
+    settings: SupplyChainGate
+    name: ClassVar[str] = "supply_chain"
+    alone: ClassVar[bool] = False
+    quick: ClassVar[bool] = True
+    settled: ClassVar[bool] = False
+
+    def measure(self, case: Case, progress: Progress) -> Measurement:
+        found = Findings()
+        self._source(case, found)
+        progress(1, 4)
+        self._graph(case, found)
+        progress(2, 4)
+        here = packages.installed()
+        _bill(here, found)
+        progress(3, 4)
+        found.checks.append(self._vulnerabilities(case, here, found))
+        return found.measurement()
+
+    def _source(self, case: Case, found: Findings) -> None:
+        """The file the contract names, as it was received."""
+        source, name = case.contract.model.source, "format of the source"
+        try:
+            with _received(case) as path:
+                found.looked_at["source"] = digest_file(path)
+                if found.looked_at["source"] != case.version.lineage.source_digest:
+                    raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
+                kind, packing, data = formats.content(path)
+        except Rejected as error:
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
+            return
+        except ModelmarkError as error:
+            found.checks.append(_unmeasured(name, error))
+            return
+        wrapped = f" inside {packing}" if packing else ""
+        found.checks.append(
+            _fault(name, f"{source} is a file of format {kind.value}{wrapped} by its first bytes", 0, n=1)
+        )
+        if kind is formats.Format.ONNX:
+            found.checks.append(_graph_check(f"graph of {source}", data))
+        else:
+            self._pickle(source, data, found)
+
+    def _pickle(self, source: str, data: bytes, found: Findings) -> None:
+        name = "operations of the pickle"
+        try:
+            read = pickled.read(data)
+        except Rejected as error:
+            found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
+            return
+        families = ", ".join(f"{module} ({count})" for module, count in pickled.families(read.names))
+        found.checks.append(
+            _fault(
+                name,
+                f"{source} can be followed to its end; it imports from {families or 'nothing'}",
+                0,
+                n=len(read.streams),
+            )
+        )
+        rows = tuple((n.module, n.name) for n in read.names[:_SHOWN])
+        found.tables.append(Table(title="What the pickle imports", columns=("module", "name"), rows=rows))
+        found.notes.append(
+            "Scanners are tripwires: each has been bypassed before. Nothing but the sandbox ever opens the file."
+        )
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="scan") as pool:
+            found.checks += pool.map(lambda scanner: self._scan(scanner, read, source), self.settings.scanners)
+
+    def _scan(self, scanner: str, read: pickled.Read, source: str) -> Check:
+        try:
+            hits = scanners.scan(scanner, read.streams, self.settings.scan_seconds)
+        except ModelmarkError as error:
+            return _unmeasured(scanner, error)
+        said = f"{scanner} finds {'; '.join(hits[:3])} in {source}" if hits else f"{scanner} finds nothing in {source}"
+        return _fault(scanner, said, len(hits), n=len(read.streams))
+
+    def _graph(self, case: Case, found: Findings) -> None:
+        path = case.folder / ARTIFACT
+        try:
+            if not path.is_file():
+                raise Missing(f"there is no {ARTIFACT} in the version's folder")
+            found.looked_at["artifact"] = digest_file(path)
+            if found.looked_at["artifact"] != case.version.components.artifact:
+                raise Unmeasured(f"{ARTIFACT} is not the one {case.version.label} was registered with")
+        except ModelmarkError as error:
+            found.checks.append(_unmeasured("converted graph", error))
+            return
+        found.checks.append(_graph_check("converted graph", path.read_bytes()))
+
+    def _vulnerabilities(self, case: Case, every: dict[str, str], found: Findings) -> Check:
+        name, how = "known vulnerabilities", self.settings.vulnerabilities
+        here = {k: v for k, v in every.items() if k.lower() != "modelmark"}
+        if how is Vulnerabilities.OFF or (how is Vulnerabilities.OSV and self.settings.osv is None):
+            off = how is Vulnerabilities.OFF
+            why = "vulnerabilities says off" if off else "osv names no file of records"
+            sentence = (
+                f"Nobody looked whether the {len(here):,} installed packages have known vulnerabilities: "
+                f"gates.supply_chain.{why}."
+            )
+            return Check(name=name, measured=None, n=len(here), limit=_NONE, sentence=sentence, decides=False)
+        try:
+            where, rows = self._looked_up(case, here, found)
+        except ModelmarkError as error:
+            return _unmeasured(name, error)
+        accepted = set(self.settings.accepted)
+        standing = [row for row in rows if not accepted & {row[2], *str(row[3]).split(", ")}]
+        if rows:
+            columns = ("package", "version", "id", "aliases", "fixed in")
+            found.tables.append(Table(title="Known vulnerabilities", columns=columns, rows=tuple(rows)))
+        first = f", first {standing[0][2]} in {standing[0][0]} {standing[0][1]}" if standing else ""
+        passed = f"; {len(rows) - len(standing)} more are accepted" if len(rows) > len(standing) else ""
+        said = f"{len(here):,} packages have {len(standing)} known vulnerabilities in {where}{first}{passed}"
+        return _fault(name, said, len(standing), n=len(here))
+
+    def _looked_up(self, case: Case, here: dict[str, str], found: Findings) -> tuple[str, list[tuple[str, ...]]]:
+        if self.settings.vulnerabilities is Vulnerabilities.PIP_AUDIT:
+            audited = packages.audit(here, 4 * self.settings.scan_seconds)
+            return "pip-audit", [(p, v, id, ", ".join(aliases), fixed) for p, v, id, aliases, fixed in audited]
+        path = case.base / str(self.settings.osv)
+        if not path.is_file():
+            raise Unmeasured(f"there is no file {self.settings.osv}", field="gates.supply_chain.osv")
+        found.looked_at["osv"] = digest_file(path)
+        count, known = osv.known(path, here)
+        rows: list[tuple[str, ...]] = [
+            (k.package, k.version, k.id, ", ".join(k.aliases), ", ".join(k.fixed)) for k in known
+        ]
+        return f"{count:,} records of {path.name}", rows
+
+
+@contextmanager
+def _received(case: Case) -> Iterator[Path]:
+    """The source as a file: beside the contract, or fetched from MLflow for as long as it is read."""
+    source = case.contract.model.source
+    if source.startswith(_ADDRESSES):
+        if case.sources is None:
+            raise Unmeasured(f"the source {source} lies in MLflow and nobody looked at it", field="model.source")
+        with TemporaryDirectory(prefix="modelmark-source-") as folder:
+            yield case.sources.download(source, Path(folder))
+        return
+    path = case.base / source
+    if not path.is_file():
+        raise Missing(f"there is no file {source} beside the contract")
+    yield path
+
+
+def _bill(here: dict[str, str], found: Findings) -> None:
+    try:
+        found.looked_at["sbom"] = digest_bytes(packages.bill(here))
+    except ModelmarkError as error:
+        found.checks.append(_unmeasured("bill of materials", error))
+        return
+    found.tables.append(Table(title=packages.BILL, columns=("package", "version"), rows=tuple(here.items())))
+    found.checks.append(
+        Check(
+            name="bill of materials",
+            measured=float(len(here)),
+            n=len(here),
+            limit=Limit(bound=Bound.AT_LEAST, value=1),
+            sentence=f"{len(here):,} packages are installed beside the model; the bill of materials lists them.",
+        )
+    )
+
+
+def _graph_check(name: str, data: bytes) -> Check:
+    faults = list(dict.fromkeys(onnx_rules.faults(data)))
+    said = (
+        "; ".join(faults[:3])
+        if faults
+        else f"{len(data):,} bytes with every weight inside and no operator that needs a library"
+    )
+    return _fault(name, f"The {name}: {said}", len(faults), n=1)
+
+
+def _fault(name: str, said: str, count: int, *, n: int) -> Check:
+    """n: files, pickled streams or packages that were looked through."""
+    return Check(name=name, measured=float(count), limit=_NONE, sentence=f"{said}.", n=n)
+
+
+def _unmeasured(name: str, error: ModelmarkError) -> Check:
+    hint = f"; {error.hint}" if error.hint else ""
+    return Check(name=name, measured=None, limit=_NONE, sentence=f"Could not measure: {error.message}{hint}.")
