@@ -27,7 +27,7 @@ from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.governance.audit import Audit
-from modelmark.journal.tables.receipts import FILE, Receipts
+from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
 from modelmark.seal import keys, mark
@@ -215,7 +215,7 @@ def write_receipts(folder: Path) -> None:
 
     table = "predictions/loans"
     retired = {"writer": WRITER, "number": 0, "sequence": 6, "link": "ab" * 32}
-    Receipts(folder / FILE).append(
+    Receipts(folder / "receipts.jsonl").append(
         [
             {"kind": "append", "table": table, "version": 0, "added": [file("a.parquet", 2)], "removed": []},
             {"kind": "append", "table": table, "version": 1, "added": [file("b.parquet", 3)], "removed": []},
