@@ -189,7 +189,7 @@ def test_an_administrator_makes_and_ends_an_account(desk: Desk, home: str, open_
     assert eve.locator("[data-label=roles]").inner_text() == "risk"
     page.click("text=Disable eve")
     assert "nothing: disabled" in eve.inner_text()
-    page.click("text=Open eve again")
+    page.click("text=Re-enable eve")
     assert "approve" in eve.locator("[data-label=may]").inner_text()
     assert page.locator("text=Disable root").count() == 0
 

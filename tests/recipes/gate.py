@@ -118,7 +118,7 @@ def test_the_report_and_a_ci_show_it(case: Case, said: Evidence) -> None:
     assert SENTENCE in page
     assert "Privacy</h2>" in page
     silent = render_report(version=case.version, contract=case.contract, evidence=(), at=cases.NOW)
-    assert "The gate privacy has not been asked yet." in silent
+    assert "The gate privacy has not been run yet." in silent
     assert 'classname="modelmark.privacy"' in junit(case.version, (said,))
 
 

@@ -114,7 +114,7 @@ def test_columns_that_matter_are_told_from_idle_ones(sound, tmp_path):
     idle = of(run_gate(Explanation(QUICK), cases.case(tmp_path, NUMBERS, train=train, holdout=holdout, model=model)),
               "every column matters")  # fmt: skip
     assert (idle.verdict, idle.measured) == (Verdict.FAIL, 1.0)
-    assert idle.sentence == "Of 1 of 2 columns it cannot be told that they matter: age."
+    assert idle.sentence == "1 of 2 columns have no measurable importance (their intervals include 0): age."
 
 
 def test_an_endpoint_that_answers_otherwise_is_not_what_was_explained(sound):

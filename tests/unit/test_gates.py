@@ -119,7 +119,7 @@ def test_rows_that_are_alike_by_nature_are_no_copies(tmp_path):
     found = data_contract(tmp_path, train=tables[0], holdout=tables[1])
     check = next(check for check in found.checks if check.name == "no copies across the split")
     assert check.verdict is Verdict.PASS
-    assert "by nature" in check.sentence
+    assert "base rate" in check.sentence
     assert check.low < 0 < check.high
 
 

@@ -64,7 +64,7 @@ def test_what_could_not_be_measured_is_no_pass(version):
 
 
 def test_a_gate_that_was_not_asked_is_named(version):
-    assert "The gate load has not been asked yet." in page(
+    assert "The gate load has not been run yet." in page(
         version, [evidence(version, gate) for gate in GATES if gate != "load"]
     )
 

@@ -65,7 +65,7 @@ def _measured(facts: Facts, item: Evidence, check: Check) -> Proof:
 
 def _unasked(facts: Facts, name: str) -> str:
     if name in required_gates(facts.contract):
-        return f"The gate {_words(name)} has not been asked."
+        return f"The gate {_words(name)} has not been run."
     return f"The contract does not ask for the gate {_words(name)}."
 
 

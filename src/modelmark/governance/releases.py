@@ -309,10 +309,12 @@ class Releases:
             self._ledger.approvals(version.id), self._now(version), serving=state in SERVING
         )
         signed = {(a.role, a.name) for a in approvals}
+        gates = standing(evidence, candidate=version.id, required=self._required(contract))
         return Standing(
             version=version,
             state=state,
-            gates=standing(evidence, candidate=version.id, required=self._required(contract)),
+            gates=gates,
+            not_run=frozenset(gates) - {item.gate for item in evidence},
             waived=self._sign_off.excusing(self._ledger.waivers(version.id), evidence),
             approvals=approvals,
             missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),

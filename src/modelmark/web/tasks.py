@@ -37,8 +37,11 @@ def tasks(standings: Sequence[Standing], by: Principal | None) -> list[Task]:
 def _of(standing: Standing, by: Principal | None) -> Iterator[Task]:
     version = standing.version
     who = by.name if by else ""
-    for gate, verdict in standing.open_gates.items():
-        said = f"The gate {gate.replace('_', ' ')} says: {verdict.value}. Mend the model, or let a signer waive it."
+    for gate in standing.open_gates:
+        name = gate.replace("_", " ")
+        said = f"The gate {name} says: {standing.said(gate)}. Mend the model, or let a signer waive it."
+        if gate in standing.not_run:
+            said = f"The gate {name} has not been run yet: modelmark check {version.label}."
         yield Task(version=version, sentence=said, place=gate, mine=False)
     for request in standing.requests:
         yield Task(version=version, sentence=f"{request.name} asked for a change: {request.text}", place="remarks",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
+from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import CalibrationGate
@@ -68,8 +69,8 @@ class Calibration:
             name="calibration",
             measured=found.low,
             limit=limit,
-            sentence=f"When the model says {what}, it is off by {found} (root mean square, chance taken off) on "
-            f"{found.n:,} rows in {found.bins} bins; {_tail(found, limit)}.",
+            sentence=f"Calibration error (RMS, debiased) for {what}: {found} on {found.n:,} rows in {found.bins} bins; "
+            f"{_tail(found, limit)}.",
             estimate=found.estimate, low=found.low, high=found.high, n=found.n, confidence=found.confidence,
         )  # fmt: skip
 
@@ -83,9 +84,8 @@ class Calibration:
             name="calibration without bins",
             measured=found.low,
             limit=limit,
-            sentence=f"Summed from the lowest score up, outcomes part from scores by at most {found.statistic:.4f} per row "
-            f"on {len(score):,} rows (under perfect calibration p = {found.p_value:.2g}); at least {found.low:.4f} of "
-            f"it is no chance, {words} the {limit.value:g} that is tolerated.",
+            sentence=f"Cumulative calibration error: {found.statistic:.4f} on {len(score):,} rows, at least {found.low:.4f} of it "
+            f"beyond chance, {words} the {limit.value:g} that is tolerated (p = {found.p_value:.2g} if perfectly calibrated).",
             estimate=found.statistic, low=found.low, high=found.high,
             n=len(score), confidence=confidence,
         )  # fmt: skip
@@ -124,8 +124,8 @@ def _worst(column: str, each: list[tuple[str, CalibrationError]], limit: Limit, 
         name=f"calibration by {column}",
         measured=error.low,
         limit=limit,
-        sentence=f"Of {len(each)} groups of {column} the worst calibrated is {group}: off by {error} on {error.n:,} rows; "
-        f"{_tail(error, limit)}.",
+        sentence=f"Largest calibration error (RMS, debiased) of {len(each)} groups of {column}: {error} for {group} on "
+        f"{error.n:,} rows; {_tail(error, limit)}.",
         estimate=error.estimate, low=error.low, high=error.high, n=error.n, confidence=confidence,
     )  # fmt: skip
 
@@ -140,15 +140,15 @@ def _tail(found: CalibrationError, limit: Limit) -> str:
 
 
 def _said(evaluation: EvaluationSet) -> tuple[str, Array, Array]:
-    """(what was said, with which probability, whether it came): the positive class, or the class decided for."""
+    """(of which class, with which probability, whether it came): the positive class, or the class decided for."""
     judged = evaluation.judged
     if judged.task is Task.BINARY:
         score = judged.scores[:, judged.positive]
         outcome = np.asarray(judged.truth) == judged.positive
-        what = f"a probability of {evaluation.contract.outputs.positive}"
+        what = f"class {class_text(evaluation.contract.outputs.classes[judged.positive])}"
     else:
         score, outcome = judged.scores.max(axis=1), judged.decisions() == judged.truth
-        what = "how sure it is of its class"
+        what = "the class decided for"
     if score.min() < -1e-6 or score.max() > 1 + 1e-6:
         raise Unmeasured(
             f"scores from {score.min():.3g} to {score.max():.3g} are no probabilities", code="NO_PROBABILITY"

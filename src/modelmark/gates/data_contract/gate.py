@@ -105,9 +105,9 @@ class DataContract:
             n=len(holdout),
             confidence=0.99,
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_duplicate_rate),
-            sentence=f"{exact.sum():,} of {len(holdout):,} holdout rows also stand in train, target included "
-            f"({a:.2%}); {same.sum():,} have the same inputs. Of train's own rows {b:.2%} have a twin in train, so "
-            f"{a - b:+.2%} [{low:+.2%}, {high:+.2%}] is beyond what these data have by nature.",
+            sentence=f"Excess duplicate rate over the base rate: {a - b:+.2%} [{low:+.2%}, {high:+.2%}]. "
+            f"{exact.sum():,} of {len(holdout):,} holdout rows also stand in train, target included ({a:.2%}), "
+            f"{same.sum():,} with the same inputs; the base rate among train's own rows is {b:.2%}.",
         )
 
     def _shift(self, shifts: dict[str, Drift], n: int, m: int) -> Check:

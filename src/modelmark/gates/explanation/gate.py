@@ -251,19 +251,26 @@ class Explanation:
 
 def _beneficial(idle: Sequence[str], columns: int, lost: Interval) -> Check:
     """lost: any of the intervals, for the rows and the confidence that all of them share."""
-    named = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
     return Check(
         key="every_column_matters",
         name="every column matters",
         measured=float(len(idle)),
         limit=Limit(bound=Bound.AT_MOST, value=0.0),
-        sentence=f"Of {len(idle)} of {columns} columns it cannot be told that they matter: {named}."
-        if idle
-        else f"Each of {columns} columns matters: shuffling it costs for sure.",
+        sentence=_importance(idle, columns),
         n=lost.n,
         confidence=lost.confidence,
         decides=False,
     )
+
+
+def _importance(idle: Sequence[str], columns: int) -> str:
+    """idle: the columns whose permutation importance has an interval that includes 0."""
+    if not idle:
+        return f"Every column has measurable importance (0 of {columns} intervals include 0)."
+    if len(idle) == columns:
+        return f"No column has measurable importance ({columns} of {columns} intervals include 0)."
+    named = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
+    return f"{len(idle)} of {columns} columns have no measurable importance (their intervals include 0): {named}."
 
 
 def _narrowed(subject: Subject, size: int) -> Subject:

@@ -76,8 +76,9 @@ class Leakage:
         limit = Limit(bound=Bound.AT_MOST, value=self.settings.max_near_duplicate_rate)
         tail = "" if limit.holds(low) else ": rows were copied across the split and changed a little"
         sentence = (
-            f"{across.sum():,} of {len(across):,} holdout rows ({a:.2%}) have a near twin in train; of train's own rows "
-            f"{b:.2%} have one, so {excess:+.2%} [{low:+.2%}, {high:+.2%}] is beyond what these data have by nature{tail}."
+            f"Excess rate of near duplicates over the base rate: {excess:+.2%} [{low:+.2%}, {high:+.2%}]{tail}. "
+            f"{across.sum():,} of {len(across):,} holdout rows ({a:.2%}) have a near duplicate in train; the base rate among "
+            f"train's own rows is {b:.2%}."
         )
         check = Check(
             name="no near copies across the split", measured=max(0.0, low), limit=limit, sentence=sentence,
@@ -135,7 +136,7 @@ def _declared_after(contract: Contract) -> Check:
         measured=float(len(late)),
         n=len(contract.inputs),
         limit=Limit(bound=Bound.AT_MOST, value=0),
-        sentence=f"Of {len(contract.inputs):,} inputs the contract says of {said:,} when they are known: {words}.",
+        sentence=f"{said:,} of {len(contract.inputs):,} inputs say when they are known; {words}.",
     )
 
 
