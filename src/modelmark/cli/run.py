@@ -99,7 +99,7 @@ def _dashboard(app: App, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
     import uvicorn
 
-    from modelmark.serving.listening import reserve
+    from modelmark.serving.http.listening import reserve
 
     listener = reserve(app.settings.host, app.settings.dashboard_port)
     listener.listen(64)

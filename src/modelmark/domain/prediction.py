@@ -12,7 +12,7 @@ from modelmark.domain.errors import Rejected
 from modelmark.domain.strict import Scalar
 
 
-class Path(StrEnum):
+class ServedBy(StrEnum):
     """What answered."""
 
     MODEL = "model"

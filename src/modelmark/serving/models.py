@@ -23,10 +23,11 @@ from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.values import decode, decode_contract
 from modelmark.serving import flavours
+from modelmark.serving.execution import Execution
 from modelmark.serving.guard import Guard
 
 
-class Loaded:
+class LoadedModel:
     """One version, ready to answer. label: v3; `staged` for a candidate that carries no mark."""
 
     def __init__(self, id: Digest, label: str, contract: Contract, signature: Signature, artifact: bytes) -> None:
@@ -39,7 +40,7 @@ class Loaded:
         self.deadline = contract.serving.deadline_ms / 1000
         numeric = [column.name for column in self.codec.numeric]
         textual = [column.name for column in self.codec.textual]
-        self.flavour = flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual)
+        self.execution = Execution(flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual))
         self.schema = Schema(
             version=str(id),
             model=contract.name,
@@ -58,10 +59,14 @@ class Loaded:
         return (self.label, self.label.removeprefix("v"), self.id.short, self.id.hex)
 
     def _try(self) -> None:
-        """Run one plausible row: a version that cannot answer in the right shape never meets traffic."""
+        """Run one plausible row: a version that cannot answer in the right shape never meets traffic.
+
+        Twice: the first run of a session is not what later ones cost.
+        """
         numbers = np.array([[_plausible(c.minimum, c.maximum) for c in self.codec.numeric]])
         texts = [c.categories[0] if c.categories else "" for c in self.codec.textual]
-        self.guard.look(self.flavour.run(numbers.reshape(1, -1), texts), 1)
+        self.guard.check(self.execution.flavour.run(numbers.reshape(1, -1), texts), 1)
+        self.execution.run(numbers.reshape(1, -1), texts)
 
 
 def _plausible(low: float | None, high: float | None) -> float:
@@ -70,13 +75,13 @@ def _plausible(low: float | None, high: float | None) -> float:
     return low if low is not None else high if high is not None else 0.0
 
 
-def load_marked(folder: Path, verifier: Verifier, id: Digest) -> Loaded:
+def load_marked(folder: Path, verifier: Verifier, id: Digest) -> LoadedModel:
     """Raises NoMark, Tampered, or whatever the model's runtime objects to."""
     marked = open_marked(folder, verifier, expected=id)
-    return Loaded(id, marked.version.label, marked.contract, marked.signature, marked.artifact)
+    return LoadedModel(id, marked.version.label, marked.contract, marked.signature, marked.artifact)
 
 
-def load_candidate(folder: Path, id: Digest) -> Loaded:
+def load_candidate(folder: Path, id: Digest) -> LoadedModel:
     """A version that has no mark yet, for gates and staging only. Its bytes must still be those its id names."""
     try:
         contents = {
@@ -94,7 +99,7 @@ def load_candidate(folder: Path, id: Digest) -> Loaded:
     )
     if found != id:
         raise Tampered(f"the files are not those that version {id.short} was named after", code="WRONG_FILES")
-    return Loaded(
+    return LoadedModel(
         id,
         "staged",
         decode_contract(contents[names.CONTRACT]),
@@ -109,7 +114,7 @@ class LiveArm:
 
     name: str
     weight: float
-    version: Loaded
+    version: LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +123,10 @@ class LiveRoute:
 
     model: str
     arms: tuple[LiveArm, ...]
-    previous: Loaded | None
+    previous: LoadedModel | None
 
     @property
-    def champion(self) -> Loaded:
+    def champion(self) -> LoadedModel:
         return self.arms[0].version
 
     @property
@@ -129,7 +134,7 @@ class LiveRoute:
         return [arm.weight for arm in self.arms]
 
 
-def live_route(route: Route, loaded: Mapping[Digest, Loaded]) -> LiveRoute | None:
+def live_route(route: Route, loaded: Mapping[Digest, LoadedModel]) -> LiveRoute | None:
     """The route over what could be loaded; None when its champion could not be."""
     ordered = sorted(route.arms, key=lambda arm: arm.name != "champion")
     if not ordered or ordered[0].version not in loaded:

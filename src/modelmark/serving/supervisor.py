@@ -15,7 +15,7 @@ from typing import Final
 
 from modelmark.domain.errors import NotYet
 from modelmark.domain.workspace import Workspace
-from modelmark.serving.listening import hold_loopback, reserve
+from modelmark.serving.http.listening import hold_loopback, reserve
 
 #: A worker that lived less than this crashed at its start; the next one waits.
 SETTLED: Final = 5.0

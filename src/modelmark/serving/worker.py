@@ -24,14 +24,14 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
-from modelmark.serving.edge import Edge
-from modelmark.serving.http import Limits
-from modelmark.serving.listening import bind, host_names
+from modelmark.serving.http.edge import Edge
+from modelmark.serving.http.framing import Limits
+from modelmark.serving.http.listening import bind, host_names
+from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.service import Service
-from modelmark.serving.wire import builtin
+from modelmark.serving.wire import installed
 
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
 NOTICE = 0.3
@@ -72,7 +72,7 @@ async def run(options: Options) -> None:
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
     )
-    service = Service(runtime, builtin())
+    service = Service(runtime, installed())
     staged = options.candidate is not None
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     edge = Edge(service, metrics, hosts=host_names(options.host), limits=Limits(), loop=loop, extra=extra)

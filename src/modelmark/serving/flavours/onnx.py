@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.version import Feed, Signature
+from modelmark.serving.flavours import Runs
 
 _DTYPES: Final[Mapping[str, Any]] = {
     "float32": np.float32,
@@ -45,6 +46,8 @@ _RUNS: Final = re.compile(rb"(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+"
 
 class Onnx:
     """A session over verified bytes, fed as the signature says."""
+
+    runs = Runs.BY_COST
 
     def __init__(
         self, artifact: bytes, signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
