@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -329,7 +329,7 @@ class Batcher:
         if answered:
             at = time.time_ns()
             try:
-                self._writer.append_many([_record(r, r.answer, at, now) for r in answered if r.answer is not None])
+                self._writer.append_many([_record(request, at, now) for request in answered])
             except NotYet as error:
                 for request in answered:
                     request.answer, request.error = None, error
@@ -337,6 +337,7 @@ class Batcher:
                 self._defect(answered, "a record could not be written", error)
         for request in requests:
             if not request.apart:
+                self._let_go(request)
                 self._tell(request, now)
         elapsed = now - self._flushed_at
         if elapsed > 0 and requests:
@@ -344,7 +345,6 @@ class Batcher:
             self._flushed_at = now
 
     def _tell(self, request: PredictRequest, now: float) -> None:
-        self._let_go(request)
         answer = request.answer
         if answer is not None:
             try:
@@ -415,7 +415,8 @@ def _flags(checked: Checked, at: int) -> list[Flag]:
     return checked.flags.get(checked.kept[at], []) if checked.flags else []
 
 
-def _record(request: PredictRequest, answer: Answer, at: int, now: float) -> Predicted:
+def _record(request: PredictRequest, at: int, now: float) -> Predicted:
+    answer = cast(Answer, request.answer)
     rows = answer.rows
     return Predicted(
         answer.id,

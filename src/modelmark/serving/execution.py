@@ -33,7 +33,7 @@ class Execution:
 
     def __init__(self, flavour: Flavour) -> None:
         self.flavour = flavour
-        self._runs = flavour.runs
+        self._fixed = {Runs.LOOP: True, Runs.THREAD: False}.get(flavour.runs)  # None: by cost
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:
@@ -45,9 +45,9 @@ class Execution:
 
     def fits_loop(self, rows: int) -> bool:
         """Whether a run of so many rows may hold the loop."""
-        if self._runs is Runs.BY_COST:
-            return self.expected(rows) <= LOOP_SECONDS
-        return self._runs is Runs.LOOP
+        if self._fixed is not None:
+            return self._fixed
+        return (self._seconds[rows.bit_length()] or self.expected(rows)) <= LOOP_SECONDS
 
     def expected(self, rows: int) -> float:
         """Seconds that a run of so many rows will take; 0.0 when nothing is known yet.
