@@ -9,8 +9,8 @@ import serving_case as case
 from modelmark.domain.contract import Outputs, Task
 from modelmark.domain.errors import NotPermitted, OutputInvalid
 from modelmark.domain.prediction import Decider
-from modelmark.serving.flavours.onnx import refuse_external_data
 from modelmark.serving.guard import Guard
+from modelmark.serving.onnx_graph import refuse_external_data
 from modelmark.serving.routing import pick, position
 
 PROBABILITIES = Guard(case.contract())

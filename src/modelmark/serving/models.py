@@ -16,9 +16,9 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.prediction import Decider, class_name
 from modelmark.domain.release import Route
-from modelmark.domain.version import Components, Signature
+from modelmark.domain.version import Signature, Version
 from modelmark.journal.records import Schema
-from modelmark.seal.digests import digest_bytes, digest_value
+from modelmark.seal import manifest
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.values import decode, decode_contract
@@ -27,20 +27,30 @@ from modelmark.serving.execution import Execution
 from modelmark.serving.guard import Guard
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a flavour is made of: bytes whose digests were checked. files: by path, the main one first."""
+
+    flavour: str
+    files: Mapping[str, bytes]
+    signature: Signature
+
+
 class LoadedModel:
     """One version, ready to answer. label: v3; `staged` for a candidate that carries no mark."""
 
-    def __init__(self, id: Digest, label: str, contract: Contract, signature: Signature, artifact: bytes) -> None:
-        self.id, self.label, self.contract, self.signature = id, label, contract, signature
+    def __init__(self, id: Digest, label: str, contract: Contract, model: Model) -> None:
+        self.id, self.label, self.contract, self.signature = id, label, contract, model.signature
         self.model = contract.name
-        self.codec = RowCodec(contract, signature)
+        self.codec = RowCodec(contract, model.signature)
         self.guard = Guard(contract)
         self.decide = Decider(contract)
         self.classes = [class_name(name) for name in contract.outputs.classes]
         self.deadline = contract.serving.deadline_ms / 1000
         numeric = [column.name for column in self.codec.numeric]
         textual = [column.name for column in self.codec.textual]
-        self.execution = Execution(flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual))
+        kind = flavours.kind(model.flavour)
+        self.execution = Execution(kind(model.files, model.signature, numeric=numeric, textual=textual))
         self.schema = Schema(
             version=str(id),
             model=contract.name,
@@ -78,34 +88,26 @@ def _plausible(low: float | None, high: float | None) -> float:
 def load_marked(folder: Path, verifier: Verifier, id: Digest) -> LoadedModel:
     """Raises NoMark, Tampered, or whatever the model's runtime objects to."""
     marked = open_marked(folder, verifier, expected=id)
-    return LoadedModel(id, marked.version.label, marked.contract, marked.signature, marked.artifact)
+    model = Model(marked.version.components.flavour, marked.files, marked.signature)
+    return LoadedModel(id, marked.version.label, marked.contract, model)
 
 
 def load_candidate(folder: Path, id: Digest) -> LoadedModel:
     """A version that has no mark yet, for gates and staging only. Its bytes must still be those its id names."""
     try:
-        contents = {
-            name: (folder / name).read_bytes() for name in (names.ARTIFACT, names.CONTRACT, names.SIGNATURE, names.LOCK)
-        }
+        version = decode(Version, (folder / names.DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
         raise Missing(f"{error.filename} of the candidate is gone", code="FILE_GONE") from None
-    found = digest_value(
-        Components(
-            artifact=digest_bytes(contents[names.ARTIFACT]),
-            contract=digest_bytes(contents[names.CONTRACT]),
-            preprocessing=digest_bytes(contents[names.SIGNATURE]),
-            lock=digest_bytes(contents[names.LOCK]),
-        )
-    )
-    if found != id:
+    manifest.require_named(version)
+    if version.id != id:
         raise Tampered(f"the files are not those that version {id.short} was named after", code="WRONG_FILES")
-    return LoadedModel(
-        id,
-        "staged",
-        decode_contract(contents[names.CONTRACT]),
+    contents = manifest.read(folder, version.deciding)
+    model = Model(
+        version.components.flavour,
+        {file.path: contents[file.path] for file in names.model_files(version.manifest)},
         decode(Signature, contents[names.SIGNATURE]),
-        contents[names.ARTIFACT],
     )
+    return LoadedModel(id, "staged", decode_contract(contents[names.CONTRACT]), model)
 
 
 @dataclass(frozen=True, slots=True)

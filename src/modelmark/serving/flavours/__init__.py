@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from importlib import import_module
 from typing import Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.errors import Missing
 from modelmark.domain.version import Signature
+from modelmark.serving import plugins
 
 
 class Runs(Enum):
@@ -36,17 +37,39 @@ class Flavour(Protocol):
 
 
 class FlavourKind(Protocol):
-    """Builds a flavour from bytes whose digest was checked. numeric, textual: input names in contract order."""
+    """Builds a flavour from bytes whose digests were checked. May raise anything: then the version never serves.
+
+    files: the model's, by path, the main one first. numeric, textual: input names in contract order.
+    """
 
     def __call__(
-        self, artifact: bytes, signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
+        self, files: Mapping[str, bytes], signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
     ) -> Flavour: ...
 
 
 #: Spelled out, so `grep` finds every flavour; loaded on use, because each may be heavy.
-BUILTIN: Final[Mapping[str, str]] = {"onnx": "modelmark.serving.flavours.onnx:Onnx"}
+BUILTIN: Final[Mapping[str, str]] = {
+    "onnx": "modelmark.serving.flavours.onnx:Onnx",
+    "onnx_file": "modelmark.serving.flavours.onnx_file:OnnxFile",
+}
+#: Entry points of third parties: the flavour's name in a version, and what makes it, a `FlavourKind`.
+GROUP: Final = "modelmark.flavours"
 
 
 def kind(name: str) -> FlavourKind:
-    module, _, attribute = BUILTIN[name].partition(":")
-    return cast(FlavourKind, getattr(import_module(module), attribute))
+    """Raises Missing for a flavour that nobody here provides, and as `plugins.load` does."""
+    known = plugins.listed(GROUP, BUILTIN)
+    if name not in known:
+        raise Missing(
+            f"no flavour {name!r} is installed",
+            code="UNKNOWN_FLAVOUR",
+            field="flavour",
+            limit=", ".join(sorted(known)),
+            hint="install the package that provides it",
+        )
+    return cast(FlavourKind, plugins.load(name, known[name]))
+
+
+def main_file(files: Mapping[str, bytes]) -> bytes:
+    """Of a model that is one file: its bytes."""
+    return next(iter(files.values()))
