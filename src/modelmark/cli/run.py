@@ -17,9 +17,14 @@ from modelmark.cli.output import OK, say, say_json
 
 if TYPE_CHECKING:
     from modelmark.app import App
+    from modelmark.serving.supervisor import Supervisor
 
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the prediction endpoint; 0 picks one [default: 8080].")
+]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port of the gRPC endpoint; 0 picks one [default: none, no gRPC]."),
 ]
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
@@ -30,6 +35,7 @@ Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker proces
 def serve(
     workers: Workers = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -42,14 +48,15 @@ def serve(
 
     follow_parent()
 
-    app = open_app(workspace, workers=workers, port=port)
+    app = open_app(workspace, workers=workers, port=port, grpc_port=grpc_port)
     run(
         app.workspace,
         host=app.settings.host,
         port=app.settings.port,
+        grpc_port=app.settings.grpc_port,
         workers=app.settings.workers,
         worker_options=app.worker_options(),
-        on_ready=lambda address: _ready("predictions", address, json),
+        on_ready=lambda supervisor: _serving(supervisor, json),
     )
     return OK
 
@@ -88,6 +95,12 @@ def _watch(app: App, stop: threading.Event) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _serving(supervisor: Supervisor, json: bool) -> None:
+    _ready("predictions", supervisor.address, json)
+    if supervisor.grpc_address is not None:
+        _ready("gRPC", supervisor.grpc_address, json)
+
+
 def _ready(what: str, address: str, json: bool) -> None:
     if json:
         say_json({"ready": what, "address": address})
@@ -115,6 +128,7 @@ def _dashboard(app: App, json: bool) -> None:
 def up(
     workers: Workers = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -125,7 +139,7 @@ def up(
     """
     from modelmark.cli.together import Together
 
-    app = open_app(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
+    app = open_app(workspace, workers=workers, port=port, grpc_port=grpc_port, dashboard_port=dashboard_port)
     together = Together(app, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())

@@ -22,6 +22,8 @@ class Together:
         settings, base = app.settings, [sys.executable, "-m", "modelmark"]
         place = ["--workspace", str(app.workspace.root)]
         serve = ["serve", "--port", str(settings.port or _free_port()), "--workers", str(settings.workers)]
+        if settings.grpc_port is not None:
+            serve += ["--grpc-port", str(settings.grpc_port or _free_port())]
         watch = ["steward", "--dashboard-port", str(settings.dashboard_port or _free_port())]
         self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
         self._stop = threading.Event()

@@ -33,6 +33,13 @@ _encode: Final = msgspec.json.Encoder().encode
 Parameters = Mapping[str, str | float | bool] | None
 
 
+class Described(Protocol):
+    """What must be known of a tensor to read its bytes."""
+
+    shape: list[int]
+    datatype: str
+
+
 class Tensor(Protocol):
     """What of an input tensor is read and written here."""
 
@@ -99,7 +106,8 @@ def framed(reply: dict[str, Any], binary: Callable[[str], bool]) -> Reply:
     return Reply(200, b"".join((head, *raw)), b"application/octet-stream", b"%b: %d\r\n" % (FRAME, len(head)))
 
 
-def values_of(tensor: Tensor, raw: bytes, field: str | None) -> list[Any]:
+def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
+    """The elements of a tensor's bytes, flat. Raises Malformed."""
     if tensor.datatype == "BYTES":
         return _texts(raw, field)
     dtype = _DTYPES.get(tensor.datatype)
