@@ -27,6 +27,7 @@ from modelmark.serving.execution import LOOP_SECONDS, Execution
 from modelmark.serving.flavours import Runs
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, load_marked
+from modelmark.serving.observers import MAX_WAITING, Observers
 from modelmark.serving.refusals import Refusals
 
 
@@ -91,7 +92,9 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.writer = Writer(Workspace(root).wal, sync=Sync.NEVER)
         self.metrics = Metrics(None)
-        self.batcher = Batcher(asyncio.get_running_loop(), self.writer, self.metrics, Refusals())
+        self.observers = Observers(self.metrics)
+        loop = asyncio.get_running_loop()
+        self.batcher = Batcher(loop, self.writer, self.metrics, Refusals(), self.observers)
         self.callers: list[Caller] = []
 
     def ask(self, version: LoadedModel, value: float = 0.5, *, rows: int = 1, seconds=5.0, previous=None) -> Caller:
@@ -291,6 +294,50 @@ def test_no_answer_leaves_without_its_record(load, run):
         assert caller.outcome is NotYet
 
     assert run(work) == []
+
+
+def test_observers_are_told_of_every_answer_after_it_left_and_of_no_refusal(load, run):
+    seen: list[tuple[float, object, object]] = []
+
+    async def work(bench: Bench) -> None:
+        bench.observers.register(lambda request, answer: seen.append((perf_counter(), request, answer)))
+        version = load(Fake(Runs.LOOP))
+        for value in (1, 1000, 2):
+            bench.ask(version, value)
+        await bench.heard()
+        async with asyncio.timeout(5):
+            while len(seen) < 2:
+                await asyncio.sleep(0.01)
+
+    records = run(work)
+    assert [answer.id for _, _, answer in seen] == [record.id for record in records]
+    assert all(at >= request.responder.at for at, request, _ in seen)
+
+
+def test_an_observer_that_hangs_or_fails_costs_no_answer_and_is_counted(load, run):
+    hang = threading.Event()
+
+    def observe(request, answer) -> None:
+        hang.wait(10)
+        raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        bench.observers.register(observe)
+        version = load(Fake(Runs.LOOP))
+        started = perf_counter()
+        for _ in range(MAX_WAITING + 50):
+            await bench.ask(version).done.wait()
+        assert perf_counter() - started < 5
+        await asyncio.sleep(0.05)
+        counted = bench.metrics.counters
+        assert counted["modelmark_observers_dropped_total"] == 49, "one is being told, 256 wait"
+        hang.set()
+        async with asyncio.timeout(5):
+            while counted.get("modelmark_observer_failures_total", 0) < MAX_WAITING:
+                await asyncio.sleep(0.01)
+        assert {caller.outcome for caller in bench.callers} == {ServedBy.MODEL}
+
+    run(work)
 
 
 def test_large_requests_leave_the_loop_whatever_they_cost(load, run):

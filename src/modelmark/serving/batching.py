@@ -27,6 +27,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.execution import THREADS
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.models import LoadedModel
+from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
 
 #: Rows of one run; the rest waits for the next turn, so that other work gets its turn too.
@@ -59,11 +60,13 @@ class Batcher:
         writer: Writer,
         metrics: Metrics,
         refusals: Refusals,
+        observers: Observers,
         *,
         max_requests: int = 1024,
         max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        self._loop, self._writer, self._metrics, self._refusals = loop, writer, metrics, refusals
+        self._loop, self._writer, self._metrics = loop, writer, metrics
+        self._refusals, self._observers = refusals, observers
         self._max_requests, self._max_bytes = max_requests, max_bytes
         self._queue: list[PredictRequest] = []
         self._lanes: dict[int, Lane] = {}
@@ -339,6 +342,9 @@ class Batcher:
             if not request.apart:
                 self._let_go(request)
                 self._tell(request, now)
+        if self._observers.active:
+            told = [(request, request.answer) for request in answered if request.done and request.answer is not None]
+            self._loop.call_soon(self._observers.tell, told)
         elapsed = now - self._flushed_at
         if elapsed > 0 and requests:
             self._rate += 0.1 * (min(len(requests) / elapsed, 1e5) - self._rate)

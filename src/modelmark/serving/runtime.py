@@ -26,6 +26,7 @@ from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, live_route, load_marked
+from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
 
 POLL: Final = 0.2
@@ -72,6 +73,7 @@ class Runtime:
         self.routes: Routes = {}
         self.health = Health()
         self.refusals = Refusals()
+        self.observers = Observers(metrics)
         self._verifier = verifier
         self._seen: tuple[int, int, int] | None = None
         self._retry_at = 0.0
@@ -80,6 +82,7 @@ class Runtime:
             writer,
             metrics,
             self.refusals,
+            self.observers,
             max_requests=max_requests,
             max_bytes=max_queue_bytes,
         )
