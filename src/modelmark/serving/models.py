@@ -41,7 +41,7 @@ class LoadedModel:
 
     def __init__(self, id: Digest, label: str, contract: Contract, model: Model) -> None:
         self.id, self.label, self.contract, self.signature = id, label, contract, model.signature
-        self.model = contract.name
+        self.model, self.flavour = contract.name, model.flavour
         self.codec = RowCodec(contract, model.signature)
         self.guard = Guard(contract)
         self.decide = Decider(contract)

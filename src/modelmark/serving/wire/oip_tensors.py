@@ -16,6 +16,7 @@ from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.contract import Kind, Task
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.prediction import ServedBy
+from modelmark.domain.version import ONNX, ONNX_FILE
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel
 
@@ -36,6 +37,8 @@ _DATATYPE: Final[Mapping[Kind, str]] = {
     Kind.CATEGORY: "BYTES",
     Kind.STRING: "BYTES",
 }
+#: What the protocol calls a kind of model; others go by the flavour's name.
+_PLATFORM: Final[Mapping[str, str]] = dict.fromkeys((ONNX, ONNX_FILE), "onnx_onnxv1")
 
 
 class Tensor(Protocol):
@@ -202,7 +205,7 @@ def metadata(route: LiveRoute, version: LoadedModel) -> dict[str, Any]:
     return {
         "name": route.model,
         "versions": [arm.version.label for arm in route.arms],
-        "platform": "onnx_onnxv1",
+        "platform": _PLATFORM.get(version.flavour, version.flavour),
         "inputs": [{"name": i.name, "datatype": _DATATYPE[i.type], "shape": [-1, 1]} for i in contract.inputs],
         "outputs": found,
     }
