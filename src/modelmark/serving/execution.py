@@ -1,4 +1,4 @@
-"""Where a version's model runs: on the event loop while that is quick, in threads of its own when it is not.
+"""Where a version's model runs: on the event loop while that is quick, in threads or a process of its own when not.
 
 A model that is slow, or hangs, holds only its own threads: the loop, and every other version, go on.
 """
@@ -9,17 +9,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from time import perf_counter
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.serving.flavours import Flavour, Runs
+from modelmark.serving import flavours
+from modelmark.serving.flavours import Flavour, Model, Runs
+from modelmark.serving.isolated import Isolated
 
 #: A run that is expected to take longer than this many seconds leaves the loop.
 LOOP_SECONDS: Final = 0.002
 #: Runs of one version at a time off the loop, in one worker.
 THREADS: Final = 2
+#: A process whose run takes longer than this many seconds, and than four deadlines, is ended and replaced.
+PATIENCE: Final = 5.0
+_FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.PROCESS: False}
 _WEIGHT: Final = 0.2
 #: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
 _OUTLIER: Final = 4.0
@@ -33,8 +38,17 @@ class Execution:
 
     def __init__(self, flavour: Flavour) -> None:
         self.flavour = flavour
-        self._fixed = {Runs.LOOP: True, Runs.THREAD: False}.get(flavour.runs)  # None: by cost
+        self._fixed = _FIXED.get(flavour.runs)  # None: by cost
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
+
+    @classmethod
+    def of(cls, model: Model, *, numeric: Sequence[str], textual: Sequence[str], deadline: float) -> Self:
+        """Build the model where it runs. Raises what its flavour does. deadline: the contract's, in seconds."""
+        kind = flavours.kind(model.flavour)
+        if kind.runs is Runs.PROCESS:
+            patience = max(PATIENCE, 4 * deadline)
+            return cls(Isolated(model, numeric=numeric, textual=textual, patience=patience))
+        return cls(kind(model.files, model.signature, numeric=numeric, textual=textual))
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:
         """`Flavour.run`, timed. From any thread."""

@@ -22,18 +22,9 @@ from modelmark.seal import manifest
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.values import decode, decode_contract
-from modelmark.serving import flavours
 from modelmark.serving.execution import Execution
+from modelmark.serving.flavours import Model
 from modelmark.serving.guard import Guard
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What a flavour is made of: bytes whose digests were checked. files: by path, the main one first."""
-
-    flavour: str
-    files: Mapping[str, bytes]
-    signature: Signature
 
 
 class LoadedModel:
@@ -49,8 +40,7 @@ class LoadedModel:
         self.deadline = contract.serving.deadline_ms / 1000
         numeric = [column.name for column in self.codec.numeric]
         textual = [column.name for column in self.codec.textual]
-        kind = flavours.kind(model.flavour)
-        self.execution = Execution(kind(model.files, model.signature, numeric=numeric, textual=textual))
+        self.execution = Execution.of(model, numeric=numeric, textual=textual, deadline=self.deadline)
         self.schema = Schema(
             version=str(id),
             model=contract.name,

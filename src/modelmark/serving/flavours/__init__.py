@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol, cast
 
@@ -20,6 +21,7 @@ class Runs(Enum):
     LOOP = "on the event loop, always: it is never slow"
     THREAD = "in a thread, always: it lets go of the interpreter, or waits for something"
     BY_COST = "on the loop while its runs take no longer than about 2 ms, else in a thread"
+    PROCESS = "in a process of its own: it needs Python code that may leak, crash or hold the interpreter"
 
 
 class Flavour(Protocol):
@@ -36,11 +38,24 @@ class Flavour(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a flavour is made of: bytes whose digests were checked. files: by path, the main one first."""
+
+    flavour: str
+    files: Mapping[str, bytes]
+    signature: Signature
+
+
 class FlavourKind(Protocol):
     """Builds a flavour from bytes whose digests were checked. May raise anything: then the version never serves.
 
+    runs is read before anything is built: a flavour that runs in a process of its own is only ever built there.
     files: the model's, by path, the main one first. numeric, textual: input names in contract order.
     """
+
+    @property
+    def runs(self) -> Runs: ...
 
     def __call__(
         self, files: Mapping[str, bytes], signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
