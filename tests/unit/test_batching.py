@@ -146,10 +146,11 @@ def test_a_slow_model_runs_in_a_thread_and_holds_nobody_else_up(load, run):
     slow, quick = Fake(act=lambda numbers: time.sleep(0.3)), Fake(Runs.LOOP)
 
     async def work(bench: Bench) -> None:
-        one = bench.ask(load(slow))
+        versions = load(slow), load(quick, number=2)
+        one = bench.ask(versions[0])
         await asyncio.sleep(0.02)
         started = perf_counter()
-        other = bench.ask(load(quick, number=2))
+        other = bench.ask(versions[1])
         await other.done.wait()
         assert other.at - started < 0.15
         assert not one.heard
@@ -354,9 +355,16 @@ def test_large_requests_leave_the_loop_whatever_they_cost(load, run):
     assert quick.threads[1].startswith("model")
 
 
+def spin(seconds: float) -> None:
+    """Keep the processor busy, as a dear model does."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
 def test_a_model_leaves_the_loop_when_it_grows_slow_and_comes_back_when_it_is_quick_again():
     pause = [0.0]
-    version = Execution(Fake(Runs.BY_COST, lambda numbers: time.sleep(pause[0])))
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(pause[0])))
     one = np.zeros((1, 3))
     version.run(one, [])
     assert version.fits_loop(1)
@@ -373,7 +381,7 @@ def test_a_model_leaves_the_loop_when_it_grows_slow_and_comes_back_when_it_is_qu
 
 def test_one_pause_of_the_machine_says_nothing_about_a_model():
     pause = [0.0001]
-    version = Execution(Fake(Runs.BY_COST, lambda numbers: time.sleep(pause[0])))
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(pause[0])))
     for _ in range(5):
         version.run(np.zeros((1, 3)), [])
     pause[0] = 0.2
@@ -381,8 +389,36 @@ def test_one_pause_of_the_machine_says_nothing_about_a_model():
     assert version.fits_loop(1)
 
 
+def test_a_busy_interpreter_makes_no_model_dear():
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: time.sleep(0)))
+    stop = threading.Event()
+    busy = threading.Thread(target=lambda: [None for _ in iter(stop.is_set, True)])
+    busy.start()
+    started = perf_counter()
+    for _ in range(20):
+        version.run(np.zeros((1, 3)), [])
+    assert perf_counter() - started > 20 * LOOP_SECONDS, "nothing had to wait: the test proves nothing"
+    stop.set()
+    busy.join()
+    assert version.fits_loop(1)
+
+
+def test_many_rows_are_known_before_any_traffic():
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(0.0002)))
+    version.run(np.zeros((1, 3)), [])
+    assert not version.fits_loop(64), "as far as one row tells"
+    version.probe(np.zeros((1, 3)), [])
+    assert version.fits_loop(64)
+
+
+def test_a_dear_model_is_not_tried_with_many_rows():
+    fake = Fake(Runs.BY_COST, lambda numbers: spin(0.02 * len(numbers)))
+    Execution(fake).probe(np.zeros((1, 3)), [])
+    assert max(fake.sizes) == 1
+
+
 @pytest.mark.parametrize(("runs", "fits"), [(Runs.LOOP, True), (Runs.THREAD, False)])
 def test_a_flavour_that_knows_where_it_runs_is_not_measured(runs, fits):
-    version = Execution(Fake(runs, lambda numbers: time.sleep(2 * LOOP_SECONDS if fits else 0)))
+    version = Execution(Fake(runs, lambda numbers: spin(2 * LOOP_SECONDS if fits else 0)))
     version.run(np.zeros((1, 3)), [])
     assert version.fits_loop(1) is fits

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from modelmark.contract.rows import Flag, RowCodec, Rows
 from modelmark.domain.errors import ModelmarkError
@@ -12,8 +13,7 @@ from modelmark.domain.prediction import Decision, ServedBy
 from modelmark.serving.models import LiveRoute, LoadedModel
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """version: the one that really answered; rows: the request's, as that version reads them.
 
     scores: rows x classes, float64, empty when a person will answer.
@@ -51,8 +51,7 @@ class Responder(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class PredictRequest:
+class PredictRequest(msgspec.Struct, eq=False):
     """One prediction asked for. received, due: by `perf_counter`; an answer after `due` is too late. size: in bytes.
 
     reparse: the same bytes read with another version's codec, for fallbacks and other arms.

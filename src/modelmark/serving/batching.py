@@ -120,7 +120,9 @@ class Batcher:
             self._metrics.add("modelmark_abandoned_total", len(requests) - len(kept))
             for request in requests:
                 if request.responder.gone:
-                    self._let_go(request)
+                    request.done = True
+                    self.waiting -= 1
+                    self._bytes -= request.size
         return kept
 
     def _answer_group(self, group: list[PredictRequest]) -> None:
@@ -130,7 +132,8 @@ class Batcher:
             live = self._in_time(group)
             if not live:
                 return
-            if not version.execution.fits_loop(_rows(live)):
+            rows = live[0].rows.count if len(live) == 1 else sum([request.rows.count for request in live])
+            if not version.execution.fits_loop(rows):
                 self._run_apart(version, live)
                 return
             checked, kept = self._checked(version, live)
@@ -340,7 +343,9 @@ class Batcher:
                 self._defect(answered, "a record could not be written", error)
         for request in requests:
             if not request.apart:
-                self._let_go(request)
+                request.done = True
+                self.waiting -= 1
+                self._bytes -= request.size
                 self._tell(request, now)
         if self._observers.active:
             told = [(request, request.answer) for request in answered if request.done and request.answer is not None]
@@ -366,11 +371,6 @@ class Batcher:
             request.responder.refuse(refusal)
         except Exception as error:  # noqa: BLE001  # as above
             self._defect([request], "a refusal could not be written", error)
-
-    def _let_go(self, request: PredictRequest) -> None:
-        request.done = True
-        self.waiting -= 1
-        self._bytes -= request.size
 
     def _defect(self, requests: list[PredictRequest], message: str, error: Exception) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error})
@@ -402,10 +402,6 @@ def _fitting(requests: Sequence[PredictRequest]) -> int:
         if rows > FLUSH_ROWS and index:
             return index
     return len(requests)
-
-
-def _rows(requests: list[PredictRequest]) -> int:
-    return requests[0].rows.count if len(requests) == 1 else sum(request.rows.count for request in requests)
 
 
 def _by_version(requests: list[PredictRequest]) -> Iterable[list[PredictRequest]]:

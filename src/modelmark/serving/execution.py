@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Final, Self
 
 import numpy as np
@@ -24,21 +24,32 @@ LOOP_SECONDS: Final = 0.002
 THREADS: Final = 2
 #: A process whose run takes longer than this many seconds, and than four deadlines, is ended and replaced.
 PATIENCE: Final = 5.0
+#: Rows that a model is tried with before traffic, and how long that may take: one row alone says little of many.
+PROBE_ROWS: Final = 64
+PROBE_SECONDS: Final = 0.25
 _FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.PROCESS: False}
 _WEIGHT: Final = 0.2
 #: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
 _OUTLIER: Final = 4.0
 _SIZES: Final = 32
+#: A run this quick, by the clock, needs no closer look; after another, so many runs are measured.
+_QUICK: Final = LOOP_SECONDS / 4
+_RUNS: Final = 32
 
 Scores = NDArray[np.float64]
 
 
 class Execution:
-    """One loaded model. Learns what a run costs, by the number of rows, from every run."""
+    """One loaded model. Learns what its runs cost, by the number of rows.
+
+    A cost is the processor's time in the thread that runs: waiting for a busy interpreter, or for a turn on a busy
+    machine, makes no model dear.
+    """
 
     def __init__(self, flavour: Flavour) -> None:
-        self.flavour = flavour
+        self.flavour, self._run = flavour, flavour.run
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
+        self._measuring = _RUNS
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
 
     @classmethod
@@ -51,10 +62,22 @@ class Execution:
         return cls(kind(model.files, model.signature, numeric=numeric, textual=textual))
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:
-        """`Flavour.run`, timed. From any thread."""
+        """`Flavour.run`, from any thread. Measured while it is not known to be quick."""
+        if self._measuring:
+            return self._measured(numbers, texts)
         started = perf_counter()
-        scores = self.flavour.run(numbers, texts)
-        self._learn(len(numbers), perf_counter() - started)
+        scores = self._run(numbers, texts)
+        if perf_counter() - started > _QUICK or not self._seconds[len(numbers).bit_length()]:
+            self._measuring = _RUNS  # it may have been slow, or the machine busy: find out
+        return scores
+
+    def _measured(self, numbers: Scores, texts: Sequence[str]) -> Scores:
+        started = thread_time()
+        scores = self._run(numbers, texts)
+        took, size = thread_time() - started, len(numbers).bit_length()
+        seen = self._seconds[size]
+        self._seconds[size] = seen + _WEIGHT * (min(took, _OUTLIER * seen) - seen) if seen else took
+        self._measuring = self._measuring - 1 if took < _QUICK else _RUNS
         return scores
 
     def fits_loop(self, rows: int) -> bool:
@@ -64,7 +87,7 @@ class Execution:
         return (self._seconds[rows.bit_length()] or self.expected(rows)) <= LOOP_SECONDS
 
     def expected(self, rows: int) -> float:
-        """Seconds that a run of so many rows will take; 0.0 when nothing is known yet.
+        """Seconds that a run of so many rows will cost; 0.0 when nothing is known yet.
 
         What was seen at this size, else at the next smaller one, as if every row cost the same: never too little.
         """
@@ -77,12 +100,18 @@ class Execution:
                 return self._seconds[smaller] * 2.0 ** (size - smaller)
         return 0.0
 
+    def probe(self, numbers: Scores, texts: Sequence[str]) -> None:
+        """Learn from one row (1, columns), and from many of it unless that would take long, before any traffic."""
+        if self._fixed is not None:
+            return
+        self.flavour.run(numbers, texts)  # the first run of a session is not what later ones cost
+        for rows in (1, PROBE_ROWS):
+            if self.expected(rows) > PROBE_SECONDS:
+                return
+            for _ in range(2):
+                self.run(np.repeat(numbers, rows, axis=0), list(texts) * rows)
+
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
         """Started when first needed; they end when the version is let go."""
         return ThreadPoolExecutor(THREADS, thread_name_prefix="model")
-
-    def _learn(self, rows: int, took: float) -> None:
-        size = rows.bit_length()
-        seen = self._seconds[size]
-        self._seconds[size] = seen + _WEIGHT * (min(took, _OUTLIER * seen) - seen) if seen else took

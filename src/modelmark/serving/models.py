@@ -59,14 +59,11 @@ class LoadedModel:
         return (self.label, self.label.removeprefix("v"), self.id.short, self.id.hex)
 
     def _try(self) -> None:
-        """Run one plausible row: a version that cannot answer in the right shape never meets traffic.
-
-        Twice: the first run of a session is not what later ones cost.
-        """
+        """Run one plausible row: a version that cannot answer in the right shape never meets traffic."""
         numbers = np.array([[_plausible(c.minimum, c.maximum) for c in self.codec.numeric]])
         texts = [c.categories[0] if c.categories else "" for c in self.codec.textual]
         self.guard.check(self.execution.flavour.run(numbers.reshape(1, -1), texts), 1)
-        self.execution.run(numbers.reshape(1, -1), texts)
+        self.execution.probe(numbers.reshape(1, -1), texts)
 
 
 def _plausible(low: float | None, high: float | None) -> float:

@@ -25,18 +25,16 @@ class Observers:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._known: tuple[Observer, ...] = ()
+        self.active = False  # whether anybody wants to be told
         self._waiting: deque[tuple[PredictRequest, Answer]] = deque()
         self._bytes = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    @property
-    def active(self) -> bool:
-        return bool(self._known)
-
     def register(self, observer: Observer) -> None:
         """From now on it is told of every answer, in order, as long as it keeps up."""
         self._known = (*self._known, observer)
+        self.active = True
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="observers", daemon=True)
             self._thread.start()

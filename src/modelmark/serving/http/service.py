@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
 
+import msgspec
+
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet, Overloaded, TooLarge
 from modelmark.serving import routing
@@ -33,41 +35,34 @@ class Exchange(Protocol):
     def reply(self, status: int, body: bytes, content_type: bytes, extra: bytes) -> None: ...
 
 
-class HttpResponder:
-    """Implements `answers.Responder` in the form of one protocol."""
+class HttpResponder(msgspec.Struct, eq=False):
+    """Implements `answers.Responder` in the form of one protocol. render: None while there can be refusals alone."""
 
-    __slots__ = ("_exchange", "_metrics", "_refusal", "_render", "request_id")
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        metrics: Metrics,
-        refusal: Callable[[ModelmarkError], Reply],
-        render: Callable[[Answer], Reply] | None = None,
-    ) -> None:
-        """render: None before a body was parsed, when there can be refusals alone."""
-        self._exchange, self._metrics, self._refusal, self._render = exchange, metrics, refusal, render
-        self.request_id = exchange.request_id
+    exchange: Exchange
+    request_id: str
+    metrics: Metrics
+    refusal: Callable[[ModelmarkError], Reply]
+    render: Callable[[Answer], Reply] | None = None
 
     @property
     def gone(self) -> bool:
-        return self._exchange.gone
+        return self.exchange.gone
 
     def answer(self, answer: Answer) -> None:
-        if self._render is None:
+        if self.render is None:
             raise TypeError("nothing was parsed, so nothing can be answered")
-        self._exchange.reply(*self._render(answer))
+        self.exchange.reply(*self.render(answer))
 
     def refuse(self, error: ModelmarkError) -> None:
-        status, body, content_type, extra = self._refusal(error)
-        self._metrics.add(key("modelmark_errors_total", status=str(status), code=error.code))
+        status, body, content_type, extra = self.refusal(error)
+        self.metrics.add(key("modelmark_errors_total", status=str(status), code=error.code))
         if isinstance(error, Overloaded):
             extra += b"retry-after: %d\r\n" % error.retry_after
         elif isinstance(error, NotYet):
             extra += b"retry-after: 1\r\n"
         elif isinstance(error, MethodNotAllowed):
             extra += b"allow: %b\r\n" % (error.limit or "").encode()
-        self._exchange.reply(status, body, content_type, extra)
+        self.exchange.reply(status, body, content_type, extra)
 
 
 class Service:
@@ -134,7 +129,7 @@ class Service:
         except ModelmarkError as error:
             model = endpoint.model if type(endpoint) is Predict else ""
             form = self._form(url, endpoint, methods)
-            self.runtime.refuse(HttpResponder(exchange, self.runtime.metrics, form), error, model)
+            self.runtime.refuse(HttpResponder(exchange, exchange.request_id, self.runtime.metrics, form), error, model)
 
     def _predict(self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes) -> None:
         wire, arm, runtime = endpoint.wire, endpoint.arm, self.runtime
@@ -153,7 +148,7 @@ class Service:
                 arm = routing.choose(route, wire.entity(body, headers), reparse, exchange.request_id)
         version = route.arms[arm].version
         parsed = wire.parse(body, headers, version.codec)
-        responder = HttpResponder(exchange, runtime.metrics, wire.refusal, parsed.render)
+        responder = HttpResponder(exchange, exchange.request_id, runtime.metrics, wire.refusal, parsed.render)
         due = received + version.deadline
         runtime.submit(
             PredictRequest(responder, route, arm, parsed.rows, parsed.entity, received, due, len(body), reparse)
