@@ -15,13 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from modelmark.domain.workspace import Workspace
+from modelmark.serving.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 COLUMNS = 30
+#: Name -> (port, process, request).
+Servers = Mapping[str, tuple[int, int, bytes]]
 
 BARE = """
 import sys, msgspec, numpy as np, onnxruntime as ort
@@ -104,7 +110,7 @@ def load(port: int, message: bytes, connections: int, seconds: float) -> tuple[f
 
 
 @contextmanager
-def bare(model: Path):
+def bare(model: Path) -> Iterator[tuple[int, int, float]]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -119,14 +125,12 @@ def bare(model: Path):
 
 
 @contextmanager
-def ours(workspace):
-    from modelmark.serving.supervisor import Supervisor
-
+def ours(workspace: Workspace) -> Iterator[tuple[int, int, float]]:
     started = time.perf_counter()
     supervisor = Supervisor(workspace, port=0)
     supervisor.start()
     try:
-        yield supervisor.port, supervisor.workers[0].process.pid, time.perf_counter() - started
+        yield supervisor.port, supervisor.processes()[0], time.perf_counter() - started
     finally:
         supervisor.stop()
 
@@ -175,7 +179,9 @@ def measure(slices: int, seconds: float) -> dict[str, dict[str, float]]:
         return results
 
 
-def _compare(servers, connections: int, slices: int, seconds: float, results) -> None:
+def _compare(
+    servers: Servers, connections: int, slices: int, seconds: float, results: dict[str, dict[str, float]]
+) -> None:
     rates: dict[str, list[float]] = {name: [] for name in servers}
     took: dict[str, list[float]] = {name: [] for name in servers}
     cost: dict[str, list[float]] = {name: [] for name in servers}

@@ -362,6 +362,16 @@ def spin(seconds: float) -> None:
         pass
 
 
+def test_a_model_that_never_leaves_the_loop_does_not_for_many_rows(load, run):
+    fake = Fake(Runs.LOOP)
+
+    async def work(bench: Bench) -> None:
+        bench.ask(load(fake), rows=LARGE_ROWS + 1)
+
+    run(work)
+    assert fake.threads == ["MainThread"]
+
+
 def test_a_model_leaves_the_loop_when_it_grows_slow_and_comes_back_when_it_is_quick_again():
     pause = [0.0]
     version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(pause[0])))

@@ -32,7 +32,7 @@ from modelmark.serving.refusals import Refusals
 
 #: Rows of one run; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024
-#: A request with more rows than this runs off the loop, so that the loop stays free.
+#: A request with more rows than this runs off the loop, unless its model never leaves it.
 LARGE_ROWS: Final = 256
 
 #: How often, at least, the deadlines of those who wait for a run off the loop are looked at, in seconds.
@@ -85,7 +85,7 @@ class Batcher:
             raise Overloaded("too many requests are waiting", retry_after=min(seconds, 30))
         self.waiting += 1
         self._bytes += request.size
-        if request.rows.count > LARGE_ROWS:
+        if request.rows.count > LARGE_ROWS and not request.version.execution.stays_on_loop:
             self._run_apart(request.version, [request])
             return
         self._queue.append(request)

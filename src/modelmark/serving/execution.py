@@ -48,6 +48,7 @@ class Execution:
 
     def __init__(self, flavour: Flavour) -> None:
         self.flavour, self._run = flavour, flavour.run
+        self.stays_on_loop = flavour.runs is Runs.LOOP
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
         self._measuring = _RUNS
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
