@@ -223,6 +223,26 @@ def test_a_row_that_breaks_the_model_costs_nobody_else_the_answer(load, run, run
     assert len(run(work)) == 2
 
 
+def test_deadlines_hold_while_each_is_tried_alone(load, run):
+    def fail(numbers: np.ndarray) -> None:
+        time.sleep(0.1)
+        if len(numbers) > 1:
+            raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        version = load(Fake(act=fail), fallback=(Fallback(kind=FallbackKind.CONSTANT, value=0),))
+        for _ in range(20):
+            bench.ask(version, seconds=0.5)
+        started = perf_counter()
+        await bench.heard()
+        assert max(caller.at for caller in bench.callers) - started < 0.8
+        outcomes = [caller.outcome for caller in bench.callers]
+        assert outcomes[0] is ServedBy.MODEL
+        assert outcomes[-1] is ServedBy.CONSTANT
+
+    run(work)
+
+
 @pytest.mark.parametrize("runs", [Runs.LOOP, Runs.THREAD])
 def test_a_refused_row_is_refused_alone(load, run, runs):
     async def work(bench: Bench) -> None:

@@ -55,7 +55,7 @@ class PredictRequest(msgspec.Struct, eq=False):
     """One prediction asked for. received, due: by `perf_counter`; an answer after `due` is too late. size: in bytes.
 
     reparse: the same bytes read with another version's codec, for fallbacks and other arms.
-    answer, error, done, apart: the batcher's notes; apart while the request waits for a run off the loop.
+    answer and all after it are the batcher's notes. apart: it waits for a run off the loop; alone: it must have it alone.
     """
 
     responder: Responder
@@ -71,6 +71,7 @@ class PredictRequest(msgspec.Struct, eq=False):
     error: ModelmarkError | None = None
     done: bool = False
     apart: bool = False
+    alone: bool = False
 
     @property
     def version(self) -> LoadedModel:

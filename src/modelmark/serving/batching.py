@@ -205,8 +205,8 @@ class Batcher:
                 )
 
     def _blame(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, error: Exception) -> None:
-        """The run failed. One request alone gets its fallback; of several, each is tried alone, by the caller, to find
-        whose rows it was, so that nobody else suffers."""
+        """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
+        it was, so that nobody else suffers."""
         print(f"model {version.model} {version.label} failed: {type(error).__name__}", file=sys.stderr)  # noqa: T201
         if len(kept) == 1:
             why = OutputInvalid("the model could not compute an answer")
@@ -256,7 +256,6 @@ class Batcher:
         """`_answer_group` in a thread: check on the loop, run in the thread, go on on the loop."""
         for request in requests:
             request.apart = False
-        alone: list[PredictRequest] = []
         try:
             live = self._in_time(requests)
             checked, kept = self._checked(version, live) if live else (None, [])
@@ -269,15 +268,21 @@ class Batcher:
                     scores = run.result()
                 except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
                     self._blame(version, kept, checked, error)
-                    alone = [request for request in kept if not request.done] if len(kept) > 1 else []
+                    self._each_alone(kept, lane)
                 else:
                     self._judge(version, kept, checked, scores)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self._defect(requests, "a run off the loop failed", error)
         finally:
-            self._release([request for request in requests if request not in alone])
-        for request in alone:
-            await self._answer_apart(version, [request], lane)
+            self._release(requests)
+
+    def _each_alone(self, kept: list[PredictRequest], lane: Lane) -> None:
+        """Put them back in front of the lane, where their deadlines are watched, each to be run by itself."""
+        if len(kept) > 1:
+            again = [request for request in kept if not request.done]
+            for request in again:
+                request.apart = request.alone = True
+            lane.waiting = again + lane.waiting
 
     async def _hold_deadlines(self, run: asyncio.Future[Scores], kept: list[PredictRequest], lane: Lane) -> None:
         """Wait for a run; whoever is due meanwhile, in it or behind it, is answered by the fallback at once."""
@@ -323,7 +328,7 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     def _release(self, requests: list[PredictRequest]) -> None:
-        """Finish what a lane held, but for what a slow fallback still computes."""
+        """Finish what a lane held, but for what waits for another run."""
         self._finish([request for request in requests if not request.done])
 
     # The end of every request
@@ -399,7 +404,7 @@ def _fitting(requests: Sequence[PredictRequest]) -> int:
     rows = 0
     for index, request in enumerate(requests):
         rows += request.rows.count
-        if rows > FLUSH_ROWS and index:
+        if index and (rows > FLUSH_ROWS or request.alone or requests[0].alone):
             return index
     return len(requests)
 
