@@ -255,6 +255,36 @@ def test_a_refused_row_is_refused_alone(load, run, runs):
     run(work)
 
 
+def test_a_refused_row_does_not_wait_for_the_run_of_others(load, run):
+    async def work(bench: Bench) -> None:
+        version = load(Fake(act=lambda numbers: time.sleep(0.5)))
+        started = perf_counter()
+        bench.ask(version, 1)
+        refused = bench.ask(version, 1000)
+        await refused.done.wait()
+        assert refused.outcome is Rejected
+        assert refused.at - started < 0.3
+
+    run(work)
+
+
+def test_a_run_that_fails_after_the_deadline_answers_nobody_twice(load, run):
+    def fail(numbers: np.ndarray) -> None:
+        time.sleep(0.3)
+        raise RuntimeError("planted")
+
+    chain = (Fallback(kind=FallbackKind.PREVIOUS_VERSION), Fallback(kind=FallbackKind.CONSTANT, value=1))
+
+    async def work(bench: Bench) -> None:
+        previous = load(Fake(), number=1)
+        bench.writer.declare(previous.schema)
+        bench.ask(load(Fake(act=fail), number=2, fallback=chain), previous=previous, seconds=0.1)
+        await bench.heard()
+        await asyncio.sleep(0.5)
+
+    assert [record.path for record in run(work)] == ["constant"]
+
+
 def test_a_slow_previous_version_answers_off_the_loop(load, run):
     def fail(numbers: np.ndarray) -> None:
         raise RuntimeError("planted")

@@ -215,6 +215,8 @@ class Batcher:
     def _fall_back(
         self, request: PredictRequest, flags: list[Flag], why: ModelmarkError, reason: str, *, in_time: bool
     ) -> None:
+        if request.done:  # it was due while its run went on
+            return
         self._metrics.add(key("modelmark_fallback_total", model=request.route.model, reason=reason))
         id = self._writer.ids.next(time.time_ns())
         if fallback.is_slow(request, in_time=in_time):
@@ -259,6 +261,7 @@ class Batcher:
         try:
             live = self._in_time(requests)
             checked, kept = self._checked(version, live) if live else (None, [])
+            self._release([request for request in requests if request.answer is not None or request.error is not None])
             if checked is not None and kept:
                 run = self._loop.run_in_executor(
                     version.execution.threads, self._run, version, checked.numbers, checked.texts
@@ -293,11 +296,11 @@ class Batcher:
             if run.done():
                 return
             late = [request for request in open_ones if not request.done and perf_counter() > request.due]
-            lane.waiting = [request for request in lane.waiting if request not in late]
             for request in late:
                 request.apart = False
                 self._fall_back(request, [], _late(request), "deadline", in_time=False)
             self._finish(late)
+            lane.waiting = [request for request in lane.waiting if not request.done]
 
     async def _fall_back_apart(self, request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError) -> None:
         """A fallback that computes, in the threads of the version that does; without it when that takes too long."""
