@@ -471,6 +471,16 @@ def test_many_rows_are_known_before_any_traffic():
     assert version.fits_loop(64)
 
 
+def test_a_model_that_takes_one_row_at_a_time_loads_all_the_same():
+    def one(numbers: np.ndarray) -> None:
+        if len(numbers) > 1:
+            raise RuntimeError("the graph's batch is fixed")
+
+    version = Execution(Fake(Runs.BY_COST, one))
+    version.probe(np.zeros((1, 3)), [])
+    assert version.fits_loop(1)
+
+
 def test_a_dear_model_is_not_tried_with_many_rows():
     fake = Fake(Runs.BY_COST, lambda numbers: spin(0.02 * len(numbers)))
     Execution(fake).probe(np.zeros((1, 3)), [])
