@@ -50,7 +50,7 @@ class Execution:
         self.flavour, self._run = flavour, flavour.run
         self.stays_on_loop = flavour.runs is Runs.LOOP
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
-        self._measuring = _RUNS
+        self._measuring = _RUNS if self._fixed is None else 0
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
 
     @classmethod
@@ -68,7 +68,7 @@ class Execution:
             return self._measured(numbers, texts)
         started = perf_counter()
         scores = self._run(numbers, texts)
-        if perf_counter() - started > _QUICK or not self._seconds[len(numbers).bit_length()]:
+        if self._fixed is None and (perf_counter() - started > _QUICK or not self._seconds[len(numbers).bit_length()]):
             self._measuring = _RUNS  # it may have been slow, or the machine busy: find out
         return scores
 
