@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from math import inf
 from time import perf_counter, thread_time
 from typing import Final, Self
 
@@ -90,15 +91,17 @@ class Execution:
     def expected(self, rows: int) -> float:
         """Seconds that a run of so many rows will cost; 0.0 when nothing is known yet.
 
-        What was seen at this size, else at the next smaller one, as if every row cost the same: never too little.
+        What was seen at this size; else at the next smaller one, as if every row cost the same, but no more than what was
+        seen of more rows: never too little.
         """
         size = rows.bit_length()
         seen = self._seconds[size]
         if seen:
             return seen
+        most = next((seconds for seconds in self._seconds[size + 1 :] if seconds), inf)
         for smaller in range(size - 1, 0, -1):
             if self._seconds[smaller]:
-                return self._seconds[smaller] * 2.0 ** (size - smaller)
+                return min(self._seconds[smaller] * 2.0 ** (size - smaller), most)
         return 0.0
 
     def probe(self, numbers: Scores, texts: Sequence[str]) -> None:
