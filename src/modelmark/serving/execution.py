@@ -51,7 +51,7 @@ class Execution:
         self.flavour, self._run = flavour, flavour.run
         self.stays_on_loop = flavour.runs is Runs.LOOP
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
-        self._measuring = _RUNS if self._fixed is None else 0
+        self._measuring, self._quick = (_RUNS, _QUICK) if self._fixed is None else (0, inf)
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
 
     @classmethod
@@ -69,7 +69,7 @@ class Execution:
             return self._measured(numbers, texts)
         started = perf_counter()
         scores = self._run(numbers, texts)
-        if self._fixed is None and (perf_counter() - started > _QUICK or not self._seconds[len(numbers).bit_length()]):
+        if perf_counter() - started > self._quick:
             self._measuring = _RUNS  # it may have been slow, or the machine busy: find out
         return scores
 
@@ -86,7 +86,11 @@ class Execution:
         """Whether a run of so many rows may hold the loop."""
         if self._fixed is not None:
             return self._fixed
-        return (self._seconds[rows.bit_length()] or self.expected(rows)) <= LOOP_SECONDS
+        seen = self._seconds[rows.bit_length()]
+        if not seen:
+            self._measuring = _RUNS
+            seen = self.expected(rows)
+        return seen <= LOOP_SECONDS
 
     def expected(self, rows: int) -> float:
         """Seconds that a run of so many rows will cost; 0.0 when nothing is known yet.

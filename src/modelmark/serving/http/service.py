@@ -51,18 +51,19 @@ class HttpResponder(msgspec.Struct, eq=False):
     def answer(self, answer: Answer) -> None:
         if self.render is None:
             raise TypeError("nothing was parsed, so nothing can be answered")
-        self.exchange.reply(*self.render(answer))
+        reply = self.render(answer)
+        self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
 
     def refuse(self, error: ModelmarkError) -> None:
-        status, body, content_type, extra = self.refusal(error)
-        self.metrics.add(key("modelmark_errors_total", status=str(status), code=error.code))
+        reply, extra = self.refusal(error), b""
+        self.metrics.add(key("modelmark_errors_total", status=str(reply.status), code=error.code))
         if isinstance(error, Overloaded):
-            extra += b"retry-after: %d\r\n" % error.retry_after
+            extra = b"retry-after: %d\r\n" % error.retry_after
         elif isinstance(error, NotYet):
-            extra += b"retry-after: 1\r\n"
+            extra = b"retry-after: 1\r\n"
         elif isinstance(error, MethodNotAllowed):
-            extra += b"allow: %b\r\n" % (error.limit or "").encode()
-        self.exchange.reply(status, body, content_type, extra)
+            extra = b"allow: %b\r\n" % (error.limit or "").encode()
+        self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra + extra)
 
 
 class Service:
@@ -117,7 +118,8 @@ class Service:
             if type(endpoint) is Predict:
                 self._predict(exchange, endpoint, headers, body)
             elif type(endpoint) is Plain:
-                exchange.reply(*endpoint.act(self.runtime, body, headers))
+                reply = endpoint.act(self.runtime, body, headers)
+                exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
             elif url == b"/metrics" and method in (b"GET", b"HEAD"):
                 self.runtime.tidy()
                 exchange.reply(200, self.runtime.metrics.exposition(), TEXT, b"")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import ModelmarkError
@@ -20,7 +22,7 @@ from modelmark.serving.runtime import Runtime
 Headers = Mapping[bytes, bytes]
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What a caller gets. extra: whole header lines."""
 
     status: int
