@@ -15,16 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from modelmark.domain.workspace import Workspace
+from modelmark.serving.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 COLUMNS = 30
+#: Name -> (port, process, request).
+Servers = Mapping[str, tuple[int, int, bytes]]
 
 BARE = """
 import sys, msgspec, numpy as np, onnxruntime as ort
@@ -123,15 +126,11 @@ def bare(model: Path) -> Iterator[tuple[int, int, float]]:
 
 @contextmanager
 def ours(workspace: Workspace) -> Iterator[tuple[int, int, float]]:
-    from modelmark.serving.supervisor import Supervisor
-
     started = time.perf_counter()
     supervisor = Supervisor(workspace, port=0)
     supervisor.start()
     try:
-        process = supervisor.workers[0].process
-        assert process is not None
-        yield supervisor.port, process.pid, time.perf_counter() - started
+        yield supervisor.port, supervisor.processes()[0], time.perf_counter() - started
     finally:
         supervisor.stop()
 
@@ -181,11 +180,7 @@ def measure(slices: int, seconds: float) -> dict[str, dict[str, float]]:
 
 
 def _compare(
-    servers: dict[str, tuple[int, int, bytes]],
-    connections: int,
-    slices: int,
-    seconds: float,
-    results: dict[str, dict[str, float]],
+    servers: Servers, connections: int, slices: int, seconds: float, results: dict[str, dict[str, float]]
 ) -> None:
     rates: dict[str, list[float]] = {name: [] for name in servers}
     took: dict[str, list[float]] = {name: [] for name in servers}

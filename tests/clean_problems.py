@@ -29,7 +29,7 @@ from endpoint import onnx_of
 from modelmark.contract.infer import Facts, infer
 from modelmark.domain.contract import Contract, Costs, Data, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import LOSSES, Metric, Task
-from modelmark.domain.version import ARTIFACT, CONTRACT, LOCK, PARITY, SIGNATURE, Components, Parity
+from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, LOCK, PARITY, SIGNATURE, Components, Parity
 from modelmark.gates.case import judged, truth_of
 from modelmark.gates.common import baselines
 from modelmark.registry import compare
@@ -257,6 +257,7 @@ def case(base, given: Problem):
     models.save(given.model, base, contract.model.source)
     graph, signature = onnx_of(given.model, contract, given.holdout)
     version = cases.version(base, contract, **_written(base, contract, graph, signature_bytes(signature)))
+    (base / DESCRIPTION).write_bytes(canonical(version))
     found = cases.Case(
         version=version, contract=contract, base=base, folder=base,
         predictor=LocalPredictor.of_candidate(base, version.id), staging=LocalStaging(), clock=lambda: cases.NOW,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from modelmark.domain.contract import Contract, Data, Fallback, Input, Kind, Mod
 from modelmark.domain.digest import Digest
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.routes import Arm, Route, Snapshot
-from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
+from modelmark.domain.version import Feed, Lineage, Parity, Signature, Version
 from modelmark.domain.workspace import Workspace
-from modelmark.seal import keys, mark
+from modelmark.seal import keys, manifest, mark
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.seal.snapshot import write_snapshot
 
@@ -103,29 +104,28 @@ def build(
     number: int = 1,
     signature: Signature | None = None,
     marked: bool = True,
+    flavour: str = names.ONNX,
+    files: Mapping[str, bytes] | None = None,
 ) -> Built:
-    """Write a version's folder, with its mark unless told otherwise."""
+    """Write a version's folder, with its mark unless told otherwise. files: the model's, where it is not one graph."""
     agreed = agreed or contract()
     regression = agreed.model.task is Task.REGRESSION
     columns = tuple(i.name for i in agreed.numeric())
-    artifact = artifact or gradient_boosting(len(columns), seed=number, regression=regression)
+    if files is None:
+        files = {names.ARTIFACT: artifact or gradient_boosting(len(columns), seed=number, regression=regression)}
     signature = signature or Signature(
         feeds=(Feed(graph_input="X", columns=columns, dtype="float32"),),
         score_output="variable" if regression else "probabilities",
     )
     contents = {
-        names.ARTIFACT: artifact,
+        **files,
         names.CONTRACT: canonical(agreed),
         names.SIGNATURE: canonical(signature),
         names.LOCK: b"scikit-learn==1.9.1\n# %d\n" % number,
         names.REFERENCE: b"{}",
     }
-    components = Components(
-        artifact=digest_bytes(contents[names.ARTIFACT]),
-        contract=digest_bytes(contents[names.CONTRACT]),
-        preprocessing=digest_bytes(contents[names.SIGNATURE]),
-        lock=digest_bytes(contents[names.LOCK]),
-    )
+    listed = manifest.listed(contents)
+    components = manifest.components(listed, flavour)
     workspace = Workspace(root)
     version = Version(
         id=digest_value(components),
@@ -139,10 +139,12 @@ def build(
         reference=digest_bytes(b"{}"),
         created_at=NOW,
         registered_by="a test",
+        files=listed,
     )
     folder = workspace.version(version.id)
     folder.mkdir(parents=True)
-    for name, data in contents.items():
+    for name, data in {**contents, names.DESCRIPTION: canonical(version)}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     if marked:
         signer = keys.signer(workspace.keys)

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from builders import workspace as made
 from builders.workspace import Lived
 from modelmark.app.control_plane import ControlPlane
-from modelmark.serving.listening import reserve
+from modelmark.serving.http.listening import reserve
 from modelmark.web.bundle import vega_bundle
 
 SCRIPT = "<script>window.pwned = 1</script>"

@@ -123,6 +123,8 @@ def test_an_onnx_file_is_its_own_original(tmp_path):
     )
     assert np.array_equal(first.scores, again.scores)
     assert again.parity.flipped == 0
+    assert (first.flavour, again.flavour) == ("onnx", "onnx_file")
+    assert again.model == (tmp_path / "model.onnx").read_bytes()
 
 
 def refused(tmp_path, model, contract=None):

@@ -1,7 +1,9 @@
 """Registering for real: the sandbox, the workspace and an MLflow on SQLite."""
 
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -9,13 +11,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import models
+import serving_case
 from modelmark.domain import errors
-from modelmark.domain.contract import ModelSource
+from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ARTIFACT, LOCK, REFERENCE
+from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, LOCK, REFERENCE, SIGNATURE
 from modelmark.domain.workspace import Workspace
+from modelmark.registry import tensors
 from modelmark.registry.mlflow import Tracking, _mlflow, read_version
 from modelmark.registry.register import Registration, register
+from modelmark.seal.digests import canonical, digest_value
+from modelmark.serving.predictor import LocalPredictor
 from modelmark.storage.artifacts import FolderArtifactStore
 
 
@@ -66,6 +72,35 @@ def test_a_version_is_whole_on_disk(bench, version):
 
 def test_the_same_bytes_again_are_the_same_version(bench, version):
     assert register(models.contract(), registration(bench, number=2)) == version
+
+
+def test_an_onnx_file_is_registered_and_served_as_it_is(bench):
+    base = bench[0]
+    (base / "given.onnx").write_bytes(serving_case.gradient_boosting(2))
+    contract = models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1))
+    made = register(contract, registration(bench, number=7))
+    folder = bench[1].version(made.id)
+    assert (folder / ARTIFACT).read_bytes() == (base / "given.onnx").read_bytes()
+    assert made.components.flavour == "onnx_file"
+    assert [file.path for file in made.files] == [ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE]
+    rows = [{"income per year": 50.0, "age": 40}, {"income per year": 20.0, "age": 70}]
+    predicted = LocalPredictor.of_candidate(folder, made.id).predict(rows)
+    session = tensors.session((folder / ARTIFACT).read_bytes())
+    given = np.array([list(row.values()) for row in rows], np.float32)
+    assert predicted == session.run(["probabilities"], {"X": given})[0].astype(float).tolist()
+
+
+def test_an_onnx_file_registered_before_there_were_flavours_is_the_version_it_was(bench):
+    made = register(
+        models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1)),
+        registration(bench, number=7),
+    )
+    parts = replace(made.components, flavour="onnx")
+    before = replace(made, id=digest_value(parts), components=parts, files=(), number=5)
+    folder = bench[1].version(made.id).rename(bench[1].version(before.id))
+    (folder / DESCRIPTION).write_bytes(canonical(before))
+    contract = models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1))
+    assert register(contract, registration(bench, number=8)) == before
 
 
 def test_another_contract_makes_another_version(bench, version):

@@ -6,13 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import serving_case as case
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Missing, NotPermitted
+from modelmark.domain.version import Feed, Signature
 from modelmark.seal import keys
 from modelmark.serving import flavours
+from modelmark.serving.flavours import Runs
 from modelmark.serving.models import load_marked
 from modelmark.serving.wire import Parsed
 from modelmark.serving.wire.native import Native
@@ -41,11 +45,15 @@ def test_a_protocol_answers_as_it_always_has_and_refuses_in_its_own_form(name: s
     check_wire(WIRES[name], version, goldens(name))
 
 
+def bent(reply):
+    return msgspec.structs.replace(reply, body=reply.body.replace(b'"arm"', b'"limb"'))
+
+
 def test_the_kit_notices_a_protocol_that_answers_differently(version):
     class Shy(Native):
-        def parse(self, body, codec):
-            found = super().parse(body, codec)
-            return Parsed(found.rows, found.entity, lambda answer: found.render(answer).replace(b'"arm"', b'"limb"'))
+        def parse(self, body, headers, codec):
+            found = super().parse(body, headers, codec)
+            return Parsed(found.rows, found.entity, lambda answer: bent(found.render(answer)))
 
     with pytest.raises(AssertionError, match="instead of"):
         check_wire(Shy, version, goldens("native"))
@@ -53,8 +61,8 @@ def test_the_kit_notices_a_protocol_that_answers_differently(version):
 
 def test_the_kit_notices_a_protocol_that_hostile_bodies_make_fail(version):
     class Frail(Native):
-        def parse(self, body, codec):
-            return super().parse(body, codec) if len(body) > 2 else 1 / 0
+        def parse(self, body, headers, codec):
+            return super().parse(body, headers, codec) if len(body) > 2 else 1 / 0
 
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         check_wire(Frail, version, goldens("native"))
@@ -62,8 +70,8 @@ def test_the_kit_notices_a_protocol_that_hostile_bodies_make_fail(version):
 
 def test_the_kit_notices_answers_that_cannot_be_written(version):
     class Mute(Native):
-        def parse(self, body, codec):
-            found = super().parse(body, codec)
+        def parse(self, body, headers, codec):
+            found = super().parse(body, headers, codec)
             return replace(found, render=lambda answer: 1 / 0) if b"-0" in body else found
 
     with pytest.raises(AssertionError, match="500 for /models/loans/predict"):
@@ -78,7 +86,7 @@ def test_the_kit_notices_another_error_form(version):
 def test_onnx_with_numbers_and_texts_keeps_the_conventions(version):
     found = check_flavour(
         flavours.kind("onnx"),
-        (V1 / "version" / "model.onnx").read_bytes(),
+        {"model.onnx": (V1 / "version" / "model.onnx").read_bytes()},
         version.signature,
         numeric=["age", "income"],
         textual=["job"],
@@ -94,7 +102,7 @@ def test_onnx_of_trees_keeps_the_conventions(tmp_path: Path):
     names = [item.name for item in built.contract.numeric()]
     check_flavour(
         flavours.kind("onnx"),
-        (built.folder / "model.onnx").read_bytes(),
+        {"model.onnx": (built.folder / "model.onnx").read_bytes()},
         built.signature,
         numeric=names,
         numbers=np.random.default_rng(0).normal(size=(33, len(names))),
@@ -102,11 +110,73 @@ def test_onnx_of_trees_keeps_the_conventions(tmp_path: Path):
     )
 
 
+NAMED = [f"f{i}" for i in range(3)]
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_plain_onnx_file_of_one_matrix_keeps_the_conventions(regression: bool):
+    numbers = np.random.default_rng(0).normal(size=(9, 3))
+    graph = {"model.onnx": case.gradient_boosting(3, regression=regression)}
+    silent = Signature(feeds=(), score_output="variable" if regression else "probabilities")
+    given = {"numeric": NAMED, "numbers": numbers, "width": 1 if regression else 2}
+    found = check_flavour(flavours.kind("onnx_file"), graph, silent, **given)
+    fed = replace(silent, feeds=(Feed(graph_input="X", columns=tuple(NAMED), dtype="float32"),))
+    assert np.array_equal(found, check_flavour(flavours.kind("onnx"), graph, fed, **given))
+
+
+def test_a_plain_onnx_file_of_named_tensors_keeps_the_conventions(version):
+    graph = {"model.onnx": (V1 / "version" / "model.onnx").read_bytes()}
+    with pytest.raises(NotPermitted, match="the contract lists"):
+        flavours.kind("onnx_file")(graph, version.signature, numeric=["age", "income"], textual=["job"])
+    check_flavour(
+        flavours.kind("onnx_file"),
+        {"model.onnx": named_tensors()},
+        Signature(feeds=(), score_output="y"),
+        numeric=["age", "in come"],
+        numbers=np.array([[41, 1500.5], [30, 0]]),
+        width=1,
+    )
+
+
+def named_tensors() -> bytes:
+    """age + income, a tensor each, under the names an exporter writes, in another order than the contract's."""
+    from onnx import TensorProto, helper
+
+    def tensor(name):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1])
+
+    node = helper.make_node("Add", ["in_come", "age"], ["y"])
+    graph = helper.make_graph([node], "g", [tensor("in_come"), tensor("age")], [tensor("y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("numeric", "textual"),
+    [
+        pytest.param(NAMED[:2], [], id="too few columns"),
+        pytest.param([*NAMED, "f3"], [], id="too many columns"),
+        pytest.param(NAMED[:2], ["job"], id="a text among them"),
+    ],
+)
+def test_a_plain_onnx_file_of_another_width_never_loads(numeric, textual):
+    graph = {"model.onnx": case.gradient_boosting(3)}
+    with pytest.raises(NotPermitted, match="the contract lists"):
+        flavours.kind("onnx_file")(graph, Signature(feeds=(), score_output="p"), numeric=numeric, textual=textual)
+
+
+def test_a_flavour_that_nobody_provides_is_named():
+    with pytest.raises(Missing, match="no flavour 'cobol'"):
+        flavours.kind("cobol")
+
+
 class Bent:
     """ONNX with one promise broken."""
 
-    def __init__(self, artifact, signature, *, numeric, textual):
-        self.sound = flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual)
+    runs = Runs.BY_COST
+
+    def __init__(self, files, signature, *, numeric, textual):
+        self.sound = flavours.kind("onnx")(files, signature, numeric=numeric, textual=textual)
         self.runs = 0
 
     def run(self, numbers, texts):
@@ -146,7 +216,7 @@ def test_the_kit_notices_a_flavour_that_breaks_a_promise(kind, version):
     with pytest.raises((AssertionError, ValueError)):
         check_flavour(
             kind,
-            (V1 / "version" / "model.onnx").read_bytes(),
+            {"model.onnx": (V1 / "version" / "model.onnx").read_bytes()},
             version.signature,
             numeric=["age", "income"],
             textual=["job"],

@@ -15,7 +15,8 @@ from modelmark.domain.errors import Malformed, ModelmarkError, Rejected
 from modelmark.seal import keys
 from modelmark.serving.models import load_marked
 from modelmark.serving.wire import oip_binary
-from modelmark.serving.wire.oip import Framing, Oip
+from modelmark.serving.wire.errors import FRAME
+from modelmark.serving.wire.oip import Oip
 
 V1 = Path(__file__).resolve().parents[1] / "golden" / "v1"
 
@@ -44,7 +45,7 @@ def body(inputs=None, raw=AGE + INCOME + JOB, **more) -> tuple[int, bytes]:
 
 
 def parse(codec, head: int, data: bytes):
-    return Framing(head).parse(data, codec)
+    return Oip().parse(data, {FRAME: str(head).encode()}, codec)
 
 
 def test_raw_tensors_are_the_rows_that_json_would_have_been(codec):
@@ -54,7 +55,7 @@ def test_raw_tensors_are_the_rows_that_json_would_have_been(codec):
         {"name": "income", "datatype": "FP64", "shape": [2], "data": [1500.5, 0]},
         {"name": "job", "datatype": "BYTES", "shape": [2], "data": ["nurse", "Bäcker"]},
     ]
-    assert found == Oip().parse(json.dumps({"inputs": plain}).encode(), codec).rows
+    assert found == Oip().parse(json.dumps({"inputs": plain}).encode(), {}, codec).rows
 
 
 def test_raw_and_json_tensors_may_be_mixed(codec):

@@ -13,6 +13,7 @@ from modelmark.domain.release import RemarkKind
 from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot
 from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
+from modelmark.serving.models import live_route
 
 ONE, TWO, THREE = (Digest("sha256:" + c * 64) for c in "abc")
 CHAMPION = Arm.of(ArmRole.CHAMPION, ONE, 0.9)
@@ -53,6 +54,15 @@ def test_a_role_that_the_name_says_is_not_stored_twice_so_older_snapshots_read_t
         ["name", "stored_role", "version", "weight"],
     ]
     assert restore(Snapshot, stored) == snapshot
+
+
+def test_a_worker_routes_only_among_what_answers_and_keeps_shadows_aside():
+    loaded = {ONE: "one", TWO: "two", THREE: "three"}
+    live = live_route(route(SHADOW, CANARY, CHAMPION), loaded)
+    assert [(arm.name, arm.version) for arm in live.arms] == [("champion", "one"), ("canary", "two")]
+    assert [(arm.name, arm.version) for arm in live.shadows] == [("bigger trees", "three")]
+    assert (live.champion, live.versions, live.weights) == ("one", ("one", "two", "three"), [0.9, 0.1])
+    assert live_route(route(CHAMPION, CANARY), {TWO: "two"}) is None, "without its champion nothing is served"
 
 
 def test_a_stored_route_without_a_champion_is_not_believed():

@@ -10,8 +10,8 @@ from modelmark.domain.classes import Decider
 from modelmark.domain.contract import Outputs
 from modelmark.domain.errors import NotPermitted, OutputInvalid
 from modelmark.domain.metrics import Task
-from modelmark.serving.flavours.onnx import refuse_external_data
 from modelmark.serving.guard import Guard
+from modelmark.serving.onnx_graph import refuse_external_data
 from modelmark.serving.routing import pick, position
 
 PROBABILITIES = Guard(case.contract())
@@ -41,32 +41,32 @@ def test_models_do_not_share_their_canaries():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.01, -0.01])
 def test_a_probability_that_is_none_is_stopped(bad):
-    found = PROBABILITIES.look(np.array([[0.5, 0.5], [bad, 0.5]]), 2)
+    found = PROBABILITIES.check(np.array([[0.5, 0.5], [bad, 0.5]]), 2)
     assert found is not None
     assert found.tolist() == [False, True]
 
 
 def test_rounding_past_one_is_put_back():
     scores = np.array([[-1e-7, 1.0000001]])
-    assert PROBABILITIES.look(scores, 1) is None
+    assert PROBABILITIES.check(scores, 1) is None
     assert scores.tolist() == [[0.0, 1.0]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 100.5])
 def test_a_value_outside_the_contract_is_stopped(bad):
-    found = EUROS.look(np.array([[bad]]), 1)
+    found = EUROS.check(np.array([[bad]]), 1)
     assert found is not None
 
 
 def test_infinity_is_stopped_even_without_limits():
     free = Guard(case.contract(task=Task.REGRESSION, outputs=Outputs()))
-    assert free.look(np.array([[np.inf]]), 1) is not None
+    assert free.check(np.array([[np.inf]]), 1) is not None
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 3), (1, 1)])
 def test_an_answer_of_another_shape_is_stopped(shape):
     with pytest.raises(OutputInvalid):
-        PROBABILITIES.look(np.full(shape, 0.5), 1)
+        PROBABILITIES.check(np.full(shape, 0.5), 1)
 
 
 @pytest.mark.parametrize(("score", "label"), [(0.49, "no"), (0.3, "no"), (0.5, "yes")])

@@ -34,7 +34,7 @@ def codec(*inputs: Input, dtype: str | None = None) -> RowCodec:
 
 def parse(body: bytes, *inputs: Input, dtype: str | None = None):
     built = codec(*inputs, dtype=dtype)
-    return built.batch(Native().parse(body, built).rows)
+    return built.batch(Native().parse(body, {}, built).rows)
 
 
 def body(**changes) -> bytes:
@@ -167,7 +167,7 @@ def test_a_nullable_column_that_travels_as_int64_cannot_be_served():
 def test_requests_checked_together_do_not_share_each_others_fate():
     built = codec(AGE)
     wire = Native()
-    parts = [wire.parse(b'{"row": {"age": %d}}' % age, built).rows for age in (1, 999, 3)]
+    parts = [wire.parse(b'{"row": {"age": %d}}' % age, {}, built).rows for age in (1, 999, 3)]
     checked = built.check(parts)
     assert checked.kept == [0, 2]
     assert list(checked.refused) == [1]

@@ -26,6 +26,7 @@ def test_every_setting_can_be_said_in_the_environment():
             "MODELMARK_DATABASE": "postgresql://u@h/d",
             "MODELMARK_HOST": "::1",
             "MODELMARK_PORT": "0",
+            "MODELMARK_GRPC_PORT": "0",
             "MODELMARK_DASHBOARD_PORT": "1",
             "MODELMARK_WORKERS": "2",
             "MODELMARK_NOTIFY": "json://a  json://b",
@@ -34,7 +35,7 @@ def test_every_setting_can_be_said_in_the_environment():
         }
     )
     assert found == Settings(
-        workspace=Path("w"), database="postgresql://u@h/d", host="::1", port=0, dashboard_port=1, workers=2,
+        workspace=Path("w"), database="postgresql://u@h/d", host="::1", port=0, grpc_port=0, dashboard_port=1, workers=2,
         notify=("json://a", "json://b"), actor="ann", journal_sync_ms=0,
     )  # fmt: skip
 

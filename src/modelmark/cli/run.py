@@ -17,11 +17,16 @@ from modelmark.cli.output import OK, say, say_json
 
 if TYPE_CHECKING:
     from modelmark.domain.settings import Settings
+    from modelmark.serving.supervisor import Supervisor
     from modelmark.steward.loop import Steward
     from modelmark.web.server import Application
 
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the prediction endpoint; 0 picks one [default: 8080].")
+]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port of the gRPC endpoint; 0 picks one [default: none, no gRPC]."),
 ]
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
@@ -32,6 +37,7 @@ Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker proces
 def serve(
     workers: Workers = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -44,14 +50,15 @@ def serve(
 
     follow_parent()
 
-    settings = settings_of(workspace, workers=workers, port=port)
+    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port)
     run(
         settings.place,
         host=settings.host,
         port=settings.port,
+        grpc_port=settings.grpc_port,
         workers=settings.workers,
         worker_options=_worker_options(settings),
-        on_ready=lambda address: _ready("predictions", address, json),
+        on_ready=lambda supervisor: _serving(supervisor, json),
     )
     return OK
 
@@ -96,6 +103,12 @@ def _watch(steward: Steward, stop: threading.Event) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _serving(supervisor: Supervisor, json: bool) -> None:
+    _ready("predictions", supervisor.address, json)
+    if supervisor.grpc_address is not None:
+        _ready("gRPC", supervisor.grpc_address, json)
+
+
 def _ready(what: str, address: str, json: bool) -> None:
     if json:
         say_json({"ready": what, "address": address})
@@ -107,7 +120,7 @@ def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
     import uvicorn
 
-    from modelmark.serving.listening import reserve
+    from modelmark.serving.http.listening import reserve
 
     listener = reserve(settings.host, settings.dashboard_port)
     listener.listen(64)
@@ -123,6 +136,7 @@ def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
 def up(
     workers: Workers = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -133,7 +147,7 @@ def up(
     """
     from modelmark.cli.together import Together
 
-    settings = settings_of(workspace, workers=workers, port=port, dashboard_port=dashboard_port)
+    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port, dashboard_port=dashboard_port)
     together = Together(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())

@@ -18,6 +18,8 @@ class Together:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         base, place = [sys.executable, "-m", "modelmark"], ["--workspace", str(settings.place.root)]
         serve = ["serve", "--port", str(settings.port or _free_port()), "--workers", str(settings.workers)]
+        if settings.grpc_port is not None:
+            serve += ["--grpc-port", str(settings.grpc_port or _free_port())]
         watch = ["steward", "--dashboard-port", str(settings.dashboard_port or _free_port())]
         self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
         self._stop = threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Path(StrEnum):
+class ServedBy(StrEnum):
     """What answered."""
 
     MODEL = "model"

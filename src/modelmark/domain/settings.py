@@ -22,6 +22,7 @@ class Settings:
     database: str | None = None  # None: SQLite in the workspace
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int | None = None  # None: no gRPC
     dashboard_port: int = 8081
     workers: int = 1
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
@@ -74,6 +75,7 @@ def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
 _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "workspace": Path,
     "port": _whole("PORT", 0, 65535),
+    "grpc_port": _whole("GRPC_PORT", 0, 65535),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
     "notify": lambda text: tuple(text.split()),

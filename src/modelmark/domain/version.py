@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.later import later
 
 #: The files of a version's folder. The first four decide its answers and make its id.
-ARTIFACT: Final = "model.onnx"
+ARTIFACT: Final = "model.onnx"  # of the ONNX flavours; others name their own in the manifest
 CONTRACT: Final = "contract.json"
 SIGNATURE: Final = "signature.json"
 LOCK: Final = "lock.txt"
@@ -19,6 +21,12 @@ PARITY: Final = "parity.json"  # what the original model answered on some holdou
 DESCRIPTION: Final = "version.json"
 MARK: Final = "mark.dsse.json"
 SIGNED_FILES: Final = (ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE)
+#: What stands beside the model's own files.
+_BESIDE: Final = frozenset({CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, DESCRIPTION, MARK})
+
+#: The kind of model of versions registered before there were several: a graph converted by us, fed by its signature.
+ONNX: Final = "onnx"
+ONNX_FILE: Final = "onnx_file"  # a graph somebody exported, served as it is
 
 Dtype = Literal["float32", "float64", "int64", "bool", "string"]
 
@@ -44,13 +52,47 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One file of a version. path: relative to its folder, with `/`; size: in bytes, None where nobody kept it.
+
+    Raises ValueError for a path that leads out of the folder.
+    """
+
+    path: str
+    digest: Digest
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        pure = PurePosixPath(self.path)
+        if (
+            self.path != str(pure)
+            or pure.is_absolute()
+            or ".." in pure.parts
+            or self.path in (".", "")
+            or "\\" in self.path
+        ):
+            raise ValueError(f"{self.path!r} is no path inside a version's folder")
+
+
+def model_files(manifest: Sequence[File]) -> tuple[File, ...]:
+    """Those files of a manifest that are the model itself, its main file first."""
+    return tuple(file for file in manifest if file.path not in _BESIDE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """Digests of everything that decides a version's answers."""
+    """Digests of everything that decides a version's answers.
+
+    artifact: the model's main file. flavour: the kind of model, which says how it is loaded and run. files: of the list
+    of the model's files (`digest_value`), where they are other than `model.onnx` alone.
+    """
 
     artifact: Digest
     contract: Digest
     preprocessing: Digest
     lock: Digest
+    flavour: str = later(ONNX)
+    files: Digest | None = later(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +132,10 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """id: the digest of `components`. number: counts up per model, for people."""
+    """id: the digest of `components`. number: counts up per model, for people.
+
+    files: the manifest as it was registered, the model's main file first; empty for versions from before there was one.
+    """
 
     id: Digest
     model: str
@@ -102,7 +147,25 @@ class Version:
     created_at: datetime
     registered_by: str
     parity_sample: Digest | None = later(None)  # of parity.json
+    files: tuple[File, ...] = later(())
 
     @property
     def label(self) -> str:
         return f"v{self.number}"
+
+    @property
+    def manifest(self) -> tuple[File, ...]:
+        """Every file that the mark covers, the model's main file first."""
+        parts = self.components
+        return self.files or (
+            File(path=ARTIFACT, digest=parts.artifact),
+            File(path=CONTRACT, digest=parts.contract),
+            File(path=SIGNATURE, digest=parts.preprocessing),
+            File(path=LOCK, digest=parts.lock),
+            File(path=REFERENCE, digest=self.reference),
+        )
+
+    @property
+    def deciding(self) -> tuple[File, ...]:
+        """Those of the manifest that decide answers: all but what monitors compare with."""
+        return tuple(file for file in self.manifest if file.path != REFERENCE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import Parity, Signature
+from modelmark.domain.version import ONNX, ONNX_FILE, Parity, Signature
 from modelmark.registry import compare, sandbox
 from modelmark.seal.digests import canonical, plain
 from modelmark.seal.values import restore
@@ -28,10 +28,12 @@ Progress = Callable[[str], None]
 class Conversion:
     """A graph, how to feed it, how it compares with the original on every holdout row, and its holdout scores.
 
-    scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the original model's.
+    flavour: how it is served. scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the
+    original model's.
     """
 
     model: bytes
+    flavour: str
     signature: Signature
     parity: Parity
     scores: np.ndarray
@@ -46,7 +48,8 @@ def convert(
 ) -> Conversion:
     """Convert in one child, which may unpickle; score the result in another, which never does, and compare.
 
-    An ONNX source is only scored: it is the original. Raises Rejected or TimedOut as `sandbox.run` does.
+    An ONNX source is only scored: it is the original, and its very bytes are what is served.
+    Raises Rejected or TimedOut as `sandbox.run` does.
     """
     request = request_of(contract)
     original: np.ndarray | None
@@ -54,7 +57,8 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
         table = Path(name) / "holdout.parquet"
         holdout[[item.name for item in contract.inputs]].to_parquet(table)
-        if source.suffix.lower() == ".onnx":
+        as_it_is = source.suffix.lower() == ".onnx"
+        if as_it_is:
             progress("running the ONNX graph on the holdout")
             model, given = source.read_bytes(), None
             original = None
@@ -73,6 +77,7 @@ def convert(
     flipped, distance = (0, 0.0) if original is None else compare.parity(original, scores, request)
     return Conversion(
         model=model,
+        flavour=ONNX_FILE if as_it_is else ONNX,
         signature=signature,
         parity=Parity(rows=len(scores), flipped=flipped, max_difference=distance),
         scores=scores,

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Rejected, Tampered
-from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, LOCK, SIGNATURE, Version
+from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.domain.workspace import Workspace
-from modelmark.seal.digests import digest_file
+from modelmark.seal import manifest
 from modelmark.seal.values import decode
 
 ADDRESSES: Final = ("runs:/", "models:/")
@@ -109,11 +109,12 @@ class Tracking:
         for file in got.iterdir():
             file.replace(target / file.name)
         got.rmdir()
-        parts = version.components
-        wanted = {ARTIFACT: parts.artifact, CONTRACT: parts.contract, SIGNATURE: parts.preprocessing, LOCK: parts.lock}
-        for name, digest in wanted.items():
-            if not (target / name).is_file() or digest_file(target / name) != digest:
-                raise Tampered(f"{name} from MLflow is not what {version.label} was made of", field=name)
+        try:
+            manifest.read(target, version.manifest)
+        except Tampered as error:
+            raise Tampered(
+                f"{error.field} from MLflow is not what {version.label} was made of", field=error.field
+            ) from None
 
     def find(self, id: Digest) -> Path | None:
         """Where MLflow keeps the version's files, when that is a local folder."""

@@ -10,28 +10,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from modelmark.contract.table import as_texts, read_table
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, Rejected, Tampered
+from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
     ARTIFACT,
     CONTRACT,
     DESCRIPTION,
     LOCK,
+    ONNX,
     PARITY,
     REFERENCE,
     SIGNATURE,
-    Components,
+    File,
     Lineage,
     Version,
 )
 from modelmark.registry import compare, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
+from modelmark.seal import manifest
 from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value
 
 if TYPE_CHECKING:
@@ -93,21 +95,21 @@ def register(contract: Contract, how: Registration) -> Version:
         SIGNATURE: signature_bytes(conversion.signature),
         LOCK: lock(),
     }
-    components = Components(
-        artifact=digest_bytes(files[ARTIFACT]),
-        contract=digest_bytes(files[CONTRACT]),
-        preprocessing=digest_bytes(files[SIGNATURE]),
-        lock=digest_bytes(files[LOCK]),
-    )
-    known = existing(how.artifacts.folder(digest_value(components)))
+    known = _known(how.artifacts, files, conversion.flavour)
     if known is not None:
         how.progress(f"these bytes are {known.label} already")
         return known
     how.progress("describing the training data")
     texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
     files[REFERENCE] = how.reference(contract, train.assign(**texts), conversion.scores)
-    files[PARITY] = canonical(compare.sample(conversion.original, conversion.scores))
-    return _record(contract, how, conversion, components, files, digest, holdout)
+    return _record(contract, how, conversion, files, digest, holdout)
+
+
+def _known(artifacts: ArtifactStore, files: Mapping[str, bytes], flavour: str) -> Version | None:
+    """These bytes, when they are registered: under their flavour, or from before there were several."""
+    parts = [manifest.components(manifest.listed(files), name) for name in (flavour, ONNX)]
+    found = (existing(artifacts.folder(digest_value(part))) for part in parts)
+    return next((version for version in found if version is not None), None)
 
 
 def existing(folder: Path) -> Version | None:
@@ -115,12 +117,9 @@ def existing(folder: Path) -> Version | None:
     if not (folder / DESCRIPTION).is_file():
         return None
     version = read_version(folder)
-    parts = version.components
-    wanted = {ARTIFACT: parts.artifact, CONTRACT: parts.contract, SIGNATURE: parts.preprocessing, LOCK: parts.lock}
-    later = {PARITY: version.parity_sample} if version.parity_sample is not None else {}
-    for name, digest in {**wanted, REFERENCE: version.reference, **later}.items():
-        if not (folder / name).is_file() or digest_file(folder / name) != digest:
-            raise Tampered(f"{name} of {version.model} {version.label} was changed", code="TAMPERED", field=name)
+    manifest.require_named(version)
+    sample = [File(path=PARITY, digest=version.parity_sample)] if version.parity_sample is not None else []
+    manifest.read(folder, [*version.manifest, *sample])
     return version
 
 
@@ -128,12 +127,14 @@ def _record(
     contract: Contract,
     how: Registration,
     conversion: Conversion,
-    components: Components,
     files: dict[str, bytes],
     source_digest: Digest,
     holdout: pd.DataFrame,
 ) -> Version:
     how.progress("recording in MLflow")
+    listed = manifest.listed(files)
+    components = manifest.components(listed, conversion.flavour)
+    files = {**files, PARITY: canonical(compare.sample(conversion.original, conversion.scores))}
     commit, dirty = git_state(how.base)
     parameters = {
         "estimator": conversion.estimator,
@@ -165,6 +166,7 @@ def _record(
             parity=conversion.parity,
             reference=digest_bytes(files[REFERENCE]),
             parity_sample=digest_bytes(files[PARITY]),
+            files=listed,
             created_at=how.clock(),
             registered_by=how.by,
         )
@@ -239,16 +241,3 @@ def _source(contract: Contract, how: Registration) -> Iterator[Path]:
             f"{path.name} is not a kind of model file we read", code="UNKNOWN_FORMAT", limit=", ".join(SUFFIXES)
         )
     yield path
-
-
-def parity_sentence(version: Version) -> str:
-    """What conversion changed, in words.
-
-    Flipped decisions first: a largest difference alone hides or invents trouble.
-    """
-    parity: Any = version.parity
-    share = parity.flipped / parity.rows if parity.rows else 0.0
-    return (
-        f"The converted model decides differently on {parity.flipped:,} of {parity.rows:,} holdout rows ({share:.3%}); "
-        f"the largest difference of any score is {parity.max_difference:.2g}."
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +14,9 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NoMark, Tampered
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Waiver
-from modelmark.domain.version import Components, Signature, Version
-from modelmark.seal.digests import digest_bytes, digest_value, plain
+from modelmark.domain.version import Signature, Version
+from modelmark.seal import manifest
+from modelmark.seal.digests import digest_value, plain
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import decode, decode_contract, restore
@@ -27,12 +28,12 @@ PREDICATE_TYPE: Final = "https://modelmark.dev/mark/v1"
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A version whose every byte was checked against its mark."""
+    """A version whose every byte was checked against its mark. files: the model's own, by path, the main one first."""
 
     version: Version
     contract: Contract
     signature: Signature
-    artifact: bytes
+    files: Mapping[str, bytes]
     statement: Mapping[str, Any]
 
 
@@ -55,17 +56,9 @@ def issue(
 
     Raises Tampered, signing nothing, when a file is not what the version was named after.
     """
-    parts = version.components
-    subject = [
-        {"name": name, "digest": {"sha256": digest_bytes(_checked(folder / name, registered, "registration")).hex}}
-        for name, registered in (
-            (names.ARTIFACT, parts.artifact),
-            (names.CONTRACT, parts.contract),
-            (names.SIGNATURE, parts.preprocessing),
-            (names.LOCK, parts.lock),
-            (names.REFERENCE, version.reference),
-        )
-    ]
+    manifest.require_named(version)
+    manifest.read(folder, version.manifest)
+    subject = [{"name": file.path, "digest": {"sha256": file.digest.hex}} for file in version.manifest]
     predicate = {
         "version": plain(version),
         "evidence": {
@@ -98,13 +91,19 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
         listed = {item["name"]: Digest("sha256:" + item["digest"]["sha256"]) for item in statement["subject"]}
     except (KeyError, TypeError, ValueError):
         raise Tampered(f"the mark of {expected.short} lacks its subject", code="BAD_MARK") from None
-    contents = {name: _checked(folder / name, listed.get(name)) for name in names.SIGNED_FILES}
-    _hold_components(version.components, contents, expected)
+    for file in version.manifest:
+        if file.path not in listed:
+            raise Tampered(f"the mark does not cover {file.path}", code="BAD_MARK")
+    covered = [replace(file, digest=listed[file.path]) for file in version.manifest]
+    contents = manifest.read(folder, covered, "mark")
+    if tuple(covered) != version.manifest:
+        raise Tampered(f"the files are not those that version {expected.short} was named after", code="WRONG_FILES")
+    manifest.require_named(version)
     return Marked(
         version=version,
         contract=decode_contract(contents[names.CONTRACT]),
         signature=decode(Signature, contents[names.SIGNATURE]),
-        artifact=contents[names.ARTIFACT],
+        files={file.path: contents[file.path] for file in names.model_files(version.manifest)},
         statement=statement,
     )
 
@@ -130,32 +129,3 @@ def _statement(folder: Path, verifier: Verifier, expected: Digest) -> tuple[Mapp
     if version.id != expected or digest_value(version.components) != expected:
         raise Tampered(f"the mark in {folder.name[:12]} belongs to version {version.id.short}", code="WRONG_MARK")
     return statement, version
-
-
-def _checked(path: Path, listed: Digest | None, by: str = "mark") -> bytes:
-    if listed is None:
-        raise Tampered(f"the mark does not cover {path.name}", code="BAD_MARK")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise Tampered(f"{path.name} of version {path.parent.name[:12]} is gone", code="FILE_GONE") from None
-    found = digest_bytes(data)
-    if found != listed:
-        raise Tampered(
-            f"{path.name} of version {path.parent.name[:12]} was changed: its digest is {found.short}",
-            code="DIGEST_MISMATCH",
-            field=path.name,
-            limit=f"the {by} says {listed.short}",
-        )
-    return data
-
-
-def _hold_components(components: Components, contents: Mapping[str, bytes], expected: Digest) -> None:
-    found = Components(
-        artifact=digest_bytes(contents[names.ARTIFACT]),
-        contract=digest_bytes(contents[names.CONTRACT]),
-        preprocessing=digest_bytes(contents[names.SIGNATURE]),
-        lock=digest_bytes(contents[names.LOCK]),
-    )
-    if found != components:
-        raise Tampered(f"the files are not those that version {expected.short} was named after", code="WRONG_FILES")

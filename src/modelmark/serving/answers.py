@@ -1,73 +1,79 @@
-"""What is answered for one call, on its way to the journal and the caller."""
+"""A prediction asked for, and what is answered, between a transport and the model. Neither knows HTTP or gRPC."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from modelmark.contract.rows import Flag, RowCodec, Rows
 from modelmark.domain.classes import Decision
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.prediction import Path
-from modelmark.serving.models import LiveRoute, Loaded
+from modelmark.domain.prediction import ServedBy
+from modelmark.serving.models import LiveRoute, LoadedModel
 
 
-@dataclass(slots=True)
-class Answer:
-    """version: the one that really answered. scores: rows x classes, empty when a person will answer."""
+class Answer(msgspec.Struct, eq=False):
+    """version: the one that really answered; rows: the request's, as that version reads them.
+
+    scores: rows x classes, float64, empty when a person will answer.
+    """
 
     id: str
-    version: Loaded
+    version: LoadedModel
     arm: str
-    path: Path
+    served_by: ServedBy
     decisions: list[Decision]
     flags: list[Flag]
     scores: bytes
+    rows: Rows
 
 
-class Framed(NamedTuple):
-    """An answer that is not plain JSON. extra: whole header lines."""
+class Responder(Protocol):
+    """Where one request's outcome goes. Exactly one of `answer` and `refuse` reaches the caller.
 
-    body: bytes
-    content_type: bytes
-    extra: bytes
-
-
-class Exchange(Protocol):
-    """One request on the wire, waiting for its answer."""
-
-    @property
-    def gone(self) -> bool:
-        """The caller has hung up."""
-        ...
+    request_id: the caller's own, or one made for it; journaled.
+    """
 
     request_id: str
 
-    def reply(
-        self, status: int, body: bytes, content_type: bytes = b"application/json", extra: bytes = b""
-    ) -> None: ...
+    @property
+    def gone(self) -> bool:
+        """The caller has hung up: nothing needs to be computed."""
+        ...
+
+    def answer(self, answer: Answer) -> None:
+        """Send it; its record is in the journal. When this raises, nothing was sent and `refuse` follows."""
+        ...
+
+    def refuse(self, error: ModelmarkError) -> None:
+        """Say why there is no answer, in the protocol's own form. Does not raise."""
+        ...
 
 
-@dataclass(slots=True)
-class Call:
-    """A prediction asked for. received: by `perf_counter`. size: bytes of the body.
+class PredictRequest(msgspec.Struct, eq=False):
+    """One prediction asked for. received, due: by `perf_counter`; an answer after `due` is too late. size: in bytes.
 
-    reparse: the same body read with another version's codec, for fallbacks and other arms. render: the answer's bytes.
+    reparse: the same bytes read with another version's codec, for fallbacks and other arms.
+    answer and all after it are the batcher's notes. apart: it waits for a run off the loop; alone: it must have it alone.
     """
 
-    exchange: Exchange
+    responder: Responder
     route: LiveRoute
     arm: int
     rows: Rows
     entity: str
     received: float
+    due: float
     size: int
     reparse: Callable[[RowCodec], Rows]
-    render: Callable[[Answer], bytes | Framed]
     answer: Answer | None = None
     error: ModelmarkError | None = None
+    done: bool = False
+    apart: bool = False
+    alone: bool = False
 
     @property
-    def version(self) -> Loaded:
+    def version(self) -> LoadedModel:
         return self.route.arms[self.arm].version

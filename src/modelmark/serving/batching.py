@@ -1,6 +1,8 @@
 """One flush per turn of the event loop: all requests that have arrived are checked, run, journaled, answered together.
 
 A lone request is never made to wait for company. What has expired, or whose caller has gone, never reaches a model.
+A model that is slow runs in threads of its own (`execution`); what waits for it meanwhile is answered by its fallback
+when its deadline comes, so that no model can keep a caller, or another model, waiting.
 """
 
 from __future__ import annotations
@@ -8,247 +10,384 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
-from modelmark.domain.prediction import Path
+from modelmark.domain.prediction import ServedBy
 from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
-from modelmark.serving.answers import Answer, Call
+from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.execution import THREADS
 from modelmark.serving.metrics import Histogram, Metrics, key
-from modelmark.serving.models import Loaded
+from modelmark.serving.models import LoadedModel
+from modelmark.serving.observers import Observers
+from modelmark.serving.refusals import Refusals
 
-#: Rows of one flush; the rest waits for the next turn, so that other work gets its turn too.
+#: Rows of one run; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024
-#: A request with more rows than this runs in a thread, so that the loop stays free.
+#: A request with more rows than this runs off the loop, unless its model never leaves it.
 LARGE_ROWS: Final = 256
+
+#: How often, at least, the deadlines of those who wait for a run off the loop are looked at, in seconds.
+WATCH: Final = 0.05
 
 Scores = NDArray[np.float64]
 #: Looked up once: until Python 3.12 a member of an enum is found, and its `value` read, by a function in Python.
-_MODEL: Final = Path.MODEL
+_MODEL: Final = ServedBy.MODEL
+
+
+class Lane:
+    """What waits for one version's runs off the loop, and how many of them go on."""
+
+    def __init__(self) -> None:
+        self.waiting: list[PredictRequest] = []
+        self.runs = 0
 
 
 class Batcher:
-    """Owns the queue. refuse: told of every refusal, for the journal's counts."""
+    """Owns the queue. Whatever happens, every request it took hears `answer` or `refuse`, once."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         writer: Writer,
         metrics: Metrics,
+        refusals: Refusals,
+        observers: Observers,
         *,
         max_requests: int = 1024,
         max_bytes: int = 64 * 1024 * 1024,
-        refuse: Callable[[Call, ModelmarkError], None],
     ) -> None:
-        self._loop, self._writer, self._metrics, self._refuse = loop, writer, metrics, refuse
+        self._loop, self._writer, self._metrics = loop, writer, metrics
+        self._refusals, self._observers = refusals, observers
         self._max_requests, self._max_bytes = max_requests, max_bytes
-        self._queue: list[Call] = []
+        self._queue: list[PredictRequest] = []
+        self._lanes: dict[int, Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._bytes = 0
-        self._running = 0
+        self.waiting = 0  # requests taken in and not yet answered
         self._scheduled = False
         self._rate = 1000.0  # answers a second, smoothed
         self._flushed_at = perf_counter()
         self._keys: dict[tuple[str, str, str], tuple[str, str, Histogram]] = {}
 
-    @property
-    def waiting(self) -> int:
-        """Requests taken in and not yet answered."""
-        return len(self._queue) + self._running
-
-    def submit(self, call: Call) -> None:
+    def submit(self, request: PredictRequest) -> None:
         """Raises Overloaded when the queue is full, in count or in bytes."""
-        if self.waiting >= self._max_requests or self._bytes + call.size > self._max_bytes:
+        if self.waiting >= self._max_requests or self._bytes + request.size > self._max_bytes:
             seconds = 1 + int(self.waiting / max(self._rate, 1.0))
             raise Overloaded("too many requests are waiting", retry_after=min(seconds, 30))
-        self._bytes += call.size
-        if call.rows.count > LARGE_ROWS:
-            self._running += 1
-            task = self._loop.create_task(self._large(call))
-            task.add_done_callback(self._large_done)
+        self.waiting += 1
+        self._bytes += request.size
+        if request.rows.count > LARGE_ROWS and not request.version.execution.stays_on_loop:
+            self._run_apart(request.version, [request])
             return
-        self._queue.append(call)
+        self._queue.append(request)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Answer what waits."""
-        calls = self._take()
+        """Answer what waits, or hand it to a lane."""
+        requests = self._take()
         self._scheduled = bool(self._queue)
         if self._scheduled:
             self._loop.call_soon(self.flush)
-        for group in _by_version(calls):
-            try:
+        try:
+            for group in _by_version(requests):
                 self._answer_group(group)
-            except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
-                self._loop.call_exception_handler({"message": "a flush failed", "exception": error})
-                for call in group:
-                    call.answer, call.error = None, ModelmarkError("the server made a mistake")
-        self._finish(calls)
+        finally:
+            self._finish(requests)
 
-    def _take(self) -> list[Call]:
-        if len(self._queue) == 1 and not self._queue[0].exchange.gone:
-            calls, self._queue = self._queue, []
-            self._bytes -= calls[0].size
-            return calls
-        rows = 0
-        for index, call in enumerate(self._queue):
-            rows += call.rows.count
-            if rows > FLUSH_ROWS:
-                calls, self._queue = self._queue[:index], self._queue[index:]
-                break
-        else:
-            calls, self._queue = self._queue, []
-        kept = [call for call in calls if not call.exchange.gone]
-        self._bytes -= sum(call.size for call in calls)
-        if len(kept) < len(calls):
-            self._metrics.add("modelmark_abandoned_total", len(calls) - len(kept))
+    def _take(self) -> list[PredictRequest]:
+        if len(self._queue) == 1 and not self._queue[0].responder.gone:
+            requests, self._queue = self._queue, []
+            return requests
+        count = _fitting(self._queue)
+        requests, self._queue = self._queue[:count], self._queue[count:]
+        return self._present(requests)
+
+    def _present(self, requests: list[PredictRequest]) -> list[PredictRequest]:
+        """Those whose callers have not hung up; the others are forgotten."""
+        kept = [request for request in requests if not request.responder.gone]
+        if len(kept) < len(requests):
+            self._metrics.add("modelmark_abandoned_total", len(requests) - len(kept))
+            for request in requests:
+                if request.responder.gone:
+                    request.done = True
+                    self.waiting -= 1
+                    self._bytes -= request.size
         return kept
 
-    def _answer_group(self, group: list[Call]) -> None:
+    def _answer_group(self, group: list[PredictRequest]) -> None:
+        """Requests of one version: answered, refused, or in a lane. A defect of ours is a refusal, never silence."""
         version = group[0].version
-        now = perf_counter()
-        live = [call for call in group if now - call.received <= version.deadline]
-        if len(live) < len(group):
-            for call in group:
-                if now - call.received > version.deadline:
-                    self._fall_back(call, [], _late(version), "deadline", in_time=False)
+        try:
+            live = self._in_time(group)
             if not live:
                 return
-        checked = version.codec.check([call.rows for call in live])
+            rows = live[0].rows.count if len(live) == 1 else sum([request.rows.count for request in live])
+            if not version.execution.fits_loop(rows):
+                self._run_apart(version, live)
+                return
+            checked, kept = self._checked(version, live)
+            if not kept:
+                return
+            try:
+                scores = self._run(version, checked.numbers, checked.texts)
+            except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
+                self._blame(version, kept, checked, error)
+                if len(kept) > 1:
+                    for request in kept:
+                        self._answer_group([request])
+                return
+            self._judge(version, kept, checked, scores)
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
+            self._defect(group, "a flush failed", error)
+
+    def _in_time(self, group: list[PredictRequest]) -> list[PredictRequest]:
+        """Those for whom an answer is not too late; the others get their fallback."""
+        now = perf_counter()
+        live = [request for request in group if now <= request.due]
+        if len(live) < len(group):
+            for request in group:
+                if now > request.due:
+                    self._fall_back(request, [], _late(request), "deadline", in_time=False)
+        return live
+
+    def _checked(self, version: LoadedModel, live: list[PredictRequest]) -> tuple[Checked, list[PredictRequest]]:
+        checked = version.codec.check([request.rows for request in live])
         for position, error in checked.refused.items():
             live[position].error = error
-        if not checked.kept:
-            return
-        kept = [live[position] for position in checked.kept]
-        try:
-            scores = self._run(version, checked.numbers, checked.texts)
-        except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
-            self._one_by_one(version, kept, checked, error)
-            return
-        self._judge(version, kept, checked, scores)
+        return checked, [live[position] for position in checked.kept]
 
-    def _run(self, version: Loaded, numbers: Scores, texts: Sequence[str]) -> Scores:
+    def _run(self, version: LoadedModel, numbers: Scores, texts: Sequence[str]) -> Scores:
         self._metrics.add("modelmark_model_runs_total")
         self._metrics.add("modelmark_model_rows_total", len(numbers))
-        return version.flavour.run(numbers, texts)
+        return version.execution.run(numbers, texts)
 
-    def _judge(self, version: Loaded, kept: list[Call], checked: Checked, scores: Scores) -> None:
-        """Hand each call its rows of the scores, or its fallback."""
+    def _judge(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, scores: Scores) -> None:
+        """Hand each request its rows of the scores, or its fallback."""
         try:
-            bad = version.guard.look(scores, len(checked.numbers))
+            bad = version.guard.check(scores, len(checked.numbers))
         except OutputInvalid as error:
-            for at, call in enumerate(kept):
-                self._fall_back(call, _flags(checked, at), error, "shape", in_time=True)
+            for at, request in enumerate(kept):
+                self._fall_back(request, _flags(checked, at), error, "shape", in_time=True)
             return
         late = perf_counter()
         rows, spans = scores.tolist(), checked.spans
-        for at, call in enumerate(kept):
+        for at, request in enumerate(kept):
+            if request.done:
+                continue
             start, end = spans[at], spans[at + 1]
             flags = _flags(checked, at)
             if bad is not None and bad[start:end].any():
                 row = int(bad[start:end].argmax())
-                self._fall_back(call, flags, _nonsense(row), "output", in_time=True)
-            elif late - call.received > version.deadline:
-                self._fall_back(call, flags, _late(version), "deadline", in_time=False)
+                self._fall_back(request, flags, _nonsense(row), "output", in_time=True)
+            elif late > request.due:
+                self._fall_back(request, flags, _late(request), "deadline", in_time=False)
             else:
-                call.answer = Answer(
+                request.answer = Answer(
                     self._writer.ids.next(time.time_ns()),
                     version,
-                    call.route.arms[call.arm].name,
+                    request.route.arms[request.arm].name,
                     _MODEL,
                     [version.decide(row) for row in rows[start:end]],
                     flags,
                     scores[start:end].tobytes(),
+                    request.rows,
                 )
 
-    def _one_by_one(self, version: Loaded, kept: list[Call], checked: Checked, error: Exception) -> None:
-        """The run failed: find whose rows it was, so that nobody else suffers."""
+    def _blame(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, error: Exception) -> None:
+        """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
+        it was, so that nobody else suffers."""
         print(f"model {version.model} {version.label} failed: {type(error).__name__}", file=sys.stderr)  # noqa: T201
-        for at, call in enumerate(kept):
-            flags = _flags(checked, at)
-            if len(kept) == 1:
-                self._fall_back(
-                    call, flags, OutputInvalid("the model could not compute an answer"), "error", in_time=True
-                )
-                continue
-            self._answer_group([call])
+        if len(kept) == 1:
+            why = OutputInvalid("the model could not compute an answer")
+            self._fall_back(kept[0], _flags(checked, 0), why, "error", in_time=True)
 
-    def _fall_back(self, call: Call, flags: list[Flag], why: ModelmarkError, reason: str, *, in_time: bool) -> None:
-        self._metrics.add(key("modelmark_fallback_total", model=call.route.model, reason=reason))
+    def _fall_back(
+        self, request: PredictRequest, flags: list[Flag], why: ModelmarkError, reason: str, *, in_time: bool
+    ) -> None:
+        if request.done:  # it was due while its run went on
+            return
+        self._metrics.add(key("modelmark_fallback_total", model=request.route.model, reason=reason))
+        id = self._writer.ids.next(time.time_ns())
+        if fallback.is_slow(request, in_time=in_time):
+            request.apart = True
+            self._start(self._fall_back_apart(request, id, flags, why))
+            return
         try:
-            call.answer = fallback.answer(call, self._writer.ids.next(time.time_ns()), flags, why, in_time=in_time)
+            request.answer = fallback.answer(request, id, flags, why, in_time=in_time)
         except ModelmarkError as error:
-            call.error = error
+            request.error = error
 
-    async def _large(self, call: Call) -> None:
-        """Check on the loop, run in a thread, go on on the loop."""
-        version = call.version
-        if not call.exchange.gone:
-            checked = version.codec.check([call.rows])
-            if checked.refused:
-                call.error = checked.refused[0]
-            else:
+    # Off the loop
+
+    def _run_apart(self, version: LoadedModel, requests: list[PredictRequest]) -> None:
+        lane = self._lanes.setdefault(id(version), Lane())
+        for request in requests:
+            request.apart = True
+        lane.waiting += requests
+        if lane.runs < THREADS:
+            lane.runs += 1
+            self._start(self._work(version, lane))
+
+    async def _work(self, version: LoadedModel, lane: Lane) -> None:
+        """Run what waits in a lane, batch by batch, until nothing does."""
+        try:
+            while lane.waiting:
+                count = _fitting(lane.waiting)
+                requests, lane.waiting = lane.waiting[:count], lane.waiting[count:]
+                await self._answer_apart(version, self._present(requests), lane)
+        finally:
+            lane.runs -= 1
+            if not lane.runs:
+                self._lanes.pop(id(version), None)
+                for request in lane.waiting:  # only when the worker itself ends
+                    request.apart = False
+                self._release(lane.waiting)
+
+    async def _answer_apart(self, version: LoadedModel, requests: list[PredictRequest], lane: Lane) -> None:
+        """`_answer_group` in a thread: check on the loop, run in the thread, go on on the loop."""
+        for request in requests:
+            request.apart = False
+        try:
+            live = self._in_time(requests)
+            checked, kept = self._checked(version, live) if live else (None, [])
+            self._release([request for request in requests if request.answer is not None or request.error is not None])
+            if checked is not None and kept:
+                run = self._loop.run_in_executor(
+                    version.execution.threads, self._run, version, checked.numbers, checked.texts
+                )
+                await self._hold_deadlines(run, kept, lane)
                 try:
-                    scores = await asyncio.to_thread(self._run, version, checked.numbers, checked.texts)
-                    self._judge(version, [call], checked, scores)
+                    scores = run.result()
                 except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
-                    self._one_by_one(version, [call], checked, error)
-        else:
-            self._metrics.add("modelmark_abandoned_total")
-        self._running -= 1
-        self._bytes -= call.size
-        self._finish([call])
+                    self._blame(version, kept, checked, error)
+                    self._each_alone(kept, lane)
+                else:
+                    self._judge(version, kept, checked, scores)
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
+            self._defect(requests, "a run off the loop failed", error)
+        finally:
+            self._release(requests)
 
-    def _large_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            print(f"a large request failed: {task.exception()!r}", file=sys.stderr)  # noqa: T201
+    def _each_alone(self, kept: list[PredictRequest], lane: Lane) -> None:
+        """Put them back in front of the lane, where their deadlines are watched, each to be run by itself."""
+        if len(kept) > 1:
+            again = [request for request in kept if not request.done]
+            for request in again:
+                request.apart = request.alone = True
+            lane.waiting = again + lane.waiting
 
-    def _finish(self, calls: list[Call]) -> None:
+    async def _hold_deadlines(self, run: asyncio.Future[Scores], kept: list[PredictRequest], lane: Lane) -> None:
+        """Wait for a run; whoever is due meanwhile, in it or behind it, is answered by the fallback at once."""
+        while not run.done():
+            open_ones = [request for request in (*kept, *lane.waiting) if not request.done]
+            first = min((request.due - perf_counter() for request in open_ones), default=WATCH)
+            await asyncio.wait({run}, timeout=min(max(0.0, first) + 1e-4, WATCH))
+            if run.done():
+                return
+            late = [request for request in open_ones if not request.done and perf_counter() > request.due]
+            for request in late:
+                request.apart = False
+                self._fall_back(request, [], _late(request), "deadline", in_time=False)
+            self._finish(late)
+            lane.waiting = [request for request in lane.waiting if not request.done]
+
+    async def _fall_back_apart(self, request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError) -> None:
+        """A fallback that computes, in the threads of the version that does; without it when that takes too long."""
+        previous = request.route.previous
+        try:
+            if previous is None:
+                raise why
+            run = self._loop.run_in_executor(
+                previous.execution.threads, lambda: fallback.answer(request, id, flags, why, in_time=True)
+            )
+            await asyncio.wait({run}, timeout=max(0.0, request.due - perf_counter()))
+            if run.done():
+                request.answer = run.result()
+            else:
+                run.cancel()
+                request.answer = fallback.answer(request, id, flags, why, in_time=False)
+        except ModelmarkError as error:
+            request.error = error
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
+            self._defect([request], "a fallback failed", error)
+        finally:
+            request.apart = False
+            self._finish([request])
+
+    def _start(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _release(self, requests: list[PredictRequest]) -> None:
+        """Finish what a lane held, but for what waits for another run."""
+        self._finish([request for request in requests if not request.done])
+
+    # The end of every request
+
+    def _finish(self, requests: list[PredictRequest]) -> None:
         """Journal, then answer. An answer never leaves before its record is in the journal."""
         now = perf_counter()
-        answered = [call for call in calls if call.answer is not None]
+        answered = [request for request in requests if request.answer is not None]
         if answered:
             at = time.time_ns()
             try:
-                self._writer.append_many([_record(call, call.answer, at, now) for call in answered if call.answer])
+                self._writer.append_many([_record(request, at, now) for request in answered])
             except NotYet as error:
-                for call in answered:
-                    call.answer, call.error = None, error
-        for call in calls:
-            answer = call.answer
-            if answer is not None:
-                self._reply(call, answer, now)
-            elif call.error is not None:
-                self._refuse(call, call.error)
+                for request in answered:
+                    request.answer, request.error = None, error
+            except Exception as error:  # noqa: BLE001  # without its record no answer leaves
+                self._defect(answered, "a record could not be written", error)
+        for request in requests:
+            if not request.apart:
+                request.done = True
+                self.waiting -= 1
+                self._bytes -= request.size
+                self._tell(request, now)
+        if self._observers.active:
+            told = [(request, request.answer) for request in answered if request.done and request.answer is not None]
+            self._loop.call_soon(self._observers.tell, told)
         elapsed = now - self._flushed_at
-        if elapsed > 0 and calls:
-            self._rate += 0.1 * (min(len(calls) / elapsed, 1e5) - self._rate)
+        if elapsed > 0 and requests:
+            self._rate += 0.1 * (min(len(requests) / elapsed, 1e5) - self._rate)
             self._flushed_at = now
 
-    def _reply(self, call: Call, answer: Answer, now: float) -> None:
+    def _tell(self, request: PredictRequest, now: float) -> None:
+        answer = request.answer
+        if answer is not None:
+            try:
+                request.responder.answer(answer)
+            except Exception as error:  # noqa: BLE001  # a protocol's defect must not cost others their answers
+                self._defect([request], "an answer could not be written", error)
+            else:
+                self._count(request, answer, now)
+                return
+        refusal = request.error or ModelmarkError("the server made a mistake")
         try:
-            body = call.render(answer)
-        except Exception as error:  # noqa: BLE001  # a protocol's defect must not cost others their answers
-            self._loop.call_exception_handler({"message": "an answer could not be written", "exception": error})
-            self._refuse(call, ModelmarkError("the server made a mistake"))
-            return
-        if type(body) is bytes:
-            call.exchange.reply(200, body)
-        else:
-            call.exchange.reply(200, *body)
-        self._count(call, answer, now)
+            self._refusals.note(request.route, refusal)
+            request.responder.refuse(refusal)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._defect([request], "a refusal could not be written", error)
 
-    def _count(self, call: Call, answer: Answer, now: float) -> None:
-        which = (call.route.model, answer.version.label, str(answer.path))
+    def _defect(self, requests: list[PredictRequest], message: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": message, "exception": error})
+        for request in requests:
+            if not request.done or request.answer is not None:
+                request.answer, request.error = None, ModelmarkError("the server made a mistake")
+
+    def _count(self, request: PredictRequest, answer: Answer, now: float) -> None:
+        which = (request.route.model, answer.version.label, str(answer.served_by))
         known = self._keys.get(which)
         if known is None:
             labels = {"model": which[0], "version": which[1], "served_by": which[2]}
@@ -259,16 +398,26 @@ class Batcher:
             )
         counters: dict[str, Any] = self._metrics.counters
         counters[known[0]] = counters.get(known[0], 0.0) + 1
-        counters[known[1]] = counters.get(known[1], 0.0) + call.rows.count
-        known[2].observe(now - call.received)
+        counters[known[1]] = counters.get(known[1], 0.0) + request.rows.count
+        known[2].observe(now - request.received)
 
 
-def _by_version(calls: list[Call]) -> Iterable[list[Call]]:
-    if len(calls) == 1:
-        return (calls,)
-    groups: dict[int, list[Call]] = {}
-    for call in calls:
-        groups.setdefault(id(call.version), []).append(call)
+def _fitting(requests: Sequence[PredictRequest]) -> int:
+    """How many of them, from the front, make one run; at least one."""
+    rows = 0
+    for index, request in enumerate(requests):
+        rows += request.rows.count
+        if index and (rows > FLUSH_ROWS or request.alone or requests[0].alone):
+            return index
+    return len(requests)
+
+
+def _by_version(requests: list[PredictRequest]) -> Iterable[list[PredictRequest]]:
+    if len(requests) == 1:
+        return (requests,)
+    groups: dict[int, list[PredictRequest]] = {}
+    for request in requests:
+        groups.setdefault(id(request.version), []).append(request)
     return groups.values()
 
 
@@ -276,28 +425,29 @@ def _flags(checked: Checked, at: int) -> list[Flag]:
     return checked.flags.get(checked.kept[at], []) if checked.flags else []
 
 
-def _record(call: Call, answer: Answer, at: int, now: float) -> Predicted:
-    rows = call.rows
+def _record(request: PredictRequest, at: int, now: float) -> Predicted:
+    answer = cast(Answer, request.answer)
+    rows = answer.rows
     return Predicted(
         answer.id,
         at,
-        call.route.model,
+        request.route.model,
         str(answer.version.id),
         answer.arm,
-        str(answer.path),
-        call.exchange.request_id,
-        call.entity,
+        str(answer.served_by),
+        request.responder.request_id,
+        request.entity,
         rows.count,
         rows.numbers,
         rows.texts,
         answer.flags,
         answer.scores,
-        int((now - call.received) * 1e6),
+        int((now - request.received) * 1e6),
     )
 
 
-def _late(version: Loaded) -> TimedOut:
-    limit = f"{version.contract.serving.deadline_ms} ms"
+def _late(request: PredictRequest) -> TimedOut:
+    limit = f"{(request.due - request.received) * 1000:.0f} ms"
     return TimedOut("the answer would come too late", limit=limit, hint="send fewer rows, or try again later")
 
 

@@ -12,68 +12,77 @@ from modelmark.domain.classes import Decision
 from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import Path
-from modelmark.serving.answers import Answer, Call
-from modelmark.serving.models import Loaded
+from modelmark.domain.prediction import ServedBy
+from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.models import LoadedModel
 
 #: With no time left, nothing that computes is asked.
 _COMPUTES: Final = frozenset({FallbackKind.PREVIOUS_VERSION})
 
 
-def answer(call: Call, id: str, flags: list[Flag], why: ModelmarkError, *, in_time: bool) -> Answer:
+def is_slow(request: PredictRequest, *, in_time: bool) -> bool:
+    """Whether the chain may hold the event loop: it asks the previous version, and that one is slow."""
+    previous = request.route.previous
+    if previous is None or not in_time or previous.execution.fits_loop(request.rows.count):
+        return False
+    return any(step.kind in _COMPUTES for step in request.version.contract.fallback)
+
+
+def answer(request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError, *, in_time: bool) -> Answer:
     """The first step of the chain that can answer. Raises `why` when none can."""
-    version = call.version
+    version = request.version
+    arm = request.route.arms[request.arm].name
     for step in version.contract.fallback:
         if step.kind in _COMPUTES and not in_time:
             continue
         if step.kind is FallbackKind.PREVIOUS_VERSION:
-            found = _previous(call, id)
+            found = _previous(request, id)
             if found is not None:
                 return found
         elif step.kind is FallbackKind.CONSTANT:
-            return _constant(call, id, flags, step.value)
+            return _constant(request, id, flags, step.value)
         else:
-            decisions = [Decision()] * call.rows.count
-            return Answer(id, version, call.route.arms[call.arm].name, Path.REVIEW, decisions, flags, b"")
+            decisions = [Decision()] * request.rows.count
+            return Answer(id, version, arm, ServedBy.REVIEW, decisions, flags, b"", request.rows)
     raise why
 
 
-def _previous(call: Call, id: str) -> Answer | None:
+def _previous(request: PredictRequest, id: str) -> Answer | None:
     """None when there is no version before, or it cannot answer either."""
-    previous = call.route.previous
+    previous = request.route.previous
     if previous is None:
         return None
     try:
-        rows = call.reparse(previous.codec)
+        rows = request.reparse(previous.codec)
         batch = previous.codec.batch(rows)
-        scores = previous.flavour.run(batch.numbers, batch.texts)
-        if previous.guard.look(scores, rows.count) is not None:
+        scores = previous.execution.run(batch.numbers, batch.texts)
+        if previous.guard.check(scores, rows.count) is not None:
             return None
     except (Rejected, OutputInvalid):
         return None
     except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises, the chain goes on
         print(f"fallback: version {previous.label} failed: {type(error).__name__}", file=sys.stderr)  # noqa: T201
         return None
-    call.rows = rows  # the record names the previous version, so it holds that version's columns
     decisions = [previous.decide(row) for row in scores.tolist()]
-    arm = call.route.arms[call.arm].name
-    return Answer(id, previous, arm, Path.PREVIOUS_VERSION, decisions, batch.flags, scores.tobytes())
+    arm = request.route.arms[request.arm].name
+    # The record names the previous version, so it holds that version's columns.
+    return Answer(id, previous, arm, ServedBy.PREVIOUS_VERSION, decisions, batch.flags, scores.tobytes(), rows)
 
 
-def _constant(call: Call, id: str, flags: list[Flag], value: object) -> Answer:
-    version = call.version
+def _constant(request: PredictRequest, id: str, flags: list[Flag], value: object) -> Answer:
+    version = request.version
     row = constant_scores(version, value)
-    scores = np.tile(row, (call.rows.count, 1))
+    scores = np.tile(row, (request.rows.count, 1))
     decision = (
         Decision(value=float(row[0]))
         if version.contract.model.task is Task.REGRESSION
         else Decision(version.contract.outputs.classes[int(row.argmax())], None, None)
     )
-    arm = call.route.arms[call.arm].name
-    return Answer(id, version, arm, Path.CONSTANT, [decision] * call.rows.count, flags, scores.tobytes())
+    arm, decisions = request.route.arms[request.arm].name, [decision] * request.rows.count
+    return Answer(id, version, arm, ServedBy.CONSTANT, decisions, flags, scores.tobytes(), request.rows)
 
 
-def constant_scores(version: Loaded, value: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def constant_scores(version: LoadedModel, value: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """A fixed answer as scores: the number itself, or all probability on the class. OutputInvalid for neither."""
     contract = version.contract
     if contract.model.task is Task.REGRESSION:

@@ -1,4 +1,4 @@
-"""A look at every answer before it leaves: ONNX Runtime never complains, so we must."""
+"""A check of every answer before it leaves: ONNX Runtime never complains, so we must."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Guard:
             self._low, self._high = -SLACK, 1 + SLACK
         self._plain = (max(self._low, -_MOST), min(self._high, _MOST)) if self.regression else (0.0, 1.0)
 
-    def look(self, scores: NDArray[np.float64], rows: int) -> NDArray[np.bool_] | None:
+    def check(self, scores: NDArray[np.float64], rows: int) -> NDArray[np.bool_] | None:
         """None when every row is fine, else which are not. Raises OutputInvalid when the shape is wrong.
 
         Probabilities that rounding pushed past 0 or 1 are put back, in place.

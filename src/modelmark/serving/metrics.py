@@ -26,6 +26,8 @@ NAMES: Final = {
     "modelmark_model_rows_total": ("counter", "Rows that a model was run on."),
     "modelmark_abandoned_total": ("counter", "Requests dropped before the model: the caller had gone."),
     "modelmark_fallback_total": ("counter", "Requests that the model could not answer, by reason."),
+    "modelmark_observers_dropped_total": ("counter", "Answers that observers were not told of: too many were waiting."),
+    "modelmark_observer_failures_total": ("counter", "Observers of answers that failed; no answer suffers from it."),
     "modelmark_snapshot_failures_total": ("counter", "Snapshots or versions that were refused; the old ones serve on."),
     "modelmark_queue_requests": ("gauge", "Requests waiting for the next run."),
     "modelmark_connections": ("gauge", "Open connections."),

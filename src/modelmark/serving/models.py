@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,31 +15,32 @@ from modelmark.domain.classes import Decider, class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Tampered
-from modelmark.domain.routes import Route
-from modelmark.domain.version import Components, Signature
+from modelmark.domain.routes import ArmRole, Route
+from modelmark.domain.version import Signature, Version
 from modelmark.journal.wal.records import Schema
-from modelmark.seal.digests import digest_bytes, digest_value
+from modelmark.seal import manifest
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.values import decode, decode_contract
-from modelmark.serving import flavours
+from modelmark.serving.execution import Execution
+from modelmark.serving.flavours import Model
 from modelmark.serving.guard import Guard
 
 
-class Loaded:
+class LoadedModel:
     """One version, ready to answer. label: v3; `staged` for a candidate that carries no mark."""
 
-    def __init__(self, id: Digest, label: str, contract: Contract, signature: Signature, artifact: bytes) -> None:
-        self.id, self.label, self.contract, self.signature = id, label, contract, signature
-        self.model = contract.name
-        self.codec = RowCodec(contract, signature)
+    def __init__(self, id: Digest, label: str, contract: Contract, model: Model) -> None:
+        self.id, self.label, self.contract, self.signature = id, label, contract, model.signature
+        self.model, self.flavour = contract.name, model.flavour
+        self.codec = RowCodec(contract, model.signature)
         self.guard = Guard(contract)
         self.decide = Decider(contract)
         self.classes = [class_text(name) for name in contract.outputs.classes]
         self.deadline = contract.serving.deadline_ms / 1000
         numeric = [column.name for column in self.codec.numeric]
         textual = [column.name for column in self.codec.textual]
-        self.flavour = flavours.kind("onnx")(artifact, signature, numeric=numeric, textual=textual)
+        self.execution = Execution.of(model, numeric=numeric, textual=textual, deadline=self.deadline)
         self.schema = Schema(
             version=str(id),
             model=contract.name,
@@ -61,7 +62,8 @@ class Loaded:
         """Run one plausible row: a version that cannot answer in the right shape never meets traffic."""
         numbers = np.array([[_plausible(c.minimum, c.maximum) for c in self.codec.numeric]])
         texts = [c.categories[0] if c.categories else "" for c in self.codec.textual]
-        self.guard.look(self.flavour.run(numbers.reshape(1, -1), texts), 1)
+        self.guard.check(self.execution.flavour.run(numbers.reshape(1, -1), texts), 1)
+        self.execution.probe(numbers.reshape(1, -1), texts)
 
 
 def _plausible(low: float | None, high: float | None) -> float:
@@ -70,37 +72,29 @@ def _plausible(low: float | None, high: float | None) -> float:
     return low if low is not None else high if high is not None else 0.0
 
 
-def load_marked(folder: Path, verifier: Verifier, id: Digest) -> Loaded:
+def load_marked(folder: Path, verifier: Verifier, id: Digest) -> LoadedModel:
     """Raises NoMark, Tampered, or whatever the model's runtime objects to."""
     marked = open_marked(folder, verifier, expected=id)
-    return Loaded(id, marked.version.label, marked.contract, marked.signature, marked.artifact)
+    model = Model(marked.version.components.flavour, marked.files, marked.signature)
+    return LoadedModel(id, marked.version.label, marked.contract, model)
 
 
-def load_candidate(folder: Path, id: Digest) -> Loaded:
+def load_candidate(folder: Path, id: Digest) -> LoadedModel:
     """A version that has no mark yet, for gates and staging only. Its bytes must still be those its id names."""
     try:
-        contents = {
-            name: (folder / name).read_bytes() for name in (names.ARTIFACT, names.CONTRACT, names.SIGNATURE, names.LOCK)
-        }
+        version = decode(Version, (folder / names.DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
         raise Missing(f"{error.filename} of the candidate is gone", code="FILE_GONE") from None
-    found = digest_value(
-        Components(
-            artifact=digest_bytes(contents[names.ARTIFACT]),
-            contract=digest_bytes(contents[names.CONTRACT]),
-            preprocessing=digest_bytes(contents[names.SIGNATURE]),
-            lock=digest_bytes(contents[names.LOCK]),
-        )
-    )
-    if found != id:
+    manifest.require_named(version)
+    if version.id != id:
         raise Tampered(f"the files are not those that version {id.short} was named after", code="WRONG_FILES")
-    return Loaded(
-        id,
-        "staged",
-        decode_contract(contents[names.CONTRACT]),
+    contents = manifest.read(folder, version.deciding)
+    model = Model(
+        version.components.flavour,
+        {file.path: contents[file.path] for file in names.model_files(version.manifest)},
         decode(Signature, contents[names.SIGNATURE]),
-        contents[names.ARTIFACT],
     )
+    return LoadedModel(id, "staged", decode_contract(contents[names.CONTRACT]), model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +103,48 @@ class LiveArm:
 
     name: str
     weight: float
-    version: Loaded
+    version: LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRoute:
-    """Who answers for one model now. arms: champion first. previous: None when there is none, or it did not load."""
+    """Who answers for one model now. arms: those that take traffic, the champion first. previous: None when there is none,
+    or it did not load. shadows: asked what others answer, they answer nobody."""
 
     model: str
     arms: tuple[LiveArm, ...]
-    previous: Loaded | None
+    previous: LoadedModel | None
+    shadows: tuple[LiveArm, ...] = ()
+
+    @classmethod
+    def alone(cls, version: LoadedModel) -> Self:
+        """All traffic to one version."""
+        return cls(version.model, (LiveArm(ArmRole.CHAMPION, 1.0, version),), None)
 
     @property
-    def champion(self) -> Loaded:
+    def champion(self) -> LoadedModel:
         return self.arms[0].version
 
     @property
     def weights(self) -> list[float]:
         return [arm.weight for arm in self.arms]
 
+    @property
+    def versions(self) -> tuple[LoadedModel, ...]:
+        """Every version that is asked anything, the previous one too."""
+        last = () if self.previous is None else (self.previous,)
+        return (*(arm.version for arm in (*self.arms, *self.shadows)), *last)
 
-def live_route(route: Route, loaded: Mapping[Digest, Loaded]) -> LiveRoute | None:
+
+def live_route(route: Route, loaded: Mapping[Digest, LoadedModel]) -> LiveRoute | None:
     """The route over what could be loaded; None when its champion could not be."""
-    ordered = sorted(route.arms, key=lambda arm: arm.name != "champion")
-    if not ordered or ordered[0].version not in loaded:
+    if route.champion.version not in loaded:
         return None
-    arms = tuple(LiveArm(a.name, a.weight, loaded[a.version]) for a in ordered if a.version in loaded)
-    return LiveRoute(route.model, arms, loaded.get(route.previous) if route.previous else None)
+    arms, shadows = (
+        tuple(LiveArm(arm.name, arm.weight, loaded[arm.version]) for arm in chosen if arm.version in loaded)
+        for chosen in (route.answering, route.shadows)
+    )
+    return LiveRoute(route.model, arms, loaded.get(route.previous) if route.previous else None, shadows)
 
 
 def described(route: LiveRoute) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any, Self
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import OutputInvalid
 from modelmark.seal.keys import Verifier
-from modelmark.serving.models import Loaded, load_candidate, load_marked
+from modelmark.serving.models import LoadedModel, load_candidate, load_marked
 
 
 class LocalPredictor:
     """Implements `domain.ports.Predictor` with the very codec, flavour and guard the endpoint uses."""
 
-    def __init__(self, version: Loaded) -> None:
+    def __init__(self, version: LoadedModel) -> None:
         self.version = version
 
     @classmethod
@@ -31,16 +31,11 @@ class LocalPredictor:
         """Raises Rejected as the endpoint refuses (also TOO_MANY_ROWS), OutputInvalid as its guard does."""
         version = self.version
         batch = version.codec.batch(version.codec.from_mappings(rows))
-        scores = version.flavour.run(batch.numbers, batch.texts)
-        bad = version.guard.look(scores, batch.received.count)
+        scores = version.execution.run(batch.numbers, batch.texts)
+        bad = version.guard.check(scores, batch.received.count)
         if bad is not None:
             raise OutputInvalid(
                 "the model's answer is not finite or out of its range", field="outputs", row=int(bad.argmax())
             )
         found: list[list[float]] = scores.tolist()
         return found
-
-    def predict_all(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-        """`predict` in calls of at most `serving.max_rows`, for whole tables."""
-        size = self.version.codec.max_rows
-        return [scores for at in range(0, len(rows), size) for scores in self.predict(rows[at : at + size])]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
+
+from modelmark.contract.rows import RowCodec, Rows
+from modelmark.serving.models import LiveRoute
 
 _SPACE: Final = 2.0**64
 
@@ -30,3 +33,27 @@ def pick(weights: Sequence[float], at: float) -> int:
         if at < edge and weights[index] > 0:
             return index
     return 0
+
+
+def choose(route: LiveRoute, entity: str | None, read: Callable[[RowCodec], Rows], request_id: str) -> int:
+    """The arm of a request: sticky by entity, as the request names it, else as its first row does, else by request.
+
+    read: its rows, by a version's codec; may raise Rejected, and is asked only when needed.
+    """
+    if len(route.arms) == 1:
+        return 0
+    who = entity or _entity_in_rows(route, read) or request_id
+    return pick(route.weights, position(route.model, who))
+
+
+def _entity_in_rows(route: LiveRoute, read: Callable[[RowCodec], Rows]) -> str | None:
+    """The first row's value of the entity key, where that is an input of the champion."""
+    name = route.champion.contract.data.entity_key
+    codec = route.champion.codec
+    if name is None or name not in codec.names:
+        return None
+    rows = read(codec)
+    for j, column in enumerate(codec.textual):
+        if column.name == name:
+            return rows.texts[j]
+    return next((rows.numbers[8 * j : 8 * j + 8].hex() for j, c in enumerate(codec.numeric) if c.name == name), None)

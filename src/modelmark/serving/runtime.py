@@ -1,4 +1,4 @@
-"""What serves now: follows the signed snapshot, keeps verified versions in memory, and hands calls to the batcher.
+"""What serves now: follows the signed snapshot, keeps verified versions in memory, and hands requests to the batcher.
 
 A snapshot or version that cannot be believed or loaded changes nothing: what served before serves on, and readiness,
 metrics and the log say so.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +18,16 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.records import Labelled, Refused
+from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.writer import Writer
 from modelmark.seal.keys import Verifier
 from modelmark.seal.snapshot import read_snapshot
-from modelmark.serving.answers import Call
+from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.models import LiveArm, LiveRoute, Loaded, live_route, load_marked
+from modelmark.serving.models import LiveRoute, LoadedModel, live_route, load_marked
+from modelmark.serving.observers import Observers
+from modelmark.serving.refusals import Refusals
 
 POLL: Final = 0.2
 RETRY: Final = 5.0
@@ -53,7 +54,6 @@ class Health:
     failures: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
     sequence: int = -1
-    refusals: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
 class Runtime:
@@ -68,12 +68,12 @@ class Runtime:
         verifier: Callable[[], Verifier],
         max_requests: int = 1024,
         max_queue_bytes: int = 64 * 1024 * 1024,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.workspace, self.writer, self.metrics = workspace, writer, metrics
         self.routes: Routes = {}
         self.health = Health()
-        self.on_change = on_change
+        self.refusals = Refusals()
+        self.observers = Observers(metrics)
         self._verifier = verifier
         self._seen: tuple[int, int, int] | None = None
         self._retry_at = 0.0
@@ -81,15 +81,15 @@ class Runtime:
             asyncio.get_running_loop(),
             writer,
             metrics,
+            self.refusals,
+            self.observers,
             max_requests=max_requests,
             max_bytes=max_queue_bytes,
-            refuse=self._refuse,
         )
-        self.on_error: Callable[[Call, ModelmarkError], None] = lambda call, error: None
 
-    def serve_only(self, version: Loaded) -> None:
+    def serve_only(self, version: LoadedModel) -> None:
         """Staging: one candidate, outside all traffic; no snapshot is followed."""
-        self._adopt(Plan(0, {version.model: LiveRoute(version.model, (LiveArm("champion", 1.0, version),), None)}, ()))
+        self._adopt(Plan(0, {version.model: LiveRoute.alone(version)}, ()))
 
     async def follow(self) -> None:
         """Adopt the snapshot now, then whenever it changes. Runs until cancelled."""
@@ -141,14 +141,30 @@ class Runtime:
         self.writer.append_many(labels)
         self.metrics.add("modelmark_labels_total", len(labels))
 
-    def submit(self, call: Call) -> None:
+    def submit(self, request: PredictRequest) -> None:
+        """Answer it, now or later, through its responder. Raises NotYet and Overloaded, having taken nothing."""
         if self.writer.failure is not None:
             raise NotYet("the journal cannot take records, so nothing is answered", code="JOURNAL_FAILED")
-        self.batcher.submit(call)
+        self.batcher.submit(request)
 
-    def note_refusal(self, model: str, code: str, field: str) -> None:
-        """Count a refusal for the journal; written with the next tick."""
-        self.health.refusals[model, code, field] += 1
+    def refuse(self, responder: Responder, error: ModelmarkError, model: str = "") -> None:
+        """What a transport refuses before there is a request; counted for the journal when it is about a model."""
+        route = self.routes.get(model)
+        if route is not None:
+            self.refusals.note(route, error)
+        responder.refuse(error)
+
+    def missing(self, model: str) -> ModelmarkError:
+        """Why nothing answers at what looks like an address of this model."""
+        if model in self.routes:
+            return Missing("the model serves no such version or action", code="NOT_FOUND", field=model)
+        if model in self.health.unserved:
+            return NotYet(
+                "no released version of this model could be loaded",
+                code="MODEL_UNAVAILABLE",
+                hint="GET /v2/health/ready says why",
+            )
+        return Missing("no model of that name is served", code="UNKNOWN_MODEL")
 
     async def tick(self) -> None:
         """Now and then: seal segments, journal refusal counts, share metrics. Runs until cancelled."""
@@ -157,10 +173,8 @@ class Runtime:
             self.tidy()
 
     def tidy(self) -> None:
-        refusals, self.health.refusals = self.health.refusals, Counter()
-        at = time.time_ns()
         try:
-            self.writer.append_many([Refused(at, m, code, name, n) for (m, code, name), n in refusals.items()])
+            self.writer.append_many(self.refusals.take(time.time_ns()))
             self.writer.tick()
         except NotYet as error:
             self._report((error.message,))
@@ -169,9 +183,6 @@ class Runtime:
         gauges["modelmark_snapshot_sequence"] = self.health.sequence
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
-
-    def _refuse(self, call: Call, error: ModelmarkError) -> None:
-        self.on_error(call, error)
 
     def _prepare(self, sequence: int, routes: dict[str, LiveRoute], again: bool) -> Plan | None:
         """In a thread. None when the snapshot is not newer. Raises what makes it unbelievable."""
@@ -184,7 +195,7 @@ class Runtime:
         loaded, failures = self._load(snapshot, verifier, routes)
         found: dict[str, LiveRoute] = {}
         for route in snapshot.routes:
-            wanted = {arm.version for arm in route.arms}
+            wanted = {arm.version for arm in route.answering}  # a shadow that does not load holds nothing up
             before = routes.get(route.model)
             live = live_route(route, loaded)
             if before is not None and not wanted <= loaded.keys():
@@ -196,9 +207,9 @@ class Runtime:
 
     def _load(
         self, snapshot: Snapshot, verifier: Verifier, routes: Mapping[str, LiveRoute]
-    ) -> tuple[dict[Digest, Loaded], list[str]]:
-        at_hand = {v.id: v for r in routes.values() for v in (*(a.version for a in r.arms), r.previous) if v}
-        loaded: dict[Digest, Loaded] = {}
+    ) -> tuple[dict[Digest, LoadedModel], list[str]]:
+        at_hand = {version.id: version for route in routes.values() for version in route.versions}
+        loaded: dict[Digest, LoadedModel] = {}
         failures: list[str] = []
         for route in snapshot.routes:
             wanted = [arm.version for arm in route.arms] + ([route.previous] if route.previous else [])
@@ -216,14 +227,12 @@ class Runtime:
 
     def _adopt(self, plan: Plan) -> None:
         for route in plan.routes.values():
-            for version in (*(arm.version for arm in route.arms), route.previous):
-                if version is not None:
-                    self.writer.declare(version.schema)
+            for version in route.versions:
+                self.writer.declare(version.schema)
         self.routes = plan.routes
         self.health.unserved = plan.unserved
         self.health.sequence = plan.sequence
         self._report(plan.failures)
-        self.on_change()
 
     def _report(self, failures: tuple[str, ...]) -> None:
         if failures and failures != self.health.failures:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from modelmark.domain.errors import NotYet
+from modelmark.domain.errors import Conflict, NotYet
 from modelmark.domain.workspace import Workspace
-from modelmark.serving.listening import hold_loopback, reserve
+from modelmark.serving.http.listening import hold_loopback, reserve
 
 #: A worker that lived less than this crashed at its start; the next one waits.
 SETTLED: Final = 5.0
@@ -99,26 +99,43 @@ class Supervisor:
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
+        grpc_port: int | None = None,
         workers: int = 1,
         worker_options: tuple[str, ...] = (),
     ) -> None:
-        """port 0 picks a free one. worker_options: further arguments for `serving.worker`.
+        """A port of 0 picks a free one; grpc_port None: no gRPC. worker_options: further arguments for `serving.worker`.
 
         Raises NotPermitted for a host that is not loopback, Conflict when the port is taken.
         """
         self._socket = reserve(host, port)
+        try:
+            self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port)
+        except Conflict:
+            self._socket.close()
+            raise
         self.host = host
         self.port: int = self._socket.getsockname()[1]
+        self.grpc_port: int | None = None if self._grpc_socket is None else self._grpc_socket.getsockname()[1]
         shutil.rmtree(workspace.runtime / "metrics", ignore_errors=True)
         command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
         command += ["--host", host, "--port", str(self.port), *worker_options]
+        if self.grpc_port is not None:
+            command += ["--grpc-port", str(self.grpc_port)]
         self.workers = [Worker(command) for _ in range(workers)]
         self._stop = threading.Event()
 
     @property
     def address(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def grpc_address(self) -> str | None:
+        """HOST:PORT of the gRPC service; None without one."""
+        return None if self.grpc_port is None else f"{self._host}:{self.grpc_port}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def processes(self) -> tuple[int, ...]:
         """The ids of the workers that live now."""
@@ -156,6 +173,8 @@ class Supervisor:
         for worker in self.workers:
             worker.join(until)
         self._socket.close()
+        if self._grpc_socket is not None:
+            self._grpc_socket.close()
 
 
 def serve(
@@ -163,17 +182,20 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
+    grpc_port: int | None = None,
     workers: int = 1,
     worker_options: tuple[str, ...] = (),
-    on_ready: Callable[[str], None] = lambda address: print(f"serving on {address}", flush=True),  # noqa: T201
+    on_ready: Callable[[Supervisor], None] = lambda it: print(f"serving on {it.address}", flush=True),  # noqa: T201
 ) -> None:
-    """Serve until SIGTERM or SIGINT. on_ready is told the address once every worker listens."""
+    """Serve until SIGTERM or SIGINT. on_ready is told, with the addresses known, once every worker listens."""
     hold_loopback(host)
-    supervisor = Supervisor(workspace, host=host, port=port, workers=workers, worker_options=worker_options)
+    supervisor = Supervisor(
+        workspace, host=host, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.request_stop())
     supervisor.start()
-    on_ready(supervisor.address)
+    on_ready(supervisor)
     supervisor.watch()
     supervisor.stop()
 
@@ -193,10 +215,15 @@ def follow_parent() -> None:
 
 @contextmanager
 def running(
-    workspace: Workspace, *, workers: int = 1, port: int = 0, worker_options: tuple[str, ...] = ()
+    workspace: Workspace,
+    *,
+    workers: int = 1,
+    port: int = 0,
+    grpc_port: int | None = None,
+    worker_options: tuple[str, ...] = (),
 ) -> Iterator[Supervisor]:
     """A server for the length of a block, watched by a thread."""
-    supervisor = Supervisor(workspace, port=port, workers=workers, worker_options=worker_options)
+    supervisor = Supervisor(workspace, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options)
     supervisor.start()
     watcher = threading.Thread(target=supervisor.watch, daemon=True)
     watcher.start()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Protocol, cast
 
 import uvloop
 
@@ -24,14 +25,15 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
-from modelmark.serving.edge import Edge
-from modelmark.serving.http import Limits
-from modelmark.serving.listening import bind, host_names
+from modelmark.serving import plugins
+from modelmark.serving.http.edge import Edge
+from modelmark.serving.http.framing import Limits
+from modelmark.serving.http.listening import bind, host_names
+from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.service import Service
-from modelmark.serving.wire import builtin
+from modelmark.serving.wire import installed
 
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
 NOTICE = 0.3
@@ -42,6 +44,22 @@ QUIET = 0.5
 JOURNAL_NOTICE = 2.0
 
 
+#: Loaded only when a port for it is given: it is heavy, and may not be installed.
+GRPC: Final = "modelmark.serving.grpc.server:GrpcServer"
+
+
+class Transport(Protocol):
+    """A way in beside HTTP."""
+
+    async def start(self) -> int:
+        """Listen; the port."""
+        ...
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, and finish what is in the making within so many seconds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging)."""
@@ -49,6 +67,7 @@ class Options:
     workspace: Path
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int | None = None
     sync: Sync = Sync.INTERVAL
     sync_ms: float = 50.0
     seal_after: float = 2.0
@@ -72,7 +91,7 @@ async def run(options: Options) -> None:
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
     )
-    service = Service(runtime, builtin())
+    service = Service(runtime, installed())
     staged = options.candidate is not None
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     edge = Edge(service, metrics, hosts=host_names(options.host), limits=Limits(), loop=loop, extra=extra)
@@ -86,6 +105,7 @@ async def run(options: Options) -> None:
     _watch_parent(loop, stop)
     listener = bind(options.host, options.port)
     server = await loop.create_server(edge.protocol, sock=listener, backlog=1024)
+    beside = await _grpc(runtime, options)
     _freeze()
     tasks = [loop.create_task(edge.sweep()), loop.create_task(runtime.tick())]
     tasks.append(loop.create_task(_end_with_journal(writer, stop)))
@@ -94,11 +114,26 @@ async def run(options: Options) -> None:
     _watch_tasks(tasks, stop)
     print(f"ready {listener.getsockname()[1]}", flush=True)  # noqa: T201
     await stop.wait()
-    await _drain(runtime, edge, server, listener)
+    await asyncio.gather(_drain(runtime, edge, server, listener), *(_drain_beside(transport) for transport in beside))
     for task in tasks:
         task.cancel()
     runtime.tidy()
     await asyncio.to_thread(writer.close)
+
+
+async def _grpc(runtime: Runtime, options: Options) -> list[Transport]:
+    if options.grpc_port is None:
+        return []
+    kind = plugins.load("grpc", GRPC)
+    limits = {"max_message": options.max_queue_bytes, "max_calls": options.max_requests}
+    transport = cast(Transport, kind(runtime, host=options.host, port=options.grpc_port, **limits))
+    await transport.start()
+    return [transport]
+
+
+async def _drain_beside(transport: Transport) -> None:
+    await asyncio.sleep(NOTICE)
+    await transport.drain(GRACE)
 
 
 async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
@@ -177,6 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--grpc-port", type=int)
     parser.add_argument("--sync", type=Sync, default=Sync.INTERVAL)
     parser.add_argument("--sync-ms", type=float, default=50.0)
     parser.add_argument("--seal-after", type=float, default=2.0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.version import Signature
-from modelmark.serving.flavours import Flavour, FlavourKind
+from modelmark.serving.flavours import Flavour, FlavourKind, Runs
 
 #: How far apart float32 arithmetic may bring a row's answer in a batch and alone.
 TOLERANCE: Final = 1e-5
@@ -19,7 +20,7 @@ Scores = NDArray[np.float64]
 
 def check_flavour(
     kind: FlavourKind,
-    artifact: bytes,
+    files: Mapping[str, bytes],
     signature: Signature,
     *,
     numeric: Sequence[str],
@@ -28,14 +29,15 @@ def check_flavour(
     texts: Sequence[str] = (),
     width: int,
 ) -> Scores:
-    """The same answers asked twice, after a reload, in a batch, alone and in another order; rows untouched, answers the
-    guard may write to; bytes that are no model refused.
+    """The same answers asked twice, after a reload, in a batch, alone, in another order, and from two threads unless it
+    stays on the loop; rows untouched, answers the guard may write to; a main file that is no model refused.
 
-    numbers: (rows, numeric inputs), at least two rows that differ. texts: row-major. width: scores per row.
+    files: the model's, by path, the main one first. numbers: (rows, numeric inputs), at least two rows that differ.
+    texts: row-major. width: scores per row.
     Returns the scores, for the author to compare with what the original model says.
     """
     assert len(numbers) >= 2, "the kit needs two rows"
-    flavour = kind(artifact, signature, numeric=numeric, textual=textual)
+    flavour = kind(files, signature, numeric=numeric, textual=textual)
     rows, words = np.array(numbers, np.float64), list(texts)
     rows.setflags(write=False)  # as the server's rows are
     scores = flavour.run(rows, words)
@@ -49,10 +51,15 @@ def check_flavour(
     _hold_rows(flavour, rows, words, kept, len(textual))
     assert scores.flags.writeable, "the guard may not write to the scores"
     assert np.array_equal(scores, kept), "a later run wrote to the scores of an earlier one"
-    again = kind(artifact, signature, numeric=numeric, textual=textual)
+    again = kind(files, signature, numeric=numeric, textual=textual)
     assert np.array_equal(again.run(rows, words), kept), "reloaded, it says otherwise"
-    for broken in (b"", b"\0" * 64, artifact[: len(artifact) // 2]):
-        assert not _loads(kind, broken, signature, numeric, textual), f"{len(broken)} bytes that are no model loaded"
+    assert flavour.runs in Runs, "it does not say where it runs"
+    if flavour.runs is not Runs.LOOP:
+        _hold_threads(flavour, rows, words, kept)
+    main, sound = next(iter(files.items()))
+    for broken in (b"", b"\0" * 64, sound[: len(sound) // 2]):
+        loaded = _loads(kind, {**files, main: broken}, signature, numeric, textual)
+        assert not loaded, f"{len(broken)} bytes that are no model loaded"
     return kept
 
 
@@ -67,11 +74,18 @@ def _hold_rows(flavour: Flavour, rows: Scores, words: list[str], scores: Scores,
     assert np.allclose(found[::-1], scores, rtol=TOLERANCE, atol=TOLERANCE), "in another order, it says otherwise"
 
 
+def _hold_threads(flavour: Flavour, rows: Scores, words: list[str], scores: Scores) -> None:
+    """Runs beside one another answer as runs alone."""
+    with ThreadPoolExecutor(2) as threads:
+        beside = list(threads.map(lambda _: flavour.run(rows, words), range(8)))
+    assert all(np.array_equal(found, scores) for found in beside), "two threads at a time get other answers"
+
+
 def _loads(
-    kind: FlavourKind, artifact: bytes, signature: Signature, numeric: Sequence[str], textual: Sequence[str]
+    kind: FlavourKind, files: Mapping[str, bytes], signature: Signature, numeric: Sequence[str], textual: Sequence[str]
 ) -> bool:
     try:
-        kind(artifact, signature, numeric=numeric, textual=textual)
+        kind(files, signature, numeric=numeric, textual=textual)
     except Exception:  # noqa: BLE001  # a runtime raises what it likes; that it raises is the promise
         return False
     return True

@@ -22,10 +22,10 @@ from modelmark.domain.errors import Missing
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import Verifier
+from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
-from modelmark.serving.models import Loaded
+from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.service import Service
 from modelmark.serving.wire import Predict, Wire
 
 PATIENCE: Final = 30.0  # seconds for one answer
@@ -82,7 +82,7 @@ def says_error(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("error"), str) and bool(value["error"])
 
 
-def answered(make: Callable[[], Wire], version: Loaded, goldens: Sequence[Golden]) -> list[Golden]:
+def answered(make: Callable[[], Wire], version: LoadedModel, goldens: Sequence[Golden]) -> list[Golden]:
     """The same requests with today's answers."""
     heard = _ask(make(), version, [(g.method, g.path, g.body.encode()) for g in goldens])
     return [
@@ -93,7 +93,7 @@ def answered(make: Callable[[], Wire], version: Loaded, goldens: Sequence[Golden
 
 def check_wire(
     make: Callable[[], Wire],
-    version: Loaded,
+    version: LoadedModel,
     goldens: Sequence[Golden],
     *,
     refusal: Callable[[Any], bool] = says_error,
@@ -160,7 +160,7 @@ def same(one: Any, other: Any) -> bool:
     return isclose(one, other, rel_tol=1e-5, abs_tol=1e-7) if isinstance(one, float) else bool(one == other)
 
 
-def _hold_addresses(wire: Wire, version: Loaded, refusal: Callable[[Any], bool]) -> None:
+def _hold_addresses(wire: Wire, version: LoadedModel, refusal: Callable[[Any], bool]) -> None:
     asked: list[tuple[int, Asked]] = []
     for method, path, endpoint in wire.endpoints(_routes(version)):
         asked.append((405, ("DELETE", path, b"")))
@@ -174,10 +174,8 @@ def _hold_addresses(wire: Wire, version: Loaded, refusal: Callable[[Any], bool])
         assert status == 200 or refusal(_json(body, path)), f"{method} {path}: not the error form: {body!r}"
 
 
-def _routes(version: Loaded) -> Any:
-    from modelmark.serving.models import LiveArm, LiveRoute
-
-    return {version.model: LiveRoute(version.model, (LiveArm("champion", 1.0, version),), None)}
+def _routes(version: LoadedModel) -> Any:
+    return {version.model: LiveRoute.alone(version)}
 
 
 def _json(body: bytes, where: str) -> Any:
@@ -188,7 +186,7 @@ def _json(body: bytes, where: str) -> Any:
 
 
 class _Heard:
-    """One request's end of the line; implements `answers.Exchange`."""
+    """One request's end of the line; implements `http.service.Exchange`."""
 
     gone = False
     request_id = "kit"
@@ -196,17 +194,17 @@ class _Heard:
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] | None = None
 
-    def reply(self, status: int, body: bytes, content_type: bytes = b"application/json", extra: bytes = b"") -> None:
+    def reply(self, status: int, body: bytes, content_type: bytes, extra: bytes) -> None:
         assert self.answer is None, "a request got two answers"
         self.answer = status, body
 
 
-def _ask(wire: Wire, version: Loaded, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
+def _ask(wire: Wire, version: LoadedModel, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
     with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop already
         return own.submit(asyncio.run, _asking(wire, version, requests)).result()
 
 
-async def _asking(wire: Wire, version: Loaded, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
+async def _asking(wire: Wire, version: LoadedModel, requests: Sequence[Asked]) -> list[tuple[int, bytes]]:
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))
         with Writer(workspace.wal, sync=Sync.NEVER) as writer:

@@ -1,162 +1,21 @@
-"""ONNX Runtime in the worker, one thread per session.
-
-The runtime reads files that a model names as external data, even when the model comes from memory, so a model that
-names any is refused here, before the runtime sees it. The check walks the protobuf's wire format itself: the `onnx`
-package would do it too, at 60 MB of memory and 0.4 s in every worker.
-"""
+"""ONNX graphs that registration converted, fed as the version's signature says."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-
-from modelmark.domain.errors import NotPermitted
-from modelmark.domain.version import Feed, Signature
-
-_DTYPES: Final[Mapping[str, Any]] = {
-    "float32": np.float32,
-    "float64": np.float64,
-    "int64": np.int64,
-    "bool": np.bool_,
-}
-
-#: message -> field number -> message inside, as in onnx.proto; only the ways that lead to a tensor.
-_INSIDE: Final[Mapping[str, Mapping[int, str]]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {},
-}
-_EXTERNAL_DATA: Final = 13
-_DATA_LOCATION: Final = 14
-_MAX_DEPTH: Final = 64
-#: Runs of unpacked floats (field 7) and integers (field 8) in an attribute, skipped at C speed.
-_RUNS: Final = re.compile(rb"(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+", re.DOTALL)
+from modelmark.domain.version import Signature
+from modelmark.serving.flavours import Runs, main_file
+from modelmark.serving.onnx_graph import open_graph, runner
 
 
 class Onnx:
-    """A session over verified bytes, fed as the signature says."""
+    """Implements `flavours.Flavour`."""
+
+    runs = Runs.BY_COST
 
     def __init__(
-        self, artifact: bytes, signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
+        self, files: Mapping[str, bytes], signature: Signature, *, numeric: Sequence[str], textual: Sequence[str]
     ) -> None:
-        refuse_external_data(artifact)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
-        known = {item.name for item in session.get_inputs()}
-        if {feed.graph_input for feed in signature.feeds} != known:
-            raise NotPermitted("the signature feeds other inputs than the graph has", code="BAD_SIGNATURE_FILE")
-        if signature.score_output not in {item.name for item in session.get_outputs()}:
-            raise NotPermitted("the graph lacks the output that the signature names", code="BAD_SIGNATURE_FILE")
-        # What is behind the public `run`: that one compares names of inputs on each call, which was done above for good.
-        self._run = getattr(session, "_sess", session).run
-        self._outputs = [signature.score_output]
-        self._feeds = [(feed.graph_input, _fill(feed, numeric, textual)) for feed in signature.feeds]
-
-    def run(self, numbers: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
-        feeds = {name: fill(numbers, texts) for name, fill in self._feeds}
-        scores = np.asarray(self._run(self._outputs, feeds, None)[0], np.float64)
-        return scores if scores.ndim == 2 else scores.reshape(len(numbers), -1)
-
-
-Fill = Callable[[NDArray[np.float64], Sequence[str]], NDArray[Any]]
-
-
-def _fill(feed: Feed, numeric: Sequence[str], textual: Sequence[str]) -> Fill:
-    """How one tensor is made of the columns it carries."""
-    if feed.dtype == "string":
-        width = len(textual)
-        wanted = [list(textual).index(name) for name in feed.columns]
-        if wanted == list(range(width)):
-            return lambda numbers, texts: np.array(texts, object).reshape(-1, width)
-        return lambda numbers, texts: np.array(texts, object).reshape(-1, width)[:, wanted]
-    dtype = _DTYPES[feed.dtype]
-    columns = [list(numeric).index(name) for name in feed.columns]
-    if columns == list(range(len(numeric))):
-        return lambda numbers, texts: numbers.astype(dtype)
-    if columns == list(range(columns[0], columns[0] + len(columns))):
-        low, high = columns[0], columns[0] + len(columns)
-        return lambda numbers, texts: numbers[:, low:high].astype(dtype)
-    return lambda numbers, texts: numbers[:, columns].astype(dtype)
-
-
-def refuse_external_data(artifact: bytes) -> None:
-    """Raises NotPermitted when any tensor anywhere (attributes, subgraphs, functions, sparse, training) lies in a file,
-    or when the bytes are not a well-formed protobuf message."""
-    try:
-        _walk(artifact, 0, len(artifact), "model", 0)
-    except (IndexError, ValueError):
-        raise NotPermitted("the artifact is not an ONNX model", code="BAD_ARTIFACT") from None
-
-
-def _walk(data: bytes, start: int, end: int, kind: str, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise ValueError("nested too deep")
-    inside = _INSIDE[kind]
-    for number, wire, low, high, value in _fields(data, start, end, runs=kind == "attribute"):
-        if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)):
-            raise NotPermitted(
-                "a tensor of the model lies in another file",
-                code="EXTERNAL_DATA",
-                hint="save the model with all tensors inside one file",
-            )
-        target = inside.get(number)
-        if target is not None:
-            if wire != 2:
-                raise ValueError("a message where none belongs")
-            _walk(data, low, high, target, depth + 1)
-
-
-def _fields(data: bytes, at: int, end: int, *, runs: bool) -> Iterator[tuple[int, int, int, int, int]]:
-    """(field number, wire type, start, end, value of a varint) of every field between two offsets."""
-    while at < end:
-        if runs and data[at] in (0x3D, 0x40):
-            skipped = _RUNS.match(data, at, end)
-            if skipped is None:
-                raise ValueError("cut short")
-            at = skipped.end()
-            continue
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, after = _varint(data, at)
-            yield number, wire, at, after, value
-        elif wire == 2:
-            length, at = _varint(data, at)
-            after = at + length
-            yield number, wire, at, after, 0
-        elif wire in (1, 5):
-            after = at + (8 if wire == 1 else 4)
-            yield number, wire, at, after, 0
-        else:
-            raise ValueError("an unknown wire type")
-        if after > end:
-            raise ValueError("cut short")
-        at = after
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number without an end")
+        session = open_graph(main_file(files))
+        self.run = runner(session, signature.feeds, signature.score_output, numeric=numeric, textual=textual)

@@ -1,16 +1,34 @@
-"""One file per protocol: bytes to rows, answers to bytes. All meet in one runtime, so none behaves differently."""
+"""One file per protocol over HTTP: bytes to rows, answers and errors to bytes.
+
+All meet in one runtime, so none behaves differently.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol
+
+import msgspec
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.serving.answers import Answer, Framed
+from modelmark.domain.errors import ModelmarkError
+from modelmark.serving import plugins
+from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
+
+#: Lower-case names to values; only those that `Wire.headers` of some protocol, or the transport itself, reads.
+Headers = Mapping[bytes, bytes]
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What a caller gets. extra: whole header lines."""
+
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    extra: bytes = b""
 
 
 @dataclass(slots=True)
@@ -19,29 +37,34 @@ class Parsed:
 
     rows: Rows
     entity: str
-    render: Callable[[Answer], bytes | Framed]
+    render: Callable[[Answer], Reply]
 
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """An address that answers predictions. arm: the only one that may answer, None to let the router choose.
+    """An address that answers predictions. arm: the only one that may answer, None to let the router choose."""
 
-    framed: the protocol for bodies whose first so many bytes are JSON and the rest is not; None where there is none.
-    """
-
-    model: str
     wire: Wire
+    model: str
     arm: int | None = None
-    framed: Callable[[int], Wire] | None = None
 
 
-#: Answers at once: the JSON value to send, given runtime and body.
-Plain = Callable[[Runtime, bytes], tuple[int, Any]]
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An address that answers at once, without a model."""
+
+    wire: Wire
+    act: Callable[[Runtime, bytes, Headers], Reply]
+
+
 Endpoint = Predict | Plain
 
 
 class Wire(Protocol):
-    """One protocol."""
+    """One protocol. headers: names, lower case, of the request headers it reads."""
+
+    @property
+    def headers(self) -> frozenset[bytes]: ...
 
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
         """(method, path, what it does) of every address, for the models served now."""
@@ -51,12 +74,16 @@ class Wire(Protocol):
         """The name in an address that looks like one of this protocol's models, None when it does not."""
         ...
 
-    def entity(self, body: bytes) -> str | None:
+    def entity(self, body: bytes, headers: Headers) -> str | None:
         """Whom a request is about, read before a version is chosen; None when it does not say or cannot be read."""
         ...
 
-    def parse(self, body: bytes, codec: RowCodec) -> Parsed:
+    def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """Raises Rejected."""
+        ...
+
+    def refusal(self, error: ModelmarkError) -> Reply:
+        """The error in this protocol's form, with its status."""
         ...
 
 
@@ -65,12 +92,10 @@ BUILTIN: Final[Mapping[str, str]] = {
     "native": "modelmark.serving.wire.native:Native",
     "oip": "modelmark.serving.wire.oip:Oip",
 }
+#: Entry points of third parties: a name, and a class that is a `Wire`.
+GROUP: Final = "modelmark.wire"
 
 
-def builtin() -> list[Wire]:
-    """Every protocol, ready to use."""
-    found: list[Wire] = []
-    for path in BUILTIN.values():
-        module, _, attribute = path.partition(":")
-        found.append(cast(Wire, getattr(import_module(module), attribute)()))
-    return found
+def installed() -> list[Wire]:
+    """Every protocol, ours first, ready to use. Raises Conflict for two of one name, NotYet for one that fails."""
+    return [plugins.load(name, path)() for name, path in plugins.listed(GROUP, BUILTIN).items()]

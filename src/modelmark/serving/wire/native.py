@@ -13,18 +13,16 @@ from msgspec import UNSET, UnsetType
 from modelmark.contract import blame, jsontext
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.classes import parse_label
-from modelmark.domain.errors import Rejected
-from modelmark.domain.prediction import Path
+from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.wire import Endpoint, Parsed, Predict
+from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_LABELS = 10_000
 MAX_ENTITY = 256
-_CONSTANT = Path.CONSTANT
 
 
 class _Peek(msgspec.Struct):
@@ -57,7 +55,7 @@ class OutFlag(msgspec.Struct):
     flag: str
 
 
-class Reply(msgspec.Struct):
+class Prediction(msgspec.Struct):
     """What a prediction request gets."""
 
     id: str
@@ -77,30 +75,33 @@ _labels = msgspec.json.Decoder(_Labels).decode
 class Native:
     """POST /models/NAME/predict and /labels, GET /models and /models/NAME."""
 
+    headers = frozenset({b"content-type", b"content-encoding", errors.FRAME})
+
     def __init__(self) -> None:
         self._decoders: dict[int, tuple[RowCodec, Any]] = {}
 
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
         self._decoders.clear()
-        yield "GET", "/models", lambda runtime, body: (200, {"models": [_brief(r) for r in runtime.routes.values()]})
+        yield "GET", "/models", Plain(self, _list)
         for model, route in routes.items():
-            yield "GET", f"/models/{model}", partial(_describe, route)
-            yield "POST", f"/models/{model}/predict", Predict(model, self)
-            yield "POST", f"/models/{model}/labels", partial(_take_labels, route)
+            yield "GET", f"/models/{model}", Plain(self, partial(_describe, route))
+            yield "POST", f"/models/{model}/predict", Predict(self, model)
+            yield "POST", f"/models/{model}/labels", Plain(self, partial(_take_labels, route))
 
     def unknown(self, path: str) -> str | None:
         parts = path.split("/")
         return parts[2] if len(parts) >= 3 and parts[1] == "models" else None
 
-    def entity(self, body: bytes) -> str | None:
+    def entity(self, body: bytes, headers: Headers) -> str | None:
         try:
             found = _peek(body).entity
         except _FAILED:
             return None
         return found if isinstance(found, str) else None
 
-    def parse(self, body: bytes, codec: RowCodec) -> Parsed:
+    def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """`{"rows": [{...}], "entity"?: "..."}` or `{"row": {...}, "entity"?: "..."}`."""
+        errors.require_json(headers)
         known = self._decoders.get(id(codec))
         if known is None:
             known = self._decoders[id(codec)] = (codec, _decoder(codec))
@@ -124,24 +125,26 @@ class Native:
             _refuse_duplicates(body, codec)
         return Parsed(parsed, entity or "" if entity is not UNSET else "", render)
 
+    def refusal(self, error: ModelmarkError) -> Reply:
+        return errors.refusal(error)
 
-def render(answer: Answer) -> bytes:
+
+def render(answer: Answer) -> Reply:
     classes = answer.version.classes
     predictions = [
         Out(d.label, d.score, dict(zip(classes, d.probabilities, strict=True)) if d.probabilities else None, d.value)
         for d in answer.decisions
     ]
-    return _encode(
-        Reply(
-            answer.id,
-            answer.version.model,
-            answer.version.label,
-            answer.arm,
-            str(answer.path),
-            predictions,
-            [OutFlag(*flag) for flag in answer.flags] if answer.path is not _CONSTANT or answer.flags else [],
-        )
+    found = Prediction(
+        answer.id,
+        answer.version.model,
+        answer.version.label,
+        answer.arm,
+        str(answer.served_by),
+        predictions,
+        [OutFlag(*flag) for flag in answer.flags],
     )
+    return Reply(200, _encode(found))
 
 
 def _decoder(codec: RowCodec) -> Any:
@@ -196,12 +199,24 @@ def _brief(route: LiveRoute) -> dict[str, Any]:
     return {"name": route.model, "versions": [arm.version.label for arm in route.arms]}
 
 
-def _describe(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, Any]:
-    return 200, described(route)
+def _list(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    _require_json(body, headers)
+    return Reply(200, _encode({"models": [_brief(route) for route in runtime.routes.values()]}))
 
 
-def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, Any]:
+def _describe(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    _require_json(body, headers)
+    return Reply(200, _encode(described(route)))
+
+
+def _require_json(body: bytes, headers: Headers) -> None:
+    if body:
+        errors.require_json(headers)
+
+
+def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
     """All labels of a request or none; in the journal before the answer leaves."""
+    _require_json(body, headers)
     try:
         labels = _labels(body).labels
     except _FAILED:
@@ -229,7 +244,7 @@ def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes) -> tuple[int, 
             raise Rejected(error.message, code=error.code, field="label", row=index, limit=error.limit) from None
         records.append(Labelled(item.id, item.row, at, route.model, label, item.source))
     runtime.label(records)
-    return 200, {"accepted": len(records)}
+    return Reply(200, _encode({"accepted": len(records)}))
 
 
 def _label_fault(body: bytes) -> Rejected:

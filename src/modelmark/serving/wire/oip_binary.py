@@ -16,10 +16,10 @@ import numpy as np
 
 from modelmark.contract import blame, jsontext
 from modelmark.domain.errors import Malformed
-from modelmark.serving.answers import Framed
+from modelmark.serving.wire import Reply
+from modelmark.serving.wire.errors import FRAME
 
 EXTENSION: Final = "binary_tensor_data"
-HEADER: Final = b"inference-header-content-length"
 _SIZE: Final = "binary_data_size"
 _LENGTH: Final = struct.Struct("<I")
 _DTYPES: Final[Mapping[str, Any]] = {
@@ -31,6 +31,13 @@ _DTYPES: Final[Mapping[str, Any]] = {
 _encode: Final = msgspec.json.Encoder().encode
 
 Parameters = Mapping[str, str | float | bool] | None
+
+
+class Described(Protocol):
+    """What must be known of a tensor to read its bytes."""
+
+    shape: list[int]
+    datatype: str
 
 
 class Tensor(Protocol):
@@ -52,7 +59,7 @@ def split(body: bytes, head: int) -> tuple[bytes, bytes]:
     """(the JSON, the tensors behind it). Raises Malformed."""
     if not 0 < head <= len(body):
         raise Malformed(
-            "the JSON's length does not fit the body", code="BAD_BINARY", limit=f"{HEADER.decode()}: 1 to {len(body)}"
+            "the JSON's length does not fit the body", code="BAD_BINARY", limit=f"{FRAME.decode()}: 1 to {len(body)}"
         )
     return body[:head], body[head:]
 
@@ -73,7 +80,7 @@ def fill(tensors: Sequence[Tensor], raw: bytes) -> None:
                 limit=f"{_SIZE}: 0 to {len(raw) - at}",
             )
         end = at + int(size)
-        tensor.data = msgspec.Raw(_encode(_values(tensor, raw[at:end], field)))
+        tensor.data = msgspec.Raw(_encode(values_of(tensor, raw[at:end], field)))
         at = end
     if at != len(raw):
         raise Malformed("there are bytes that no tensor names", code="BAD_BINARY", limit=f"{at} bytes")
@@ -86,20 +93,21 @@ def chosen(parameters: Parameters, outputs: Sequence[Wanted] | None) -> Callable
     return lambda name: said.get(name, usual)
 
 
-def framed(reply: dict[str, Any], binary: Callable[[str], bool]) -> bytes | Framed:
+def framed(reply: dict[str, Any], binary: Callable[[str], bool]) -> Reply:
     """The answer's bytes, with the outputs that `binary` names behind the JSON."""
     raw: list[bytes] = []
     for output in reply["outputs"]:
         if binary(output["name"]):
-            raw.append(_bytes(output["datatype"], output.pop("data")))
+            raw.append(bytes_of(output["datatype"], output.pop("data")))
             output["parameters"] = {_SIZE: len(raw[-1])}
     head = _encode(reply)
     if not raw:
-        return head
-    return Framed(b"".join((head, *raw)), b"application/octet-stream", b"%b: %d\r\n" % (HEADER, len(head)))
+        return Reply(200, head)
+    return Reply(200, b"".join((head, *raw)), b"application/octet-stream", b"%b: %d\r\n" % (FRAME, len(head)))
 
 
-def _values(tensor: Tensor, raw: bytes, field: str | None) -> list[Any]:
+def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
+    """The elements of a tensor's bytes, flat. Raises Malformed."""
     if tensor.datatype == "BYTES":
         return _texts(raw, field)
     dtype = _DTYPES.get(tensor.datatype)
@@ -140,7 +148,7 @@ def _texts(raw: bytes, field: str | None) -> list[str]:
     return found
 
 
-def _bytes(datatype: str, data: Sequence[Any]) -> bytes:
+def bytes_of(datatype: str, data: Sequence[Any]) -> bytes:
     if datatype != "BYTES":
         return np.array(data, _DTYPES[datatype]).tobytes()
     texts = [str(item).encode() for item in data]

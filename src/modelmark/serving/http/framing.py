@@ -18,17 +18,14 @@ SECURITY: Final = (
     b"cache-control: no-store\r\n"
 )
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-#: Headers somebody reads; all others are only counted. Each may come once.
+#: Headers the transport itself reads, beside those of the protocols; all others are only counted. Each may come once.
 READ: Final = frozenset(
     {
         b"host",
         b"content-length",
         b"transfer-encoding",
-        b"content-type",
-        b"content-encoding",
         b"expect",
         b"x-request-id",
-        b"inference-header-content-length",
     }
 )
 

@@ -14,9 +14,9 @@ from typing import Any, Final, cast
 
 import httptools
 
-from modelmark.serving.http import JSON, READ, REASONS, REQUEST_ID, SECURITY, Fault, Limits
+from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, Fault, Limits
+from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.service import Service
 
 #: Longest head that a connection remembers, in bytes.
 KNOWN_HEAD: Final = 2048
@@ -46,6 +46,7 @@ class Edge:
         self._extra = extra
         self.common = b""
         self._known_hosts: set[bytes] = set()
+        self.read = READ | service.headers
         self.sweep_now()
 
     def protocol(self) -> Connection:
@@ -100,7 +101,7 @@ class Edge:
 
 
 class Request:
-    """One request on one connection; implements `answers.Exchange`."""
+    """One request on one connection; implements `service.Exchange`."""
 
     __slots__ = ("connection", "echo", "head", "keep", "request_id", "response")
 
@@ -113,7 +114,7 @@ class Request:
     def gone(self) -> bool:
         return self.connection.transport is None
 
-    def reply(self, status: int, body: bytes, content_type: bytes = JSON, extra: bytes = b"") -> None:
+    def reply(self, status: int, body: bytes, content_type: bytes, extra: bytes) -> None:
         edge = self.connection.edge
         if edge.draining:
             self.keep = False
@@ -249,9 +250,9 @@ class Connection(asyncio.Protocol):
         if self.header_count > self.limits.header_count or self.header_bytes > self.limits.header_bytes:
             limit = f"{self.limits.header_count} headers, {self.limits.header_bytes} bytes"
             raise Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
-        if name not in READ:
+        if name not in self.edge.read:
             name = name.lower()
-        if name in READ and self.in_head:
+        if name in self.edge.read and self.in_head:
             if name in self.headers:
                 raise Fault(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())
             self.headers[name] = value
@@ -335,7 +336,7 @@ class Connection(asyncio.Protocol):
             edge.loop.call_exception_handler({"message": "a request handler failed", "exception": error})
             edge.metrics.add(key("modelmark_errors_total", status="500", code="INTERNAL"))
             if request.response is None:
-                request.reply(500, b'{"error":"the server made a mistake","code":"INTERNAL"}')
+                request.reply(500, b'{"error":"the server made a mistake","code":"INTERNAL"}', JSON, b"")
 
     # ours
 

@@ -1,0 +1,128 @@
+"""Where a version's model runs: on the event loop while that is quick, in threads or a process of its own when not.
+
+A model that is slow, or hangs, holds only its own threads: the loop, and every other version, go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from math import inf
+from time import perf_counter, thread_time
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.serving import flavours
+from modelmark.serving.flavours import Flavour, Model, Runs
+from modelmark.serving.isolated import Isolated
+
+#: A run that is expected to take longer than this many seconds leaves the loop.
+LOOP_SECONDS: Final = 0.002
+#: Runs of one version at a time off the loop, in one worker.
+THREADS: Final = 2
+#: A process whose run takes longer than this many seconds, and than four deadlines, is ended and replaced.
+PATIENCE: Final = 5.0
+#: Rows that a model is tried with before traffic, and how long that may take: one row alone says little of many.
+PROBE_ROWS: Final = 64
+PROBE_SECONDS: Final = 0.25
+_FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.PROCESS: False}
+_WEIGHT: Final = 0.2
+#: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
+_OUTLIER: Final = 4.0
+_SIZES: Final = 32
+#: A run this quick, by the clock, needs no closer look; after another, so many runs are measured.
+_QUICK: Final = LOOP_SECONDS / 4
+_RUNS: Final = 32
+
+Scores = NDArray[np.float64]
+
+
+class Execution:
+    """One loaded model. Learns what its runs cost, by the number of rows.
+
+    A cost is the processor's time in the thread that runs: waiting for a busy interpreter, or for a turn on a busy
+    machine, makes no model dear.
+    """
+
+    def __init__(self, flavour: Flavour) -> None:
+        self.flavour, self._run = flavour, flavour.run
+        self.stays_on_loop = flavour.runs is Runs.LOOP
+        self._fixed = _FIXED.get(flavour.runs)  # None: by cost
+        self._measuring, self._quick = (_RUNS, _QUICK) if self._fixed is None else (0, inf)
+        self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
+
+    @classmethod
+    def of(cls, model: Model, *, numeric: Sequence[str], textual: Sequence[str], deadline: float) -> Self:
+        """Build the model where it runs. Raises what its flavour does. deadline: the contract's, in seconds."""
+        kind = flavours.kind(model.flavour)
+        if kind.runs is Runs.PROCESS:
+            patience = max(PATIENCE, 4 * deadline)
+            return cls(Isolated(model, numeric=numeric, textual=textual, patience=patience))
+        return cls(kind(model.files, model.signature, numeric=numeric, textual=textual))
+
+    def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:
+        """`Flavour.run`, from any thread. Measured while it is not known to be quick."""
+        if self._measuring:
+            return self._measured(numbers, texts)
+        started = perf_counter()
+        scores = self._run(numbers, texts)
+        if perf_counter() - started > self._quick:
+            self._measuring = _RUNS  # it may have been slow, or the machine busy: find out
+        return scores
+
+    def _measured(self, numbers: Scores, texts: Sequence[str]) -> Scores:
+        started = thread_time()
+        scores = self._run(numbers, texts)
+        took, size = thread_time() - started, len(numbers).bit_length()
+        seen = self._seconds[size]
+        self._seconds[size] = seen + _WEIGHT * (min(took, _OUTLIER * seen) - seen) if seen else took
+        self._measuring = self._measuring - 1 if took < _QUICK else _RUNS
+        return scores
+
+    def fits_loop(self, rows: int) -> bool:
+        """Whether a run of so many rows may hold the loop."""
+        if self._fixed is not None:
+            return self._fixed
+        seen = self._seconds[rows.bit_length()]
+        if not seen:
+            self._measuring = _RUNS
+            seen = self.expected(rows)
+        return seen <= LOOP_SECONDS
+
+    def expected(self, rows: int) -> float:
+        """Seconds that a run of so many rows will cost; 0.0 when nothing is known yet.
+
+        What was seen at this size; else at the next smaller one, as if every row cost the same, but no more than what was
+        seen of more rows: never too little.
+        """
+        size = rows.bit_length()
+        seen = self._seconds[size]
+        if seen:
+            return seen
+        most = next((seconds for seconds in self._seconds[size + 1 :] if seconds), inf)
+        for smaller in range(size - 1, 0, -1):
+            if self._seconds[smaller]:
+                return min(self._seconds[smaller] * 2.0 ** (size - smaller), most)
+        return 0.0
+
+    def probe(self, numbers: Scores, texts: Sequence[str]) -> None:
+        """Learn from one row (1, columns), and from many of it unless that would take long, before any traffic."""
+        if self._fixed is not None:
+            return
+        self.flavour.run(numbers, texts)  # the first run of a session is not what later ones cost
+        for rows in (1, PROBE_ROWS):
+            if self.expected(rows) > PROBE_SECONDS:
+                return
+            try:
+                for _ in range(2):
+                    self.run(np.repeat(numbers, rows, axis=0), list(texts) * rows)
+            except Exception:  # noqa: BLE001  # one that cannot run many rows at a time answers them one by one
+                return
+
+    @cached_property
+    def threads(self) -> ThreadPoolExecutor:
+        """Started when first needed; they end when the version is let go."""
+        return ThreadPoolExecutor(THREADS, thread_name_prefix="model")

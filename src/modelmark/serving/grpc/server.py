@@ -1,0 +1,57 @@
+"""The gRPC side of one worker: its port, its limits, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from modelmark.domain.errors import Conflict
+from modelmark.serving.grpc.health import HealthService
+from modelmark.serving.grpc.service import InferenceService
+from modelmark.serving.runtime import Runtime
+
+#: How long new calls are refused in words before the port closes, in seconds.
+NOTICE: Final = 0.1
+
+
+class GrpcServer:
+    """Implements `worker.Transport`. The port is shared by the workers (SO_REUSEPORT)."""
+
+    def __init__(self, runtime: Runtime, *, host: str, port: int, max_message: int, max_calls: int) -> None:
+        """max_message: bytes that any message may have; each model's contract says less. max_calls: at a time.
+
+        Compressed messages are not taken: what they unpack to would have no limit.
+        """
+        name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
+        self._address = f"{name}:{port}"
+        self._server: Any = grpc.aio.server(
+            maximum_concurrent_rpcs=max_calls,
+            options=(
+                ("grpc.so_reuseport", 1),
+                ("grpc.max_receive_message_length", max_message),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.compression_enabled_algorithms_bitset", 1),
+                ("grpc.max_metadata_size", 16 * 1024),
+            ),
+        )
+        self._service = InferenceService(runtime)
+        self._server.add_generic_rpc_handlers((self._service.handlers(), HealthService(runtime).handlers()))
+
+    async def start(self) -> int:
+        """Listen; the port. Raises Conflict when it is not to be had."""
+        try:
+            port = int(self._server.add_insecure_port(self._address))
+        except RuntimeError:
+            raise Conflict(f"{self._address} is not free for gRPC", code="PORT_TAKEN", field="grpc_port") from None
+        await self._server.start()
+        return port
+
+    async def drain(self, grace: float) -> None:
+        """Refuse new calls for a moment, since gRPC itself would cancel them, then end; calls in the making get so many
+        seconds."""
+        self._service.ending = True
+        await asyncio.sleep(NOTICE)
+        await self._server.stop(grace)

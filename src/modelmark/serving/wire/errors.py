@@ -1,0 +1,75 @@
+"""Errors as HTTP: one table, and the JSON form that our own protocols share."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from modelmark.domain import errors
+from modelmark.serving.wire import Headers, Reply
+
+#: The binary tensor extension of the Open Inference Protocol: how many bytes of the body are JSON.
+FRAME: Final = b"inference-header-content-length"
+_COMPRESSION: Final = frozenset({b"", b"identity"})
+
+
+class Unsupported(errors.Malformed):
+    """The body comes in a form that is not read here."""
+
+    default_code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class MethodNotAllowed(errors.Malformed):
+    """The address takes other methods; limit names them."""
+
+    default_code = "METHOD_NOT_ALLOWED"
+
+
+#: First match counts. 400: it could not be read; 422: it was read, and the contract refuses it.
+STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
+    (errors.TooLarge, 413),
+    (Unsupported, 415),
+    (MethodNotAllowed, 405),
+    (errors.Malformed, 400),
+    (errors.Rejected, 422),
+    (errors.Missing, 404),
+    (errors.NotPermitted, 403),
+    (errors.Conflict, 409),
+    (errors.Overloaded, 429),
+    (errors.NotYet, 503),
+    (errors.TimedOut, 504),
+    (errors.OutputInvalid, 502),
+    (errors.ModelmarkError, 500),
+)
+
+
+def status_of(error: errors.ModelmarkError) -> int:
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def refusal(error: errors.ModelmarkError) -> Reply:
+    """`error` is a string, as the Open Inference Protocol and its clients want it; the facts stand beside it."""
+    facts: dict[str, Any] = error.facts()
+    return Reply(status_of(error), msgspec.json.encode({"error": facts.pop("message"), **facts}))
+
+
+def require_uncompressed(headers: Headers) -> None:
+    """Raises Unsupported."""
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in _COMPRESSION:
+        raise Unsupported("compressed bodies are not taken", code="UNSUPPORTED_ENCODING", limit="identity")
+
+
+def require_json(headers: Headers) -> None:
+    """The body is plain JSON, or nothing is said of it. Raises Malformed, Unsupported."""
+    if FRAME in headers:
+        raise errors.Malformed("binary tensors are not taken", code="BINARY_NOT_SUPPORTED", limit="JSON")
+    require_uncompressed(headers)
+    kind = headers.get(b"content-type")
+    if kind is None or kind == b"application/json":
+        return
+    media, _, parameters = kind.partition(b";")
+    charset = parameters.strip().lower().removeprefix(b"charset=").strip(b'"')
+    if media.strip().lower() != b"application/json" or charset not in (b"", b"utf-8"):
+        raise Unsupported("send JSON", limit="application/json, UTF-8")

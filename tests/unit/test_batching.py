@@ -1,0 +1,494 @@
+"""Requests through the batcher, without a transport: whatever a model does, everybody is answered, once and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import serving_case as case
+from modelmark.domain.contract import Fallback, FallbackKind
+from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Rejected, TimedOut
+from modelmark.domain.prediction import ServedBy
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.writer import Sync, Writer
+from modelmark.seal import keys
+from modelmark.serving.answers import PredictRequest
+from modelmark.serving.batching import LARGE_ROWS, Batcher
+from modelmark.serving.execution import LOOP_SECONDS, Execution
+from modelmark.serving.flavours import Runs
+from modelmark.serving.metrics import Metrics
+from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, load_marked
+from modelmark.serving.observers import MAX_WAITING, Observers
+from modelmark.serving.refusals import Refusals
+
+
+class Fake:
+    """A flavour that does as it is told: `act(numbers)` and then even odds."""
+
+    def __init__(self, runs: Runs = Runs.THREAD, act: Callable[[np.ndarray], object] = lambda numbers: None) -> None:
+        self.runs, self.act = runs, act
+        self.threads: list[str] = []
+        self.sizes: list[int] = []
+
+    def run(self, numbers, texts):
+        self.threads.append(threading.current_thread().name)
+        self.sizes.append(len(numbers))
+        self.act(numbers)
+        return np.full((len(numbers), 2), 0.5)
+
+
+class Caller:
+    """Implements `answers.Responder` and remembers what it heard, and when."""
+
+    request_id, gone = "r", False
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+        self.at = 0.0
+        self.done = asyncio.Event()
+
+    def answer(self, answer) -> None:
+        self._hear(answer)
+
+    def refuse(self, error) -> None:
+        self._hear(error)
+
+    def _hear(self, what: object) -> None:
+        self.heard.append(what)
+        self.at = perf_counter()
+        self.done.set()
+
+    @property
+    def outcome(self):
+        (found,) = self.heard
+        return found.served_by if hasattr(found, "served_by") else type(found)
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """Makes a loaded version that runs a fake flavour."""
+
+    def make(flavour: Fake, *, number: int = 1, fallback: tuple[Fallback, ...] = ()) -> LoadedModel:
+        built = case.build(tmp_path, case.contract(fallback=fallback), number=number)
+        version = load_marked(built.folder, keys.verifier(built.workspace.keys), built.id)
+        version.execution = Execution(flavour)
+        return version
+
+    return make
+
+
+class Bench:
+    """A batcher with a journal of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.writer = Writer(Workspace(root).wal, sync=Sync.NEVER)
+        self.metrics = Metrics(None)
+        self.observers = Observers(self.metrics)
+        loop = asyncio.get_running_loop()
+        self.batcher = Batcher(loop, self.writer, self.metrics, Refusals(), self.observers)
+        self.callers: list[Caller] = []
+
+    def ask(self, version: LoadedModel, value: float = 0.5, *, rows: int = 1, seconds=5.0, previous=None) -> Caller:
+        caller = Caller()
+        self.callers.append(caller)
+        self.writer.declare(version.schema)
+        route = LiveRoute("churn", (LiveArm("champion", 1.0, version),), previous)
+        given = [{f"f{i}": value for i in range(3)}] * rows
+        now = perf_counter()
+
+        def read(codec):
+            return codec.from_mappings(given)
+
+        request = PredictRequest(caller, route, 0, read(version.codec), "", now, now + seconds, 100, read)
+        self.batcher.submit(request)
+        return caller
+
+    async def heard(self) -> None:
+        async with asyncio.timeout(10):
+            for caller in self.callers:
+                await caller.done.wait()
+        assert [len(caller.heard) for caller in self.callers] == [1] * len(self.callers)
+        assert self.batcher.waiting == 0
+
+    def records(self, root: Path) -> list[Predicted]:
+        self.writer.close()
+        recover_all(Workspace(root).wal)
+        files = sealed_segments(Workspace(root).wal)
+        return [r for f in files for r in read_segment(f).records if isinstance(r, Predicted)]
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Runs a test's coroutine with a bench; gives back what the journal then holds."""
+
+    def go(work: Callable[[Bench], object]) -> list[Predicted]:
+        async def inside() -> list[Predicted]:
+            bench = Bench(tmp_path / "own")
+            await work(bench)
+            await bench.heard()
+            return bench.records(tmp_path / "own")
+
+        return asyncio.run(inside())
+
+    return go
+
+
+def test_a_slow_model_runs_in_a_thread_and_holds_nobody_else_up(load, run):
+    slow, quick = Fake(act=lambda numbers: time.sleep(0.3)), Fake(Runs.LOOP)
+
+    async def work(bench: Bench) -> None:
+        versions = load(slow), load(quick, number=2)
+        one = bench.ask(versions[0])
+        await asyncio.sleep(0.02)
+        started = perf_counter()
+        other = bench.ask(versions[1])
+        await other.done.wait()
+        assert other.at - started < 0.15
+        assert not one.heard
+
+    records = run(work)
+    assert slow.threads[0].startswith("model")
+    assert quick.threads == ["MainThread"]
+    assert [record.path for record in records] == ["model", "model"]
+
+
+def test_what_waits_for_a_slow_model_runs_together(load, run):
+    slow = Fake(act=lambda numbers: time.sleep(0.1))
+
+    async def work(bench: Bench) -> None:
+        version = load(slow)
+        for _ in range(40):
+            bench.ask(version)
+            await asyncio.sleep(0.001)
+
+    run(work)
+    assert sum(slow.sizes) == 40
+    assert len(slow.sizes) < 8
+
+
+def test_a_model_that_hangs_keeps_nobody_beyond_the_deadline(load, run):
+    hang = threading.Event()
+    stuck = Fake(act=lambda numbers: hang.wait(8))
+    constant = (Fallback(kind=FallbackKind.CONSTANT, value=0),)
+
+    async def work(bench: Bench) -> None:
+        version = load(stuck, fallback=constant)
+        for _ in range(6):  # two runs go on, the others wait behind them
+            bench.ask(version, seconds=0.2)
+            await asyncio.sleep(0.01)
+        for caller in bench.callers:
+            await caller.done.wait()
+        late = bench.ask(version, seconds=0.2)
+        await late.done.wait()
+        hang.set()
+
+    started = perf_counter()
+    records = run(work)
+    assert perf_counter() - started < 4
+    assert [record.path for record in records] == ["constant"] * 7, "each once, though its run ended later"
+
+
+def test_without_a_fallback_the_deadline_is_a_refusal(load, run):
+    async def work(bench: Bench) -> None:
+        caller = bench.ask(load(Fake(act=lambda numbers: time.sleep(0.4))), seconds=0.1)
+        await caller.done.wait()
+        assert caller.outcome is TimedOut
+
+    assert run(work) == []
+
+
+@pytest.mark.parametrize("runs", [Runs.LOOP, Runs.THREAD])
+def test_a_row_that_breaks_the_model_costs_nobody_else_the_answer(load, run, runs):
+    def fail(numbers: np.ndarray) -> None:
+        if (numbers > 50).any():
+            raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        version = load(Fake(runs, fail))
+        for value in (1, 99, 2):
+            bench.ask(version, value)
+        await bench.heard()
+        found = [caller.outcome for caller in bench.callers]
+        assert found == [ServedBy.MODEL, OutputInvalid, ServedBy.MODEL]
+
+    assert len(run(work)) == 2
+
+
+def test_deadlines_hold_while_each_is_tried_alone(load, run):
+    def fail(numbers: np.ndarray) -> None:
+        time.sleep(0.1)
+        if len(numbers) > 1:
+            raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        version = load(Fake(act=fail), fallback=(Fallback(kind=FallbackKind.CONSTANT, value=0),))
+        for _ in range(20):
+            bench.ask(version, seconds=0.5)
+        started = perf_counter()
+        await bench.heard()
+        assert max(caller.at for caller in bench.callers) - started < 0.8
+        outcomes = [caller.outcome for caller in bench.callers]
+        assert outcomes[0] is ServedBy.MODEL
+        assert outcomes[-1] is ServedBy.CONSTANT
+
+    run(work)
+
+
+@pytest.mark.parametrize("runs", [Runs.LOOP, Runs.THREAD])
+def test_a_refused_row_is_refused_alone(load, run, runs):
+    async def work(bench: Bench) -> None:
+        version = load(Fake(runs))
+        for value in (1, 1000, 2):
+            bench.ask(version, value)
+        await bench.heard()
+        assert [caller.outcome for caller in bench.callers] == [ServedBy.MODEL, Rejected, ServedBy.MODEL]
+
+    run(work)
+
+
+def test_a_refused_row_does_not_wait_for_the_run_of_others(load, run):
+    async def work(bench: Bench) -> None:
+        version = load(Fake(act=lambda numbers: time.sleep(0.5)))
+        started = perf_counter()
+        bench.ask(version, 1)
+        refused = bench.ask(version, 1000)
+        await refused.done.wait()
+        assert refused.outcome is Rejected
+        assert refused.at - started < 0.3
+
+    run(work)
+
+
+def test_a_run_that_fails_after_the_deadline_answers_nobody_twice(load, run):
+    def fail(numbers: np.ndarray) -> None:
+        time.sleep(0.3)
+        raise RuntimeError("planted")
+
+    chain = (Fallback(kind=FallbackKind.PREVIOUS_VERSION), Fallback(kind=FallbackKind.CONSTANT, value=1))
+
+    async def work(bench: Bench) -> None:
+        previous = load(Fake(), number=1)
+        bench.writer.declare(previous.schema)
+        bench.ask(load(Fake(act=fail), number=2, fallback=chain), previous=previous, seconds=0.1)
+        await bench.heard()
+        await asyncio.sleep(0.5)
+
+    assert [record.path for record in run(work)] == ["constant"]
+
+
+def test_a_slow_previous_version_answers_off_the_loop(load, run):
+    def fail(numbers: np.ndarray) -> None:
+        raise RuntimeError("planted")
+
+    before = Fake(act=lambda numbers: time.sleep(0.2))
+    chain = (Fallback(kind=FallbackKind.PREVIOUS_VERSION), Fallback(kind=FallbackKind.CONSTANT, value=1))
+
+    async def work(bench: Bench) -> None:
+        previous = load(before, number=1)
+        bench.writer.declare(previous.schema)
+        champion = load(Fake(Runs.LOOP, fail), number=2, fallback=chain)
+        one = bench.ask(champion, previous=previous)
+        hasty = bench.ask(champion, previous=previous, seconds=0.05)
+        started = perf_counter()
+        await asyncio.sleep(0.01)
+        assert perf_counter() - started < 0.1, "the loop went on"
+        await bench.heard()
+        assert (one.outcome, hasty.outcome) == (ServedBy.PREVIOUS_VERSION, ServedBy.CONSTANT)
+
+    records = run(work)
+    assert sorted(record.path for record in records) == ["constant", "previous_version"]
+    assert all(name.startswith("model") for name in before.threads)
+
+
+@pytest.mark.parametrize("runs", [Runs.LOOP, Runs.THREAD])
+@pytest.mark.parametrize("where", ["guard", "decide", "codec", "journal", "answer"])
+def test_a_defect_of_ours_is_an_error_for_the_caller_and_never_silence(load, run, runs, where):
+    def broken(*_, **__):
+        raise ZeroDivisionError("planted")
+
+    async def work(bench: Bench) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        version = load(Fake(runs))
+        caller = None
+        if where == "journal":
+            bench.writer.append_many = broken
+        elif where != "answer":
+            target = {"guard": version.guard, "decide": version, "codec": version.codec}[where]
+            name = {"guard": "check", "decide": "decide", "codec": "check"}[where]
+            setattr(target, name, broken)
+        caller = bench.ask(version)
+        if where == "answer":
+            caller.answer = broken
+        await bench.heard()
+        assert caller.outcome is ModelmarkError
+
+    run(work)
+
+
+def test_no_answer_leaves_without_its_record(load, run):
+    async def work(bench: Bench) -> None:
+        def full(records):
+            raise NotYet("the disk is full")
+
+        bench.writer.append_many = full
+        caller = bench.ask(load(Fake(Runs.THREAD)))
+        await bench.heard()
+        assert caller.outcome is NotYet
+
+    assert run(work) == []
+
+
+def test_observers_are_told_of_every_answer_after_it_left_and_of_no_refusal(load, run):
+    seen: list[tuple[float, object, object]] = []
+
+    async def work(bench: Bench) -> None:
+        bench.observers.register(lambda request, answer: seen.append((perf_counter(), request, answer)))
+        version = load(Fake(Runs.LOOP))
+        for value in (1, 1000, 2):
+            bench.ask(version, value)
+        await bench.heard()
+        async with asyncio.timeout(5):
+            while len(seen) < 2:
+                await asyncio.sleep(0.01)
+
+    records = run(work)
+    assert [answer.id for _, _, answer in seen] == [record.id for record in records]
+    assert all(at >= request.responder.at for at, request, _ in seen)
+
+
+def test_an_observer_that_hangs_or_fails_costs_no_answer_and_is_counted(load, run):
+    hang = threading.Event()
+
+    def observe(request, answer) -> None:
+        hang.wait(10)
+        raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        bench.observers.register(observe)
+        version = load(Fake(Runs.LOOP))
+        started = perf_counter()
+        for _ in range(MAX_WAITING + 50):
+            await bench.ask(version).done.wait()
+        assert perf_counter() - started < 5
+        await asyncio.sleep(0.05)
+        counted = bench.metrics.counters
+        assert counted["modelmark_observers_dropped_total"] == 49, "one is being told, 256 wait"
+        hang.set()
+        async with asyncio.timeout(5):
+            while counted.get("modelmark_observer_failures_total", 0) < MAX_WAITING:
+                await asyncio.sleep(0.01)
+        assert {caller.outcome for caller in bench.callers} == {ServedBy.MODEL}
+
+    run(work)
+
+
+def test_large_requests_leave_the_loop_whatever_they_cost(load, run):
+    quick = Fake(Runs.BY_COST)
+
+    async def work(bench: Bench) -> None:
+        version = load(quick)
+        bench.ask(version, rows=LARGE_ROWS)
+        await bench.heard()
+        bench.ask(version, rows=LARGE_ROWS + 1)
+
+    run(work)
+    assert quick.threads[0] == "MainThread"
+    assert quick.threads[1].startswith("model")
+
+
+def spin(seconds: float) -> None:
+    """Keep the processor busy, as a dear model does."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_a_model_that_never_leaves_the_loop_does_not_for_many_rows(load, run):
+    fake = Fake(Runs.LOOP)
+
+    async def work(bench: Bench) -> None:
+        bench.ask(load(fake), rows=LARGE_ROWS + 1)
+
+    run(work)
+    assert fake.threads == ["MainThread"]
+
+
+def test_a_model_leaves_the_loop_when_it_grows_slow_and_comes_back_when_it_is_quick_again():
+    pause = [0.0]
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(pause[0])))
+    one = np.zeros((1, 3))
+    version.run(one, [])
+    assert version.fits_loop(1)
+    pause[0] = 4 * LOOP_SECONDS
+    for _ in range(30):
+        version.run(one, [])
+    assert not version.fits_loop(1)
+    assert not version.fits_loop(64), "more rows never cost less than what is known of fewer"
+    pause[0] = 0.0
+    for _ in range(30):
+        version.run(one, [])
+    assert version.fits_loop(1)
+
+
+def test_one_pause_of_the_machine_says_nothing_about_a_model():
+    pause = [0.0001]
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(pause[0])))
+    for _ in range(5):
+        version.run(np.zeros((1, 3)), [])
+    pause[0] = 0.2
+    version.run(np.zeros((1, 3)), [])
+    assert version.fits_loop(1)
+
+
+def test_a_busy_interpreter_makes_no_model_dear():
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: time.sleep(0)))
+    stop = threading.Event()
+    busy = threading.Thread(target=lambda: [None for _ in iter(stop.is_set, True)])
+    busy.start()
+    started = perf_counter()
+    for _ in range(20):
+        version.run(np.zeros((1, 3)), [])
+    assert perf_counter() - started > 20 * LOOP_SECONDS, "nothing had to wait: the test proves nothing"
+    stop.set()
+    busy.join()
+    assert version.fits_loop(1)
+
+
+def test_many_rows_are_known_before_any_traffic():
+    version = Execution(Fake(Runs.BY_COST, lambda numbers: spin(0.0002)))
+    version.run(np.zeros((1, 3)), [])
+    assert not version.fits_loop(64), "as far as one row tells"
+    version.probe(np.zeros((1, 3)), [])
+    assert version.fits_loop(64)
+
+
+def test_a_model_that_takes_one_row_at_a_time_loads_all_the_same():
+    def one(numbers: np.ndarray) -> None:
+        if len(numbers) > 1:
+            raise RuntimeError("the graph's batch is fixed")
+
+    version = Execution(Fake(Runs.BY_COST, one))
+    version.probe(np.zeros((1, 3)), [])
+    assert version.fits_loop(1)
+
+
+def test_a_dear_model_is_not_tried_with_many_rows():
+    fake = Fake(Runs.BY_COST, lambda numbers: spin(0.02 * len(numbers)))
+    Execution(fake).probe(np.zeros((1, 3)), [])
+    assert max(fake.sizes) == 1
+
+
+@pytest.mark.parametrize(("runs", "fits"), [(Runs.LOOP, True), (Runs.THREAD, False)])
+def test_a_flavour_that_knows_where_it_runs_is_not_measured(runs, fits):
+    version = Execution(Fake(runs, lambda numbers: spin(2 * LOOP_SECONDS if fits else 0)))
+    version.run(np.zeros((1, 3)), [])
+    assert version.fits_loop(1) is fits
