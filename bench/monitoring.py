@@ -24,13 +24,13 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.monitor_settings import DriftMonitor, QualityMonitor
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, Monitor, Recorded, View
+from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
 from modelmark.monitors.quality import Quality
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, reference, tally, unpack
 
@@ -43,8 +43,8 @@ DEAL = Contract(
     model=ModelSource(source="m", task=Task.BINARY),
     data=Data(train="t", holdout="h", target="y"),
     inputs=(
-        *(Input(name=name, type=Kind.NUMBER, minimum=-10, maximum=10, nullable=True) for name in NUMBERS),
-        *(Input(name=name, type=Kind.CATEGORY, categories=KINDS, nullable=True) for name in WORDS),
+        *(Input(name=name, type=DataType.NUMBER, minimum=-10, maximum=10, nullable=True) for name in NUMBERS),
+        *(Input(name=name, type=DataType.CATEGORY, categories=KINDS, nullable=True) for name in WORDS),
     ),
     outputs=Outputs(classes=(0, 1), positive=1),
     objective=Objective(metric=Metric.ROC_AUC),
@@ -73,9 +73,9 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return found, time.process_time() - began
 
 
-def view(found: Reference, profiles: dict[str, Counts], rows: int) -> View:
+def view(found: Reference, profiles: dict[str, Counts], rows: int) -> MonitorContext:
     recorded = Recorded(profiles={**profiles, REQUESTS: np.array([rows])}, refused={}, labelled=None)
-    return View(
+    return MonitorContext(
         model="bench", version=Digest("sha256:" + "0" * 64), contract=DEAL, reference=found,
         window=Window(start=AT, end=AT + timedelta(hours=1)), observed=recorded, baseline=None,
         now=AT + timedelta(hours=1),
@@ -106,7 +106,7 @@ def main() -> None:
     monitors: list[Monitor] = [Quality(QualityMonitor()), Drift(DriftMonitor(tolerance=0.05))]
 
     def alarmed(profiles: dict[str, Counts]) -> set[str]:
-        seen = [f for monitor in monitors for f in monitor.look(view(found, profiles, rows))]
+        seen = [f for monitor in monitors for f in monitor.evaluate(view(found, profiles, rows))]
         return {f.subject for f in seen if f.outcome is Outcome.ALERT}
 
     profiles, counting = timed(lambda: tally(found, now, {SCORE: "score"}))

@@ -9,7 +9,7 @@ import pytest
 
 import models
 from modelmark.contract.table import read_table
-from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, Outputs
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 needs_adult = pytest.mark.skipif(
@@ -28,9 +28,9 @@ def adult() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def inputs_of(table: pd.DataFrame, leave_out: tuple[str, ...]) -> tuple[Input, ...]:
     return tuple(
-        Input(name=name, type=Kind.INTEGER)
+        Input(name=name, type=DataType.INTEGER)
         if table[name].dtype.kind in "if"
-        else Input(name=name, type=Kind.CATEGORY, categories=tuple(sorted(set(table[name].astype(str)))))
+        else Input(name=name, type=DataType.CATEGORY, categories=tuple(sorted(set(table[name].astype(str)))))
         for name in table
         if name not in leave_out
     )

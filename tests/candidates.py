@@ -18,7 +18,7 @@ from journey import Place
 from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.evidence import Check, Evidence
 from modelmark.domain.version import Version
-from modelmark.governance.standing import Standing
+from modelmark.governance.release_status import ReleaseStatus
 
 INPUTS = ["income", "debt", "years", "job"]
 JOBS = ("clerk", "nurse", "smith")
@@ -105,8 +105,8 @@ class Candidate:
         return self.app.find("latest")
 
     @property
-    def standing(self) -> Standing:
-        return self.app.releases.standing(self.version)
+    def status(self) -> ReleaseStatus:
+        return self.app.releases.status(self.version)
 
     def judged(self, gate: str, *, again: bool = False) -> Evidence:
         """The one gate's word on the version; what it said before stands, unless it is asked again."""

@@ -95,21 +95,21 @@ def _drawn(seed: int, again: int, rows: tuple[int, int]) -> Problem | None:
 
 def _worth_it(contract: Contract, model: object, train: pd.DataFrame, fresh: pd.DataFrame) -> bool:
     """By what nobody knows in practice: a fifth better than the best fixed answer, and calibrated, on fresh rows."""
-    metric, truth = contract.objective.metric, truth_of(fresh, contract)
+    metric, y_true = contract.objective.metric, truth_of(fresh, contract)
     said = original_scores(model, fresh, plain(request_of(contract)))
     fixed = baselines.constant(contract, truth_of(train, contract), len(fresh))[1]
-    ours, theirs = (measure(metric, judged(contract, truth, scores)) for scores in (said, fixed))
+    ours, theirs = (measure(metric, judged(contract, y_true, scores)) for scores in (said, fixed))
     if metric in LOSSES:
-        return ours <= 0.8 * theirs and _calibrated(contract, truth, said)
-    return ours >= theirs + 0.2 * (1 - theirs) and _calibrated(contract, truth, said)
+        return ours <= 0.8 * theirs and _calibrated(contract, y_true, said)
+    return ours >= theirs + 0.2 * (1 - theirs) and _calibrated(contract, y_true, said)
 
 
-def _calibrated(contract: Contract, truth: np.ndarray, said: np.ndarray) -> bool:
+def _calibrated(contract: Contract, y_true: np.ndarray, said: np.ndarray) -> bool:
     if contract.model.task is Task.REGRESSION:
         return True
     binary = contract.model.task is Task.BINARY
     score = said[:, 1] if binary else said.max(axis=1)
-    outcome = truth == 1 if binary else truth == said.argmax(axis=1)
+    outcome = y_true == 1 if binary else y_true == said.argmax(axis=1)
     return calibration_error(score, outcome.astype(float)).estimate <= 0.05
 
 

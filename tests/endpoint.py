@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from modelmark.domain.classes import class_text
-from modelmark.domain.contract import Kind, Policy
+from modelmark.domain.contract import DataType, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.ports import Staged
 from modelmark.registry import tensors
@@ -47,16 +47,16 @@ class Endpoint:
 
         if value is None:
             return None if item.nullable else refuse("null")
-        if item.type in (Kind.CATEGORY, Kind.STRING):
+        if item.type in (DataType.CATEGORY, DataType.STRING):
             if not isinstance(value, str):
                 refuse("not text")
             unseen = item.categories is not None and value not in item.categories
             return self._policy(item, item.on_unseen, value, refuse) if unseen else value
-        if item.type is Kind.BOOLEAN:
+        if item.type is DataType.BOOLEAN:
             return value if isinstance(value, bool) else refuse("not a boolean")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             refuse("not a finite number")
-        if item.type is Kind.INTEGER and int(value) != value:
+        if item.type is DataType.INTEGER and int(value) != value:
             refuse("not an integer")
         low = -1e30 if item.minimum is None else item.minimum
         high = 1e30 if item.maximum is None else item.maximum

@@ -146,7 +146,7 @@ class Place:
         """Register, check and sign what the folder holds now."""
         version, _ = app.register(self.contract, progress=silent)
         checked = app.check(version, self.contract, progress=silent)
-        assert not checked.standing.open_gates, [
+        assert not checked.status.open_gates, [
             (c.name, c.sentence) for e in checked.evidence for c in e.checks if c.verdict.exit_code
         ]
         for person in app.contract_of(version).signers():

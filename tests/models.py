@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import Metric, Task
 
 
@@ -41,11 +41,11 @@ FEATURES = NUMERIC + TEXT
 def inputs(nullable=False, names=FEATURES):
     known = {
         "income per year": Input(
-            name="income per year", type=Kind.NUMBER, minimum=-50, maximum=150, nullable=nullable, unit="kEUR/year"
+            name="income per year", type=DataType.NUMBER, minimum=-50, maximum=150, nullable=nullable, unit="kEUR/year"
         ),
-        "age": Input(name="age", type=Kind.INTEGER, minimum=18, maximum=80),
-        "job-title": Input(name="job-title", type=Kind.CATEGORY, categories=("clerk", "nurse", "smith")),
-        "town": Input(name="town", type=Kind.CATEGORY, categories=("?", "A", "B"), nullable=nullable),
+        "age": Input(name="age", type=DataType.INTEGER, minimum=18, maximum=80),
+        "job-title": Input(name="job-title", type=DataType.CATEGORY, categories=("clerk", "nurse", "smith")),
+        "town": Input(name="town", type=DataType.CATEGORY, categories=("?", "A", "B"), nullable=nullable),
     }
     return tuple(known[name] for name in names)
 

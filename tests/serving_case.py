@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from modelmark.domain import version as names
-from modelmark.domain.contract import Contract, Data, Fallback, Input, Kind, ModelSource, Objective, Outputs, Serving
+from modelmark.domain.contract import (
+    Contract,
+    Data,
+    DataType,
+    Fallback,
+    Input,
+    ModelSource,
+    Objective,
+    Outputs,
+    Serving,
+)
 from modelmark.domain.digest import Digest
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.routes import Arm, Route, Snapshot
@@ -65,7 +75,7 @@ def contract(
 
 
 def numbers(count: int, low: float | None = -100.0, high: float | None = 100.0) -> tuple[Input, ...]:
-    return tuple(Input(name=f"f{i}", type=Kind.NUMBER, minimum=low, maximum=high) for i in range(count))
+    return tuple(Input(name=f"f{i}", type=DataType.NUMBER, minimum=low, maximum=high) for i in range(count))
 
 
 def gradient_boosting(columns: int, *, seed: int = 0, trees: int = 10, regression: bool = False) -> bytes:

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelmark.contract.infer import infer
-from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import Metric, Task
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -72,7 +72,7 @@ def elec2(time, *, shuffled):
         name="market",
         model=ModelSource(source="model.joblib", task=Task.BINARY),
         data=Data(train="train.csv", holdout="holdout.csv", target="class", time=time),
-        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in table if name not in ("class", "date")),
+        inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in table if name not in ("class", "date")),
         outputs=Outputs(classes=("DOWN", "UP"), positive="UP"),
         objective=Objective(metric=Metric.ACCURACY),
     )

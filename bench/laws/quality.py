@@ -16,26 +16,26 @@ from modelmark.stats import delong, slicing
 from modelmark.stats.bootstrap import blocks, interval
 from modelmark.stats.calibration import calibration_error, cumulative
 from modelmark.stats.holm import holm
-from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.metrics import LabelledPredictions, statistic
 
 AUC = 0.7602499  # of normal scores one standard deviation apart: Phi(1 / sqrt 2)
 
 
 def _scores(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    truth = np.r_[np.ones(80, dtype=np.int64), np.zeros(120, dtype=np.int64)]
-    return truth, rng.normal(truth * 1.0)
+    y_true = np.r_[np.ones(80, dtype=np.int64), np.zeros(120, dtype=np.int64)]
+    return y_true, rng.normal(y_true * 1.0)
 
 
 def delong_covers(rng: np.random.Generator) -> bool:
-    truth, score = _scores(rng)
-    found = delong.auc(score, truth == 1)
+    y_true, score = _scores(rng)
+    found = delong.auc(score, y_true == 1)
     return found.low <= AUC <= found.high
 
 
 def bca_covers_the_auc(rng: np.random.Generator) -> bool:
-    truth, score = _scores(rng)
-    judged = Judged(task=Task.BINARY, truth=truth, scores=np.c_[-score, score])
-    found = interval(statistic(Metric.ROC_AUC, judged), len(truth), times=800)
+    y_true, score = _scores(rng)
+    judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[-score, score])
+    found = interval(statistic(Metric.ROC_AUC, judged), len(y_true), times=800)
     return found.low <= AUC <= found.high
 
 
@@ -58,8 +58,8 @@ def blocks_cover(rng: np.random.Generator) -> bool:
 
 
 def paired_equals_are_called_different(rng: np.random.Generator) -> bool:
-    truth, base = _scores(rng)
-    found = delong.auc_difference(base + rng.normal(0, 0.5, 200), base + rng.normal(0, 0.5, 200), truth == 1)
+    y_true, base = _scores(rng)
+    found = delong.auc_difference(base + rng.normal(0, 0.5, 200), base + rng.normal(0, 0.5, 200), y_true == 1)
     return not found.low <= 0 <= found.high
 
 

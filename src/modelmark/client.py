@@ -34,7 +34,7 @@ _ERRORS: Final[Mapping[int, type[errors.ModelmarkError]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowAnswer:
     """One row's answer. label None and value None: a person will answer (`served_by` is `review`)."""
 
     label: Label | None
@@ -61,7 +61,7 @@ class Prediction:
     version: str
     arm: str
     served_by: str
-    answers: tuple[Answer, ...]
+    answers: tuple[RowAnswer, ...]
     flags: tuple[Flag, ...]
 
 
@@ -128,8 +128,8 @@ class Client:
         raise _error(response)
 
 
-def _answer(item: Mapping[str, Any]) -> Answer:
-    return Answer(item.get("label"), item.get("score"), item.get("probabilities"), item.get("value"))
+def _answer(item: Mapping[str, Any]) -> RowAnswer:
+    return RowAnswer(item.get("label"), item.get("score"), item.get("probabilities"), item.get("value"))
 
 
 def _error(response: httpx2.Response) -> errors.ModelmarkError:

@@ -54,8 +54,8 @@ def send(address: str, table: pd.DataFrame, target: str, *, batch: int = 50) -> 
         for start in range(0, len(table), batch):
             part = table[start : start + batch]
             answered = client.predict(NAME, rows_of(part, target, batch))
-            truth = part[target].tolist()
-            assert client.label(NAME, [(answered.id, i, value) for i, value in enumerate(truth)]) == len(part)
+            y_true = part[target].tolist()
+            assert client.label(NAME, [(answered.id, i, value) for i, value in enumerate(y_true)]) == len(part)
 
 
 def performance(place: Place) -> Any:

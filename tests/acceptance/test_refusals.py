@@ -58,7 +58,7 @@ def failed(tmp_path_factory) -> Place:
 
 def test_a_failed_gate_stands_whatever_is_tried(failed, tmp_path):
     place = failed.copy(tmp_path / "place")
-    assert place.json("check", code=1)["standing"]["holdout"] == "fail", "a second run must not cure it"
+    assert place.json("check", code=1)["gates"]["holdout"] == "fail", "a second run must not cure it"
     for words in (("approve", "v1", "--role", "product", "--name", "Bob Ray"), ("release", "v1")):
         assert "holdout" in place.run(*words, code=1).err
     assert place.run("status").out.count("✕holdout") == 1

@@ -35,7 +35,7 @@ def test_a_staging_environment_that_simulates_production(good: Candidate, restle
     other = check(restless.judged("replay"), "served equals offline")
     assert other.verdict is Verdict.FAIL
     assert "are answered otherwise by the server than by the same model without it" in other.sentence
-    assert restless.standing.open_gates["replay"] is Verdict.FAIL
+    assert restless.status.open_gates["replay"] is Verdict.FAIL
 
 
 def test_load_tests(good: Candidate, tmp_path):
@@ -48,21 +48,21 @@ def test_load_tests(good: Candidate, tmp_path):
     evidence = promised.judged("load")
     assert evidence.verdict is not Verdict.PASS, "a tenth of a millisecond is a promise nobody can keep"
     assert "the limit is 0.1 ms" in check(evidence, "p99").sentence
-    assert "load" in promised.standing.open_gates
+    assert "load" in promised.status.open_gates
 
 
 def test_stakeholders_early(good: Candidate, signed: Candidate, unfilled: Candidate):
     assert "Only a person can fill these; nothing is released while one is empty:" in good.told
-    left = unfilled.standing.unfilled
+    left = unfilled.status.unfilled
     assert {"people[0].name", "people[2].name", "purpose", "questions[0].answer", "questions[5].answer"} <= set(left)
     refused = unfilled.place.run("release", "latest", code=1).err
     assert "only a person can fill purpose" in refused
 
-    assert good.standing.unfilled == ()
+    assert good.status.unfilled == ()
     refused = good.place.run("release", code=1).err
     assert "Ann Lee (data science) has not approved this evidence" in refused
     assert "Bob Ray (product) has not approved this evidence" in refused
-    assert signed.standing.obstacles == ()
+    assert signed.status.obstacles == ()
     assert tile(signed.place, "11.stakeholders")["points"] == 0.5, "people say so and sign it; no machine proves it"
     assert "People sign in the roles data science, product." in tile(signed.place, "11.stakeholders")["sentence"]
 
@@ -77,7 +77,7 @@ def test_infrastructure_scalability_and_business_objectives_agreed(signed: Candi
     assert agreed["receipt"] == str(signed.version.components.contract)
 
     asked = {"goals[0].name", "goals[0].measure", "goals[0].target", "goals[0].by", "questions[1].answer"}
-    assert asked <= set(unfilled.standing.unfilled)
+    assert asked <= set(unfilled.status.unfilled)
     missing = tile(unfilled.place, "11.objectives")
     assert (missing["points"], missing["sentence"]) == (0, "Goals or questions are not filled in.")
 

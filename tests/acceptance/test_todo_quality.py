@@ -28,7 +28,7 @@ def test_validation_on_out_of_sample_data(good: Candidate, tmp_path):
     parrot = good.planted(tmp_path / "parrot", model=remembered)
     evidence = parrot.judged("holdout")
     assert "The model is worse than a linear model" in check(evidence, "against a linear model").sentence
-    assert parrot.standing.open_gates["holdout"] is Verdict.FAIL
+    assert parrot.status.open_gates["holdout"] is Verdict.FAIL
 
     seen = pd.concat([train[:300], loans(900, 2)[:600]])
     flattered = good.planted(
@@ -159,4 +159,4 @@ def test_unit_and_integration_tests_of_preprocessing_and_model(good: Candidate, 
     failed = check(evidence, "every test passed")
     assert failed.verdict is Verdict.FAIL
     assert "test_an_income_of_nothing_is_no_accident: ZeroDivisionError" in failed.sentence
-    assert broken.standing.open_gates["tests"] is Verdict.FAIL
+    assert broken.status.open_gates["tests"] is Verdict.FAIL

@@ -74,7 +74,7 @@ class Office:
         """Until nothing is left that a busy machine kept from being measured."""
         for _ in range(4):
             checked = self.app.check(self.version, self.place.contract, progress=journey.silent)
-            if Verdict.CANNOT_TELL not in checked.standing.gates.values():
+            if Verdict.CANNOT_TELL not in checked.status.gates.values():
                 return
 
     @property
@@ -136,7 +136,7 @@ def approved(page: Page, role: str, name: str) -> None:
 def test_adult_goes_from_contract_to_signed_release_and_its_card_leads_to_the_receipts(
     office: Office, home: str, open_at: Any
 ) -> None:
-    open_gates = office.app.releases.standing(office.version).open_gates
+    open_gates = office.app.releases.status(office.version).open_gates
     assert open_gates == {"fairness": Verdict.FAIL}, "one fault, and it is the one that is known of these data"
     cy = signed_in(open_at(home=home), "cy", office.page)
     refused_then_waived(office, cy)

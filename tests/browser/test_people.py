@@ -122,7 +122,7 @@ def test_three_roles_sign_in_their_own_terms_one_asks_for_a_change_and_operation
     assert part.get_attribute("open") is not None
     assert cy.locator("#part-product").get_attribute("open") is None
     assert "can we live with what remains?" in part.inner_text()
-    cy.fill("#remarks textarea", "Why are so few over 60 in the holdout?")
+    cy.fill("#comments textarea", "Why are so few over 60 in the holdout?")
     cy.click("text=Ask for a change")
     assert "Cy Fox asked for a change: Why are so few over 60" in cy.inner_text("#way")
 
@@ -140,7 +140,7 @@ def test_three_roles_sign_in_their_own_terms_one_asks_for_a_change_and_operation
     assert desk.state() is State.APPROVED
     dee = sign_in(open_at(home=home), "dee", desk.page)
     assert dee.locator("text=Release v2 to production").count() == 0, "a change request is open"
-    cy.fill("#remarks form.inline input[name=text]", "Ann added them.")
+    cy.fill("#comments form.inline input[name=text]", "Ann added them.")
     cy.click("text=Say it is settled")
     dee.reload()
     dee.set_default_timeout(90_000)  # MLflow's first alias makes its database

@@ -18,7 +18,7 @@ from builders import workspace as made
 from builders.people import principal
 from builders.workspace import ANN, BOB, Lived
 from modelmark.domain.people import Person, Role
-from modelmark.domain.release import Excuse, RemarkKind
+from modelmark.domain.release import CommentKind, WaiverRequest
 from modelmark.domain.version import Version
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -52,15 +52,15 @@ class Desk:
         self.lived._clock = None
         app.waive(
             self.waived,
-            Excuse(
+            WaiverRequest(
                 gate="holdout", reason="a pilot of 50 users", expires_at=now + timedelta(days=20), owner="Cy Fox"
             ),
             role=Role.PRODUCT, name="Bob Ray",
         )  # fmt: skip
         for login, person in {"root": ANN, **WHO}.items():
             by = principal(app.people, login, person.name, person.role)
-            app.releases.remarks.add(
-                self.versions[2], kind=RemarkKind.CHANGE_REQUEST, name=person.name, text="Why so few over 60?", by=by
+            app.releases.comments.add(
+                self.versions[2], kind=CommentKind.CHANGE_REQUEST, name=person.name, text="Why so few over 60?", by=by
             )
 
     def page(self, number: int) -> str:
@@ -112,7 +112,7 @@ def test_every_page_is_legible_named_and_fits_for(login: str, desk: Desk, home: 
         found += faults(page, f"{login}-{name}")
         if name == "sign-off":
             assert page.locator(f"{own} textarea[name=comment]").is_visible(), "the approval"
-            assert page.locator("#remarks form.inline input[name=text]").count() == 1, "one's own change request alone"
+            assert page.locator("#comments form.inline input[name=text]").count() == 1, "one's own change request alone"
         if name == "waive":
             page.fill("textarea[name=reason]", "a pilot")
             page.fill("input[name=expires]", "2020-01-31")

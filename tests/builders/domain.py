@@ -6,7 +6,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, Labels, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.finding import Finding, Outcome, Window
@@ -37,8 +37,8 @@ def contract(**changes: Any) -> Contract:
         model=ModelSource(source="model.joblib", task=Task.BINARY),
         data=Data(train="train.csv", holdout="holdout.csv", target="y"),
         inputs=(
-            Input(name="age", type=Kind.NUMBER, minimum=0.0, maximum=120.0),
-            Input(name="job", type=Kind.CATEGORY, categories=("a", "b")),
+            Input(name="age", type=DataType.NUMBER, minimum=0.0, maximum=120.0),
+            Input(name="job", type=DataType.CATEGORY, categories=("a", "b")),
         ),
         outputs=Outputs(classes=(0, 1), positive=1),
         objective=Objective(metric=Metric.ROC_AUC),

@@ -13,7 +13,7 @@ from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
 from modelmark.governance.signoff import SignOff
 from modelmark.seal.keys import Signer
-from modelmark.testing.directory import MemoryDirectory
+from modelmark.testing.account_store import MemoryAccountStore
 from modelmark.testing.ledger import MemoryLedger
 
 PASSWORD = "a long enough secret"
@@ -23,7 +23,7 @@ def people(ledger: MemoryLedger | None = None, clock: Callable[[], datetime] | N
     from builders.domain import NOON
 
     clock = clock or (lambda: NOON)
-    return People(MemoryDirectory(), Audit(ledger or MemoryLedger(), clock), clock)
+    return People(MemoryAccountStore(), Audit(ledger or MemoryLedger(), clock), clock)
 
 
 def sign_off(ledger: MemoryLedger, clock: Callable[[], datetime], **changes: Any) -> SignOff:

@@ -1,4 +1,4 @@
-"""A steward over a real SQLite watchbook, and traffic for it."""
+"""A steward over a real SQLite store, and traffic for it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from modelmark.stats.profile import reference
 from modelmark.steward.job import Job
 from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
-from modelmark.steward.profiler import Watched
+from modelmark.steward.profiler import MonitoredVersion
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.storage.database import Database, sqlite_url
-from modelmark.storage.watchbook import SqlWatchbook
+from modelmark.storage.monitoring_store import SqlMonitoringStore
 
 DEAL = contract(
     monitors=Monitors(window_minutes=10.0, every_seconds=60.0, performance=PerformanceMonitor(min_labels=20)),
@@ -31,12 +31,12 @@ DEAL = contract(
 )
 
 
-def watched(baseline: float | None = 0.9) -> Watched:
+def watched(baseline: float | None = 0.9) -> MonitoredVersion:
     rng = np.random.default_rng(0)
     train = pd.DataFrame({"age": rng.normal(40, 10, 5000), "job": rng.choice(["a", "b"], 5000)})
     score = rng.beta(2, 2, 2000)
     made = reference(DEAL, train, np.stack([1 - score, score], axis=1))
-    return Watched(model="loans", version=version().id, contract=DEAL, reference=made, baseline=baseline)
+    return MonitoredVersion(model="loans", version=version().id, contract=DEAL, reference=made, baseline=baseline)
 
 
 def traffic(rows: int, *, seed: int = 1, shift: float = 0.0) -> list[tuple[float, str, float]]:
@@ -46,14 +46,14 @@ def traffic(rows: int, *, seed: int = 1, shift: float = 0.0) -> list[tuple[float
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def book(root: Path) -> SqlWatchbook:
-    return SqlWatchbook(Database(sqlite_url(root / "state.db")))
+def book(root: Path) -> SqlMonitoringStore:
+    return SqlMonitoringStore(Database(sqlite_url(root / "state.db")))
 
 
 def steward(
     root: Path,
     notifier: Any = None,
-    serving: Sequence[Watched] | None = None,
+    serving: Sequence[MonitoredVersion] | None = None,
     clock: Clock = lambda: datetime.max,
     more_jobs: Sequence[Job] = (),
     **more: Any,

@@ -20,7 +20,7 @@ import serving_case
 from modelmark.app.control_plane import ControlPlane
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain import version as names
-from modelmark.domain.contract import Contract, Data, Input, Kind, Labels, ModelSource, Objective, Outputs, Serving
+from modelmark.domain.contract import Contract, Data, DataType, Input, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.gate_settings import Gates
 from modelmark.domain.metrics import Metric, Task
@@ -130,9 +130,9 @@ class Lived:
             Evidence(gate=gate, candidate=version.id, checks=_checks(gate, holdout), at=at, seconds=2.5)
             for gate in sorted(required_gates(case.contract))
         ]
-        standing = self.app.releases.record(version, found, actor="ann")
+        status = self.app.releases.record(version, found, actor="ann")
         report = self.app.workspace.report(version.id)
-        write_report(report, version=version, contract=case.contract, evidence=found, at=at, waivers=standing.waived)
+        write_report(report, version=version, contract=case.contract, evidence=found, at=at, waivers=status.waived)
 
     def release(self, case: Case, version: Version, at: datetime, *, share: float = 1.0, comment: str = "") -> None:
         self._clock = at
@@ -194,8 +194,8 @@ class Lived:
 
     def steward(self) -> Steward:
         serving = ServingVersions(self.app.monitored)
-        jobs = builtin(self.app.workspace, self.app.watchbook, serving, None)
-        return Steward(jobs, serving, self.app.watchbook, lambda: self.now, log=lambda line: None)
+        jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None)
+        return Steward(jobs, serving, self.app.monitoring_store, lambda: self.now, log=lambda line: None)
 
     def watch(self, start: datetime) -> None:
         """A real steward looks at every LOOK from `start` to now."""
@@ -221,7 +221,7 @@ def tumours() -> Case:
     from sklearn.preprocessing import StandardScaler
 
     data = load_breast_cancer(as_frame=True)
-    inputs = tuple(Input(name=str(c), type=Kind.NUMBER, minimum=0.0, maximum=10_000.0) for c in data.data.columns)
+    inputs = tuple(Input(name=str(c), type=DataType.NUMBER, minimum=0.0, maximum=10_000.0) for c in data.data.columns)
     agreed = contract("tumours", inputs, metric=Metric.ROC_AUC, purpose="orders slides for a second look")
     return _fitted(agreed, data.data, data.target.tolist(), make_pipeline(StandardScaler(), LogisticRegression(C=0.05)))
 
@@ -234,7 +234,7 @@ def quiet() -> Case:
     rng = np.random.default_rng(5)
     x = pd.DataFrame(rng.normal(0, 1, (1200, 4)), columns=["tenure", "calls", "spend", "age"])
     y = (x["tenure"] - x["calls"] + rng.normal(0, 0.8, 1200) > 0).astype(int).tolist()
-    inputs = tuple(Input(name=c, type=Kind.NUMBER, minimum=-10.0, maximum=10.0) for c in x.columns)
+    inputs = tuple(Input(name=c, type=DataType.NUMBER, minimum=-10.0, maximum=10.0) for c in x.columns)
     return _fitted(contract("churn", inputs, metric=Metric.ACCURACY), x, y, LogisticRegression())
 
 
@@ -242,8 +242,8 @@ def hostile(words: Sequence[str]) -> Case:
     """A model whose every free text is one of `words`: purpose, uses, input names, categories, signer's name."""
     base = quiet()
     names_ = [f"{words[i % len(words)]}{i}" for i in range(4)]
-    inputs = tuple(Input(name=n, type=Kind.NUMBER, minimum=-10.0, maximum=10.0) for n in names_)
-    category = Input(name=f"town {words[0]}", type=Kind.CATEGORY, categories=tuple(dict.fromkeys(words)))
+    inputs = tuple(Input(name=n, type=DataType.NUMBER, minimum=-10.0, maximum=10.0) for n in names_)
+    category = Input(name=f"town {words[0]}", type=DataType.CATEGORY, categories=tuple(dict.fromkeys(words)))
     changed = dataclasses.replace(
         base.contract,
         name="hostile",

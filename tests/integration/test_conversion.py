@@ -25,7 +25,7 @@ from sklearn.svm import SVC, LinearSVC
 
 import models
 from modelmark.domain import errors
-from modelmark.domain.contract import Input, Kind, Outputs
+from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
@@ -194,7 +194,7 @@ def test_words_are_counted_as_before(tmp_path):
     table = pd.DataFrame({"text": [" ".join(rng.choice(words, 6)) for _ in range(400)]})
     table["y"] = np.where(table["text"].str.contains("free|win"), "spam", "ham")
     contract = models.contract(
-        inputs=(Input(name="text", type=Kind.STRING),), outputs=Outputs(classes=("ham", "spam"), positive="spam")
+        inputs=(Input(name="text", type=DataType.STRING),), outputs=Outputs(classes=("ham", "spam"), positive="spam")
     )
     model = make_pipeline(make_column_transformer((TfidfVectorizer(), "text")), LogisticRegression())
     path = models.save(model.fit(table[["text"]], table["y"]), tmp_path)

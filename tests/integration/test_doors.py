@@ -14,7 +14,7 @@ from builders.people import PASSWORD, principal
 from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.people import PERMISSIONS, Permission, Role
 from modelmark.seal import passwords
-from modelmark.web.entrance import COOKIE, PUBLIC, Door, Entrance
+from modelmark.web.authenticator import COOKIE, PUBLIC, Authenticator, ProtectedRoute
 
 HOME = "http://127.0.0.1:8081"
 PATHS = {"{id}": "f" * 64, "{model}": "none"}
@@ -27,7 +27,7 @@ class House:
     def __init__(self, root: Path) -> None:
         self.app = ControlPlane.open({"MODELMARK_ACTOR": "ci"}, workspace=root)
         self.web = self.app.dashboard()
-        self.doors: list[Door] = [route for route in self.web.routes if isinstance(route, Door)]
+        self.doors: list[ProtectedRoute] = [route for route in self.web.routes if isinstance(route, ProtectedRoute)]
 
     def client(self, **more: Any) -> TestClient:
         return TestClient(self.web, base_url=HOME, follow_redirects=False, raise_server_exceptions=False, **more)
@@ -58,14 +58,14 @@ def empty(tmp_path: Path) -> Iterator[House]:
     built.app.database.close()
 
 
-def address(door: Door) -> str:
+def address(door: ProtectedRoute) -> str:
     path = door.path
     for name, value in PATHS.items():
         path = path.replace(name, value)
     return path
 
 
-def ask(client: TestClient, door: Door, **form: str) -> Any:
+def ask(client: TestClient, door: ProtectedRoute, **form: str) -> Any:
     if door.methods and "POST" in door.methods:
         token = client.cookies.get(COOKIE)
         form = {"form": passwords.form_token(token) if token else "", **form}
@@ -79,8 +79,8 @@ def text_of(answer: Any) -> str:
 
 def test_every_route_has_a_rule(house: House) -> None:
     for route in house.web.routes:
-        assert isinstance(route, (Door, Mount)), f"{route} has no rule"
-        if isinstance(route, Door):
+        assert isinstance(route, (ProtectedRoute, Mount)), f"{route} has no rule"
+        if isinstance(route, ProtectedRoute):
             assert route.rule is PUBLIC or isinstance(route.rule, Permission)
         else:
             assert route.path == "/static"
@@ -237,7 +237,7 @@ def test_a_key_opens_what_its_scopes_say_and_answers_machines_in_json(house: Hou
     _, secret = house.app.people.issue_key("risk", scopes=[Permission.VIEW], by=risk)
     client = house.client(headers={"authorization": f"Bearer {secret}"})
     assert client.get("/api/overview").status_code == 200
-    refused = client.post(f"/versions/{'f' * 64}/remark", data={"text": "hello"})
+    refused = client.post(f"/versions/{'f' * 64}/comment", data={"text": "hello"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "NOT_ALLOWED")
     wrong = house.client(headers={"authorization": "Bearer mm_nothing"})
     assert wrong.get("/api/overview").json()["error"]["code"] == "BAD_KEY"
@@ -280,7 +280,7 @@ def test_a_body_that_is_no_object_of_text_is_told_so(house: House, body: bytes) 
 
 def test_a_route_without_a_rule_stops_the_dashboard(empty: House, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = lambda _self, path, endpoint, rule, **more: Route(path, endpoint)  # noqa: E731
-    monkeypatch.setattr(Entrance, "door", plain)
+    monkeypatch.setattr(Authenticator, "door", plain)
     with pytest.raises(TypeError, match="has no rule"):
         empty.app.dashboard()
 

@@ -19,7 +19,7 @@ import cases
 import models
 from journey import small
 from modelmark.contract.table import read_table
-from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessGate, HoldoutGate, SupplyChainGate
 from modelmark.gates.fairness.gate import Fairness
@@ -43,7 +43,7 @@ def credit(tmp_path, *, shift: float):
         name="credit",
         model=models.contract().model,
         data=Data(train="train.csv", holdout="holdout.csv", target="class", sensitive=("age_years",)),
-        inputs=tuple(Input(name=name, type=Kind.INTEGER) for name in names),
+        inputs=tuple(Input(name=name, type=DataType.INTEGER) for name in names),
         outputs=Outputs(classes=(1, 2), positive=2, threshold=0.4),
         objective=models.contract().objective,
     )

@@ -21,8 +21,8 @@ from tritonclient.grpc import service_pb2
 
 import serving_case as case
 from modelmark import Client
-from modelmark.cli.together import Together
-from modelmark.domain.contract import Input, Kind, Outputs, Serving
+from modelmark.cli.up import Up
+from modelmark.domain.contract import DataType, Input, Outputs, Serving
 from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.metrics import Task
 from modelmark.domain.settings import Settings
@@ -351,9 +351,9 @@ def test_texts_and_booleans_travel_raw_and_typed(tmp_path):
 
     v1 = Path(__file__).resolve().parents[1] / "golden" / "v1" / "version"
     inputs = (
-        Input(name="age", type=Kind.INTEGER, minimum=0, maximum=120),
-        Input(name="income", type=Kind.NUMBER, minimum=0, maximum=1e6),
-        Input(name="job", type=Kind.STRING),
+        Input(name="age", type=DataType.INTEGER, minimum=0, maximum=120),
+        Input(name="income", type=DataType.NUMBER, minimum=0, maximum=1e6),
+        Input(name="job", type=DataType.STRING),
     )
     from modelmark.domain.version import Signature
     from modelmark.seal.values import decode
@@ -455,7 +455,7 @@ def test_the_commands_that_serve_take_a_port_for_it(tmp_path):
 @pytest.mark.parametrize(("given", "told"), [(None, []), (7001, ["--grpc-port", "7001"])])
 def test_up_tells_serve_of_the_port(built, given, told):
     settings = Settings(workspace=built.workspace.root, grpc_port=given)
-    serve = Together(settings, print)._children[0]._command
+    serve = Up(settings, print)._children[0]._command
     assert serve[serve.index("--grpc-port") :][:2] == told if told else "--grpc-port" not in serve
 
 

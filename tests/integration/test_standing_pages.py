@@ -20,11 +20,11 @@ from builders import workspace as made
 from builders.people import PASSWORD, principal
 from builders.workspace import Lived
 from modelmark.domain.people import Role
-from modelmark.domain.release import Excuse, State
+from modelmark.domain.release import State, WaiverRequest
 from modelmark.domain.version import CONTRACT, MARK, Version
 from modelmark.governance import card_forms
 from modelmark.seal import passwords
-from modelmark.web.entrance import COOKIE
+from modelmark.web.authenticator import COOKIE
 
 HOME = "http://127.0.0.1:8081"
 WAIVED = "Bob Ray lets the gate holdout through until {day}; Cy Fox sees to it by then: pilot of 50 users."
@@ -50,7 +50,7 @@ class Place:
         self.ends = now + timedelta(days=30)
         self.app.waive(
             self.versions[2],
-            Excuse(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
+            WaiverRequest(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
             role=Role.PRODUCT, name="Bob Ray",
         )  # fmt: skip
         for number in (4, 5):
@@ -99,8 +99,8 @@ def modelmark(place: Place, *given: str) -> Any:
 def test_a_version_that_served_is_still_said_to_be_approved_as_its_mark_holds(place: Place, bob: TestClient) -> None:
     gone = place.versions[0]
     assert place.app.ledger.state(gone.id) is State.RETIRED
-    standing = place.app.releases.standing(gone)
-    assert standing.missing, "another champion serves: to come back it must be approved again"
+    status = place.app.releases.status(gone)
+    assert status.missing, "another champion serves: to come back it must be approved again"
     page = words(bob.get(place.page(1)).text)
     assert "Nobody has approved" not in page
     assert "Still missing" not in page

@@ -19,17 +19,17 @@ from modelmark.domain.audit import Event
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Account, ApiKey, Permission, Role, Session
-from modelmark.domain.ports import Delivery, Message, Watchbook
-from modelmark.domain.release import Remark, RemarkKind, State, Waiver
+from modelmark.domain.ports import Delivery, Message, MonitoringStore
+from modelmark.domain.release import Comment, CommentKind, State, Waiver
 from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.storage import database as module
+from modelmark.storage.account_store import SqlAccountStore
 from modelmark.storage.database import HEAD, Database
-from modelmark.storage.directory import SqlDirectory
 from modelmark.storage.ledger import SqlLedger
+from modelmark.storage.monitoring_store import SqlMonitoringStore
 from modelmark.storage.tables import metadata
-from modelmark.storage.watchbook import SqlWatchbook
-from modelmark.testing.directory import MemoryDirectory
-from modelmark.testing.watchbook import MemoryWatchbook
+from modelmark.testing.account_store import MemoryAccountStore
+from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(params=["sql", "in memory"])
-def book(request: pytest.FixtureRequest, database: Database) -> Watchbook:
-    return SqlWatchbook(database) if request.param == "sql" else MemoryWatchbook()
+def book(request: pytest.FixtureRequest, database: Database) -> MonitoringStore:
+    return SqlMonitoringStore(database) if request.param == "sql" else MemoryMonitoringStore()
 
 
 def test_migrations_lead_to_exactly_the_declared_tables(database: Database) -> None:
@@ -133,7 +133,7 @@ def test_an_unknown_version_is_missing(database: Database) -> None:
         SqlLedger(database).state(digest("nobody"))
 
 
-def test_checkpoints_and_profiles_replace_what_stood_there(book: Watchbook) -> None:
+def test_checkpoints_and_profiles_replace_what_stood_there(book: MonitoringStore) -> None:
     assert book.checkpoint("look") == {}
     book.set_checkpoint("look", {"n": 1})
     book.set_checkpoint("look", {"n": 2})
@@ -144,7 +144,7 @@ def test_checkpoints_and_profiles_replace_what_stood_there(book: Watchbook) -> N
     assert list(book.profiles("loans", "v", NOON, NOON + timedelta(hours=1))) == [(NOON, "age", b"2")]
 
 
-def test_one_story_is_one_alert_until_it_closes(book: Watchbook) -> None:
+def test_one_story_is_one_alert_until_it_closes(book: MonitoringStore) -> None:
     story = finding()
     first, new = book.open_alert(story, NOON)
     again, newer = book.open_alert(finding(sentence="more"), NOON + timedelta(minutes=5))
@@ -158,7 +158,7 @@ def test_one_story_is_one_alert_until_it_closes(book: Watchbook) -> None:
     assert len(book.alerts(model="loans")) == 2
 
 
-def test_the_same_finding_twice_is_kept_once(book: Watchbook) -> None:
+def test_the_same_finding_twice_is_kept_once(book: MonitoringStore) -> None:
     book.add_findings([finding(), finding(sentence="now known better")])
     (kept,) = book.findings("loans")
     assert kept == finding(sentence="now known better")
@@ -166,7 +166,7 @@ def test_the_same_finding_twice_is_kept_once(book: Watchbook) -> None:
     assert book.findings("loans", start=NOON + timedelta(hours=1)) == []
 
 
-def test_a_message_waits_until_it_is_sent(book: Watchbook) -> None:
+def test_a_message_waits_until_it_is_sent(book: MonitoringStore) -> None:
     for _ in range(2):
         book.queue_message("k", "title", "body", NOON, audience="risk")
     assert book.due_messages(NOON) == [Message(key="k", title="title", body="body", tries=0, audience="risk")]
@@ -183,7 +183,7 @@ def test_a_message_waits_until_it_is_sent(book: Watchbook) -> None:
     assert book.deliveries("%") == [], "what begins so, not a pattern"
 
 
-def test_an_act_on_the_watchbook_that_fails_leaves_nothing(book: Watchbook) -> None:
+def test_an_act_on_the_watchbook_that_fails_leaves_nothing(book: MonitoringStore) -> None:
     with pytest.raises(ZeroDivisionError), book.transaction():
         book.set_checkpoint("look", {"n": 1})
         book.add_findings([finding()])
@@ -210,24 +210,24 @@ def test_a_ticket_is_used_once_whoever_comes_first(database: Database) -> None:
     assert len(ledger.approvals(version().id)) == 3, "approvals from before tickets have none"
 
 
-def test_remarks_are_kept_in_order(database: Database) -> None:
+def test_comments_are_kept_in_order(database: Database) -> None:
     ledger = SqlLedger(database)
     said = [
-        Remark(
-            id=f"r{i}", version=version().id, evidence=digest("seen"), kind=RemarkKind.COMMENT, name="Cy Fox", login="cy",
-            text=f"remark {i}", at=NOON + timedelta(minutes=i),
+        Comment(
+            id=f"r{i}", version=version().id, evidence=digest("seen"), kind=CommentKind.COMMENT, name="Cy Fox", login="cy",
+            text=f"comment {i}", at=NOON + timedelta(minutes=i),
         )
         for i in (2, 0, 1)
     ]  # fmt: skip
-    for remark in said:
-        ledger.add_remark(remark)
-    assert [r.id for r in ledger.remarks(version().id)] == ["r0", "r1", "r2"]
-    assert ledger.remarks(digest("other")) == []
+    for comment in said:
+        ledger.add_comment(comment)
+    assert [r.id for r in ledger.comments(version().id)] == ["r0", "r1", "r2"]
+    assert ledger.comments(digest("other")) == []
 
 
 @pytest.mark.parametrize("twin", [False, True], ids=["sql", "in memory"])
 def test_a_directory_keeps_accounts_keys_sessions_and_failures(database: Database, twin: bool) -> None:
-    book: Any = MemoryDirectory() if twin else SqlDirectory(database)
+    book: Any = MemoryAccountStore() if twin else SqlAccountStore(database)
     ann = Account(
         login="ann", name="Ann Lee", roles=(Role.RISK,), admin=True, email="", password="$hash", created_at=NOON
     )

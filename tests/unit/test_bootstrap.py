@@ -11,8 +11,8 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.binning import numeric_codes, text_codes
 from modelmark.stats.bootstrap import blocks, interval
 from modelmark.stats.drift import divergence, sample_drift
-from modelmark.stats.faultless import faultless
-from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.exact_intervals import exact_interval
+from modelmark.stats.metrics import LabelledPredictions, statistic
 from modelmark.stats.rates import clopper_pearson
 
 
@@ -43,10 +43,10 @@ def test_a_paired_difference_of_equals_is_called_better_as_rarely_as_promised():
     rng = np.random.default_rng(4)
     better = 0
     for _ in range(300):
-        truth = rng.integers(0, 2, 150)
+        y_true = rng.integers(0, 2, 150)
         first, second = (
-            Judged(task=Task.BINARY, truth=truth, scores=np.c_[1 - s, s])
-            for s in (np.clip(rng.normal(0.35 + 0.3 * truth, 0.3), 0, 1) for _ in range(2))
+            LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[1 - s, s])
+            for s in (np.clip(rng.normal(0.35 + 0.3 * y_true, 0.3), 0, 1) for _ in range(2))
         )
         a, b = statistic(Metric.ROC_AUC, first), statistic(Metric.ROC_AUC, second)
         better += interval(lambda w, a=a, b=b: a(w) - b(w), 150, times=400).low > 0
@@ -71,32 +71,34 @@ def test_a_correction_that_leaves_its_range_does_not_end_at_the_estimate():
     ],
 )
 def test_a_model_without_an_error_is_not_surely_without_one(metric, low):
-    truth = (np.arange(200) < 12).astype(np.int64)
-    perfect = Judged(task=Task.BINARY, truth=truth, scores=np.c_[0.9 - 0.8 * truth, 0.1 + 0.8 * truth])
-    found = faultless(metric, statistic(metric, perfect)(np.ones(200)), perfect, None, 0.95)
+    y_true = (np.arange(200) < 12).astype(np.int64)
+    perfect = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[0.9 - 0.8 * y_true, 0.1 + 0.8 * y_true])
+    found = exact_interval(metric, statistic(metric, perfect)(np.ones(200)), perfect, None, 0.95)
     assert (found.estimate, found.low, found.high) == pytest.approx((1, low, 1))
     wrong = dataclasses.replace(perfect, scores=perfect.scores[:, ::-1])
-    worst = faultless(metric, statistic(metric, wrong)(np.ones(200)), wrong, None, 0.95)
+    worst = exact_interval(metric, statistic(metric, wrong)(np.ones(200)), wrong, None, 0.95)
     assert worst.estimate == worst.low == 0 < worst.high < 0.3
-    assert faultless(metric, 0.99, perfect, None, 0.95) is None
+    assert exact_interval(metric, 0.99, perfect, None, 0.95) is None
 
 
 def test_rows_of_one_unit_are_one_trial():
-    truth = (np.arange(200) < 100).astype(np.int64)
-    perfect = Judged(task=Task.BINARY, truth=truth, scores=np.c_[1.0 - truth, truth])
-    found = faultless(Metric.RECALL, 1.0, perfect, np.arange(200) // 10, 0.95)
+    y_true = (np.arange(200) < 100).astype(np.int64)
+    perfect = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[1.0 - y_true, y_true])
+    found = exact_interval(Metric.RECALL, 1.0, perfect, np.arange(200) // 10, 0.95)
     assert found.low == pytest.approx(clopper_pearson(10, 10)[0])
 
 
 def test_the_interval_of_a_rare_error_covers_as_often_as_promised():
     """Recall of 0.97 on 40 positives: three samples in ten show no miss. 95% asked, 400 trials, 99.9% band from 0.91."""
     rng, hits = np.random.default_rng(8), 0
-    truth = (np.arange(120) < 40).astype(np.int64)
+    y_true = (np.arange(120) < 40).astype(np.int64)
     for _ in range(400):
-        said = np.where(truth == 1, rng.random(120) < 0.97, rng.random(120) < 0.1).astype(float)
-        judged = Judged(task=Task.BINARY, truth=truth, scores=np.c_[1 - said, said])
+        said = np.where(y_true == 1, rng.random(120) < 0.97, rng.random(120) < 0.1).astype(float)
+        judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[1 - said, said])
         recall = statistic(Metric.RECALL, judged)
-        found = faultless(Metric.RECALL, recall(np.ones(120)), judged, None, 0.95) or interval(recall, 120, times=400)
+        found = exact_interval(Metric.RECALL, recall(np.ones(120)), judged, None, 0.95) or interval(
+            recall, 120, times=400
+        )
         hits += found.low <= 0.97 <= found.high
     assert hits / 400 >= 0.91
 

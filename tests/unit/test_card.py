@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from builders.domain import ANN, BOB, NOON, approval, contract, evidence, version
 from modelmark.domain.errors import Missing
 from modelmark.domain.evidence import Figure
-from modelmark.governance.card import Card, Part, model_card
+from modelmark.governance.card import Card, CardPart, model_card
 from modelmark.governance.card_forms import html, markdown, pdf
 from modelmark.governance.difference import Side
 from modelmark.seal.digests import digest_value
@@ -38,11 +38,11 @@ def card(*items, signed=True, **changes) -> Card:
     return model_card(side, signatures, () if signed else ("Ann Lee (data_science)", "Bob Ray (product)"), NOON)
 
 
-def part(of: Card, title: str) -> Part:
+def part(of: Card, title: str) -> CardPart:
     return next(p for p in of.parts if p.title == title)
 
 
-def texts(of: Part) -> str:
+def texts(of: CardPart) -> str:
     return " ".join(s.text for s in of.statements)
 
 

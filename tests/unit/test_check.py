@@ -24,7 +24,7 @@ from modelmark.gates.junit import junit
 from modelmark.gates.parallelism import available, fitting
 from modelmark.gates.report import render_report
 from modelmark.gates.runner import build, run_gates
-from modelmark.governance.releases import Standing
+from modelmark.governance.releases import ReleaseStatus
 from modelmark.seal.digests import digest_bytes
 
 LIMIT = Limit(bound=Bound.AT_MOST, value=1)
@@ -169,11 +169,11 @@ def test_a_gate_whose_tables_cannot_be_read_says_so(case: Case) -> None:
 def test_a_pass_after_a_failure_is_no_pass_of_the_check(case: Case) -> None:
     now = [evidence(check("fine"), gate="load"), evidence(check("fine"))]
     stands = {"load": Verdict.FAIL, "holdout": Verdict.PASS}
-    standing = Standing(
+    status = ReleaseStatus(
         version=case.version, state=State.CHECKED, gates=stands, waived=(), approvals=(), missing=(), unfilled=()
     )
-    verdict = worst(standing.gates[item.gate] for item in now)
-    told = CheckResult(evidence=tuple(now), standing=standing, verdict=verdict, report=case.base)
+    verdict = worst(status.gates[item.gate] for item in now)
+    told = CheckResult(evidence=tuple(now), status=status, verdict=verdict, report=case.base)
     assert told.sentence == "load failed before on these same bytes, and one failure stays"
     both = replace(told, evidence=(now[0], evidence(check("bad", 2.0))))
     assert both.sentence == "holdout failed; load failed before on these same bytes, and one failure stays"

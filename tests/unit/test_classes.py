@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.domain import contract
-from modelmark.contract.rules import broken_rules
+from modelmark.contract.rules import rule_violations
 from modelmark.contract.table import target_codes
 from modelmark.domain.classes import Decider, class_index, class_text, parse_label, positive_index
 from modelmark.domain.contract import ModelSource, Outputs
@@ -47,7 +47,7 @@ def test_every_source_of_a_label_says_the_same(classes: tuple):
 
 def test_two_classes_of_one_text_cannot_be_contracted():
     twice = dataclasses.replace(agreed((0, 1)), outputs=Outputs(classes=(1, "1"), positive="1"))
-    assert [violation.allowed for violation in broken_rules(twice)] == ["each class once"]
+    assert [violation.allowed for violation in rule_violations(twice)] == ["each class once"]
 
 
 def test_without_a_name_the_last_class_is_the_positive_one():

@@ -27,7 +27,7 @@ JSON = {
     "approve": ("--role", "product", "--name", "Bob Ray"),
     "waive": ("--gate", "load", "--role", "product", "--name", "Bob", "--reason", "why", "--expires", "3d"),
     "recalibrate": ("--out", "again.onnx"),
-    "remark": ("--text", "why?", "--name", "Cy Fox"),
+    "comment": ("--text", "why?", "--name", "Cy Fox"),
     "release": ("v7",),
     "rollback": (),
     "status": (),

@@ -9,10 +9,10 @@ import pytest
 import cases
 import models
 from modelmark.contract.conditions import holds
-from modelmark.contract.moments import moments
 from modelmark.contract.table import as_texts, check_table, rows_of, target_codes
+from modelmark.contract.timestamps import timestamps
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
+from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
 from modelmark.domain.gate_settings import CalibrationGate, DataContractGate, HoldoutGate, LeakageGate, SlicesGate
 from modelmark.domain.metrics import Metric
 from modelmark.gates.calibration.gate import Calibration
@@ -27,7 +27,7 @@ from modelmark.gates.runner import run_gate
 from modelmark.gates.slices.gate import Slices
 from tables import deciding, failing, named
 
-CODED = Input(name="branch", type=Kind.CATEGORY, categories=("12", "13"), nullable=True)
+CODED = Input(name="branch", type=DataType.CATEGORY, categories=("12", "13"), nullable=True)
 
 
 def data(**changes):
@@ -115,7 +115,7 @@ def test_targets_of_two_dtypes_are_the_same_labels(tmp_path):
     ],
 )
 def test_moments_sort_in_time(written, order):
-    assert np.argsort(moments(pd.Series(written)), kind="stable").tolist() == order
+    assert np.argsort(timestamps(pd.Series(written)), kind="stable").tolist() == order
 
 
 def american(frame, first):
@@ -149,7 +149,7 @@ def test_a_date_that_contradicts_the_order_of_rows_speaks_first(tmp_path):
     table = table.sample(frac=1, random_state=1)
     contract = models.contract(
         data=data(time="row_order"), objective=Objective(metric=Metric.ACCURACY),
-        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in ("income per year", "age")),
+        inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in ("income per year", "age")),
     )  # fmt: skip
     case = asked(tmp_path, contract, table[:2000], table[2000:])
     found = next(c for c in split_checks(case, HoldoutGate()) if c.name == "random split")
@@ -210,7 +210,7 @@ def patients(seed, of_train=150, of_holdout=100, visits=20):
 def test_a_split_by_patient_is_no_disagreement_of_labels(tmp_path):
     contract = models.contract(
         data=data(group="who"),
-        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in ("income per year", "size")),
+        inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in ("income per year", "size")),
     )
     refused = 0
     for seed in range(8):
@@ -225,7 +225,7 @@ def test_what_is_the_same_in_all_rows_of_a_group_is_no_shift(tmp_path):
     """Forty patients' weights differ from thirty others' by chance; their twenty visits each are not more of them."""
     contract = models.contract(
         data=data(group="who"),
-        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in ("income per year", "size")),
+        inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in ("income per year", "size")),
     )
     for seed in range(5):
         train, holdout = patients(seed, 40, 30)

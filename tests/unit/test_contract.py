@@ -15,7 +15,7 @@ from modelmark.contract.draft import Paths, render
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.ranges import broken_limits
 from modelmark.contract.read import load, parse, schema
-from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
 from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import Gates
@@ -64,11 +64,11 @@ def test_a_draft_reads_back_and_lacks_only_what_people_must_say() -> None:
         *(f"questions[{i}].answer" for i in range(6)),
     )
     assert [(i.name, i.type) for i in found.inputs] == [
-        ("age", Kind.NUMBER),
-        ("visits", Kind.INTEGER),
-        ("job: kind", Kind.CATEGORY),
-        ("sex", Kind.CATEGORY),
-        ("member", Kind.BOOLEAN),
+        ("age", DataType.NUMBER),
+        ("visits", DataType.INTEGER),
+        ("job: kind", DataType.CATEGORY),
+        ("sex", DataType.CATEGORY),
+        ("member", DataType.BOOLEAN),
     ]
     assert found.inputs[0].nullable
     assert found.inputs[2].categories == ("no", "yes")

@@ -9,11 +9,11 @@ from sklearn.isotonic import IsotonicRegression
 from modelmark.domain.contract import Costs
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.metrics import Metric, Task
-from modelmark.stats import delong, recalibration, slicing, thresholds, twins
+from modelmark.stats import delong, near_duplicates, recalibration, slicing, thresholds
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.calibration import calibration_error, cumulative, design_effect, equal_bins, ks_cdf, labels_needed
 from modelmark.stats.holm import holm
-from modelmark.stats.metrics import Judged, losses, measure, statistic
+from modelmark.stats.metrics import LabelledPredictions, losses, measure, statistic
 
 # DeLong.
 
@@ -25,16 +25,16 @@ def textbook(score, positive):
 
 
 def two_scores(rng, n):
-    truth = rng.random(n) < 0.4
-    base = rng.normal(truth * 1.0)
-    return truth, np.round(base + rng.normal(0, 0.5, n), 1), np.round(base + rng.normal(0, 0.5, n), 1)
+    y_true = rng.random(n) < 0.4
+    base = rng.normal(y_true * 1.0)
+    return y_true, np.round(base + rng.normal(0, 0.5, n), 1), np.round(base + rng.normal(0, 0.5, n), 1)
 
 
 def test_placements_are_those_of_the_definition_ties_included():
-    truth, first, _ = two_scores(np.random.default_rng(0), 300)
-    for ours, theirs in zip(delong.placements(first, truth), textbook(first, truth), strict=True):
+    y_true, first, _ = two_scores(np.random.default_rng(0), 300)
+    for ours, theirs in zip(delong.placements(first, y_true), textbook(first, y_true), strict=True):
         assert ours == pytest.approx(theirs)
-    assert delong.auc(first, truth).estimate == pytest.approx(sk.roc_auc_score(truth, first))
+    assert delong.auc(first, y_true).estimate == pytest.approx(sk.roc_auc_score(y_true, first))
 
 
 def test_hanley_and_mcneils_radiologist():
@@ -48,14 +48,17 @@ def test_hanley_and_mcneils_radiologist():
 
 
 def test_delong_and_the_bootstrap_agree():
-    truth, first, second = two_scores(np.random.default_rng(1), 800)
+    y_true, first, second = two_scores(np.random.default_rng(1), 800)
     a, b = (
-        statistic(Metric.ROC_AUC, Judged(task=Task.BINARY, truth=truth.astype(int), scores=np.c_[-s, s].astype(float)))
+        statistic(
+            Metric.ROC_AUC,
+            LabelledPredictions(task=Task.BINARY, y_true=y_true.astype(int), scores=np.c_[-s, s].astype(float)),
+        )
         for s in (first, second)
     )
     pairs = [
-        (delong.auc(first, truth), interval(a, 800)),
-        (delong.auc_difference(first, second, truth), interval(lambda w: a(w) - b(w), 800)),
+        (delong.auc(first, y_true), interval(a, 800)),
+        (delong.auc_difference(first, second, y_true), interval(lambda w: a(w) - b(w), 800)),
     ]
     for ours, theirs in pairs:
         assert ours.estimate == pytest.approx(theirs.estimate)
@@ -67,8 +70,8 @@ def test_delong_covers_as_often_as_promised():
     """95% asked at AUC 0.7602 (normal scores one standard deviation apart); 400 trials, 99.9% band 0.905 to 0.98."""
     rng, hits = np.random.default_rng(2), 0
     for _ in range(400):
-        truth = np.r_[np.ones(80, bool), np.zeros(120, bool)]
-        found = delong.auc(rng.normal(truth * 1.0), truth)
+        y_true = np.r_[np.ones(80, bool), np.zeros(120, bool)]
+        found = delong.auc(rng.normal(y_true * 1.0), y_true)
         hits += found.low <= 0.76025 <= found.high
     assert 0.905 <= hits / 400 <= 0.985
 
@@ -83,21 +86,21 @@ def test_one_class_alone_has_no_curve():
 
 def test_average_precision_and_pinball_are_scikit_learns():
     rng = np.random.default_rng(3)
-    truth, weights = rng.integers(0, 2, 200), rng.integers(0, 4, 200).astype(float)
+    y_true, weights = rng.integers(0, 2, 200), rng.integers(0, 4, 200).astype(float)
     score = np.round(rng.random(200), 1)
-    judged = Judged(task=Task.BINARY, truth=truth, scores=np.c_[1 - score, score])
+    judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.c_[1 - score, score])
     ours = statistic(Metric.AVERAGE_PRECISION, judged)(weights)
-    assert ours == pytest.approx(sk.average_precision_score(truth, score, sample_weight=weights))
-    values = Judged(task=Task.REGRESSION, truth=score, scores=rng.random((200, 1)), quantile=0.8)
+    assert ours == pytest.approx(sk.average_precision_score(y_true, score, sample_weight=weights))
+    values = LabelledPredictions(task=Task.REGRESSION, y_true=score, scores=rng.random((200, 1)), quantile=0.8)
     theirs = sk.mean_pinball_loss(score, values.scores[:, 0], alpha=0.8)
     assert measure(Metric.PINBALL, values) == pytest.approx(theirs)
 
 
 def test_losses_of_rows_are_bounded():
-    assert losses(Judged(task=Task.BINARY, truth=np.array([1, 0]), scores=np.array([[0, 1.0], [0, 1]])))[
+    assert losses(LabelledPredictions(task=Task.BINARY, y_true=np.array([1, 0]), scores=np.array([[0, 1.0], [0, 1]])))[
         1
     ].tolist() == [0, 1]
-    wild = Judged(task=Task.REGRESSION, truth=np.zeros(4), scores=np.array([[0.0], [1e9], [2], [-3]]))
+    wild = LabelledPredictions(task=Task.REGRESSION, y_true=np.zeros(4), scores=np.array([[0.0], [1e9], [2], [-3]]))
     assert losses(wild)[1].tolist() == [0.125, 0.875, 0.375, 0.625]
 
 
@@ -110,8 +113,8 @@ def test_mapies_numbers():
     score = draw.uniform(size=100)
     assert cumulative(score, score).scale == pytest.approx(0.040389, abs=1e-6)
     draw = np.random.RandomState(1)
-    truth, score = draw.choice([0, 1], 100).astype(float), draw.uniform(size=100)
-    found = cumulative(score, truth)
+    y_true, score = draw.choice([0, 1], 100).astype(float), draw.uniform(size=100)
+    found = cumulative(score, y_true)
     assert found.statistic / found.scale == pytest.approx(5.607741, abs=1e-6)
     assert [ks_cdf(x) for x in (1, 2, 3)] == pytest.approx([0.370777, 0.908999, 0.9946], abs=1e-6)
 
@@ -294,11 +297,13 @@ def test_near_twins_are_neighbours_and_copies_are_not():
     holdout[:20] = train[:20] + 1e-4
     holdout[20:40] = train[20:40]
     texts = [["x", "y"] * 250, ["x", "y"] * 100]
-    among, asked = twins.places({str(i): [train[:, i], holdout[:, i]] for i in range(6)}, {"k": [texts[0], texts[1]]})
-    assert twins.near_twins(asked, among, 0.01).nonzero()[0].tolist() == list(range(20))
-    assert not twins.near_twins(among[:100], among, 0.01, own=True).any()
-    other = twins.places({"0": [train[:, 0], train[:, 0]]}, {"k": [["x"] * 500, ["y"] * 500]})
-    assert not twins.near_twins(other[1], other[0], 0.01).any()
+    among, asked = near_duplicates.places(
+        {str(i): [train[:, i], holdout[:, i]] for i in range(6)}, {"k": [texts[0], texts[1]]}
+    )
+    assert near_duplicates.near_duplicates(asked, among, 0.01).nonzero()[0].tolist() == list(range(20))
+    assert not near_duplicates.near_duplicates(among[:100], among, 0.01, own=True).any()
+    other = near_duplicates.places({"0": [train[:, 0], train[:, 0]]}, {"k": [["x"] * 500, ["y"] * 500]})
+    assert not near_duplicates.near_duplicates(other[1], other[0], 0.01).any()
 
 
 @pytest.mark.parametrize(("positives", "negatives"), [(2, 10), (12, 12), (40, 60)])

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from builders.domain import NOON, contract, digest, evidence, version
-from modelmark.domain.contract import Goal, Input, Kind
-from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, standing
+from modelmark.domain.contract import DataType, Goal, Input
+from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, gate_verdicts
 from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.version import Version
@@ -64,7 +64,7 @@ def test_a_failure_is_not_talked_away_by_a_later_pass_or_by_silence() -> None:
     ]
     shown = side(ONE, *reversed(words)).latest
     assert shown == {"load": words[2]}, "the latest failure"
-    assert standing(words, candidate=ONE.id, required={"load"}) == {"load": Verdict.FAIL}
+    assert gate_verdicts(words, candidate=ONE.id, required={"load"}) == {"load": Verdict.FAIL}
     assert side(ONE, *words[-2:]).latest == {"load": words[-1]}
 
 
@@ -78,7 +78,7 @@ def test_of_each_gate_the_last_word_counts_and_what_one_side_lacks_is_named() ->
 
 def test_features_say_what_callers_must_change() -> None:
     age = contract().inputs[0]
-    new = Input(name="job title", type=Kind.STRING)
+    new = Input(name="job title", type=DataType.STRING)
     after = side(TWO, inputs=(replace(age, maximum=100.0), new))
     found = section(side(ONE), after, "features")
     assert [(r.what, r.after, r.change) for r in found.rows] == [
@@ -118,7 +118,7 @@ def test_each_audience_reads_the_release_in_its_own_terms(audience: Role, told: 
         said(TWO, "holdout", check("objective", 0.95)),
         said(TWO, "load", check("p99", 0.9)),
         said(TWO, "fairness", check("women", 0.4, sentence="Women are declined more often.")),
-        inputs=(*contract().inputs, Input(name="new", type=Kind.NUMBER)),
+        inputs=(*contract().inputs, Input(name="new", type=DataType.NUMBER)),
         goals=(GOAL,),
     )
     waiver = Waiver(

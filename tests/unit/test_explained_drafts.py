@@ -9,7 +9,7 @@ import numpy as np
 import cases
 import journey
 import models
-from modelmark.domain.contract import Input, Kind
+from modelmark.domain.contract import DataType, Input
 from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.gates.explanation.attribution import path_of, subject_of
 from modelmark.gates.explanation.encoder import RowEncoder
@@ -19,7 +19,7 @@ from modelmark.gates.explanation.graph_parts import glass_box
 def test_whole_numbers_stay_whole_inside_bounds_that_are_not():
     age = dataclasses.replace(models.inputs(names=("age",))[0], minimum=-0.5, maximum=109.5)
     contract = dataclasses.replace(models.contract(names=("age",)), inputs=(age,))
-    assert age.type is Kind.INTEGER
+    assert age.type is DataType.INTEGER
     encoder = RowEncoder(contract, models.frame(20))
     near = encoder.nearest(np.array([[112.3], [109.6], [41.4], [-3.0]]))
     assert near.ravel().tolist() == [109, 109, 41, 0]
@@ -34,7 +34,7 @@ def test_a_linear_model_behind_filled_in_texts_is_a_glass_box(tmp_path):
 
 def test_a_column_that_never_varies_in_the_background_is_still_explained(tmp_path):
     """One row in ten has a bonus, which moves the score; the five background rows know of none."""
-    inputs = (*models.inputs(names=models.NUMERIC), Input(name="bonus", type=Kind.NUMBER))
+    inputs = (*models.inputs(names=models.NUMERIC), Input(name="bonus", type=DataType.NUMBER))
     contract = dataclasses.replace(models.contract(names=models.NUMERIC), inputs=inputs)
     case = cases.case(tmp_path, contract, train=with_bonus(1500, 1), holdout=with_bonus(400, 2))
     settings = ExplanationGate(rows=50, background=5)

@@ -20,7 +20,7 @@ from modelmark.contract.catalogue import required_gates
 from modelmark.contract.read import parse
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Input, Kind, Policy
+from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import BehaviourGate
@@ -149,7 +149,7 @@ def test_null_swap_compares_null_with_the_value_it_stands_for(tmp_path):
 
 
 def test_a_twin_column_must_give_the_same_answer(tmp_path):
-    twin = Input(name="income in euro", type=Kind.NUMBER, nullable=True, minimum=-50_000, maximum=150_000)
+    twin = Input(name="income in euro", type=DataType.NUMBER, nullable=True, minimum=-50_000, maximum=150_000)
     contract = models.contract(nullable=True)
     contract = dataclasses.replace(contract, inputs=(*contract.inputs, twin))
     train, holdout = (rising(n, s).assign(**{"income in euro": np.nan}) for n, s in ((1200, 1), (400, 2)))

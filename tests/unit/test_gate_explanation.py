@@ -17,7 +17,7 @@ import adult
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Data, Input, Kind, Objective, Outputs
+from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.gate_settings import ExplanationGate
@@ -156,7 +156,7 @@ def numeric_case(base, table, model, rows=100):
     contract = models.contract(
         Task.REGRESSION,
         data=Data(train="train.csv", holdout="holdout.csv", target="target"),
-        inputs=tuple(Input(name=str(name), type=Kind.NUMBER) for name in names),
+        inputs=tuple(Input(name=str(name), type=DataType.NUMBER) for name in names),
     )
     model = model.model if isinstance(model, Fitted) else model.fit(table[names], table["target"])
     return cases.case(base, contract, train=table[:rows], holdout=table[rows : 2 * rows], model=model)
@@ -237,8 +237,8 @@ def test_glass_boxes_rank_adult_as_interpret_published():
     and more bags; ours learns from 20,000 rows with four, which costs it half a point."""
     train, holdout = adult.adult()
     contract = adult.contract()
-    truth, theirs = truth_of(train, contract), truth_of(holdout, contract)
-    found = challengers(contract, train, truth, holdout, ExplanationGate().glass_box_rows)
+    y_true, theirs = truth_of(train, contract), truth_of(holdout, contract)
+    found = challengers(contract, train, y_true, holdout, ExplanationGate().glass_box_rows)
     value = {name: roc_auc_score(theirs, scores[:, 1]) for name, scores in found.items()}
     assert value[LINEAR] == pytest.approx(0.907, abs=0.003)
     assert value[EBM] == pytest.approx(0.928, abs=0.008)
@@ -266,10 +266,10 @@ def test_sampling_is_additive_exact_for_pairs_and_covers_for_more():
     def triple(x):
         return x[:, 0] * x[:, 1] * x[:, 2] + np.sin(x[:, 3] * x[:, 4] * x[:, 0])
 
-    truth = enumerated(triple, rows, back).phi
+    y_true = enumerated(triple, rows, back).phi
     many = sampled(triple, rows, back, permutations=60, seed=1)
     assert np.allclose(many.phi.sum(axis=1) + many.base, triple(rows))
-    off = np.abs(many.phi - truth) / np.maximum(many.error, 1e-12)
+    off = np.abs(many.phi - y_true) / np.maximum(many.error, 1e-12)
     assert (off[many.error > 1e-9] < 2).mean() > 0.85
 
 

@@ -15,7 +15,7 @@ import adult
 import cases
 import models
 from modelmark.contract.table import read_table
-from modelmark.domain.contract import Contract, Data, Input, Kind, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.metrics import Task
@@ -192,10 +192,10 @@ def test_rows_of_one_entity_are_resampled_together_and_groups_of_one_row_are_not
 
 
 def test_fairlearn_user_guide_toy():
-    truth = np.array([0, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 1, 1]) == 1
+    y_true = np.array([0, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 1, 1]) == 1
     said = np.array([0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0]) == 1
     names, code = np.unique(list("bbabbcccaacabccbcc"), return_inverse=True)
-    decided = Decided(group=code, said=said, real=truth, score=said.astype(float))
+    decided = Decided(group=code, said=said, real=y_true, score=said.astype(float))
     whole = group_rates(group_sums(decided, 3, np.ones((1, 18))).sum(axis=1))[0]
     assert whole[:3] == pytest.approx([0.5556, 0.5, 0.6667], abs=5e-5)
     theirs = rates_by_group(decided, tuple(map(str, names)))
@@ -210,13 +210,13 @@ def test_fairlearn_user_guide_toy():
 
 
 def test_aif360_toys():
-    truth = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 1]) == 1
-    said = truth.copy()
+    y_true = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 1]) == 1
+    said = y_true.copy()
     said[[3, 9]], said[[4, 5]] = False, True
-    assert generalized_entropy(truth, said) == pytest.approx(0.2)
-    assert generalized_entropy(truth, said, 1) == pytest.approx(4 * np.log(2) / 10)
+    assert generalized_entropy(y_true, said) == pytest.approx(0.2)
+    assert generalized_entropy(y_true, said, 1) == pytest.approx(4 * np.log(2) / 10)
     second = np.array([0, 1, 1, 0, 0, 0, 0, 1, 1, 1])
-    assert generalized_entropy(truth, second) == pytest.approx(0.3)
+    assert generalized_entropy(y_true, second) == pytest.approx(0.3)
 
 
 @adult.needs_adult
@@ -322,9 +322,9 @@ def test_simultaneous_intervals_cover_together():
 def test_indices_are_the_published_ones_and_their_intervals_cover():
     """95% asked; 100 trials, 99.9% band from 0.86."""
     rng, names = np.random.default_rng(5), ("a", "b", "c")
-    truth = {i.name: i.estimate for i in indices(draw(rng, 1_000_000), names, 0.95)}
-    assert len(truth) == 4
-    hits = dict.fromkeys(list(truth)[1:], 0)
+    y_true = {i.name: i.estimate for i in indices(draw(rng, 1_000_000), names, 0.95)}
+    assert len(y_true) == 4
+    hits = dict.fromkeys(list(y_true)[1:], 0)
     for _ in range(100):
         decided = draw(rng)
         found = indices(decided, names, 0.95)
@@ -332,7 +332,7 @@ def test_indices_are_the_published_ones_and_their_intervals_cover():
         assert found[2].estimate == generalized_entropy(decided.real, decided.said, 1)
         assert found[3].estimate == differential_fairness(decided.said, decided.group)
         for index in found[1:]:
-            hits[index.name] += index.low <= truth[index.name] <= index.high
+            hits[index.name] += index.low <= y_true[index.name] <= index.high
     assert min(hits.values()) >= 86, hits
 
 
@@ -380,7 +380,7 @@ def test_german_credit_is_judged_by_age(tmp_path):
         name="credit",
         model=models.contract().model,
         data=Data(train="train.csv", holdout="holdout.csv", target="class", sensitive=("age_years",)),
-        inputs=tuple(Input(name=n, type=Kind.INTEGER) for n in names),
+        inputs=tuple(Input(name=n, type=DataType.INTEGER) for n in names),
         outputs=Outputs(classes=(1, 2), positive=2, threshold=0.4),
         objective=models.contract().objective,
     )

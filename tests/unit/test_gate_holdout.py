@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 import cases
 import models
-from modelmark.domain.contract import Data, Input, Kind, Objective
+from modelmark.domain.contract import Data, DataType, Input, Objective
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.domain.metrics import Metric, Task
@@ -81,7 +81,7 @@ def test_a_random_split_of_dates_is_told_by_its_dates(tmp_path):
     table["income per year"] += 40 * np.linspace(0, 1, 3000)  # what gives the moment away
     table = table.sample(frac=1, random_state=1)
     contract = dataclasses.replace(
-        timed(None), inputs=tuple(Input(name=n, type=Kind.NUMBER) for n in ("income per year", "age"))
+        timed(None), inputs=tuple(Input(name=n, type=DataType.NUMBER) for n in ("income per year", "age"))
     )
     evidence = judge(cases.case(tmp_path, contract, train=table[:2000], holdout=table[2000:]))
     assert "measured_at" in named(evidence, "random split").sentence
@@ -204,10 +204,10 @@ def test_thirty_rows_all_right_are_no_leak(tmp_path):
 )
 def test_the_floor_is_the_best_answer_that_ignores_its_inputs(metric, task, worst):
     contract = models.contract(task, objective=Objective(metric=metric, quantile=0.9))
-    truth = np.linspace(0, 1, 10_001) if task is Task.REGRESSION else (np.arange(10_000) % 10 < 3).astype(np.int64)
-    name, scores = constant(contract, truth, len(truth))
+    y_true = np.linspace(0, 1, 10_001) if task is Task.REGRESSION else (np.arange(10_000) % 10 < 3).astype(np.int64)
+    name, scores = constant(contract, y_true, len(y_true))
     assert name == worst[0]
-    assert measure(metric, judged(contract, truth, scores)) == pytest.approx(worst[1], abs=1e-3)
+    assert measure(metric, judged(contract, y_true, scores)) == pytest.approx(worst[1], abs=1e-3)
 
 
 def test_single_columns_are_asked_of_rows_from_all_of_train():

@@ -8,7 +8,7 @@ import pytest
 
 import cases
 import models
-from modelmark.domain.contract import Data, Known
+from modelmark.domain.contract import Availability, Data
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import LeakageGate
 from modelmark.domain.metrics import Task
@@ -126,12 +126,14 @@ def test_the_bikes_that_sum_to_the_target_are_named(tmp_path):
     assert "registered is the target in disguise" in failing(strict)["no input gives the answer away"]
 
 
-@pytest.mark.parametrize(("known", "verdict"), [(Known.AFTER, Verdict.FAIL), (Known.BEFORE, Verdict.PASS)])
+@pytest.mark.parametrize(
+    ("known", "verdict"), [(Availability.AFTER, Verdict.FAIL), (Availability.BEFORE, Verdict.PASS)]
+)
 def test_what_people_say_of_an_input_decides(tmp_path, known, verdict):
     inputs = tuple(dataclasses.replace(i, known=known if i.name == "age" else i.known) for i in models.inputs())
     evidence = judge(cases.case(tmp_path, models.contract(inputs=inputs)))
     assert evidence.verdict is verdict
-    if known is Known.AFTER:
+    if known is Availability.AFTER:
         assert "age is known only after the event" in failing(evidence)["inputs are known before the event"]
 
 

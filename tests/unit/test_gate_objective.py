@@ -73,12 +73,12 @@ def test_it_conforms_and_holds_guardrails_at_their_worse_end(sound):
 
 def test_a_model_without_a_miss_is_not_surely_above_a_guardrail(sound):
     """12 of 12 positives caught: Clopper and Pearson's lower end is 0.735."""
-    rows = np.r_[np.flatnonzero(sound.truth == 1)[:12], np.flatnonzero(sound.truth == 0)[:300]]
+    rows = np.r_[np.flatnonzero(sound.y_true == 1)[:12], np.flatnonzero(sound.y_true == 0)[:300]]
     holdout = sound.holdout.iloc[rows].reset_index(drop=True)
     contract = dataclasses.replace(PRICED, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.95),))
     few = dataclasses.replace(sound, contract=contract)
     all_right = evaluation_set(
-        contract, holdout, sound.truth[rows], np.eye(2)[sound.truth[rows]], np.ones(312, dtype=bool)
+        contract, holdout, sound.y_true[rows], np.eye(2)[sound.y_true[rows]], np.ones(312, dtype=bool)
     )
     (check,) = guardrail_checks(few, all_right, 0.95)
     assert (check.estimate, check.high) == (1, 1)

@@ -14,7 +14,7 @@ from endpoint import Broken, Stage
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import Fault, ReplayGate
+from modelmark.domain.gate_settings import ReplayFault, ReplayGate
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.case import Champion
 from modelmark.gates.common.edge_inputs import Promise
@@ -155,7 +155,7 @@ def test_a_simulated_day_has_a_night_and_faults_with_their_promises(sound):
 
 def test_a_simulated_day_follows_the_hours_and_the_faults_that_are_declared(sound):
     evening = (0.0,) * 18 + (1.0, 3.0) + (0.0,) * 4
-    made, hours = a_day(sound, hours=evening, faults=(Fault.WRONG_TYPE,))
+    made, hours = a_day(sound, hours=evening, faults=(ReplayFault.WRONG_TYPE,))
     outside = hours.sum() - hours[18:20].sum()
     assert outside <= 0.08 * 4000  # three bursts of 2%
     assert hours[19] / hours[18] == pytest.approx(3, rel=0.4)

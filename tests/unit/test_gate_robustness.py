@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.contract import Input, Kind, Mutability, Outputs
+from modelmark.domain.contract import DataType, Input, Mutability, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_settings import Attack, RobustnessGate
@@ -183,7 +183,7 @@ def test_noise_keeps_types_and_ranges():
 
 
 def test_units_choose_their_faults():
-    item = Input(name="t", type=Kind.NUMBER, unit="°C")
+    item = Input(name="t", type=DataType.NUMBER, unit="°C")
     table = pd.DataFrame({"t": [0.0, 10.0, 20.0]})
     names = [fault for _, fault, _, _ in perturb.wrong_units(table, perturb.fields((item,), table))]
     assert names == ["1,000 times too large", "1,000 times too small", "Fahrenheit for Celsius"]
@@ -231,13 +231,13 @@ def test_an_attack_searches_the_contracts_threshold_and_not_a_half():
             p = np.array([0.35 * row["x"] for row in rows])
             return np.column_stack([1 - p, p]).tolist()
 
-    item = Input(name="x", type=Kind.NUMBER, minimum=0, maximum=1, mutability=Mutability.FREE)
+    item = Input(name="x", type=DataType.NUMBER, minimum=0, maximum=1, mutability=Mutability.FREE)
     table = pd.DataFrame({"x": np.linspace(0, 1, 50), "y": ["no", "yes"] * 25})
     known = dataclasses.replace(
         models.contract(), inputs=(item,), outputs=Outputs(classes=("no", "yes"), positive="yes", threshold=0.2)
     )
     sample = PerturbationSet(
-        contract=known, frame=table, truth=None, fields=perturb.fields((item,), table), train=table, spread=1.0
+        contract=known, frame=table, y_true=None, fields=perturb.fields((item,), table), train=table, spread=1.0
     )
     least = (0.9 - 0.2 / 0.35) / sample.fields[0].spread
     kinds = (Attack.HOP_SKIP_JUMP, Attack.BOUNDARY)
@@ -271,7 +271,7 @@ def test_noise_reaches_whole_numbers_too(tmp_path):
 
 
 def test_noise_that_moves_no_number_cannot_tell_and_is_no_pass():
-    item = Input(name="flag", type=Kind.INTEGER, minimum=0, maximum=1)
+    item = Input(name="flag", type=DataType.INTEGER, minimum=0, maximum=1)
     table = pd.DataFrame({"flag": [0, 1] * 20})
     known = perturb.fields((item,), table)
     assert perturb.moved_share(table, perturb.noisy(table, known, 1e-6, 0), known) == 0

@@ -15,7 +15,7 @@ import cases
 import models
 from endpoint import Broken, Stage
 from modelmark.contract.catalogue import required_gates
-from modelmark.domain.contract import Data, Guardrail, Input, Kind, Objective, Outputs, Serving
+from modelmark.domain.contract import Data, DataType, Guardrail, Input, Objective, Outputs, Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.gate_catalogue import GATES
@@ -259,7 +259,7 @@ def test_elec2_boosting_beats_the_majority_and_loses_to_no_change(tmp_path):
     contract = dataclasses.replace(
         in_time(LAX),
         data=Data(train="train.csv", holdout="holdout.csv", target="class", time="row_order"),
-        inputs=tuple(Input(name=name, type=Kind.NUMBER) for name in names),
+        inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in names),
         outputs=Outputs(classes=("DOWN", "UP"), positive="UP"),
     )
     case = cases.case(tmp_path, contract, train=table[:15000], holdout=table[15000:])

@@ -7,14 +7,14 @@ from sklearn import metrics as sk
 from modelmark.domain.contract import Costs
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.metrics import Metric, Task
-from modelmark.stats.metrics import Judged, measure, statistic
+from modelmark.stats.metrics import LabelledPredictions, measure, statistic
 
 RNG = np.random.default_rng(0)
 N = 300
 TRUTH = RNG.integers(0, 2, N)
 SCORE = np.round(np.clip(RNG.normal(0.3 + 0.4 * TRUTH, 0.25), 0.01, 0.99), 2)  # rounded: ties
-BINARY = Judged(
-    task=Task.BINARY, truth=TRUTH, scores=np.c_[1 - SCORE, SCORE], costs=Costs(false_positive=1, false_negative=5)
+BINARY = LabelledPredictions(
+    task=Task.BINARY, y_true=TRUTH, scores=np.c_[1 - SCORE, SCORE], costs=Costs(false_positive=1, false_negative=5)
 )
 SAID = (SCORE >= 0.5).astype(int)
 WEIGHTS = RNG.integers(0, 4, N).astype(float)
@@ -38,21 +38,21 @@ def test_binary(metric):
 
 
 def test_several_classes():
-    truth = RNG.integers(0, 3, N)
-    scores = RNG.dirichlet([1, 1, 1], N) + np.eye(3)[truth] * 0.5
+    y_true = RNG.integers(0, 3, N)
+    scores = RNG.dirichlet([1, 1, 1], N) + np.eye(3)[y_true] * 0.5
     scores /= scores.sum(axis=1, keepdims=True)
-    judged, said = Judged(task=Task.MULTICLASS, truth=truth, scores=scores), scores.argmax(axis=1)
-    assert measure(Metric.ROC_AUC, judged) == pytest.approx(sk.roc_auc_score(truth, scores, multi_class="ovr"))
-    assert measure(Metric.F1, judged) == pytest.approx(sk.f1_score(truth, said, average="macro"))
-    assert measure(Metric.LOG_LOSS, judged) == pytest.approx(sk.log_loss(truth, scores))
+    judged, said = LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores), scores.argmax(axis=1)
+    assert measure(Metric.ROC_AUC, judged) == pytest.approx(sk.roc_auc_score(y_true, scores, multi_class="ovr"))
+    assert measure(Metric.F1, judged) == pytest.approx(sk.f1_score(y_true, said, average="macro"))
+    assert measure(Metric.LOG_LOSS, judged) == pytest.approx(sk.log_loss(y_true, scores))
 
 
 def test_regression():
-    truth, guess = RNG.normal(0, 1, N), RNG.normal(0, 1, N)
-    judged = Judged(task=Task.REGRESSION, truth=truth, scores=guess[:, None])
-    assert statistic(Metric.R2, judged)(WEIGHTS) == pytest.approx(sk.r2_score(truth, guess, sample_weight=WEIGHTS))
-    assert measure(Metric.RMSE, judged) == pytest.approx(sk.root_mean_squared_error(truth, guess))
-    assert measure(Metric.MAE, judged) == pytest.approx(sk.mean_absolute_error(truth, guess))
+    y_true, guess = RNG.normal(0, 1, N), RNG.normal(0, 1, N)
+    judged = LabelledPredictions(task=Task.REGRESSION, y_true=y_true, scores=guess[:, None])
+    assert statistic(Metric.R2, judged)(WEIGHTS) == pytest.approx(sk.r2_score(y_true, guess, sample_weight=WEIGHTS))
+    assert measure(Metric.RMSE, judged) == pytest.approx(sk.root_mean_squared_error(y_true, guess))
+    assert measure(Metric.MAE, judged) == pytest.approx(sk.mean_absolute_error(y_true, guess))
 
 
 def test_a_metric_that_does_not_fit_is_unmeasured():

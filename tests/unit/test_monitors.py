@@ -17,17 +17,17 @@ from modelmark.domain.monitor_catalogue import MONITORS
 from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.monitors import enabled
 from modelmark.monitors.drift import Drift
-from modelmark.monitors.monitor import REQUESTS, Recorded, View
+from modelmark.monitors.monitor import REQUESTS, MonitorContext, Recorded
 from modelmark.monitors.performance import Performance
 from modelmark.monitors.quality import Quality
-from modelmark.stats.metrics import Judged
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.testing.catalogue import check_monitor_row
 from modelmark.testing.monitors import check_monitor, empty_view, planted_view, quiet_view
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def seen(view: View, **changes: Any) -> View:
+def seen(view: MonitorContext, **changes: Any) -> MonitorContext:
     """The view with other records behind it."""
     assert isinstance(view.observed, Recorded)
     return dataclasses.replace(view, observed=dataclasses.replace(view.observed, **changes))
@@ -43,7 +43,7 @@ def test_every_built_in_monitor_keeps_the_promises(name: str) -> None:
 class Deaf:
     name = "deaf"
 
-    def look(self, view: View) -> list[Finding]:
+    def evaluate(self, view: MonitorContext) -> list[Finding]:
         return [view.finding("deaf", "all", Outcome.OK, "All is well.", n=0, measured=0.0)]
 
 
@@ -63,7 +63,7 @@ def by_subject(found: list[Finding]) -> dict[str, Finding]:
 
 
 def test_quality_names_what_is_wrong_with_which_input() -> None:
-    found = by_subject(Quality(QualityMonitor()).look(planted_view()))
+    found = by_subject(Quality(QualityMonitor()).evaluate(planted_view()))
     assert found["amount"].sentence.startswith("20.0% of “amount” missing (400 of 2,000 rows; interval ")
     assert found["kind"].sentence.startswith("20.0% of “kind” unseen")
     assert "mostly OUT_OF_RANGE in amount" in found["requests"].sentence
@@ -75,30 +75,30 @@ def test_three_bad_rows_of_twenty_are_not_yet_an_alert() -> None:
     view = quiet_view(20)
     counts = dict(view.profiles)
     counts["kind"] = np.array([17, 0, 0, 1, 2])
-    found = by_subject(Quality(QualityMonitor()).look(seen(view, profiles=counts)))
+    found = by_subject(Quality(QualityMonitor()).evaluate(seen(view, profiles=counts)))
     assert found["kind"].outcome is Outcome.OK
     assert found["kind"].measured == pytest.approx(0.1)
 
 
 def test_refusals_alone_are_told_when_nothing_was_answered() -> None:
     view = seen(empty_view(), refused={("MISSING_INPUT", "kind"): 500}, profiles={REQUESTS: np.array([0])})
-    found = by_subject(Quality(QualityMonitor()).look(view))
+    found = by_subject(Quality(QualityMonitor()).evaluate(view))
     assert found["requests"].outcome is Outcome.ALERT
     assert found["kind"].outcome is Outcome.CANNOT_TELL
 
 
 def test_drift_says_how_many_more_rows_would_tell() -> None:
-    found = by_subject(Drift(DriftMonitor(min_rows=200)).look(quiet_view(150)))
+    found = by_subject(Drift(DriftMonitor(min_rows=200)).evaluate(quiet_view(150)))
     assert found["score"].sentence == "Cannot tell whether the score moved: 150 rows; about 50 more would tell."
     assert set(found) == {"amount", "kind", "score"}
 
 
-def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: float | None = 0.9) -> View:
+def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: float | None = 0.9) -> MonitorContext:
     rng = np.random.default_rng(2)
-    truth = np.arange(n) % 2
-    said = np.where(np.arange(n) < round(wrong * n), 1 - truth, truth)
+    y_true = np.arange(n) % 2
+    said = np.where(np.arange(n) < round(wrong * n), 1 - y_true, y_true)
     score = 0.1 + 0.8 * said + rng.normal(0, 0.01, n)
-    judged = Judged(task=Task.BINARY, truth=truth, scores=np.stack([1 - score, score], axis=1))
+    judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
     view = quiet_view()
     deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
     return seen(dataclasses.replace(view, contract=deal, baseline=baseline), labelled=judged)
@@ -116,7 +116,7 @@ def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: f
         pytest.param(labelled(1000, 0.0, Metric.BRIER, 0.02), Outcome.OK, "Brier score holds", id="a loss is small"),
     ],
 )
-def test_performance(view: View, outcome: Outcome, words: str) -> None:
-    (found,) = Performance(PerformanceMonitor()).look(view)
+def test_performance(view: MonitorContext, outcome: Outcome, words: str) -> None:
+    (found,) = Performance(PerformanceMonitor()).evaluate(view)
     assert found.outcome is outcome
     assert words in found.sentence

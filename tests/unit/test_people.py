@@ -13,7 +13,7 @@ from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded,
 from modelmark.domain.people import PERMISSIONS, Permission, Role
 from modelmark.governance.audit import Audit, verify_chain
 from modelmark.governance.people import FAILURES, KEY_DAYS, SESSION, People
-from modelmark.testing.directory import MemoryDirectory
+from modelmark.testing.account_store import MemoryAccountStore
 from modelmark.testing.ledger import MemoryLedger
 
 
@@ -23,7 +23,7 @@ class Town:
     def __init__(self) -> None:
         self.now = NOON
         self.ledger = MemoryLedger()
-        self.directory = MemoryDirectory()
+        self.directory = MemoryAccountStore()
         self.people = People(self.directory, Audit(self.ledger, self.clock), self.clock)
 
     def clock(self) -> datetime:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from builders.domain import contract
-from modelmark.domain.contract import Input, Kind
+from modelmark.domain.contract import DataType, Input
 from modelmark.domain.errors import Tampered
 from modelmark.stats.profile import SCORE, Reference, _binned, merge, pack, reference, tally, unpack
 
@@ -69,7 +69,7 @@ def test_the_profile_of_the_whole_is_the_sum_of_its_parts() -> None:
 
 
 def test_free_text_is_known_by_its_commonest_values_and_the_rest_is_not_unseen() -> None:
-    deal = contract(inputs=(Input(name="city", type=Kind.STRING),))
+    deal = contract(inputs=(Input(name="city", type=DataType.STRING),))
     frame = pd.DataFrame({"city": [f"c{i % 50}" for i in range(500)] + ["x"] * 100})
     column = Reference.from_bytes(reference(deal, frame, scores())).columns["city"]
     assert column.values[0] == "x"

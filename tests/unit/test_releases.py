@@ -15,7 +15,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Bound, Check, Limit, Verdict, decide
 from modelmark.domain.people import Role
-from modelmark.domain.release import Excuse, State
+from modelmark.domain.release import State, WaiverRequest
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit, verify_chain
@@ -62,7 +62,7 @@ class World:
         """ONE failed its holdout, and Bob lets it through."""
         self.desk.register(ONE, actor="ci")
         self.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
-        excuse = Excuse(gate="holdout", reason="pilot", expires_at=until)
+        excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=until)
         self.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
         return self
 
@@ -158,7 +158,7 @@ def test_new_evidence_voids_approvals_of_the_old() -> None:
     world = World()
     world.ready()
     world.desk.record(ONE, [evidence(ONE.id, minutes=9)], actor="ci")
-    assert len(world.desk.standing(ONE).missing_signatures) == 2
+    assert len(world.desk.status(ONE).missing_signatures) == 2
     with pytest.raises(NotPermitted, match="Ann Lee"):
         world.desk.release(ONE, actor="ci")
 
@@ -208,14 +208,14 @@ def test_a_waiver_without_substance_is_refused(changes: dict[str, Any], code: st
     world.desk.record(ONE, [evidence(ONE.id, measured=0.1)], actor="ci")
     usual = {"gate": "holdout", "reason": "pilot", "expires_at": NOON + timedelta(days=1)}
     with pytest.raises(Rejected) as caught:
-        world.desk.waive(ONE, Excuse(**{**usual, **changes}), role=BOB.role, name=BOB.name, actor="ci")
+        world.desk.waive(ONE, WaiverRequest(**{**usual, **changes}), role=BOB.role, name=BOB.name, actor="ci")
     assert caught.value.code == code
 
 
 def test_what_a_gate_has_not_said_cannot_be_waived() -> None:
     world = World()
     world.desk.register(ONE, actor="ci")
-    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
     with pytest.raises(NotPermitted) as caught:
         world.desk.waive(ONE, excuse, role=BOB.role, name=BOB.name, actor="ci")
     assert caught.value.code == "NOT_MEASURED"
@@ -223,9 +223,9 @@ def test_what_a_gate_has_not_said_cannot_be_waived() -> None:
 
 def test_a_waiver_is_void_when_its_gate_says_something_else() -> None:
     world = World().excused(NOON + timedelta(days=1))
-    assert not world.desk.standing(ONE).open_gates
+    assert not world.desk.status(ONE).open_gates
     world.desk.record(ONE, [evidence(ONE.id, measured=0.0, minutes=5)], actor="ci")
-    assert set(world.desk.standing(ONE).open_gates) == {"holdout"}
+    assert set(world.desk.status(ONE).open_gates) == {"holdout"}
 
 
 def test_a_waiver_written_into_the_database_lets_nothing_through() -> None:
@@ -233,7 +233,7 @@ def test_a_waiver_written_into_the_database_lets_nothing_through() -> None:
     (real,) = world.ledger.waivers(ONE.id)
     world.now = NOON + timedelta(days=2)
     world.ledger.add_waiver(replace(real, expires_at=NOON + timedelta(days=9)))
-    assert set(world.desk.standing(ONE).open_gates) == {"holdout"}
+    assert set(world.desk.status(ONE).open_gates) == {"holdout"}
 
 
 def test_rolling_back_twice_never_brings_back_what_was_rolled_back() -> None:
@@ -253,7 +253,7 @@ def test_what_was_rolled_back_is_signed_again_before_it_comes_back() -> None:
     read_before = world.desk.ticket(TWO, role=BOB.role, name=BOB.name, by=None)
     world.desk.rollback("loans", actor="ops", reason="harm")
     world.now += timedelta(hours=1)
-    assert len(world.desk.standing(TWO).missing) == 2
+    assert len(world.desk.status(TWO).missing) == 2
     with pytest.raises(NotPermitted, match="has not approved"):
         world.desk.release(TWO, actor="ci")
     with pytest.raises(Conflict) as caught:
@@ -341,4 +341,4 @@ def test_an_approval_of_other_evidence_does_not_count() -> None:
     world.desk.record(ONE, [evidence(ONE.id)], actor="ci")
     for person in (ANN, BOB):
         world.ledger.add_approval(approval(ONE, digest("other evidence"), person))
-    assert len(world.desk.standing(ONE).missing_signatures) == 2
+    assert len(world.desk.status(ONE).missing_signatures) == 2

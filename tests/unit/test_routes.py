@@ -9,7 +9,7 @@ import pytest
 from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Tampered
-from modelmark.domain.release import RemarkKind
+from modelmark.domain.release import CommentKind
 from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot
 from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
@@ -71,5 +71,5 @@ def test_a_stored_route_without_a_champion_is_not_believed():
         restore(Route, {"model": "loans", "arms": [arm], "previous": None})
 
 
-def test_every_kind_of_remark_is_an_act():
-    assert {Act(kind) for kind in RemarkKind} == {Act.COMMENTED, Act.REQUESTED_CHANGE, Act.SETTLED_CHANGE}
+def test_every_kind_of_comment_is_an_act():
+    assert {Act(kind) for kind in CommentKind} == {Act.COMMENTED, Act.REQUESTED_CHANGE, Act.SETTLED_CHANGE}

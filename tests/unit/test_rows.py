@@ -11,16 +11,16 @@ import pytest
 import serving_case as case
 from modelmark.contract import jsontext
 from modelmark.contract.rows import RowCodec
-from modelmark.domain.contract import Input, Kind, Policy
+from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import ContractInvalid, Malformed, Rejected
 from modelmark.domain.version import Feed, Signature
 from modelmark.serving.wire.native import Native
 
-AGE = Input(name="age", type=Kind.NUMBER, minimum=0, maximum=120)
-COUNT = Input(name="count", type=Kind.INTEGER)
-ACTIVE = Input(name="active", type=Kind.BOOLEAN)
-PLAN = Input(name="plan", type=Kind.CATEGORY, categories=("basic", "pro"), on_unseen=Policy.REJECT)
-NOTE = Input(name="note", type=Kind.STRING, nullable=True)
+AGE = Input(name="age", type=DataType.NUMBER, minimum=0, maximum=120)
+COUNT = Input(name="count", type=DataType.INTEGER)
+ACTIVE = Input(name="active", type=DataType.BOOLEAN)
+PLAN = Input(name="plan", type=DataType.CATEGORY, categories=("basic", "pro"), on_unseen=Policy.REJECT)
+NOTE = Input(name="note", type=DataType.STRING, nullable=True)
 INPUTS = (AGE, COUNT, ACTIVE, PLAN, NOTE)
 GOOD = {"age": 41.5, "count": 3, "active": True, "plan": "pro", "note": None}
 
@@ -124,7 +124,7 @@ def test_quotes_inside_text_are_no_duplicates():
 
 
 def test_a_number_too_large_for_float32_is_refused_and_not_made_infinite():
-    free = Input(name="x", type=Kind.NUMBER)
+    free = Input(name="x", type=DataType.NUMBER)
     sent = b'{"row": {"x": 1e39}}'
     assert parse(sent, free).numbers.tolist() == [[1e39]]
     with pytest.raises(Rejected, match="out of range") as refusal:
@@ -137,7 +137,7 @@ def test_a_number_too_large_for_float32_is_refused_and_not_made_infinite():
     [(Policy.FLAG, ["OUT_OF_RANGE"], 500.0), (Policy.IMPUTE, ["OUT_OF_RANGE", "IMPUTED"], 30.0)],
 )
 def test_a_value_out_of_range_gets_what_its_policy_says(policy, flags, ready):
-    age = Input(name="age", type=Kind.NUMBER, minimum=0, maximum=120, on_out_of_range=policy, impute=30)
+    age = Input(name="age", type=DataType.NUMBER, minimum=0, maximum=120, on_out_of_range=policy, impute=30)
     batch = parse(b'{"row": {"age": 500}}', age)
     assert [flag for _, _, flag in batch.flags] == flags
     assert batch.numbers.tolist() == [[ready]]
@@ -148,20 +148,20 @@ def test_a_value_out_of_range_gets_what_its_policy_says(policy, flags, ready):
     ("policy", "flags", "ready"), [(Policy.FLAG, ["UNSEEN"], "gold"), (Policy.IMPUTE, ["UNSEEN", "IMPUTED"], "basic")]
 )
 def test_an_unseen_category_gets_what_its_policy_says(policy, flags, ready):
-    plan = Input(name="plan", type=Kind.CATEGORY, categories=("basic",), on_unseen=policy, impute="basic")
+    plan = Input(name="plan", type=DataType.CATEGORY, categories=("basic",), on_unseen=policy, impute="basic")
     batch = parse(b'{"row": {"plan": "gold"}}', plan)
     assert [flag for _, _, flag in batch.flags] == flags
     assert batch.texts == [ready]
 
 
 def test_a_null_number_reaches_the_model_as_nan_unless_imputed():
-    age = Input(name="age", type=Kind.NUMBER, nullable=True)
+    age = Input(name="age", type=DataType.NUMBER, nullable=True)
     assert np.isnan(parse(b'{"row": {"age": null}}', age).numbers).all()
 
 
 def test_a_nullable_column_that_travels_as_int64_cannot_be_served():
     with pytest.raises(ContractInvalid, match="no null"):
-        codec(Input(name="n", type=Kind.INTEGER, nullable=True), dtype="int64")
+        codec(Input(name="n", type=DataType.INTEGER, nullable=True), dtype="int64")
 
 
 def test_requests_checked_together_do_not_share_each_others_fate():

@@ -8,8 +8,9 @@ import pytest
 
 SCRIPT = """
 import threading, os, socket
-from modelmark.registry import seccomp, jail
-jail.die_with_parent()
+from modelmark.registry import sandbox_child
+from modelmark.registry import seccomp
+sandbox_child.die_with_parent()
 if not seccomp.install():
     print("unavailable"); raise SystemExit(3)
 done = []

@@ -17,7 +17,7 @@ from builders.domain import ANN, BOB, NOON, contract, digest, evidence, version
 from builders.people import PASSWORD, principal, sign_off
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
 from modelmark.domain.people import Permission, Person, Principal, Role
-from modelmark.domain.release import Approval, Excuse, Remark, RemarkKind
+from modelmark.domain.release import Approval, Comment, CommentKind, WaiverRequest
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.releases import Effects, Releases
@@ -86,7 +86,7 @@ def office() -> Office:
 
 def test_three_people_sign_in_their_roles_and_the_version_may_go(office: Office) -> None:
     office.all_sign()
-    assert office.desk.standing(ONE).obstacles == ()
+    assert office.desk.status(ONE).obstacles == ()
     office.desk.release(ONE, actor="cy", by=office.cy)
     assert [a.login for a in office.ledger.approvals(ONE.id)] == ["ann", "bob", "cy"]
 
@@ -123,7 +123,7 @@ def test_an_approval_is_void_when_another_version_became_champion(office: Office
     office.all_sign(TWO)
     office.all_sign(ONE)
     office.desk.release(ONE, actor="cy", by=office.cy)
-    assert len(office.desk.standing(TWO).missing) == 3
+    assert len(office.desk.status(TWO).missing) == 3
     with pytest.raises(NotPermitted, match="has not approved"):
         office.desk.release(TWO, actor="cy", by=office.cy)
 
@@ -136,41 +136,41 @@ def test_an_approval_written_into_the_database_does_not_count(office: Office) ->
     ]
     for approval in (*forged, replace(forged[0], nonce="", signature="")):
         office.ledger.add_approval(approval)
-    assert [a.name for a in office.desk.standing(ONE).approvals] == ["Bob Ray"]
+    assert [a.name for a in office.desk.status(ONE).approvals] == ["Bob Ray"]
 
 
 def test_an_open_change_request_holds_the_release_until_its_author_settles_it(office: Office) -> None:
     office.all_sign()
-    asked = office.desk.remarks.add(
-        ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why age 25 to 27?", by=office.cy
+    asked = office.desk.comments.add(
+        ONE, kind=CommentKind.CHANGE_REQUEST, name="", text="Why age 25 to 27?", by=office.cy
     )
     with pytest.raises(NotPermitted, match=r"Cy Fox asked for a change: Why age 25 to 27\?"):
         office.desk.release(ONE, actor="cy", by=office.cy)
-    settle = {"kind": RemarkKind.SETTLED, "name": "", "text": "Explained.", "about": asked.id}
+    settle = {"kind": CommentKind.SETTLED, "name": "", "text": "Explained.", "about": asked.id}
     with pytest.raises(NotPermitted) as caught:
-        office.desk.remarks.add(ONE, by=office.bob, **settle)
+        office.desk.comments.add(ONE, by=office.bob, **settle)
     assert caught.value.code == "NOT_YOUR_REQUEST"
-    office.desk.remarks.add(ONE, by=office.cy, **settle)
+    office.desk.comments.add(ONE, by=office.cy, **settle)
     office.desk.release(ONE, actor="cy", by=office.cy)
 
 
 def test_an_administrator_settles_for_somebody_who_is_no_longer_here(office: Office) -> None:
-    asked = office.desk.remarks.add(ONE, kind=RemarkKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
+    asked = office.desk.comments.add(ONE, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
     office.sign_off.people.disable("cy", by=office.ci)
-    office.desk.remarks.add(
-        ONE, kind=RemarkKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
+    office.desk.comments.add(
+        ONE, kind=CommentKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
     )
-    assert office.desk.standing(ONE).requests == ()
+    assert office.desk.status(ONE).requests == ()
 
 
 def test_what_was_asked_before_there_were_accounts_is_settled_by_its_author(office: Office) -> None:
-    early = Remark(
-        id="early", version=ONE.id, evidence=digest("x"), kind=RemarkKind.CHANGE_REQUEST, name="Bob Ray", login="",
+    early = Comment(
+        id="early", version=ONE.id, evidence=digest("x"), kind=CommentKind.CHANGE_REQUEST, name="Bob Ray", login="",
         text="Why?", at=NOON,
     )  # fmt: skip
-    office.ledger.add_remark(early)
-    office.desk.remarks.add(ONE, kind=RemarkKind.SETTLED, name="", text="Seen.", about="early", by=office.bob)
-    assert office.desk.standing(ONE).requests == ()
+    office.ledger.add_comment(early)
+    office.desk.comments.add(ONE, kind=CommentKind.SETTLED, name="", text="Seen.", about="early", by=office.bob)
+    assert office.desk.status(ONE).requests == ()
 
 
 def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
@@ -186,7 +186,7 @@ def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
     desk.record(ONE, [evidence(ONE.id)], actor="ci")
     for person in (ANN, BOB):
         desk.approve(ONE, role=person.role, name=person.name, comment="", actor="owner")
-    assert desk.standing(ONE).obstacles == ()
+    assert desk.status(ONE).obstacles == ()
     operations = principal(alone.people, "opal", "Opal Orr", Role.OPERATIONS)
     with pytest.raises(NotPermitted, match="has not approved"):
         desk.release(ONE, actor="opal", by=operations)
@@ -207,7 +207,7 @@ def test_once_there_are_accounts_nobody_registers_or_measures_without_one(office
 
 def test_nobody_waives_a_gate_of_what_they_registered(office: Office) -> None:
     own = office.ready(version("own", number=3, registered_by="bob"), measured=0.1)
-    excuse = Excuse(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
     with pytest.raises(NotPermitted) as caught:
         office.desk.waive(own, excuse, role=Role.PRODUCT, name="Bob Ray", actor="bob", by=office.bob)
     assert caught.value.code == "SELF_APPROVAL"

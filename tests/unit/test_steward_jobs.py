@@ -21,7 +21,7 @@ from modelmark.steward.loop import Steward
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import Profiler
 from modelmark.steward.serving_versions import ServingVersions
-from modelmark.testing.watchbook import MemoryWatchbook
+from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 MINUTE = timedelta(minutes=1)
 
@@ -50,10 +50,10 @@ def broken(_: JobContext) -> bool:
     raise NotYet("the disk\nis slow")
 
 
-def steward(*planned: Job, book: MemoryWatchbook | None = None, log: Any = lambda line: None) -> Steward:
+def steward(*planned: Job, book: MemoryMonitoringStore | None = None, log: Any = lambda line: None) -> Steward:
     serving = ServingVersions(lambda: [watched()])
     serving.refresh()
-    return Steward(planned, serving, book or MemoryWatchbook(), lambda: NOON, log=log)
+    return Steward(planned, serving, book or MemoryMonitoringStore(), lambda: NOON, log=log)
 
 
 def walk(keeper: Steward, minutes: Sequence[float]) -> None:
@@ -73,7 +73,7 @@ def test_a_job_runs_when_it_is_due(interval: int, ran: list[float]) -> None:
 
 @pytest.mark.parametrize(("checkpoint", "ran"), [("tidy", [5]), ("", [1, 6])], ids=["kept", "not kept"])
 def test_an_interval_holds_over_a_restart_where_a_checkpoint_keeps_it(checkpoint: str, ran: list[float]) -> None:
-    book = MemoryWatchbook()
+    book = MemoryMonitoringStore()
     walk(steward(Planned(interval=5 * MINUTE, checkpoint=checkpoint), book=book), [0])
     again = Planned(interval=5 * MINUTE, checkpoint=checkpoint)
     walk(steward(again, book=book), [1, 4, 5, 6])
@@ -90,7 +90,7 @@ def test_what_could_not_be_done_yet_is_due_again_at_once_and_what_fails_is_not()
 
 
 def test_a_job_that_fails_is_a_finding_of_every_version_and_keeps_no_other_from_its_work() -> None:
-    book, lines, after = MemoryWatchbook(), list[str](), Planned()
+    book, lines, after = MemoryMonitoringStore(), list[str](), Planned()
     step = steward(Planned(broken), after, book=book, log=lines.append).step(NOON)
     assert lines == ["modelmark steward: planned failed: the disk is slow"]
     (found,) = book.findings("loans")
@@ -100,7 +100,7 @@ def test_a_job_that_fails_is_a_finding_of_every_version_and_keeps_no_other_from_
 
 
 def test_a_fault_that_only_the_log_owns_becomes_no_finding() -> None:
-    book = MemoryWatchbook()
+    book = MemoryMonitoringStore()
     step = steward(Planned(broken, owner=FaultOwner.LOG), book=book).step(NOON)
     assert step.errors == ["planned failed: the disk is slow"]
     assert book.findings("loans") == []
@@ -111,7 +111,7 @@ def test_what_a_job_reports_is_an_alert_once_a_look_and_the_job_goes_on() -> Non
         context.report(JobFault(subject="segment 3", sentence="segment 3 is damaged"))
         return True
 
-    book, job = MemoryWatchbook(), Planned(damaged)
+    book, job = MemoryMonitoringStore(), Planned(damaged)
     keeper = steward(job, book=book)
     walk(keeper, [0, 0.5, 1])
     assert [(a.subject, a.count) for a in book.alerts(open_only=True)] == [("segment 3", 2)]
@@ -119,7 +119,7 @@ def test_what_a_job_reports_is_an_alert_once_a_look_and_the_job_goes_on() -> Non
 
 
 def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns_its_fault(tmp_path: Path) -> None:
-    table = jobs.builtin(Workspace(tmp_path), MemoryWatchbook(), ServingVersions(list), None)
+    table = jobs.builtin(Workspace(tmp_path), MemoryMonitoringStore(), ServingVersions(list), None)
     assert [(job.name, job.interval.total_seconds(), job.checkpoint) for job in table] == [
         ("versions", 0, ""),
         ("compaction", 0, ""),
@@ -136,7 +136,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
 def test_a_model_that_cannot_be_looked_at_keeps_none_of_the_others_from_it(tmp_path: Path) -> None:
     unknown = dataclasses.replace(DEAL, monitors=dataclasses.replace(DEAL.monitors, plugins={"nobody": {}}))
     serving = ServingVersions(lambda: [dataclasses.replace(watched(), model="a", contract=unknown), watched()])
-    book = MemoryWatchbook()
+    book = MemoryMonitoringStore()
     table = jobs.builtin(Workspace(tmp_path), book, serving, None)
     step = Steward(table, serving, book, lambda: NOON, log=lambda line: None).step(NOON)
     assert step.errors == ["look failed: no installed package brings a monitor 'nobody'"]
@@ -164,7 +164,9 @@ def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monke
     monkeypatch.setattr("modelmark.steward.observations.refusals", refusals)
     monkeypatch.setattr("modelmark.steward.observations.labelled", labelled)
     monkeypatch.setattr("modelmark.steward.observations.judged", lambda contract, table: (contract, table))
-    observed = JournalObservations(Workspace(tmp_path), Counting(Workspace(tmp_path), MemoryWatchbook()), one, window)
+    observed = JournalObservations(
+        Workspace(tmp_path), Counting(Workspace(tmp_path), MemoryMonitoringStore()), one, window
+    )
     assert read == []
     assert (observed.refused, observed.refused) == ({}, {})
     assert read == ["refusals"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import models
-from modelmark.contract.table import broken_rows, check_table, read_table, rows_of, target_codes
+from modelmark.contract.table import check_table, read_table, rows_of, target_codes, violating_rows
 from modelmark.domain import errors
 from modelmark.domain.contract import Outputs
 
@@ -79,7 +79,7 @@ def test_a_broken_rule_is_found_in_its_row(rule):
     table.loc[7, column] = value
     (found,) = check_table(table, models.contract())
     assert (found.rule, found.column, found.rows) == (rule, column, (7,))
-    assert broken_rows([found]) == (() if rule == "unseen category" else (7,))
+    assert violating_rows([found]) == (() if rule == "unseen category" else (7,))
 
 
 def test_a_missing_column_breaks_every_row():

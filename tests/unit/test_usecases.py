@@ -22,7 +22,7 @@ from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.waive import Waive
 from modelmark.domain.errors import Missing, NotYet, Tampered
 from modelmark.domain.people import Role
-from modelmark.domain.release import Excuse
+from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.releases import Effects, Releases
@@ -30,7 +30,7 @@ from modelmark.governance.signatures import signatures
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.testing.artifacts import MemoryArtifactStore
 from modelmark.testing.ledger import MemoryLedger
-from modelmark.testing.watchbook import MemoryWatchbook
+from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 AGREED = contract()
 
@@ -55,7 +55,11 @@ class Twins:
     """Every port in memory, and the use cases over them."""
 
     def __init__(self, folder: Path, *known: Version) -> None:
-        self.ledger, self.artifacts, self.watchbook = MemoryLedger(), MemoryArtifactStore(), MemoryWatchbook()
+        self.ledger, self.artifacts, self.monitoring_store = (
+            MemoryLedger(),
+            MemoryArtifactStore(),
+            MemoryMonitoringStore(),
+        )
         self.reports: list[Version] = []
         self.aliases: list[str] = []
         self.contract_of = ReadContract(artifacts=self.artifacts)
@@ -67,24 +71,24 @@ class Twins:
         )  # fmt: skip
         self.describe = DescribeVersion(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)
         self.notes = ReleaseNotes(releases=self.releases, describe=self.describe)
-        announce = Announce(watchbook=self.watchbook, clock=clock)
+        announce = Announce(monitoring_store=self.monitoring_store, clock=clock)
         self.release = Release(
             releases=self.releases, notes=self.notes, announce=announce,
             keep=lambda one: self.aliases.append(one.label), owner="ann",
         )  # fmt: skip
         self.rollback = Rollback(releases=self.releases, announce=announce, follow=self.aliases.append, owner="ann")
         self.waive = Waive(releases=self.releases, report=self._report, owner="ann")
-        sign: Any = lambda standing: signatures(standing, self.artifacts, lambda: None)  # noqa: E731
-        self.card = ModelCard(standing=self.releases.standing, describe=self.describe, signatures=sign, clock=clock)
+        sign: Any = lambda status: signatures(status, self.artifacts, lambda: None)  # noqa: E731
+        self.card = ModelCard(status=self.releases.status, describe=self.describe, signatures=sign, clock=clock)
         self.scorecards = Scorecards(
-            ledger=self.ledger, watchbook=self.watchbook, standing=self.releases.standing, describe=self.describe,
+            ledger=self.ledger, monitoring_store=self.monitoring_store, status=self.releases.status, describe=self.describe,
             signatures=sign, clock=clock,
         )  # fmt: skip
         for one in known:
             self.ready(folder / one.label, one)
 
-    def _report(self, standing: Any) -> Path:
-        self.reports.append(standing.version)
+    def _report(self, status: Any) -> Path:
+        self.reports.append(status.version)
         return Path("report.html")
 
     def ready(self, folder: Path, one: Version, measured: float = 0.9) -> None:
@@ -105,7 +109,7 @@ def test_a_release_tells_every_role_and_mlflow_and_stands_in_the_owners_name(tmp
     twins = Twins(tmp_path, ONE)
     snapshot = twins.release(ONE)
     assert twins.ledger.events()[-1].actor == "ann"
-    told = twins.watchbook.due_messages(NOON)
+    told = twins.monitoring_store.due_messages(NOON)
     assert {message.key for message in told} == {f"released-{snapshot.sequence}-{role}" for role in Role}
     assert {message.title for message in told} == {"loans v1 was released"}
     assert all(message.body.startswith("# loans v1 for ") for message in told), told[0].body[:80]
@@ -121,7 +125,9 @@ def test_a_release_over_a_version_whose_files_are_gone_says_so_and_goes_on(tmp_p
     (tmp_path / "nothing").mkdir()
     twins.artifacts.add(ONE.id, tmp_path / "nothing")
     snapshot = twins.release(TWO)
-    said = [m.body for m in twins.watchbook.due_messages(NOON) if m.key.startswith(f"released-{snapshot.sequence}-")]
+    said = [
+        m.body for m in twins.monitoring_store.due_messages(NOON) if m.key.startswith(f"released-{snapshot.sequence}-")
+    ]
     assert set(said) == {"What has changed cannot be told: the model of loans v1 is not in this workspace."}
 
 
@@ -130,7 +136,7 @@ def test_a_rollback_is_told_and_a_waiver_renews_the_report(tmp_path: Path) -> No
     twins.release(ONE)
     twins.ready(tmp_path / "two", TWO, measured=0.1)
     twins.waive(
-        TWO, Excuse(gate="holdout", reason="pilot", expires_at=NOON.replace(year=NOON.year + 1)), role=BOB.role,
+        TWO, WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON.replace(year=NOON.year + 1)), role=BOB.role,
         name=BOB.name,
     )  # fmt: skip
     assert twins.reports == [TWO]
@@ -139,7 +145,7 @@ def test_a_rollback_is_told_and_a_waiver_renews_the_report(tmp_path: Path) -> No
     twins.release(TWO)
     left, back, snapshot = twins.rollback("loans", reason="complaints")
     assert (left, back) == (TWO, ONE)
-    keys = {m.key: m.body for m in twins.watchbook.due_messages(NOON) if m.key.startswith("rolled-back-")}
+    keys = {m.key: m.body for m in twins.monitoring_store.due_messages(NOON) if m.key.startswith("rolled-back-")}
     assert keys == {f"rolled-back-{snapshot.sequence}-{role}": "complaints" for role in Role}
     assert twins.aliases == ["v1", "v2", "loans"]
 

@@ -26,25 +26,25 @@ from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain.people import Principal
-from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
-from modelmark.governance.standing import Standing
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.snapshot import write_snapshot
+from modelmark.storage.account_store import SqlAccountStore
 from modelmark.storage.artifacts import FolderArtifactStore
 from modelmark.storage.database import Database, sqlite_url
-from modelmark.storage.directory import SqlDirectory
 from modelmark.storage.ledger import SqlLedger
-from modelmark.storage.watchbook import SqlWatchbook
+from modelmark.storage.monitoring_store import SqlMonitoringStore
 
 
 def utc_now() -> datetime:
@@ -75,8 +75,8 @@ class Container:
         return SqlLedger(self.database)
 
     @cached_property
-    def watchbook(self) -> Watchbook:
-        return SqlWatchbook(self.database)
+    def monitoring_store(self) -> MonitoringStore:
+        return SqlMonitoringStore(self.database)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -102,7 +102,7 @@ class Container:
 
     @cached_property
     def people(self) -> People:
-        return People(SqlDirectory(self.database), self.audit, self.clock)
+        return People(SqlAccountStore(self.database), self.audit, self.clock)
 
     @cached_property
     def principal(self) -> Principal | None:
@@ -117,7 +117,7 @@ class Container:
     @cached_property
     def announce(self) -> Announce | None:
         """None where nobody is to be told."""
-        return Announce(watchbook=self.watchbook, clock=self.clock) if self.settings.notify else None
+        return Announce(monitoring_store=self.monitoring_store, clock=self.clock) if self.settings.notify else None
 
     @cached_property
     def effects(self) -> Effects:
@@ -206,23 +206,23 @@ class Container:
     @cached_property
     def card(self) -> ModelCard:
         return ModelCard(
-            standing=self.releases.standing, describe=self.describe, signatures=self.signatures, clock=self.clock
+            status=self.releases.status, describe=self.describe, signatures=self.signatures, clock=self.clock
         )
 
     @cached_property
     def scorecards(self) -> Scorecards:
         return Scorecards(
             ledger=self.ledger,
-            watchbook=self.watchbook,
-            standing=self.releases.standing,
+            monitoring_store=self.monitoring_store,
+            status=self.releases.status,
             describe=self.describe,
             signatures=self.signatures,
             clock=self.clock,
         )
 
-    def signatures(self, standing: Standing) -> Signatures:
+    def signatures(self, status: ReleaseStatus) -> Signatures:
         """Who says yes to a version, for people to read."""
-        return signatures(standing, self.artifacts, lambda: self.verifier)
+        return signatures(status, self.artifacts, lambda: self.verifier)
 
     def _publish(self, snapshot: Snapshot) -> None:
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)

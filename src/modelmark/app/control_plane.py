@@ -10,9 +10,9 @@ from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
-from modelmark.web.desk import Desk
+from modelmark.web.actions import Actions
+from modelmark.web.queries import Documents, Queries
 from modelmark.web.server import Application, build
-from modelmark.web.source import Documents, Source
 
 
 class ControlPlane(Workbench):
@@ -28,18 +28,18 @@ class ControlPlane(Workbench):
         if notifier is not None:
             notifier.check()
         serving = ServingVersions(self.monitored)
-        jobs = builtin(self.workspace, self.watchbook, serving, notifier)
-        return Steward(jobs, serving, self.watchbook, self.clock, told=notifier is not None)
+        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier)
+        return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:
         return build(source=self._source(), desk=self._desk())
 
-    def _source(self) -> Source:
-        return Source(
+    def _source(self) -> Queries:
+        return Queries(
             workspace=self.workspace,
             artifacts=self.artifacts,
             ledger=self.ledger,
-            watchbook=self.watchbook,
+            monitoring_store=self.monitoring_store,
             releases=self.releases,
             contract_of=self.contract_of,
             clock=self.clock,
@@ -53,8 +53,8 @@ class ControlPlane(Workbench):
             ),
         )
 
-    def _desk(self) -> Desk:
-        return Desk(
+    def _desk(self) -> Actions:
+        return Actions(
             people=self.people,
             releases=self.releases,
             waive=self.waive,

@@ -11,7 +11,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Role
-from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.version import MARK, Version
@@ -47,11 +47,11 @@ class WriteMark:
 class Announce:
     """Into the outbox, which the steward empties."""
 
-    watchbook: Watchbook
+    monitoring_store: MonitoringStore
     clock: Clock
 
     def __call__(self, key: str, role: Role, title: str, body: str) -> None:
-        self.watchbook.queue_message(key, title, body, self.clock(), audience=role)
+        self.monitoring_store.queue_message(key, title, body, self.clock(), audience=role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import demo_data, options
-from modelmark.cli.output import OK, REFUSED, Progress, progress, say, say_json, table
+from modelmark.cli.output import OK, REFUSED, ProgressBar, progress, say, say_json, table
 from modelmark.domain.errors import ModelmarkError, Unmeasured
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.workspace import Workspace
@@ -86,7 +86,7 @@ class Demo:
     """One run in a folder of its own, with a server and a steward beside it."""
 
     folder: Path
-    bar: Progress
+    bar: ProgressBar
     quiet: bool
     steps: list[DemoStep] = field(default_factory=list)
     app: Workbench = field(init=False)
@@ -229,12 +229,12 @@ def _killed(demo: Demo) -> tuple[bool, str]:
 
 def _drift(demo: Demo) -> tuple[bool, str]:
     demo.traffic.label()
-    before = demo.app.watchbook.alerts(model=MODEL, open_only=True)
+    before = demo.app.monitoring_store.alerts(model=MODEL, open_only=True)
     demo.traffic.shift(1.5)
     began = time.monotonic()
     while time.monotonic() - began < 60:
         demo.traffic.send(100)
-        found = [a for a in demo.app.watchbook.alerts(model=MODEL, open_only=True) if "texture" in a.subject]
+        found = [a for a in demo.app.monitoring_store.alerts(model=MODEL, open_only=True) if "texture" in a.subject]
         if found:
             demo.traffic.shift(0.0)
             quiet = "nothing was alerted before" if not before else f"{len(before)} alerts were open before"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelmark.domain.people import Principal
     from modelmark.domain.release import Approval
     from modelmark.domain.routes import Route
-    from modelmark.governance.standing import Standing
+    from modelmark.governance.release_status import ReleaseStatus
 
 
 def approve(
@@ -38,12 +38,12 @@ def approve(
     app = open_app(workspace)
     found = app.find(version, model)
     name = _speaker(app.principal, name)
-    standing = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
+    status = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
     if json:
-        say_json(standing)
+        say_json(status)
     else:
         say(f"✓ {name} approved {found.model} {found.label} ({found.id.short}) as {role}")
-        _say_next(standing)
+        _say_next(status)
     return OK
 
 
@@ -64,18 +64,18 @@ def waive(
 
     Example: modelmark waive v3 --gate load --role product --name "Bob Ray" --reason "pilot of 50 users" --expires 30d
     """
-    from modelmark.domain.release import Excuse
+    from modelmark.domain.release import WaiverRequest
 
     app = open_workbench(workspace)
     found = app.find(version, model)
     ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app.principal, name)
-    excuse = Excuse(gate=gate, reason=reason, expires_at=ends, owner=owner)
-    standing = app.waive(found, excuse, role=role, name=name, by=app.principal)
+    excuse = WaiverRequest(gate=gate, reason=reason, expires_at=ends, owner=owner)
+    status = app.waive(found, excuse, role=role, name=name, by=app.principal)
     if json:
-        say_json(standing)
+        say_json(status)
     else:
         say(f"✓ the gate {gate} of {found.model} {found.label} is waived until {ends:%Y-%m-%d} in the name of {name}")
-        _say_next(standing)
+        _say_next(status)
     return OK
 
 
@@ -136,15 +136,15 @@ def status(
         app.find.model(model)  # a misspelt name is an error, not an empty answer
     from modelmark.domain.waived import waived
 
-    standings, lost = app.releases.standings(app.ledger.versions(model))
-    alerts = app.watchbook.alerts(model=model, open_only=True)
+    statuses, lost = app.releases.statuses(app.ledger.versions(model))
+    alerts = app.monitoring_store.alerts(model=model, open_only=True)
     if json:
         facts = [
-            _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in standings
+            _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
         say_json({"versions": facts, "unreadable": [error.facts() for error in lost], "open_alerts": alerts})
         return OK
-    if not standings and not lost:
+    if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
         return OK
     rows = [
@@ -157,17 +157,17 @@ def status(
             " ".join(f"{verdict.sign}{gate}" for gate, verdict in s.gates.items()),
             app.signatures(s).names,
         )
-        for s in standings
+        for s in statuses
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
-    for waiver in (w for s in standings for w in s.waived):
+    for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
         say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
-    if standings:
-        _say_next(standings[-1])
+    if statuses:
+        _say_next(statuses[-1])
     return OK
 
 
@@ -203,7 +203,7 @@ def _speaker(by: Principal | None, name: str | None) -> str:
     return by.name
 
 
-def remark(
+def comment(
     version: options.Version = None,
     *,
     text: Annotated[str, typer.Option(help="What to say.")],
@@ -216,59 +216,59 @@ def remark(
 ) -> int:
     """Comment on a version's evidence, ask for a change, or settle a request of yours.
 
-    Example: modelmark remark v3 --change --text "age 25 to 27 is declined twice as often: why?" --name "Cy Fox"
+    Example: modelmark comment v3 --change --text "age 25 to 27 is declined twice as often: why?" --name "Cy Fox"
     """
-    from modelmark.domain.release import RemarkKind
+    from modelmark.domain.release import CommentKind
 
     app = open_app(workspace)
     found = app.find(version, model)
-    kind = RemarkKind.SETTLED if settles else RemarkKind.CHANGE_REQUEST if change else RemarkKind.COMMENT
-    said = app.releases.remarks.add(
+    kind = CommentKind.SETTLED if settles else CommentKind.CHANGE_REQUEST if change else CommentKind.COMMENT
+    said = app.releases.comments.add(
         found, kind=kind, name=_speaker(app.principal, name), text=text, by=app.principal, about=settles
     )
     if json:
         say_json(said)
     else:
-        held = f"; it holds the release up until: modelmark remark {found.label} --settles {said.id} --text …"
+        held = f"; it holds the release up until: modelmark comment {found.label} --settles {said.id} --text …"
         say(f"✓ noted beside {found.model} {found.label} as {kind.value.replace('_', ' ')}{held if change else ''}")
     return OK
 
 
-def _say_next(standing: Standing) -> None:
+def _say_next(status: ReleaseStatus) -> None:
     from modelmark.domain.evidence import Verdict
     from modelmark.domain.release import SERVING
 
-    version = standing.version
-    if standing.state in SERVING:
+    version = status.version
+    if status.state in SERVING:
         return
-    for obstacle in standing.obstacles:
+    for obstacle in status.obstacles:
         say(f"  {version.label}: {obstacle}")
-    if Verdict.FAIL in standing.open_gates.values():  # one failure stays, so asking again cannot help
+    if Verdict.FAIL in status.open_gates.values():  # one failure stays, so asking again cannot help
         say(f"  next: mend the model and register it again, or ask a signer: modelmark waive {version.label} --help")
-    elif standing.open_gates:
+    elif status.open_gates:
         say(f"  next: modelmark check {version.label}")
-    elif standing.missing_signatures:
+    elif status.missing_signatures:
         say(f"  next: modelmark approve {version.label} --role ROLE --name NAME")
-    elif not standing.obstacles:
+    elif not status.obstacles:
         say(f"  next: modelmark release {version.label}")
 
 
-def _traffic(standing: Standing, route: Route | None) -> str:
-    arm = route.of(standing.version.id) if route else None
+def _traffic(status: ReleaseStatus, route: Route | None) -> str:
+    arm = route.of(status.version.id) if route else None
     return "" if arm is None else f"{arm.weight:.0%}"
 
 
-def _facts(standing: Standing, route: Route | None, approvals: Sequence[Approval]) -> dict[str, Any]:
-    version = standing.version
+def _facts(status: ReleaseStatus, route: Route | None, approvals: Sequence[Approval]) -> dict[str, Any]:
+    version = status.version
     return {
         "model": version.model,
         "label": version.label,
         "id": version.id,
-        "state": standing.state,
-        "traffic": _traffic(standing, route),
-        "gates": standing.gates,
-        "obstacles": standing.obstacles,
+        "state": status.state,
+        "traffic": _traffic(status, route),
+        "gates": status.gates,
+        "obstacles": status.obstacles,
         "approvals": approvals,
-        "waivers": standing.waived,
+        "waivers": status.waived,
         "created_at": version.created_at,
     }

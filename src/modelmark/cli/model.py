@@ -9,7 +9,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench, settings_of
-from modelmark.cli.output import OK, hold_folder, progress, say, say_json, table, written
+from modelmark.cli.output import OK, progress, require_folder, say, say_json, table, written
 from modelmark.domain.errors import Conflict
 
 
@@ -37,7 +37,7 @@ def init(
         )
     from modelmark.registry.drafting import draft_contract
 
-    hold_folder(out)
+    require_folder(out)
     settings_of(workspace)  # a setting that cannot be is said here already
     with progress(quiet=json) as bar, written(out):
         drafted = draft_contract(model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar)
@@ -121,7 +121,7 @@ def check(
     Example: modelmark check v3 --fast --junit gates.xml
     """
     if junit is not None:
-        hold_folder(junit, "--junit")
+        require_folder(junit, "--junit")
     app = open_workbench(workspace)
     found = app.find(version, model)
     with progress(quiet=json) as bar:
@@ -138,7 +138,7 @@ def check(
                 "label": found.label,
                 "verdict": result.verdict,
                 "evidence": [_without_figures(item) for item in result.evidence],
-                "standing": result.standing.gates,
+                "gates": result.status.gates,
                 "reused": result.reused,
                 "report": result.report,
             }
@@ -156,7 +156,7 @@ def check(
     for item in result.evidence:
         how = "as measured before" if item.gate in result.reused else f"in {item.seconds:.1f} s"
         say(f"  {item.verdict.sign} {item.gate:<14} {len(item.checks)} checks {how}")
-    left = [name for name in result.standing.gates if name not in {item.gate for item in result.evidence}]
+    left = [name for name in result.status.gates if name not in {item.gate for item in result.evidence}]
     if left:
         say(f"  – not run now: {', '.join(left)}")
     say(f"\n  the whole report: {result.report}")

@@ -75,7 +75,7 @@ def cannot_write(path: Path, why: str, option: str) -> Rejected:
     )  # fmt: skip
 
 
-def hold_folder(path: Path, option: str = "--out") -> None:
+def require_folder(path: Path, option: str = "--out") -> None:
     """Before work that takes long: raises Rejected where nothing could be written afterwards."""
     if path.is_dir():
         raise cannot_write(path, "it is a folder", option)
@@ -98,7 +98,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140).print(drawn)
 
 
-class Progress:
+class ProgressBar:
     """A bar per step on a terminal, a line per finished step elsewhere; silent when machines read."""
 
     def __init__(self, bars: Any, quiet: bool) -> None:
@@ -122,10 +122,10 @@ class Progress:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress]:
+def progress(*, quiet: bool) -> Iterator[ProgressBar]:
     """Progress on standard error, so that standard output stays clean."""
     if quiet or not sys.stderr.isatty():
-        yield Progress(None, quiet)
+        yield ProgressBar(None, quiet)
         return
     from rich import progress as rich
     from rich.console import Console
@@ -139,4 +139,4 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         rich.TimeRemainingColumn(),
     )
     with rich.Progress(*columns, console=Console(stderr=True)) as bars:
-        yield Progress(bars, quiet)
+        yield ProgressBar(bars, quiet)

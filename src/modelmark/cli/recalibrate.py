@@ -10,7 +10,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_workbench
-from modelmark.cli.output import OK, hold_folder, say, say_json, written
+from modelmark.cli.output import OK, require_folder, say, say_json, written
 from modelmark.domain.errors import Conflict
 
 
@@ -42,7 +42,7 @@ def recalibrate(
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
-    hold_folder(out)
+    require_folder(out)
     app = open_workbench(workspace)
     found = app.find(version, model)
     made = app.recalibrate(found, contract, method)

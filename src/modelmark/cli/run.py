@@ -145,10 +145,10 @@ def up(
 
     Example: modelmark up --workers 2
     """
-    from modelmark.cli.together import Together
+    from modelmark.cli.up import Up
 
     settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port, dashboard_port=dashboard_port)
-    together = Together(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
+    together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())
     together.run()

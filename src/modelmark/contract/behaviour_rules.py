@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from modelmark.contract.broken import Broken
+from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.condition import Condition
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Task
 
 #: What a condition may say of its column.
 CONDITIONS: Final = "any_of, at_least, below or missing"
-_NUMBERS: Final = (Kind.NUMBER, Kind.INTEGER)
+_NUMBERS: Final = (DataType.NUMBER, DataType.INTEGER)
 #: Kind of test -> the fields it takes beside name, kind, where, tolerance, max_failure_rate and accepted.
 _TAKES: Final = {
     BehaviourKind.MONOTONE: {"column", "direction", "steps", "score_of"},
@@ -26,14 +26,14 @@ _TAKES: Final = {
 }
 
 
-def broken_behaviours(contract: Contract) -> Iterator[Broken]:
+def behaviour_violations(contract: Contract) -> Iterator[RuleViolation]:
     """Every rule that the behavioural tests break, in the order of the file."""
     inputs = {item.name: item for item in contract.inputs}
     names = Counter(test.name for test in contract.behaviour)
     for i, test in enumerate(contract.behaviour):
         path = ("behaviour", i)
         if not test.name.strip() or names[test.name] > 1:
-            yield Broken((*path, "name"), repr(test.name), "a name of its own for each test")
+            yield RuleViolation((*path, "name"), repr(test.name), "a name of its own for each test")
         yield from _fields(path, test)
         yield from _columns(path, test, inputs)
         yield from _rates(path, test)
@@ -42,46 +42,48 @@ def broken_behaviours(contract: Contract) -> Iterator[Broken]:
             yield from _condition((*path, "where", j), condition, inputs)
 
 
-def _fields(path: tuple[str | int, ...], test: Behaviour) -> Iterator[Broken]:
+def _fields(path: tuple[str | int, ...], test: Behaviour) -> Iterator[RuleViolation]:
     """What is given is taken, and what is needed is given."""
     plain = Behaviour(name="", kind=test.kind)
     for name in ("column", "direction", "steps", "values", "change", "add", "twin", "factor", "offset", "score_of"):
         if name not in _TAKES[test.kind] and getattr(test, name) != getattr(plain, name):
-            yield Broken((*path, name), repr(getattr(test, name)), f"nothing; {test.kind} takes no {name}")
+            yield RuleViolation((*path, name), repr(getattr(test, name)), f"nothing; {test.kind} takes no {name}")
     if test.direction is None and "direction" in _TAKES[test.kind]:
-        yield Broken((*path, "direction"), "nothing", "increase or decrease")
+        yield RuleViolation((*path, "direction"), "nothing", "increase or decrease")
     if test.kind is BehaviourKind.DIRECTIONAL and not (test.change or test.add):
-        yield Broken((*path, "change"), "nothing", "at least one input in change or add")
+        yield RuleViolation((*path, "change"), "nothing", "at least one input in change or add")
     if test.kind is BehaviourKind.UNIT_CHANGE and (test.factor, test.offset) == (1.0, 0.0):
-        yield Broken((*path, "factor"), "1", "how the other unit follows: factor, offset")
+        yield RuleViolation((*path, "factor"), "1", "how the other unit follows: factor, offset")
     if any(step <= 0 for step in test.steps):
-        yield Broken((*path, "steps"), str(list(test.steps)), "amounts above 0; the direction says which way")
+        yield RuleViolation((*path, "steps"), str(list(test.steps)), "amounts above 0; the direction says which way")
     if test.kind is BehaviourKind.NULL_SWAP and len(test.values) > 1:
-        yield Broken((*path, "values"), f"{len(test.values)} values", "one, or none")
+        yield RuleViolation((*path, "values"), f"{len(test.values)} values", "one, or none")
 
 
-def _columns(path: tuple[str | int, ...], test: Behaviour, inputs: dict[str, Input]) -> Iterator[Broken]:
+def _columns(path: tuple[str | int, ...], test: Behaviour, inputs: dict[str, Input]) -> Iterator[RuleViolation]:
     named = [("column", test.column)] if "column" in _TAKES[test.kind] else []
     named += [("twin", test.twin)] if test.twin is not None else []
     named += [("change", name) for name in test.change] + [("add", name) for name in test.add]
     for where, name in named:
         if name not in inputs:
-            yield Broken((*path, where), repr(name), _known(name, inputs))
+            yield RuleViolation((*path, where), repr(name), _known(name, inputs))
             continue
         item = inputs[name]
         numeric = test.kind in (BehaviourKind.MONOTONE, BehaviourKind.UNIT_CHANGE) or where == "add"
         if numeric and item.type not in _NUMBERS:
-            yield Broken((*path, where), f"{name!r}, a {item.type}", "a number or integer")
+            yield RuleViolation((*path, where), f"{name!r}, a {item.type}", "a number or integer")
         if not item.nullable and (test.kind is BehaviourKind.NULL_SWAP or test.twin is not None):
-            yield Broken((*path, where), f"{name!r}, which may not be null", "a nullable input")
+            yield RuleViolation((*path, where), f"{name!r}, which may not be null", "a nullable input")
         values = [test.change[name]] if where == "change" else test.values if where == "column" else ()
-        yield from (Broken((*path, where), repr(value), f"a {item.type}") for value in values if not _fits(value, item))
+        yield from (
+            RuleViolation((*path, where), repr(value), f"a {item.type}") for value in values if not _fits(value, item)
+        )
 
 
 def _fits(value: object, item: Input) -> bool:
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         return isinstance(value, str)
-    return isinstance(value, bool) if item.type is Kind.BOOLEAN else _is_number(value)
+    return isinstance(value, bool) if item.type is DataType.BOOLEAN else _is_number(value)
 
 
 def _is_number(value: object) -> bool:
@@ -93,27 +95,29 @@ def _known(name: str, inputs: dict[str, Input]) -> str:
     return "an input of this contract" + (f"; did you mean {near[0]!r}?" if near else ": " + ", ".join(inputs))
 
 
-def _rates(path: tuple[str | int, ...], test: Behaviour) -> Iterator[Broken]:
+def _rates(path: tuple[str | int, ...], test: Behaviour) -> Iterator[RuleViolation]:
     if not 0 <= test.max_failure_rate < 1:
-        yield Broken((*path, "max_failure_rate"), f"{test.max_failure_rate:g}", "at least 0 and less than 1")
+        yield RuleViolation((*path, "max_failure_rate"), f"{test.max_failure_rate:g}", "at least 0 and less than 1")
     if test.tolerance < 0:
-        yield Broken((*path, "tolerance"), f"{test.tolerance:g}", "at least 0")
+        yield RuleViolation((*path, "tolerance"), f"{test.tolerance:g}", "at least 0")
 
 
-def _classes(path: tuple[str | int, ...], test: Behaviour, contract: Contract) -> Iterator[Broken]:
+def _classes(path: tuple[str | int, ...], test: Behaviour, contract: Contract) -> Iterator[RuleViolation]:
     classes = contract.outputs.classes
     if test.score_of is not None and test.score_of not in classes:
-        yield Broken((*path, "score_of"), repr(test.score_of), f"one of {list(classes)}")
+        yield RuleViolation((*path, "score_of"), repr(test.score_of), f"one of {list(classes)}")
     if contract.model.task is Task.MULTICLASS and test.direction is not None and test.score_of is None:
-        yield Broken((*path, "score_of"), "nothing", f"the class whose score must {test.direction}: {list(classes)}")
+        yield RuleViolation(
+            (*path, "score_of"), "nothing", f"the class whose score must {test.direction}: {list(classes)}"
+        )
 
 
-def _condition(path: tuple[str | int, ...], condition: Condition, inputs: dict[str, Input]) -> Iterator[Broken]:
+def _condition(path: tuple[str | int, ...], condition: Condition, inputs: dict[str, Input]) -> Iterator[RuleViolation]:
     bounds = (condition.at_least, condition.below)
     if condition.column not in inputs:
-        yield Broken((*path, "column"), repr(condition.column), _known(condition.column, inputs))
+        yield RuleViolation((*path, "column"), repr(condition.column), _known(condition.column, inputs))
         return
     if condition.says_nothing:
-        yield Broken(path, "a column alone", CONDITIONS)
+        yield RuleViolation(path, "a column alone", CONDITIONS)
     if bounds != (None, None) and inputs[condition.column].type not in _NUMBERS:
-        yield Broken((*path, "column"), repr(condition.column), "a number or integer, because it has a bound")
+        yield RuleViolation((*path, "column"), repr(condition.column), "a number or integer, because it has a bound")

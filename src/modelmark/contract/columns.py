@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any, Final
 
-from modelmark.domain.contract import Input, Kind, Policy
+from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
 
 #: Integers at or beyond this are not exact in float64, so they cannot be told apart from their neighbours.
@@ -31,7 +31,7 @@ class Numeric:
 
     name: str
     kind: Any
-    type: Kind
+    type: DataType
     dtype: str
     low: float
     high: float
@@ -85,7 +85,7 @@ class Text:
 
     name: str
     kind: Any
-    type: Kind
+    type: DataType
     known: Container[object]
     categories: tuple[str, ...] | None
     nullable: bool
@@ -116,9 +116,9 @@ class Text:
 def numeric_column(column: Input, dtype: str | None) -> Numeric:
     """dtype: of the tensor that carries it, None where unknown."""
     hard = FLOAT32_MAX if dtype == "float32" else FLOAT64_MAX
-    whole = column.type is Kind.INTEGER or dtype == "int64"
+    whole = column.type is DataType.INTEGER or dtype == "int64"
     ceiling = min(hard, EXACT - 1) if whole else hard
-    base: Any = bool if column.type is Kind.BOOLEAN else float
+    base: Any = bool if column.type is DataType.BOOLEAN else float
     return Numeric(
         name=column.name,
         kind=base | None if column.nullable else base,

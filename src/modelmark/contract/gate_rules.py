@@ -6,30 +6,30 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final
 
-from modelmark.contract.broken import Broken
+from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
 
 _HOURS: Final = 24
 
 
-def broken_fairness(contract: Contract) -> Iterator[Broken]:
+def fairness_violations(contract: Contract) -> Iterator[RuleViolation]:
     """The favourable class must be one, boundaries must belong to sensitive columns."""
     settings = contract.gates.fairness
     if settings is None:
         return
     path, classes = ("gates", "fairness", "favourable"), contract.outputs.classes
     if settings.favourable is not None and contract.model.task is Task.REGRESSION:
-        yield Broken(path, repr(settings.favourable), "nothing; regression has no classes")
+        yield RuleViolation(path, repr(settings.favourable), "nothing; regression has no classes")
     elif settings.favourable is not None and str(settings.favourable) not in map(str, classes):
-        yield Broken(path, repr(settings.favourable), f"one of {list(classes)}")
+        yield RuleViolation(path, repr(settings.favourable), f"one of {list(classes)}")
     for name in settings.boundaries:
         if name not in contract.data.sensitive:
             allowed = f"a column of data.sensitive: {', '.join(contract.data.sensitive) or 'none is named'}"
-            yield Broken(("gates", "fairness", "boundaries", name), repr(name), allowed)
+            yield RuleViolation(("gates", "fairness", "boundaries", name), repr(name), allowed)
 
 
-def broken_replay(contract: Contract) -> Iterator[Broken]:
+def replay_violations(contract: Contract) -> Iterator[RuleViolation]:
     """A day has 24 hours, and traffic in one of them at least."""
     replay = contract.gates.replay
     if replay is None:
@@ -37,4 +37,4 @@ def broken_replay(contract: Contract) -> Iterator[Broken]:
     good = len(replay.hours) == _HOURS and all(0 <= hour < inf for hour in replay.hours) and sum(replay.hours) > 0
     if not good:
         rule = f"{_HOURS} relative rates from 0 upwards, of which one at least is above 0"
-        yield Broken(("gates", "replay", "hours"), f"{len(replay.hours)} rates", rule)
+        yield RuleViolation(("gates", "replay", "hours"), f"{len(replay.hours)} rates", rule)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
 from modelmark.domain.behaviour import Behaviour
-from modelmark.domain.contract import Input, Kind, Policy
+from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Metric, Task
 
@@ -125,18 +125,18 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
     present = values.dropna()
     nullable = len(present) < len(values)
     if _is_bool(present):
-        return Input(name=name, type=Kind.BOOLEAN, nullable=nullable)
+        return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
     if _is_number(present):
-        kind = Kind.INTEGER if len(present) and bool((present == present.round()).all()) else Kind.NUMBER
+        kind = DataType.INTEGER if len(present) and bool((present == present.round()).all()) else DataType.NUMBER
         low, high = _range(present)
         guesses[f"inputs.{name}"] = f"seen {_short(present.min())} to {_short(present.max())}, widened by half"
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
     if len(texts) > _MOST_CATEGORIES or not texts:
         guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text"
-        return Input(name=name, type=Kind.STRING, nullable=nullable)
+        return Input(name=name, type=DataType.STRING, nullable=nullable)
     guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training"
-    return Input(name=name, type=Kind.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
+    return Input(name=name, type=DataType.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
 
 
 def _range(present: pd.Series) -> tuple[float, float]:

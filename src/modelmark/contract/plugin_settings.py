@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelmark.contract.broken import Broken
 from modelmark.contract.catalogue import gate_row, monitor_row
 from modelmark.contract.ranges import broken_ranges
+from modelmark.contract.rule_violation import RuleViolation
 from modelmark.contract.schema_faults import schema_faults
 from modelmark.domain.catalogue import GateRow, MonitorRow
 from modelmark.domain.contract import Contract
@@ -21,7 +21,7 @@ from modelmark.domain.strict import Scalar
 Path_ = tuple[str, ...]
 
 
-def broken_plugins(contract: Contract) -> Iterator[Broken]:
+def broken_plugins(contract: Contract) -> Iterator[RuleViolation]:
     """What is wrong with the settings of every plugin that is installed here; of one that is not, nobody can say."""
     for name, values in contract.gates.plugins.items():
         if (gate := gate_row(name)) is not None:
@@ -43,18 +43,18 @@ def settings_of(row: GateRow | MonitorRow, values: Mapping[str, Scalar]) -> Any:
     return _read(row, values)
 
 
-def _broken(row: GateRow | MonitorRow, path: Path_, values: Mapping[str, Scalar]) -> Iterator[Broken]:
+def _broken(row: GateRow | MonitorRow, path: Path_, values: Mapping[str, Scalar]) -> Iterator[RuleViolation]:
     known = [field.name for field in fields(row.settings)]
     unknown = [name for name in values if name not in known]
     for name in unknown:
-        yield Broken((*path, name), f"the unknown field {name!r}", ", ".join(known) or "no settings")
+        yield RuleViolation((*path, name), f"the unknown field {name!r}", ", ".join(known) or "no settings")
     if unknown:
         return
     try:
         settings = _read(row, values)
     except ValidationError as error:
         for fault in schema_faults(error):
-            yield Broken((*path, *fault.path), fault.found, fault.allowed)
+            yield RuleViolation((*path, *fault.path), fault.found, fault.allowed)
         return
     yield from broken_ranges(settings, row.ranges, path)
 

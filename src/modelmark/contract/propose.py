@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
-from modelmark.domain.contract import Input, Kind
+from modelmark.domain.contract import DataType, Input
 from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _monotone(
     truth = truth.astype(float)
     found = []
     for item in inputs:
-        if item.type in (Kind.NUMBER, Kind.INTEGER):
+        if item.type in (DataType.NUMBER, DataType.INTEGER):
             strength = float(sample[item.name].rank().corr(truth.rank()))
             if abs(strength) >= _STRONG and _one_way(sample[item.name], truth):
                 found.append((item.name, strength))
@@ -78,7 +78,7 @@ def _one_way(values: pd.Series, truth: pd.Series) -> bool:
 
 def _invariant(inputs: Sequence[Input], sensitive: Sequence[str]) -> Iterator[tuple[Behaviour, str]]:
     for item in inputs:
-        if item.name in sensitive and item.type in (Kind.CATEGORY, Kind.BOOLEAN):
+        if item.name in sensitive and item.type in (DataType.CATEGORY, DataType.BOOLEAN):
             yield (
                 Behaviour(
                     name=f"{item.name} changes nothing",

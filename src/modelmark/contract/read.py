@@ -13,11 +13,11 @@ from typing import Any, Final
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from modelmark.contract.broken import Broken
-from modelmark.contract.rules import broken_rules
+from modelmark.contract.rule_violation import RuleViolation
+from modelmark.contract.rules import rule_violations
 from modelmark.contract.schema_faults import schema_faults
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import ContractInvalid, Fault, Missing
+from modelmark.domain.errors import ContractFault, ContractInvalid, Missing
 
 FILE: Final = "modelmark.yaml"
 MAX_BYTES: Final = 1_048_576
@@ -50,15 +50,17 @@ def parse(data: bytes, path: Path) -> Document:
         contract = adapter().validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise ContractInvalid(_faults(schema_faults(error), str(path), lines)) from None
-    faults = _faults(broken_rules(contract), str(path), lines)
+    faults = _faults(rule_violations(contract), str(path), lines)
     if faults:
         raise ContractInvalid(faults)
     return Document(path, contract, lines)
 
 
-def _faults(broken: Iterable[Broken], file: str, line: Callable[[Path_], int | None]) -> tuple[Fault, ...]:
+def _faults(
+    broken: Iterable[RuleViolation], file: str, line: Callable[[Path_], int | None]
+) -> tuple[ContractFault, ...]:
     return tuple(
-        Fault(file=file, line=line(rule.path), field=dotted(rule.path), found=rule.found, allowed=rule.allowed)
+        ContractFault(file=file, line=line(rule.path), field=dotted(rule.path), found=rule.found, allowed=rule.allowed)
         for rule in broken
     )
 
@@ -112,7 +114,7 @@ _Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:nu
 
 def _compose(data: bytes, file: str) -> yaml.Node:
     def fail(line: int | None, found: str, allowed: str) -> ContractInvalid:
-        return ContractInvalid((Fault(file=file, line=line, field=dotted(()), found=found, allowed=allowed),))
+        return ContractInvalid((ContractFault(file=file, line=line, field=dotted(()), found=found, allowed=allowed),))
 
     if len(data) > MAX_BYTES:
         raise fail(None, f"{len(data)} bytes", f"at most {MAX_BYTES}")

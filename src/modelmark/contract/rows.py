@@ -15,10 +15,10 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text, numeric_column, text_column
 from modelmark.domain.contract import Contract, Policy
-from modelmark.domain.errors import ContractInvalid, Fault, Malformed, Rejected
+from modelmark.domain.errors import ContractFault, ContractInvalid, Malformed, Rejected
 from modelmark.domain.version import Signature
 
 MISSING: Final = "MISSING"
@@ -109,7 +109,7 @@ class RowCodec:
     def rows(self, parsed: Sequence[msgspec.Struct]) -> Rows:
         """Typed rows, packed. Raises Rejected when there are none or too many."""
         if not 0 < len(parsed) <= self.max_rows:
-            raise blame.row_count(len(parsed), self.max_rows)
+            raise row_errors.row_count(len(parsed), self.max_rows)
         k = len(self.numeric)
         packed: list[bytes] = []
         texts: list[str | None] = []
@@ -126,10 +126,10 @@ class RowCodec:
     def from_columns(self, count: int, columns: Mapping[str, Sequence[Any]]) -> Rows:
         """Rows from whole columns (values already of the right Python type, None for null)."""
         if not 0 < count <= self.max_rows:
-            raise blame.row_count(count, self.max_rows)
-        blame.columns(columns, self.names)
+            raise row_errors.row_count(count, self.max_rows)
+        row_errors.columns(columns, self.names)
         for column in self.columns:
-            blame.column(column, columns[column.name])
+            row_errors.column(column, columns[column.name])
         numbers = np.empty((count, len(self.numeric)), "<f8")
         for j, numeric in enumerate(self.numeric):
             numbers[:, j] = np.array(columns[numeric.name], np.float64)
@@ -143,7 +143,7 @@ class RowCodec:
         for index, row in enumerate(rows):
             for name, value in row.items():
                 if isinstance(value, (float, np.floating)) and not isfinite(value):
-                    raise blame.not_finite(name if name in self.names else jsontext.shown(str(name)), index)
+                    raise row_errors.not_finite(name if name in self.names else jsontext.shown(str(name)), index)
         body = msgspec.json.encode(rows, enc_hook=_scalar)
         try:
             return self.rows(self._list_decoder.decode(body))
@@ -157,9 +157,9 @@ class RowCodec:
                 "rows must be a list of objects", code="WRONG_TYPE", field="rows", limit="a list of objects"
             )
         if not 0 < len(rows) <= self.max_rows:
-            return blame.row_count(len(rows), self.max_rows)
+            return row_errors.row_count(len(rows), self.max_rows)
         for index, row in enumerate(rows):
-            found = blame.row(row, index, self.numeric, self.textual)
+            found = row_errors.row(row, index, self.numeric, self.textual)
             if found is not None:
                 return found
         return Malformed("the body is not what the contract describes", code="MALFORMED")
@@ -282,7 +282,7 @@ class RowCodec:
 
     def _refuse_unservable(self) -> None:
         faults = [
-            Fault(
+            ContractFault(
                 file="contract",
                 line=None,
                 field=f"inputs.{name}",
@@ -293,7 +293,7 @@ class RowCodec:
             if '"' in name or "\\" in name or any(ord(c) < 32 for c in name) or self.names.count(name) > 1
         ]
         faults += [
-            Fault(
+            ContractFault(
                 file="contract",
                 line=None,
                 field=f"inputs.{c.name}.nullable",

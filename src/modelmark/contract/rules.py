@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from modelmark.contract.behaviour_rules import CONDITIONS, broken_behaviours
-from modelmark.contract.broken import Broken
-from modelmark.contract.gate_rules import broken_fairness, broken_replay
+from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
+from modelmark.contract.gate_rules import fairness_violations, replay_violations
 from modelmark.contract.plugin_settings import broken_plugins
 from modelmark.contract.ranges import broken_limits
+from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.classes import class_index, class_text
-from modelmark.domain.contract import Contract, FallbackKind, Input, Kind, Policy
+from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, Policy
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.tiles import TILES
 
@@ -38,103 +38,107 @@ JUDGES: dict[Metric, frozenset[Task]] = {
 }
 
 
-def broken_rules(contract: Contract) -> Iterator[Broken]:
+def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
     """Every rule the contract breaks, in the order of the file."""
     if contract.modelmark != 1:
-        yield Broken(("modelmark",), str(contract.modelmark), "1, the version of this format")
+        yield RuleViolation(("modelmark",), str(contract.modelmark), "1, the version of this format")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", contract.name):
-        yield Broken(("name",), repr(contract.name), "1 to 63 lower-case letters, digits and inner hyphens")
+        yield RuleViolation(("name",), repr(contract.name), "1 to 63 lower-case letters, digits and inner hyphens")
     yield from _inputs(contract)
     yield from _outputs(contract)
     yield from _metrics(contract)
     yield from _limits(contract)
-    yield from broken_fairness(contract)
-    yield from broken_replay(contract)
-    yield from broken_behaviours(contract)
+    yield from fairness_violations(contract)
+    yield from replay_violations(contract)
+    yield from behaviour_violations(contract)
     yield from _slices(contract)
     yield from _claims(contract)
     for i, step in enumerate(contract.fallback):
         if step.kind is FallbackKind.CONSTANT:
             yield from _constant(contract, i, step.value)
         elif step.value is not None:
-            yield Broken(("fallback", i, "value"), repr(step.value), f"nothing; {step.kind} takes no value")
+            yield RuleViolation(("fallback", i, "value"), repr(step.value), f"nothing; {step.kind} takes no value")
 
 
-def _claims(contract: Contract) -> Iterator[Broken]:
+def _claims(contract: Contract) -> Iterator[RuleViolation]:
     for id in contract.claims:
         if id not in TILES:
             (nearest,) = get_close_matches(id, TILES, n=1, cutoff=0)
-            yield Broken(("claims", id), f"the unknown tile {id!r}", f"{nearest!r}? `modelmark score` lists every id")
+            yield RuleViolation(
+                ("claims", id), f"the unknown tile {id!r}", f"{nearest!r}? `modelmark score` lists every id"
+            )
 
 
-def _inputs(contract: Contract) -> Iterator[Broken]:
+def _inputs(contract: Contract) -> Iterator[RuleViolation]:
     if not contract.inputs:
-        yield Broken(("inputs",), "no inputs", "at least one")
+        yield RuleViolation(("inputs",), "no inputs", "at least one")
     if len(contract.inputs) > 10_000:
-        yield Broken(("inputs",), f"{len(contract.inputs)} inputs", "at most 10000")
+        yield RuleViolation(("inputs",), f"{len(contract.inputs)} inputs", "at most 10000")
     for name, count in Counter(item.name for item in contract.inputs).items():
         if count > 1:
             index = [item.name for item in contract.inputs].index(name)
-            yield Broken(("inputs", index, "name"), f"{name!r} {count} times", "each name once")
+            yield RuleViolation(("inputs", index, "name"), f"{name!r} {count} times", "each name once")
     for i, item in enumerate(contract.inputs):
         if item.name == contract.data.target:
-            yield Broken(("inputs", i, "name"), f"the target {item.name!r}", "a column other than the target")
+            yield RuleViolation(("inputs", i, "name"), f"the target {item.name!r}", "a column other than the target")
         yield from _input(i, item)
 
 
-def _input(i: int, item: Input) -> Iterator[Broken]:
-    textual = item.type in (Kind.CATEGORY, Kind.STRING)
+def _input(i: int, item: Input) -> Iterator[RuleViolation]:
+    textual = item.type in (DataType.CATEGORY, DataType.STRING)
     if textual and (item.minimum is not None or item.maximum is not None):
-        yield Broken(("inputs", i, "minimum"), "a range", f"no minimum or maximum for type {item.type}")
+        yield RuleViolation(("inputs", i, "minimum"), "a range", f"no minimum or maximum for type {item.type}")
     if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
-        yield Broken(("inputs", i, "minimum"), f"{item.minimum:g}", f"at most the maximum, {item.maximum:g}")
-    if item.type is Kind.CATEGORY and not item.categories:
-        yield Broken(("inputs", i, "categories"), "no categories", "at least one for type category")
-    if item.type is not Kind.CATEGORY and item.categories is not None:
-        yield Broken(("inputs", i, "categories"), "categories", f"none for type {item.type}")
+        yield RuleViolation(("inputs", i, "minimum"), f"{item.minimum:g}", f"at most the maximum, {item.maximum:g}")
+    if item.type is DataType.CATEGORY and not item.categories:
+        yield RuleViolation(("inputs", i, "categories"), "no categories", "at least one for type category")
+    if item.type is not DataType.CATEGORY and item.categories is not None:
+        yield RuleViolation(("inputs", i, "categories"), "categories", f"none for type {item.type}")
     if item.categories and len(set(item.categories)) < len(item.categories):
-        yield Broken(("inputs", i, "categories"), "a category twice", "each category once")
-    asks = item.on_unseen if item.type is Kind.CATEGORY else item.on_out_of_range
+        yield RuleViolation(("inputs", i, "categories"), "a category twice", "each category once")
+    asks = item.on_unseen if item.type is DataType.CATEGORY else item.on_out_of_range
     if asks is Policy.IMPUTE and item.impute is None:
-        yield Broken(("inputs", i, "impute"), "nothing", "the value that stands in, because a policy says impute")
+        yield RuleViolation(
+            ("inputs", i, "impute"), "nothing", "the value that stands in, because a policy says impute"
+        )
     if item.impute is not None and isinstance(item.impute, str) is not textual:
-        yield Broken(("inputs", i, "impute"), repr(item.impute), "text" if textual else "a number")
+        yield RuleViolation(("inputs", i, "impute"), repr(item.impute), "text" if textual else "a number")
 
 
-def _outputs(contract: Contract) -> Iterator[Broken]:
+def _outputs(contract: Contract) -> Iterator[RuleViolation]:
     classes, task = contract.outputs.classes, contract.model.task
     if task is Task.REGRESSION:
         if classes:
-            yield Broken(("outputs", "classes"), f"{len(classes)} classes", "none for regression")
+            yield RuleViolation(("outputs", "classes"), f"{len(classes)} classes", "none for regression")
         low, high = contract.outputs.minimum, contract.outputs.maximum
         if low is not None and high is not None and low >= high:
-            yield Broken(("outputs", "minimum"), f"{low:g}", f"less than the maximum, {high:g}")
+            yield RuleViolation(("outputs", "minimum"), f"{low:g}", f"less than the maximum, {high:g}")
         return
     wanted = "exactly 2" if task is Task.BINARY else "at least 3"
     if (len(classes) != 2) if task is Task.BINARY else (len(classes) < 3):
-        yield Broken(("outputs", "classes"), f"{len(classes)} classes", f"{wanted} for {task}")
+        yield RuleViolation(("outputs", "classes"), f"{len(classes)} classes", f"{wanted} for {task}")
     if len(set(map(class_text, classes))) < len(classes):
-        yield Broken(("outputs", "classes"), "a class twice", "each class once")
+        yield RuleViolation(("outputs", "classes"), "a class twice", "each class once")
     if task is Task.BINARY and (
         contract.outputs.positive is None or class_index(classes, contract.outputs.positive) is None
     ):
-        yield Broken(("outputs", "positive"), repr(contract.outputs.positive), f"one of {list(classes)}")
+        yield RuleViolation(("outputs", "positive"), repr(contract.outputs.positive), f"one of {list(classes)}")
     if not 0 < contract.outputs.threshold < 1:
-        yield Broken(("outputs", "threshold"), f"{contract.outputs.threshold:g}", "more than 0 and less than 1")
+        yield RuleViolation(("outputs", "threshold"), f"{contract.outputs.threshold:g}", "more than 0 and less than 1")
 
 
-def _metrics(contract: Contract) -> Iterator[Broken]:
+def _metrics(contract: Contract) -> Iterator[RuleViolation]:
     named = [(("objective", "metric"), contract.objective.metric)]
     named += [(("guardrails", i, "metric"), rail.metric) for i, rail in enumerate(contract.guardrails)]  # type: ignore[misc]
     for path, metric in named:
         if contract.model.task not in JUDGES[metric]:
             fit = ", ".join(m for m, tasks in JUDGES.items() if contract.model.task in tasks)
-            yield Broken(path, metric, f"a metric for {contract.model.task}: {fit}")
+            yield RuleViolation(path, metric, f"a metric for {contract.model.task}: {fit}")
         if metric is Metric.EXPECTED_COST and contract.objective.costs is None:
-            yield Broken(("objective", "costs"), "nothing", "costs, because the metric is expected_cost")
+            yield RuleViolation(("objective", "costs"), "nothing", "costs, because the metric is expected_cost")
 
 
-def _limits(contract: Contract) -> Iterator[Broken]:
+def _limits(contract: Contract) -> Iterator[RuleViolation]:
     serving, monitors = contract.serving, contract.monitors
     ranges: list[tuple[tuple[str, ...], float, float, float]] = [
         (("serving", "deadline_ms"), serving.deadline_ms, 1, 600_000),
@@ -148,26 +152,26 @@ def _limits(contract: Contract) -> Iterator[Broken]:
     ]
     for path, value, low, high in ranges:
         if not low <= value <= high:
-            yield Broken(path, f"{value:g}", f"{low:g} to {high:g}")
+            yield RuleViolation(path, f"{value:g}", f"{low:g} to {high:g}")
     yield from broken_limits(contract)
     yield from broken_plugins(contract)
 
 
-def _slices(contract: Contract) -> Iterator[Broken]:
+def _slices(contract: Contract) -> Iterator[RuleViolation]:
     names = [part.name for part in contract.slices]
     for i, part in enumerate(contract.slices):
         if names.index(part.name) < i:
-            yield Broken(("slices", i, "name"), f"{part.name!r} twice", "each name once")
+            yield RuleViolation(("slices", i, "name"), f"{part.name!r} twice", "each name once")
         if not part.where:
-            yield Broken(("slices", i, "where"), "no condition", "at least one")
+            yield RuleViolation(("slices", i, "where"), "no condition", "at least one")
         for j, rule in enumerate(part.where):
             if rule.says_nothing:
-                yield Broken(("slices", i, "where", j), "a column alone", CONDITIONS)
+                yield RuleViolation(("slices", i, "where", j), "a column alone", CONDITIONS)
 
 
-def _constant(contract: Contract, i: int, value: object) -> Iterator[Broken]:
+def _constant(contract: Contract, i: int, value: object) -> Iterator[RuleViolation]:
     if contract.model.task is Task.REGRESSION:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            yield Broken(("fallback", i, "value"), repr(value), "a number")
+            yield RuleViolation(("fallback", i, "value"), repr(value), "a number")
     elif value not in contract.outputs.classes:
-        yield Broken(("fallback", i, "value"), repr(value), f"one of {list(contract.outputs.classes)}")
+        yield RuleViolation(("fallback", i, "value"), repr(value), f"one of {list(contract.outputs.classes)}")

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelmark.contract.broken import Broken
+from modelmark.contract.rule_violation import RuleViolation
 
 
-def schema_faults(error: ValidationError) -> Iterator[Broken]:
+def schema_faults(error: ValidationError) -> Iterator[RuleViolation]:
     """One fault a field, in pydantic's order."""
     seen = set()
     for item in error.errors(include_url=False):
@@ -24,7 +24,7 @@ def schema_faults(error: ValidationError) -> Iterator[Broken]:
             found, allowed = f"the unknown field {str(path[-1])!r}", "the fields of the schema (modelmark schema)"
         if path not in seen:  # a union reports each of its branches; one is enough
             seen.add(path)
-            yield Broken(path, found, allowed)
+            yield RuleViolation(path, found, allowed)
 
 
 def _is_union_branch(part: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.classes import class_index
-from modelmark.domain.contract import Contract, Input, Kind, Outputs, Policy
+from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
 
@@ -103,7 +103,7 @@ def check_table(frame: pd.DataFrame, contract: Contract) -> tuple[Violation, ...
     return (*found, *_check_target(frame, contract))
 
 
-def broken_rows(violations: Sequence[Violation]) -> tuple[int, ...]:
+def violating_rows(violations: Sequence[Violation]) -> tuple[int, ...]:
     """The rows that break at least one rule which the endpoint answers with a refusal, ascending."""
     return tuple(sorted({row for v in violations if v.policy is Policy.REJECT for row in v.rows}))
 
@@ -121,7 +121,7 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
     null = column.isna().to_numpy()
     if not item.nullable:
         yield from _violation("null", column, null, "no null", Policy.REJECT)
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         if item.categories is not None:
             unseen = ~null & ~as_texts(column, item.categories).isin(item.categories).to_numpy()
             yield from _violation("unseen category", column, unseen, _listed(item.categories), item.on_unseen)
@@ -130,9 +130,9 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
     wrong = ~null & ~np.isfinite(numbers)
     yield from _violation("wrong type", column, wrong, f"a finite {item.type.value}", Policy.REJECT)
     good = ~null & ~wrong
-    if item.type is Kind.INTEGER:
+    if item.type is DataType.INTEGER:
         yield from _violation("not an integer", column, good & (numbers % 1 != 0), "whole numbers", Policy.REJECT)
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         yield from _violation("not a boolean", column, good & ~np.isin(numbers, (0, 1)), "true, false", Policy.REJECT)
     low = -np.inf if item.minimum is None else item.minimum
     high = np.inf if item.maximum is None else item.maximum
@@ -232,14 +232,14 @@ def _sendable(column: pd.Series, item: Input) -> list[Any]:
     import numpy as np
 
     plain = column.dtype if isinstance(column.dtype, np.dtype) else None  # a cell at a time is ten times as slow
-    if plain is not None and item.type is Kind.NUMBER and plain.kind == "f":
+    if plain is not None and item.type is DataType.NUMBER and plain.kind == "f":
         values = column.to_numpy()
         found: list[Any] = values.tolist()
         return [None if value != value else value for value in found] if (values != values).any() else found
-    if plain is not None and item.type is Kind.INTEGER and plain.kind in "iu":
+    if plain is not None and item.type is DataType.INTEGER and plain.kind in "iu":
         whole: list[Any] = column.tolist()
         return whole
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         texts: list[Any] = as_texts(column, item.categories or ()).tolist()
         return texts
     cast: Callable[[Any], Any] = _CAST[item.type]
@@ -258,8 +258,8 @@ def _boolean(value: Any) -> Any:
     return bool(value) if value in (0, 1) else value
 
 
-_CAST: Final[dict[Kind, Callable[[Any], Any]]] = {
-    Kind.NUMBER: _number,
-    Kind.INTEGER: _integer,
-    Kind.BOOLEAN: _boolean,
+_CAST: Final[dict[DataType, Callable[[Any], Any]]] = {
+    DataType.NUMBER: _number,
+    DataType.INTEGER: _integer,
+    DataType.BOOLEAN: _boolean,
 }

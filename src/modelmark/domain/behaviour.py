@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
-from typing import Any, ClassVar
 
 from modelmark.domain.condition import Condition
-from modelmark.domain.strict import STRICT, Scalar
+from modelmark.domain.strict import Scalar, part
 
 
 class BehaviourKind(StrEnum):
@@ -32,7 +31,7 @@ class Effect(StrEnum):
         return 1 if self is Effect.INCREASE else -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Behaviour:
     """One behavioural test: a row is edited, and the score must answer as stated.
 
@@ -43,7 +42,6 @@ class Behaviour:
     does, or, without values, as the row itself does.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: str
     """What is expected, in a few words; each name once."""
     kind: BehaviourKind

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from modelmark.domain.strict import STRICT, Scalar
+from modelmark.domain.strict import Scalar, part
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Condition:
     """What a column of the rows must be; with several fields, all of them. Only `missing: true` matches null."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     column: str
     """A column of the holdout: for a slice an input or not, for a behavioural test an input."""
     any_of: tuple[Scalar, ...] | None = None

@@ -7,9 +7,9 @@ empty here; `unfilled` names them and a release is refused while any is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from modelmark.domain.behaviour import Behaviour
 from modelmark.domain.condition import Condition
@@ -18,10 +18,10 @@ from modelmark.domain.later import later
 from modelmark.domain.metrics import LOSSES, Direction, Metric, Task
 from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.people import Person, Role
-from modelmark.domain.strict import STRICT, Scalar
+from modelmark.domain.strict import Scalar, part
 
 
-class Kind(StrEnum):
+class DataType(StrEnum):
     """The type of an input. Integers and numbers are sent as JSON numbers, categories as strings."""
 
     NUMBER = "number"
@@ -48,7 +48,7 @@ class Mutability(StrEnum):
     DECREASE = "decrease"
 
 
-class Known(StrEnum):
+class Availability(StrEnum):
     """When an input's value is known: before the event that the target speaks of, only after it, or nobody said."""
 
     BEFORE = "before"
@@ -64,22 +64,20 @@ class FallbackKind(StrEnum):
     REVIEW = "review"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ModelSource:
     """Where the trained model comes from."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     source: str
     """A file beside this contract (joblib, pickle, ONNX), or in MLflow: runs:/RUN/path or models:/NAME/VERSION."""
     task: Task
     """What it answers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Data:
     """What the model learned from and is judged on."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     train: str
     """Training table: CSV (also .gz) or Parquet, beside this contract."""
     holdout: str
@@ -98,14 +96,13 @@ class Data:
     """Rows to choose a threshold and to recalibrate on: neither trained on nor judged on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Input:
     """One named column of a request."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: str
     """As in the training table."""
-    type: Kind
+    type: DataType
     """What may be sent."""
     unit: str | None = None
     """The unit of measure, such as `mm` or `EUR/month`."""
@@ -125,15 +122,14 @@ class Input:
     """What stands in where a policy says impute."""
     mutability: Mutability = Mutability.FREE
     """Which way an attacker could move this value."""
-    known: Known = Known.UNKNOWN
+    known: Availability = Availability.UNKNOWN
     """Whether the value is there before the event to predict. Only a person can fill this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Outputs:
     """What the model answers."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     classes: tuple[bool | int | str, ...] = ()
     """Every class, in the model's order. Empty for regression."""
     positive: bool | int | str | None = None
@@ -148,11 +144,10 @@ class Outputs:
     """The unit of the answer, for regression."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Costs:
     """What mistakes cost, per row, for binary tasks; any one currency."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     false_positive: float
     """Cost of deciding for the positive class in error."""
     false_negative: float
@@ -163,11 +158,10 @@ class Costs:
     """Cost of a right negative decision (negative: a gain)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Objective:
     """The one number the release is judged by."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     metric: Metric
     """What is measured on the holdout and on live labels."""
     costs: Costs | None = None
@@ -180,44 +174,40 @@ class Objective:
         return Direction.MINIMISE if self.metric in LOSSES else Direction.MAXIMISE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Guardrail:
     """A metric that must not be traded away for the objective."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     metric: Metric
     """What is measured."""
     limit: float
     """At least this for scores, at most this for losses; the interval's worse end must hold it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Slice:
     """Rows that people care about on their own."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: str
     """As people call it."""
     where: tuple[Condition, ...]
     """All of these hold for its rows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Fallback:
     """One step of the chain that answers when the model cannot."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     kind: FallbackKind
     """What answers."""
     value: Scalar | None = None
     """The answer of a `constant`: a class or a number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Serving:
     """What callers may expect and what they may send."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     deadline_ms: int = 500
     """An answer later than this is a failure."""
     p99_ms: float = 100.0
@@ -230,31 +220,28 @@ class Serving:
     """Largest request body."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Labels:
     """How the truth comes back."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     expected_delay_hours: float | None = None
     """Usual time from prediction to label. Only a person can fill this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Retraining:
     """When to train again."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     owner: Role = Role.DATA_SCIENCE
     """Who is told."""
     max_age_days: float | None = None
     """A champion older than this is a finding."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Goal:
     """What the business wants from the model: how it is measured, where it stands, where it should be, by when."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: str
     """What should get better. Only a person can fill this."""
     measure: str = ""
@@ -277,11 +264,10 @@ class Goal:
         return (*empty, *(("target",) if self.target is None else ()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Question:
     """What one team has to ask another before a model goes live, and the answer."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     ask: Role
     """Who needs to know."""
     of: Role
@@ -292,11 +278,10 @@ class Question:
     """What was agreed. Only a person can fill this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Contract:
     """Everything agreed about one model."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     modelmark: int
     """Version of this format; 1."""
     name: str
@@ -345,11 +330,11 @@ class Contract:
     """What is known about coming labels."""
     retraining: Retraining = field(default_factory=Retraining)
     """What calls for a new version."""
-    behaviour: tuple[Behaviour, ...] = later(())
+    behaviour: tuple[Behaviour, ...] = later(default=())
     """How an edit of a row must move its score; only accepted tests are run."""
-    tests: str | None = later(None)
+    tests: str | None = later(default=None)
     """Your own pytest suite for preprocessing and model: a folder or a file beside this contract."""
-    regulated: bool = later(False)
+    regulated: bool = later(default=False)
     """True: answers must be explicable, so a model that is no glass box must surely be better than one."""
 
     def unfilled(self) -> tuple[str, ...]:
@@ -375,11 +360,11 @@ class Contract:
 
     def numeric(self) -> tuple[Input, ...]:
         """Inputs that travel as numbers (number, integer, boolean), in contract order."""
-        return tuple(i for i in self.inputs if i.type not in (Kind.CATEGORY, Kind.STRING))
+        return tuple(i for i in self.inputs if i.type not in (DataType.CATEGORY, DataType.STRING))
 
     def textual(self) -> tuple[Input, ...]:
         """Inputs that travel as text (category, string), in contract order."""
-        return tuple(i for i in self.inputs if i.type in (Kind.CATEGORY, Kind.STRING))
+        return tuple(i for i in self.inputs if i.type in (DataType.CATEGORY, DataType.STRING))
 
 
 def as_registered(stored: Mapping[str, Any]) -> dict[str, Any]:

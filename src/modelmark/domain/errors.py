@@ -89,7 +89,7 @@ class TooLarge(Rejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ContractFault:
     """One thing wrong in the contract file."""
 
     file: str
@@ -106,7 +106,7 @@ class Fault:
 class ContractInvalid(ModelmarkError):
     default_code = "CONTRACT_INVALID"
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[ContractFault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)), field=faults[0].field, limit=faults[0].allowed)
         self.faults = faults
 

@@ -87,8 +87,8 @@ class Check:
     high: float | None = None
     n: int | None = None
     confidence: float | None = None
-    decides: bool = later(True)
-    key: str = later("")
+    decides: bool = later(default=True)
+    key: str = later(default="")
 
     @property
     def id(self) -> str:
@@ -168,19 +168,19 @@ def decide(evidence: Iterable[Evidence], *, candidate: Digest, required: Collect
     return worst(
         verdict
         for verdict in (
-            standing(evidence, candidate=candidate, required=required) or {"": Verdict.CANNOT_TELL}
+            gate_verdicts(evidence, candidate=candidate, required=required) or {"": Verdict.CANNOT_TELL}
         ).values()
     )
 
 
-def standing(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> dict[str, Verdict]:
-    """Each required gate's verdict on the candidate, by what `counting` leaves."""
+def gate_verdicts(evidence: Iterable[Evidence], *, candidate: Digest, required: Collection[str]) -> dict[str, Verdict]:
+    """Each required gate's verdict on the candidate, by what `deciding` leaves."""
     known: dict[str, Verdict] = dict.fromkeys(sorted(required), Verdict.CANNOT_TELL)
-    said = counting(evidence, candidate=candidate)
+    said = deciding(evidence, candidate=candidate)
     return known | {gate: item.verdict for gate, item in said.items() if gate in known}
 
 
-def counting(evidence: Iterable[Evidence], *, candidate: Digest) -> dict[str, Evidence]:
+def deciding(evidence: Iterable[Evidence], *, candidate: Digest) -> dict[str, Evidence]:
     """What counts of each gate's words on the candidate: the latest failure if it ever failed, else the latest word."""
     found: dict[str, Evidence] = {}
     for item in sorted(evidence, key=lambda e: e.at):

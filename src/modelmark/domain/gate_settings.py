@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from modelmark.domain.later import later
-from modelmark.domain.strict import STRICT, Scalar
+from modelmark.domain.strict import Scalar, part
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class DataContractGate:
     """Do the tables keep the contract, and are train and holdout strangers to each other?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_violation_rate: float = 0.0
     """Largest share of rows that may break the contract."""
     max_duplicate_rate: float = 0.0
@@ -25,11 +24,10 @@ class DataContractGate:
     """Largest Jensen-Shannon distance between train and holdout of any input."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class HoldoutGate:
     """Is the model good enough on rows it has never seen, and better than what costs less?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     confidence: float = 0.95
     """Confidence of every interval."""
     minimum: float | None = None
@@ -46,22 +44,20 @@ class HoldoutGate:
     """After this many other versions judged on the same holdout, its figures are said to be worn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class EdgeCasesGate:
     """Does every odd input get the outcome the contract promises?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_failures: int = 0
     """How many cases may fail."""
     tolerance: float = 1e-5
     """Largest difference between answers that should be the same; of the answer itself, where that is above 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ParityGate:
     """Does the converted model decide as the original did?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_flipped_rate: float = 0.001
     """Largest share of holdout rows whose decision changed in conversion."""
     max_moved_rate: float = 0.01
@@ -70,11 +66,10 @@ class ParityGate:
     """A score that differs by more than this counts as moved; for regression, in standard deviations of the answers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class LoadGate:
     """Does the real server keep its promises at the agreed rate?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     seconds: float = 5.0
     """How long to send requests."""
     max_error_rate: float = 0.0
@@ -91,22 +86,20 @@ class LoadGate:
     """Most memory, in KiB a request, that the server's processes may keep; surely more than this fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class BehaviourGate:
     """Do edits of a row move its score as people expect?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     rows: int = 1000
     """How many holdout rows are edited per test, drawn with a seed."""
     confidence: float = 0.95
     """Confidence of all failure rates together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class TestsGate:
     """Does your own test suite pass?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     __test__: ClassVar[bool] = False  # not a test itself, whatever pytest makes of the name
     seconds: float = 300.0
     """Longest time the suite may take."""
@@ -118,7 +111,7 @@ class TestsGate:
     """Least share of the modules' statements that the tests must run; null: only shown."""
 
 
-class Fault(StrEnum):
+class ReplayFault(StrEnum):
     """What may be wrong with a request of a simulated day."""
 
     MISSING_VALUE = "missing_value"
@@ -139,11 +132,10 @@ _DAY = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ReplayGate:
     """Does the real server answer real traffic, and what changes against the champion?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     requests: int = 2000
     """How many of the latest logged requests are sent again; without traffic, how many make up a simulated day at most:
     fewer where its busiest hour would else exceed the agreed serving.rate_per_s."""
@@ -151,10 +143,10 @@ class ReplayGate:
     """Into how much time they are compressed."""
     fault_rate: float = 0.01
     """Share of a simulated day's requests that carry each declared fault."""
-    hours: tuple[float, ...] = later(_DAY)
+    hours: tuple[float, ...] = later(default=_DAY)
     """How traffic is spread over a simulated day: 24 relative rates, from midnight; the highest is the agreed
     serving.rate_per_s."""
-    faults: tuple[Fault, ...] = later(tuple(Fault))
+    faults: tuple[ReplayFault, ...] = later(default=tuple(ReplayFault))
     """Faults that real callers send, and a simulated day with them; none: an empty list."""
     max_refused_rate: float = 0.01
     """Largest share of requests that the champion answers and the candidate refuses; surely more than this fails."""
@@ -162,11 +154,10 @@ class ReplayGate:
     """Largest share of rows whose decision may differ from the champion's; null: only shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ExplanationGate:
     """Are the model's explanations exact and stable, and does its opacity buy anything?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     tolerance: float = 1e-3
     """Largest difference between a score and what its Shapley values add up to; of the answers' spread, for regression."""
     rows: int = 100
@@ -196,11 +187,10 @@ class FairnessDefinition(StrEnum):
         return self.value.replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class FairnessGate:
     """Are the groups of the sensitive columns treated alike?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     definitions: tuple[FairnessDefinition, ...] = (FairnessDefinition.SELECTION_RATE,)
     """What must be alike; all are shown, these decide. They cannot all hold together where base rates differ."""
     min_ratio: float = 0.8
@@ -227,11 +217,10 @@ class Attack(StrEnum):
     ZOO = "zoo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class RobustnessGate:
     """Do small changes, missing values, wrong units or an adversary change the answers?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     noise: float = 0.01
     """Size of the noise, as a share of each numeric column's spread."""
     max_noise_flips: float = 0.05
@@ -262,11 +251,10 @@ class Vulnerabilities(StrEnum):
     PIP_AUDIT = "pip_audit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SupplyChainGate:
     """Is what we received and what it runs on what it claims to be, and known to be harmless?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     scanners: tuple[str, ...] = ("picklescan", "modelscan", "fickling")
     """Tripwires run over a pickle; each must be able to run."""
     scan_seconds: float = 60.0
@@ -280,26 +268,24 @@ class SupplyChainGate:
     """Vulnerabilities (ids or aliases) that somebody looked at and accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class LeakageGate:
     """Does the model learn from what it cannot know, or from the rows it is judged on?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_near_duplicate_rate: float = 0.01
-    """Largest share of holdout rows with a near twin in train, beyond the share that train itself has."""
+    """Largest share of holdout rows with a near duplicate in train, beyond the share that train itself has."""
     nearness: float = 0.01
-    """Near twins have equal texts, and numbers at most this many standard deviations apart."""
+    """Near duplicates have equal texts, and numbers at most this many standard deviations apart."""
     max_shared_entity_rate: float = 0.0
     """Largest share of holdout rows whose entity also stands in train."""
     suspicious: float = 0.995
     """One input that alone predicts this well is the target in disguise (ROC AUC, balanced accuracy or R²)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SlicesGate:
     """Is the model much worse on a part of the rows than on the whole?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_gap: float = 0.2
     """How much larger a slice's Brier score may surely be than the whole's (for classes; 0 to 1)."""
     max_rank_gap: float = 0.35
@@ -310,11 +296,10 @@ class SlicesGate:
     """Fewer rows than this: cannot tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class CalibrationGate:
     """Do things happen as often as the model says?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     max_error: float = 0.08
     """Largest calibration error (root mean square, a probability) that is tolerated; more must be sure to fail."""
     max_group_error: float = 0.12
@@ -323,11 +308,10 @@ class CalibrationGate:
     """Confidence of every interval."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ObjectiveGate:
     """Is what the release is worth kept, and nothing traded away for the metric?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     confidence: float = 0.95
     """Confidence of every interval."""
     harm_confidence: float = 0.99
@@ -338,11 +322,10 @@ class ObjectiveGate:
     """How much dearer than the cheapest threshold the contract's may surely be on validation, as a share of its cost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Gates:
     """The checks a version must pass. A gate set to null is not asked."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     data_contract: DataContractGate | None = field(default_factory=DataContractGate)
     """Tables against the contract and each other."""
     leakage: LeakageGate | None = field(default_factory=LeakageGate)

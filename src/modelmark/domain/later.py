@@ -8,7 +8,7 @@ from typing import Any, Final
 LATER: Final = "later"
 
 
-def later(default: Any) -> Any:
+def later(*, default: Any) -> Any:
     """A dataclass field left out of the plain form while it holds its default.
 
     So what was written, signed and digested before the field existed keeps its text and its digest.

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import field
 
-from modelmark.domain.strict import STRICT, Scalar
+from modelmark.domain.strict import Scalar, part
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class QualityMonitor:
     """Are inputs as clean as they were at training time?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     tolerance: float = 0.02
     """How much the share of missing, unseen, out-of-range or refused values may rise before somebody is told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class DriftMonitor:
     """Do inputs and scores still look like the training data?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     tolerance: float = 0.1
     """Smallest Jensen-Shannon distance (0 to 1) that matters."""
     false_alarm_rate: float = 0.01
@@ -31,11 +28,10 @@ class DriftMonitor:
     """Fewer rows than this: cannot tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class PerformanceMonitor:
     """Is the model still as good as on its holdout?"""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     tolerance: float = 0.05
     """How much worse than the holdout the objective may get, in units of the metric."""
     confidence: float = 0.95
@@ -44,11 +40,10 @@ class PerformanceMonitor:
     """Fewer labels than this: cannot tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Monitors:
     """What is watched after release. A monitor set to null does not run."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     window_minutes: float = 60.0
     """How much traffic each look covers."""
     every_seconds: float = 60.0

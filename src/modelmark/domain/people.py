@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from modelmark.domain.strict import STRICT
+from modelmark.domain.strict import part
 
 
 class Role(StrEnum):
@@ -21,11 +21,10 @@ class Role(StrEnum):
     OPERATIONS = "operations"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Person:
     """Somebody with a say."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     role: Role
     """The part this person plays."""
     name: str = ""

@@ -81,15 +81,15 @@ class Approval:
     name: str
     at: datetime
     comment: str = ""
-    environment: str = later("")
-    predecessor: Digest | None = later(None)
-    login: str = later("")
-    nonce: str = later("")
-    signature: str = later("")
+    environment: str = later(default="")
+    predecessor: Digest | None = later(default=None)
+    login: str = later(default="")
+    nonce: str = later(default="")
+    signature: str = later(default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excuse:
+class WaiverRequest:
     """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives."""
 
     gate: str
@@ -111,17 +111,17 @@ class Waiver:
     reason: str
     expires_at: datetime
     at: datetime
-    owner: str = later("")
-    login: str = later("")
-    evidence: Digest | None = later(None)
-    environment: str = later("")
-    signature: str = later("")
+    owner: str = later(default="")
+    login: str = later(default="")
+    evidence: Digest | None = later(default=None)
+    environment: str = later(default="")
+    signature: str = later(default="")
 
     def holds(self, now: datetime) -> bool:
         return now < self.expires_at
 
 
-class RemarkKind(StrEnum):
+class CommentKind(StrEnum):
     """A change request stands in the way of the release until its author says that it is settled."""
 
     COMMENT = "comment"
@@ -130,13 +130,13 @@ class RemarkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class Comment:
     """What somebody said beside the evidence. about: the id of the change request that a `settled` ends."""
 
     id: str
     version: Digest
     evidence: Digest
-    kind: RemarkKind
+    kind: CommentKind
     name: str
     login: str
     text: str
@@ -144,8 +144,8 @@ class Remark:
     about: str = ""
 
 
-def open_requests(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+def open_requests(comments: Iterable[Comment]) -> tuple[Comment, ...]:
     """The change requests that nobody has settled, oldest first."""
-    known = sorted(remarks, key=lambda remark: remark.at)
-    settled = {remark.about for remark in known if remark.kind is RemarkKind.SETTLED}
-    return tuple(r for r in known if r.kind is RemarkKind.CHANGE_REQUEST and r.id not in settled)
+    known = sorted(comments, key=lambda comment: comment.at)
+    settled = {comment.about for comment in known if comment.kind is CommentKind.SETTLED}
+    return tuple(r for r in known if r.kind is CommentKind.CHANGE_REQUEST and r.id not in settled)

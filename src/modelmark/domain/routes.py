@@ -34,7 +34,7 @@ class Arm:
     version: Digest
     name: str
     weight: float
-    stored_role: ArmRole | None = later(None)
+    stored_role: ArmRole | None = later(default=None)
 
     @property
     def role(self) -> ArmRole:

@@ -91,8 +91,8 @@ class Components:
     contract: Digest
     preprocessing: Digest
     lock: Digest
-    flavour: str = later(ONNX)
-    files: Digest | None = later(None)
+    flavour: str = later(default=ONNX)
+    files: Digest | None = later(default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ class Lineage:
     holdout_digest: Digest
     git_commit: str | None
     run_id: str | None = None  # in MLflow
-    validation_digest: Digest | None = later(None)
+    validation_digest: Digest | None = later(default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +146,8 @@ class Version:
     reference: Digest
     created_at: datetime
     registered_by: str
-    parity_sample: Digest | None = later(None)  # of parity.json
-    files: tuple[File, ...] = later(())
+    parity_sample: Digest | None = later(default=None)  # of parity.json
+    files: tuple[File, ...] = later(default=())
 
     @property
     def label(self) -> str:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from modelmark.contract.table import (
     Violation,
     as_numbers,
-    broken_rows,
     check_table,
     read_table,
     rows_of,
     target_codes,
+    violating_rows,
 )
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
@@ -30,7 +30,7 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.common.baselines import positive_of
 from modelmark.seal.digests import digest_file
-from modelmark.stats.metrics import Judged, measure
+from modelmark.stats.metrics import LabelledPredictions, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,24 +113,24 @@ class Case:
     @cached_property
     def scores(self) -> Array:
         """The candidate's holdout scores, (rows, classes) or (rows, 1); a row of NaN where the endpoint refuses."""
-        return score(self.predictor, self.holdout, self.contract, set(broken_rows(self.violations)))
+        return score(self.predictor, self.holdout, self.contract, set(violating_rows(self.violations)))
 
     @cached_property
     def champion_scores(self) -> Array | None:
         if self.champion is None:
             return None
-        return score(self.champion.predictor, self.holdout, self.contract, set(broken_rows(self.violations)))
+        return score(self.champion.predictor, self.holdout, self.contract, set(violating_rows(self.violations)))
 
     @cached_property
     def validation_scores(self) -> Array | None:
         """The candidate's, shaped like `scores`."""
         if self.validation is None:
             return None
-        broken = broken_rows(check_table(self.validation, self.contract))
+        broken = violating_rows(check_table(self.validation, self.contract))
         return score(self.predictor, self.validation, self.contract, set(broken))
 
     @cached_property
-    def truth(self) -> NDArray[np.int64] | Array:
+    def y_true(self) -> NDArray[np.int64] | Array:
         """Class positions (-1: unknown), or values (NaN: unknown), of the holdout."""
         return truth_of(self.holdout, self.contract)
 
@@ -141,12 +141,12 @@ def truth_of(frame: pd.DataFrame, contract: Contract) -> NDArray[np.int64] | Arr
     return as_numbers(column) if contract.model.task is Task.REGRESSION else target_codes(column, contract.outputs)
 
 
-def judged(contract: Contract, truth: NDArray[np.int64] | Array, scores: Array) -> Judged:
+def judged(contract: Contract, y_true: NDArray[np.int64] | Array, scores: Array) -> LabelledPredictions:
     """Truth and scores with everything of the contract that metrics need."""
     binary = contract.model.task is Task.BINARY
-    return Judged(
+    return LabelledPredictions(
         task=contract.model.task,
-        truth=truth,
+        y_true=y_true,
         scores=scores,
         positive=positive_of(contract) if binary else 0,
         threshold=contract.outputs.threshold,
@@ -157,9 +157,9 @@ def judged(contract: Contract, truth: NDArray[np.int64] | Array, scores: Array) 
 
 def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) -> dict[str, float]:
     """The objective and the guardrails on the holdout, for the tracking run. Evidence, with intervals, is the gates' work."""
-    truth = truth_of(holdout, contract)
-    known = ~np.isnan(truth) if contract.model.task is Task.REGRESSION else truth >= 0
-    found = judged(contract, truth[known], scores[known])
+    y_true = truth_of(holdout, contract)
+    known = ~np.isnan(y_true) if contract.model.task is Task.REGRESSION else y_true >= 0
+    found = judged(contract, y_true[known], scores[known])
     metrics = (contract.objective.metric, *(rail.metric for rail in contract.guardrails))
     return {f"holdout.{metric}": measure(metric, found) for metric in metrics}
 

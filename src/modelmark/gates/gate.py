@@ -14,7 +14,7 @@ from modelmark.gates.case import Case
 MORE_THAN_NOTHING: Final = 1e-9
 
 #: (steps done, steps in all).
-Progress = Callable[[int, int], None]
+GateProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Gate(Protocol):
     @property
     def settled(self) -> bool: ...
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         """Raise Unmeasured when it cannot be measured; the runner records that as a failure to tell, never a pass."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain.contract import Contract
-from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, counting, decide, standing
+from modelmark.domain.evidence import Bound, Check, Evidence, Figure, Verdict, decide, deciding, gate_verdicts
 from modelmark.domain.release import Waiver
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
@@ -53,10 +53,10 @@ def render_report(
     """The page as text. evidence: everything said about this version so far; of each gate the word that counts is shown."""
     import jinja2
 
-    latest = counting(evidence, candidate=version.id)
+    latest = deciding(evidence, candidate=version.id)
     wanted = required_gates(contract)
     verdict = decide(evidence, candidate=version.id, required=wanted)
-    stands = standing(evidence, candidate=version.id, required=wanted)
+    stands = gate_verdicts(evidence, candidate=version.id, required=wanted)
     gates = sorted(latest.values(), key=lambda e: _WORST_FIRST[e.verdict])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("modelmark.gates"),

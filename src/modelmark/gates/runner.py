@@ -24,7 +24,7 @@ from modelmark.seal.digests import plain
 from modelmark.seal.values import restore
 
 #: (gate, steps done, steps in all). Called from several threads, one at a time.
-Progress = Callable[[str, int, int], None]
+RunProgress = Callable[[str, int, int], None]
 
 CHAMPION: Final = "champion"
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def run_gates(
     *,
     gates: Collection[Gate] | None = None,
     known: Sequence[Evidence] = (),
-    progress: Progress = lambda *_: None,
+    progress: RunProgress = lambda *_: None,
     workers: int | None = None,
 ) -> tuple[Evidence, ...]:
     """Evidence of each gate, in the order given (by default: what the contract requires).
@@ -115,7 +115,7 @@ def _shared(champion: Champion | None) -> Champion | None:
 
 
 @contextmanager
-def _one_by_one(progress: Progress) -> Iterator[Progress]:
+def _one_by_one(progress: RunProgress) -> Iterator[RunProgress]:
     from threading import Lock
 
     lock = Lock()
@@ -127,7 +127,7 @@ def _one_by_one(progress: Progress) -> Iterator[Progress]:
     yield say
 
 
-def run_gate(gate: Gate, case: Case, progress: Progress = lambda *_: None) -> Evidence:
+def run_gate(gate: Gate, case: Case, progress: RunProgress = lambda *_: None) -> Evidence:
     """One gate's evidence, whatever happens to it."""
     started = time.perf_counter()
     progress(gate.name, 0, 1)

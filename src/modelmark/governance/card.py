@@ -48,7 +48,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class CardPart:
     """One section. waits_for: why it is empty, and for whom."""
 
     title: str
@@ -64,7 +64,7 @@ class Card:
     title: str
     version: Version
     task: str
-    parts: tuple[Part, ...]
+    parts: tuple[CardPart, ...]
     receipts: tuple[Receipt, ...]
     results: tuple[tuple[str, float], ...]
     at: datetime
@@ -80,12 +80,12 @@ def model_card(
     desk = _Desk(side)
     contract, version = side.contract, side.version
     parts = (
-        Part(title="Model details", statements=tuple(_details(desk))),
+        CardPart(title="Model details", statements=tuple(_details(desk))),
         _human("Intended use", _uses(contract), approvals, missing),
         desk.part(CardSection.FACTORS, _groups(contract, desk)),
         desk.part(CardSection.METRICS, ()),
-        Part(title="Evaluation data", statements=tuple(_tables(desk, "holdout"))),
-        Part(title="Training data", statements=tuple(_tables(desk, "train"))),
+        CardPart(title="Evaluation data", statements=tuple(_tables(desk, "holdout"))),
+        CardPart(title="Training data", statements=tuple(_tables(desk, "train"))),
         desk.part(CardSection.ANALYSES, ()),
         _human("Ethical considerations", [contract.ethical_considerations], approvals, missing),
         _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(desk, waivers)),
@@ -126,7 +126,7 @@ class _Desk:
         version = self.side.version
         return self.note("the contract of this version", version.components.contract, version.created_at)
 
-    def part(self, section: CardSection, before: Sequence[Statement]) -> Part:
+    def part(self, section: CardSection, before: Sequence[Statement]) -> CardPart:
         """What the section's gates say: of this house, of the contract's plugins, and of whoever spoke."""
         said = list(before)
         figures: list[Figure] = []
@@ -138,7 +138,7 @@ class _Desk:
                 said += self.checks(self.latest[gate])
                 figures += self.latest[gate].figures[:2]
         waits = "" if said else f"not measured: {', '.join(gates)}"
-        return Part(title=section.value, statements=tuple(said), figures=tuple(figures), waits_for=waits)
+        return CardPart(title=section.value, statements=tuple(said), figures=tuple(figures), waits_for=waits)
 
     def checks(self, item: Evidence) -> Iterator[Statement]:
         number = self.of_gate(item)
@@ -181,17 +181,17 @@ def _human(
     approvals: Sequence[Approval],
     missing: Sequence[str],
     also: Sequence[Statement] = (),
-) -> Part:
+) -> CardPart:
     """What people said, once all who sign have signed it; before that, who it waits for. `also`: what receipts prove."""
     said = [text.strip() for text in texts if text.strip()]
     if missing or not approvals:
         waits = f"empty until signed by {', '.join(missing) or 'somebody'}"
-        return Part(title=title, statements=tuple(also), waits_for=waits)
+        return CardPart(title=title, statements=tuple(also), waits_for=waits)
     if not said:
-        return Part(title=title, statements=tuple(also), waits_for="nobody has written this; only a person can")
+        return CardPart(title=title, statements=tuple(also), waits_for="nobody has written this; only a person can")
     names = ", ".join(f"{a.name} ({a.role.replace('_', ' ')}) on {a.at:%Y-%m-%d}" for a in approvals)
     signed = [*(Statement(text=text) for text in said), Statement(text=f"Signed by {names}.")]
-    return Part(title=title, statements=(*signed, *also))
+    return CardPart(title=title, statements=(*signed, *also))
 
 
 def _groups(contract: Contract, desk: _Desk) -> list[Statement]:

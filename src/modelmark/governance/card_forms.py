@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Missing
 from modelmark.domain.theme import CONFIG
-from modelmark.governance.card import Card, Part, Statement
+from modelmark.governance.card import Card, CardPart, Statement
 
 _STYLE: Final = """
 :root { --ink: #16191d; --soft: #58606a; --line: #d9dde3; --accent: #0060a0; --ground: #fff; }
@@ -122,7 +122,7 @@ def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _figures(part: Part) -> str:
+def _figures(part: CardPart) -> str:
     import markupsafe
     import vl_convert
 

@@ -9,7 +9,7 @@ from typing import Any
 from modelmark.contract.catalogue import shown_gates
 from modelmark.domain.catalogue import DifferenceSection, GateRow
 from modelmark.domain.contract import Contract, Input
-from modelmark.domain.evidence import Check, Evidence, Verdict, counting
+from modelmark.domain.evidence import Check, Evidence, Verdict, deciding
 from modelmark.domain.version import Version
 from modelmark.seal.digests import plain
 
@@ -26,7 +26,7 @@ class Side:
     @property
     def latest(self) -> dict[str, Evidence]:
         """Of each gate the word that counts: a failure is not talked away by a later pass."""
-        return counting(self.evidence, candidate=self.version.id)
+        return deciding(self.evidence, candidate=self.version.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelmark.domain.audit import Act
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
 from modelmark.domain.people import Account, ApiKey, Permission, Principal, Role, Session
-from modelmark.domain.ports import Clock, Directory
+from modelmark.domain.ports import AccountStore, Clock
 from modelmark.governance.audit import Audit
 from modelmark.seal import passwords
 
@@ -25,7 +25,7 @@ MINUTE: Final = timedelta(minutes=1)
 class People:
     """The directory behind its rules. by: who acts; None for the owner of the workspace, at the command line."""
 
-    def __init__(self, directory: Directory, audit: Audit, clock: Clock) -> None:
+    def __init__(self, directory: AccountStore, audit: Audit, clock: Clock) -> None:
         self._directory = directory
         self._audit = audit
         self._clock = clock
@@ -57,8 +57,8 @@ class People:
     ) -> Account:
         """A new account. The first one administers, so that there is somebody who can make the next."""
         self.permit(by, Permission.ADMINISTER)
-        _hold_login(login)
-        _hold_password(password, login, name)
+        _require_login(login)
+        _require_password(password, login, name)
         if not name.strip():
             raise Rejected(
                 "an account needs the person's full name", code="NO_NAME", field="name", limit="as in contracts"
@@ -96,7 +96,7 @@ class People:
         with self._directory.transaction():
             account = self._known(login)
             if admin is False:
-                self._hold_admin(account)
+                self._require_admin(account)
             changed = replace(
                 account,
                 roles=account.roles if roles is None else tuple(sorted(set(roles))),
@@ -107,7 +107,7 @@ class People:
             self._audit.append(_actor(by), Act.CHANGED_ACCOUNT, login, **accounted(changed))
         return changed
 
-    def _hold_admin(self, account: Account) -> None:
+    def _require_admin(self, account: Account) -> None:
         """Raises NotPermitted where nobody would be left who can make accounts."""
         others = [
             a for a in self._directory.accounts() if a.admin and a.disabled_at is None and a.login != account.login
@@ -124,7 +124,7 @@ class People:
         self.permit(by, Permission.ADMINISTER)
         with self._directory.transaction():
             account = self._known(login)
-            self._hold_admin(account)
+            self._require_admin(account)
             ended = replace(account, disabled_at=self._clock())
             self._directory.put_account(ended)
             self._directory.end_sessions(login=login)
@@ -136,7 +136,7 @@ class People:
         self._permit_own(login, by)
         with self._directory.transaction():
             account = self._known(login)
-            _hold_password(password, login, account.name)
+            _require_password(password, login, account.name)
             changed = replace(account, password=passwords.hash_password(password))
             self._directory.put_account(changed)
             self._directory.end_sessions(login=login)
@@ -266,14 +266,14 @@ def _actor(by: Principal | None) -> str:
     return by.login if by else "the workspace's owner"
 
 
-def _hold_login(login: str) -> None:
+def _require_login(login: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9._-]{0,62}", login):
         raise Rejected(
             "this is no login", code="BAD_NAME", field="login", limit="1 to 63 of a-z 0-9 . _ -, a letter first"
         )
 
 
-def _hold_password(password: str, login: str, name: str) -> None:
+def _require_password(password: str, login: str, name: str) -> None:
     if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
         raise Rejected(
             "the password is too short or too long",

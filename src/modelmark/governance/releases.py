@@ -11,17 +11,17 @@ from modelmark.domain.audit import Act
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotPermitted, Rejected, Tampered
-from modelmark.domain.evidence import Evidence, standing
+from modelmark.domain.evidence import Evidence, gate_verdicts
 from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import SERVING, Approval, Excuse, State, Waiver, move, open_requests
+from modelmark.domain.release import SERVING, Approval, State, Waiver, WaiverRequest, move, open_requests
 from modelmark.domain.routes import ArmRole, Route, Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.remarks import Announcer, Remarks
+from modelmark.governance.comments import Announcer, Comments
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
 from modelmark.governance.signoff import Now, SignOff, said_by
-from modelmark.governance.standing import Standing
 from modelmark.seal.mark import evidence_digest
 
 LONGEST_WAIVER: Final = timedelta(days=366)
@@ -62,7 +62,7 @@ class Releases:
         self._effects = effects
         self._sign_off = sign_off
         self.routes = Routes(ledger, clock)
-        self.remarks = Remarks(
+        self.comments = Comments(
             ledger=ledger, audit=audit, clock=clock, people=sign_off.people, announce=effects.announce
         )
 
@@ -79,7 +79,7 @@ class Releases:
 
     def record(
         self, version: Version, evidence: Sequence[Evidence], *, actor: str, by: Principal | None = None
-    ) -> Standing:
+    ) -> ReleaseStatus:
         """Keep what gates found. Evidence is only ever added; new evidence voids approvals of the old."""
         self._sign_off.people.permit(by, Permission.REGISTER)
         with self._ledger.transaction():
@@ -90,13 +90,13 @@ class Releases:
                 )
             if self._ledger.state(version.id) is State.REGISTERED:
                 self._move(version, State.CHECKED)
-        return self._ask_signers(self.standing(version))
+        return self._ask_signers(self.status(version))
 
-    def _ask_signers(self, standing: Standing) -> Standing:
+    def _ask_signers(self, gate_verdicts: ReleaseStatus) -> ReleaseStatus:
         """Tell whoever can sign now that it is their turn: once for the same evidence after the same champion."""
-        version, now = standing.version, self._now(standing.version)
+        version, now = gate_verdicts.version, self._now(gate_verdicts.version)
         after = now.champion.short if now.champion else "nothing"
-        for person in standing.missing if not standing.open_gates else ():
+        for person in gate_verdicts.missing if not gate_verdicts.open_gates else ():
             self._effects.announce(
                 f"sign-{version.id.short}-{now.evidence.short}-{after}-{person.role}-{person.name}"[:255],
                 person.role,
@@ -104,7 +104,7 @@ class Releases:
                 f"Every gate holds. {person.name or 'Whoever signs'} as {person.role} has not approved this evidence yet: "
                 f"see the page of the version, or modelmark approve {version.label} --role {person.role}.",
             )
-        return standing
+        return gate_verdicts
 
     def ticket(self, version: Version, *, role: Role, name: str, by: Principal | None) -> str:
         """What a signer is shown, as text to approve with, once. Raises NotPermitted for whoever may not."""
@@ -114,19 +114,19 @@ class Releases:
 
     def approve(
         self, version: Version, *, role: Role, name: str, comment: str, actor: str, by: Principal | None = None
-    ) -> Standing:
+    ) -> ReleaseStatus:
         """Ticket and approval in one go, for a command line."""
         ticket = self.ticket(version, role=role, name=name, by=by)
         return self.redeem(version, ticket, comment=comment, actor=actor, by=by)
 
-    def redeem(self, version: Version, ticket: str, *, comment: str, actor: str, by: Principal | None) -> Standing:
+    def redeem(self, version: Version, ticket: str, *, comment: str, actor: str, by: Principal | None) -> ReleaseStatus:
         """Turn a ticket into an approval. Raises NotPermitted or Conflict when it may not count, now or any more."""
         opened = self._sign_off.open(ticket)
         with self._ledger.transaction():
             approval = self._sign_off.redeem(
                 opened, version, self._contract_of(version), self._now(version), by=by, comment=comment
             )
-            before = self.standing(version)
+            before = self.status(version)
             if before.open_gates:
                 raise NotPermitted(
                     f"{version.label} cannot be approved: " + "; ".join(before.obstacles[: len(before.open_gates)]),
@@ -142,21 +142,21 @@ class Releases:
                 name=approval.name,
                 evidence=approval.evidence,
             )
-            after = self.standing(version)
+            after = self.status(version)
             if after.state is State.CHECKED and not after.missing:
                 self._move(version, State.APPROVED)
-        return self.standing(version)
+        return self.status(version)
 
     def waive(
-        self, version: Version, excuse: Excuse, *, role: Role, name: str, actor: str, by: Principal | None = None
-    ) -> Standing:
+        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, actor: str, by: Principal | None = None
+    ) -> ReleaseStatus:
         """Let what one gate says through, in a signer's name, until a day. Raises Rejected without reason or future."""
         self._sign_off.people.permit(by, Permission.WAIVE)
-        self._sign_off.hold_identity(by, role, name)
-        self._sign_off.hold_signer(version, self._contract_of(version), role, name)
-        self._sign_off.hold_another(version, name, by)
+        self._sign_off.require_identity(by, role, name)
+        self._sign_off.require_signer(version, self._contract_of(version), role, name)
+        self._sign_off.require_another(version, name, by)
         now, said = self._clock(), said_by(excuse.gate, self._ledger.evidence(version.id))
-        self._hold_excuse(version, excuse, now, said)
+        self._require_reason(version, excuse, now, said)
         waiver = Waiver(
             version=version.id,
             gate=excuse.gate,
@@ -175,10 +175,10 @@ class Releases:
                 actor, Act.WAIVED, version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
                 expires_at=waiver.expires_at,
             )  # fmt: skip
-        return self._ask_signers(self.standing(version))
+        return self._ask_signers(self.status(version))
 
-    def _hold_excuse(self, version: Version, excuse: Excuse, now: datetime, said: Digest | None) -> None:
-        asked = self.standing(version).gates
+    def _require_reason(self, version: Version, excuse: WaiverRequest, now: datetime, said: Digest | None) -> None:
+        asked = self.status(version).gates
         if excuse.gate not in asked:
             raise Rejected(
                 f"the contract asks for no gate {excuse.gate!r}",
@@ -233,7 +233,7 @@ class Releases:
                 limit="more than 0, at most 1",
             )
         with self._ledger.transaction():
-            now = self.standing(version)
+            now = self.status(version)
             if now.obstacles:
                 raise NotPermitted(
                     f"{version.model} {version.label} may not be released: " + "; ".join(now.obstacles),
@@ -302,33 +302,33 @@ class Releases:
             self._effects.publish(snapshot)
         return snapshot
 
-    def standing(self, version: Version) -> Standing:
+    def status(self, version: Version) -> ReleaseStatus:
         contract = self._contract_of(version)
         evidence, state = self._ledger.evidence(version.id), self._ledger.state(version.id)
-        approvals = self._sign_off.counting(
+        approvals = self._sign_off.valid_approvals(
             self._ledger.approvals(version.id), self._now(version), serving=state in SERVING
         )
         signed = {(a.role, a.name) for a in approvals}
-        gates = standing(evidence, candidate=version.id, required=self._required(contract))
-        return Standing(
+        gates = gate_verdicts(evidence, candidate=version.id, required=self._required(contract))
+        return ReleaseStatus(
             version=version,
             state=state,
             gates=gates,
             not_run=frozenset(gates) - {item.gate for item in evidence},
-            waived=self._sign_off.excusing(self._ledger.waivers(version.id), evidence),
+            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence),
             approvals=approvals,
             missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
             unfilled=contract.unfilled(),
-            requests=open_requests(self._ledger.remarks(version.id)),
+            requests=open_requests(self._ledger.comments(version.id)),
         )
 
-    def standings(self, versions: Iterable[Version]) -> tuple[list[Standing], list[ModelmarkError]]:
+    def statuses(self, versions: Iterable[Version]) -> tuple[list[ReleaseStatus], list[ModelmarkError]]:
         """How each stands, and what is wrong with those whose files are gone or changed: they hide none of the others."""
-        found: list[Standing] = []
+        found: list[ReleaseStatus] = []
         lost: list[ModelmarkError] = []
         for version in versions:
             try:
-                found.append(self.standing(version))
+                found.append(self.status(version))
             except (Missing, Tampered) as error:
                 lost.append(error)
         return found, lost

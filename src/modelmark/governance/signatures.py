@@ -9,7 +9,7 @@ from typing import Final
 from modelmark.domain.errors import Missing, NoMark, Tampered
 from modelmark.domain.ports import ArtifactStore
 from modelmark.domain.release import Approval, State
-from modelmark.governance.standing import Standing
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import approvals_in
 
@@ -36,11 +36,11 @@ class Signatures:
         return ", ".join(approval.name for approval in self.approvals)
 
 
-def signatures(standing: Standing, artifacts: ArtifactStore, verifier: Callable[[], Verifier]) -> Signatures:
+def signatures(status: ReleaseStatus, artifacts: ArtifactStore, verifier: Callable[[], Verifier]) -> Signatures:
     """For reading, never for a release: that asks for approvals of the evidence and the champion as they are now."""
-    if standing.state not in PAST:
-        return Signatures(approvals=standing.approvals, missing=standing.missing_signatures)
-    version = standing.version
+    if status.state not in PAST:
+        return Signatures(approvals=status.approvals, missing=status.missing_signatures)
+    version = status.version
     try:
         return Signatures(
             approvals=approvals_in(artifacts.folder(version.id), verifier(), expected=version.id), past=True

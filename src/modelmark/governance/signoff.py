@@ -92,7 +92,7 @@ class SignOff:
         )
         return signed(approval, self.signer())
 
-    def counting(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
+    def valid_approvals(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
         """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature.
 
         Once there are accounts, what was said without one no longer counts for a release.
@@ -108,7 +108,7 @@ class SignOff:
         ]
         return tuple(a for a in about if authentic(a, self.verifier()))
 
-    def excusing(self, waivers: Sequence[Waiver], evidence: Sequence[Evidence]) -> tuple[Waiver, ...]:
+    def valid_waivers(self, waivers: Sequence[Waiver], evidence: Sequence[Evidence]) -> tuple[Waiver, ...]:
         """Those that hold now: made here, not over, and about what their gate says now."""
         now = self.clock()
         about = [
@@ -121,7 +121,7 @@ class SignOff:
     def sign_waiver(self, waiver: Waiver) -> Waiver:
         return signed(waiver, self.signer())
 
-    def hold_signer(self, version: Version, contract: Contract, role: Role, name: str) -> None:
+    def require_signer(self, version: Version, contract: Contract, role: Role, name: str) -> None:
         """Raises NotPermitted unless the contract names this person as a signer in this role."""
         if not any(person.role is role and person.name == name and person.signs for person in contract.people):
             signers = ", ".join(f"{p.name or '(empty)'} as {p.role}" for p in contract.signers()) or "nobody"
@@ -131,7 +131,7 @@ class SignOff:
                 limit=f"signers: {signers}",
             )
 
-    def hold_identity(self, by: Principal | None, role: Role, name: str) -> None:
+    def require_identity(self, by: Principal | None, role: Role, name: str) -> None:
         """Raises NotPermitted when an account speaks in another's name, or in a role it does not hold."""
         if by is None:
             return
@@ -143,11 +143,11 @@ class SignOff:
 
     def _may(self, version: Version, contract: Contract, role: Role, name: str, by: Principal | None) -> None:
         self.people.permit(by, Permission.APPROVE)
-        self.hold_identity(by, role, name)
-        self.hold_signer(version, contract, role, name)
-        self.hold_another(version, name, by)
+        self.require_identity(by, role, name)
+        self.require_signer(version, contract, role, name)
+        self.require_another(version, name, by)
 
-    def hold_another(self, version: Version, name: str, by: Principal | None) -> None:
+    def require_another(self, version: Version, name: str, by: Principal | None) -> None:
         """Raises NotPermitted for whoever registered the version."""
         if version.registered_by in {name, by.login if by else name}:
             raise NotPermitted(

@@ -10,7 +10,7 @@ from functools import partial
 from modelmark.domain.audit import Act
 from modelmark.domain.errors import ModelmarkError, Tampered
 from modelmark.domain.ports import ArtifactStore, Ledger
-from modelmark.domain.release import Approval, RemarkKind, State, Waiver
+from modelmark.domain.release import Approval, CommentKind, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import verify_chain
@@ -122,8 +122,8 @@ def _audit(ledger: Ledger) -> str:
         Act.APPROVED: sum(len(ledger.approvals(version.id)) for version in versions),
         Act.WAIVED: sum(len(ledger.waivers(version.id)) for version in versions),
         **{
-            Act(kind): sum(r.kind is kind for version in versions for r in ledger.remarks(version.id))
-            for kind in RemarkKind
+            Act(kind): sum(r.kind is kind for version in versions for r in ledger.comments(version.id))
+            for kind in CommentKind
         },
     }
     for act, number in kept.items():

@@ -7,7 +7,7 @@ from typing import Final
 
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.monitor_settings import DriftMonitor
-from modelmark.monitors.monitor import View, named, subject_of
+from modelmark.monitors.monitor import MonitorContext, named, subject_of
 from modelmark.stats.drift import Drift as Measured
 from modelmark.stats.drift import drifts
 from modelmark.stats.profile import SCORE
@@ -23,7 +23,7 @@ class Drift:
     def __init__(self, settings: DriftMonitor) -> None:
         self._settings = settings
 
-    def look(self, view: View) -> list[Finding]:
+    def evaluate(self, view: MonitorContext) -> list[Finding]:
         pairs, found = {}, []
         for name, column in view.reference.columns.items():
             counts = view.profiles.get(name)
@@ -37,13 +37,13 @@ class Drift:
             found.append(self._finding(view, name, measured))
         return found
 
-    def _too_few(self, view: View, name: str, n: int) -> Finding:
+    def _too_few(self, view: MonitorContext, name: str, n: int) -> Finding:
         more = max(self._settings.min_rows - n, 1)
         sentence = f"Cannot tell whether {named(name)} moved: {n:,} rows; about {more:,} more would tell."
         limit = self._settings.tolerance
         return view.finding(NAME, subject_of(name), Outcome.CANNOT_TELL, sentence, n=n, limit=limit)
 
-    def _finding(self, view: View, name: str, measured: Measured) -> Finding:
+    def _finding(self, view: MonitorContext, name: str, measured: Measured) -> Finding:
         tolerance = self._settings.tolerance
         alarms = measured.alarms(tolerance)
         said = "moved away from" if alarms else "looks like"

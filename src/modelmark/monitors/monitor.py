@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
-from modelmark.stats.metrics import Judged
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference
 
 #: A profile column of one count: requests that were answered. Rows are counted by every other column.
@@ -31,7 +31,7 @@ class Observations(Protocol):
         ...
 
     @property
-    def labelled(self) -> Judged | None:
+    def labelled(self) -> LabelledPredictions | None:
         """Truth and scores of the rows whose labels came in the window; None where there are none."""
         ...
 
@@ -42,11 +42,11 @@ class Recorded:
 
     profiles: Mapping[str, Counts]
     refused: Mapping[tuple[str, str], int]
-    labelled: Judged | None
+    labelled: LabelledPredictions | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class MonitorContext:
     """One window of one version's life. baseline: the objective on the holdout, None when unknown.
 
     observed: the records themselves; a monitor that does not ask for labels costs no reading of labels.
@@ -70,7 +70,7 @@ class View:
         return self.observed.refused
 
     @property
-    def labelled(self) -> Judged | None:
+    def labelled(self) -> LabelledPredictions | None:
         return self.observed.labelled
 
     @property
@@ -122,7 +122,7 @@ class Monitor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def look(self, view: View) -> list[Finding]: ...
+    def evaluate(self, view: MonitorContext) -> list[Finding]: ...
 
 
 #: The settings of a monitor's row -> a monitor.

@@ -15,9 +15,9 @@ from modelmark.domain.errors import Unmeasured
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Direction
 from modelmark.domain.monitor_settings import PerformanceMonitor
-from modelmark.monitors.monitor import View
+from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.bootstrap import Interval, interval
-from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.metrics import LabelledPredictions, statistic
 
 NAME: Final = "performance"
 _TIMES: Final = 400
@@ -31,10 +31,10 @@ class Performance:
     def __init__(self, settings: PerformanceMonitor) -> None:
         self._settings = settings
 
-    def look(self, view: View) -> list[Finding]:
+    def evaluate(self, view: MonitorContext) -> list[Finding]:
         judged = view.labelled
         metric = view.contract.objective.metric
-        n = 0 if judged is None else len(judged.truth)
+        n = 0 if judged is None else len(judged.y_true)
         if view.baseline is None:
             return [
                 self._unknown(view, f"Cannot tell whether {metric.title} fell: the holdout's value is not known.", n)
@@ -52,7 +52,7 @@ class Performance:
             return [self._unknown(view, sentence, n)]
         return [self._finding(view, measured, view.baseline)]
 
-    def _finding(self, view: View, measured: Interval, baseline: float) -> Finding:
+    def _finding(self, view: MonitorContext, measured: Interval, baseline: float) -> Finding:
         """Alert only when even the interval's better end is worse than tolerated."""
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
         limit = baseline - sign * self._settings.tolerance
@@ -85,10 +85,10 @@ class Performance:
             limit=limit,
         )
 
-    def _unknown(self, view: View, sentence: str, n: int) -> Finding:
+    def _unknown(self, view: MonitorContext, sentence: str, n: int) -> Finding:
         return view.finding(NAME, view.contract.objective.metric.value, Outcome.CANNOT_TELL, sentence, n=n)
 
 
-def _hint(judged: Judged) -> str:
+def _hint(judged: LabelledPredictions) -> str:
     """A metric that is undefined on many labels lacks one class: as many again as it takes to expect a few of it."""
-    return f"{max(50, len(np.asarray(judged.truth))):,}"
+    return f"{max(50, len(np.asarray(judged.y_true))):,}"

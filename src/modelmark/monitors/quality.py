@@ -6,7 +6,7 @@ from typing import Final
 
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.monitor_settings import QualityMonitor
-from modelmark.monitors.monitor import View
+from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.profile import SCORE, Column
 from modelmark.stats.rates import wilson
 
@@ -23,13 +23,13 @@ class Quality:
     def __init__(self, settings: QualityMonitor) -> None:
         self._settings = settings
 
-    def look(self, view: View) -> list[Finding]:
+    def evaluate(self, view: MonitorContext) -> list[Finding]:
         columns = [column for name, column in view.reference.columns.items() if name != SCORE]
         confidence = 1 - 2 * FALSE_ALARM_RATE / (2 * len(columns) + 1)
         found = [self._input(view, column, confidence) for column in columns]
         return [*found, self._refused(view, confidence)]
 
-    def _input(self, view: View, column: Column, confidence: float) -> Finding:
+    def _input(self, view: MonitorContext, column: Column, confidence: float) -> Finding:
         counts = view.profiles.get(column.name)
         n = 0 if counts is None else int(column.histogram(counts).sum())
         if counts is None or n == 0:
@@ -49,7 +49,7 @@ class Quality:
             NAME, column.name, outcome, f"{numbers}; {tail}", n=n, measured=hits / n, low=low, high=high, limit=limit
         )
 
-    def _refused(self, view: View, confidence: float) -> Finding:
+    def _refused(self, view: MonitorContext, confidence: float) -> Finding:
         refused = sum(view.refused.values())
         n = refused + view.requests
         limit = self._settings.tolerance

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-Progress = Callable[[str], None]
+StageListener = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Conversion:
 
 
 def convert(
-    source: Path, contract: Contract, holdout: pd.DataFrame, *, limits: sandbox.Limits, progress: Progress
+    source: Path, contract: Contract, holdout: pd.DataFrame, *, limits: sandbox.Limits, progress: StageListener
 ) -> Conversion:
     """Convert in one child, which may unpickle; score the result in another, which never does, and compare.
 
@@ -101,13 +101,13 @@ def request_of(contract: Contract) -> dict[str, Any]:
     }
 
 
-def _signature(answer: sandbox.Answer) -> Signature:
+def _signature(answer: sandbox.ChildResult) -> Signature:
     import msgspec
 
     return restore(Signature, msgspec.json.decode(answer.bytes_of("signature.out.json")))
 
 
-def _array(answer: sandbox.Answer) -> np.ndarray:
+def _array(answer: sandbox.ChildResult) -> np.ndarray:
     import numpy as np
 
     try:

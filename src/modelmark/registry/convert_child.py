@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO, Any
 
-from modelmark.registry import jail
+from modelmark.registry import sandbox_child
 from modelmark.registry.refusal import Refusal
 
 OUTPUTS = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "ended.txt")
@@ -23,8 +23,8 @@ OUTPUTS = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", 
 
 def main(verb: str) -> None:
     """Arm, work, answer, and end without running anything an artifact may have left behind."""
-    jail.die_with_parent()
-    isolated = jail.cut_network()
+    sandbox_child.die_with_parent()
+    isolated = sandbox_child.cut_network()
     out = {name: open(name, "wb") for name in OUTPUTS}  # noqa: SIM115
     with open("request.json", "rb") as file:
         request = json.load(file)
@@ -33,24 +33,24 @@ def main(verb: str) -> None:
 
     holdout = None if verb == "inspect" else tensors.load_frame("holdout.parquet")
     filtered = seccomp.install()
-    jail.limit(
+    sandbox_child.limit(
         memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"], file_bytes=request["file_bytes"]
     )
-    jail.watch(out["ended.txt"].fileno())
+    sandbox_child.watch(out["ended.txt"].fileno())
     end = os._exit
     facts: dict[str, Any] = {"network_cut": isolated, "seccomp": filtered}
     try:
         facts |= {"inspect": _inspect, "convert": _convert, "score": _score}[verb](request, holdout, out)
-        code = jail.DONE
+        code = sandbox_child.DONE
     except Refusal as refusal:
         facts |= {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
-        code = jail.REFUSED
+        code = sandbox_child.REFUSED
     except MemoryError:
         facts |= {"code": "OUT_OF_MEMORY", "message": "the model needs more memory than the sandbox grants"}
-        code = jail.REFUSED
+        code = sandbox_child.REFUSED
     except BaseException as error:  # noqa: BLE001 - the parent must hear why, whatever it was
         facts |= {"code": "CONVERSION_FAILED", "message": f"{type(error).__name__}: {str(error)[:400]}"}
-        code = jail.REFUSED
+        code = sandbox_child.REFUSED
     _finish(out, facts)
     end(code)
 

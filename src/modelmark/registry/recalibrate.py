@@ -59,7 +59,7 @@ def recalibrate(case: Case, method: Method | None) -> Recalibrated:
             hint="name a table of rows that neither trained nor judge the model, and register again",
         )
     score = np.clip(evaluation.judged.scores[:, evaluation.judged.positive], 0, 1)
-    outcome = np.asarray(np.asarray(evaluation.judged.truth) == evaluation.judged.positive, dtype=np.float64)
+    outcome = np.asarray(np.asarray(evaluation.judged.y_true) == evaluation.judged.positive, dtype=np.float64)
     found = fit(score, outcome, method)
     signature = _signature(case)
     model = append((case.folder / ARTIFACT).read_bytes(), signature.score_output, evaluation.judged.positive, found)

@@ -46,7 +46,7 @@ SUFFIXES: Final = (".joblib", ".pkl", ".pickle", ".onnx", ".gz", ".z", ".bz2", "
 
 #: (contract, training table, holdout scores) -> the bytes of reference.json.
 Reference = Callable[[Contract, "pd.DataFrame", "np.ndarray"], bytes]
-Progress = Callable[[str], None]
+StageListener = Callable[[str], None]
 
 
 def _utc_now() -> datetime:
@@ -70,7 +70,7 @@ class Registration:
     metrics: Callable[[Contract, pd.DataFrame, np.ndarray], Mapping[str, float]] = lambda *_: {}
     limits: sandbox.Limits = field(default_factory=sandbox.Limits)
     clock: Clock = _utc_now
-    progress: Progress = lambda _: None
+    progress: StageListener = lambda _: None
 
 
 def register(contract: Contract, how: Registration) -> Version:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from modelmark.domain.errors import Rejected, TimedOut
-from modelmark.registry import jail
+from modelmark.registry import sandbox_child
 
 Verb = Literal["inspect", "convert", "score"]
 
@@ -34,7 +34,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ChildResult:
     """What a child left behind. facts: untrusted plain values. folder: where its output files lie, for now."""
 
     facts: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Answer:
 
 
 @contextmanager
-def run(verb: Verb, request: Mapping[str, Any], files: Mapping[str, Path], limits: Limits) -> Iterator[Answer]:
+def run(verb: Verb, request: Mapping[str, Any], files: Mapping[str, Path], limits: Limits) -> Iterator[ChildResult]:
     """Run the child in a fresh folder that holds copies of `files`; the folder goes when the block ends.
 
     Raises Rejected with code UNSAFE_ARTIFACT (names what it tried), OUT_OF_MEMORY, CRASHED, or the child's own code;
@@ -62,7 +62,7 @@ def run(verb: Verb, request: Mapping[str, Any], files: Mapping[str, Path], limit
         }
         (folder / "request.json").write_text(json.dumps({**request, **granted}), encoding="utf-8")
         code = _spawn(verb, folder, limits)
-        yield Answer(facts=_facts(code, folder, limits), folder=folder)
+        yield ChildResult(facts=_facts(code, folder, limits), folder=folder)
 
 
 def _spawn(verb: Verb, folder: Path, limits: Limits) -> int:
@@ -114,7 +114,7 @@ def environment() -> dict[str, str]:
 
 
 def _facts(code: int, folder: Path, limits: Limits) -> Mapping[str, Any]:
-    if code == jail.ENDED:
+    if code == sandbox_child.ENDED:
         event = (folder / "ended.txt").read_bytes()[:200].decode("utf-8", "replace")
         raise Rejected(
             f"opening the model tried something no model may do: {event}", code="UNSAFE_ARTIFACT", hint=_UNSAFE_HINT
@@ -126,7 +126,7 @@ def _facts(code: int, folder: Path, limits: Limits) -> Mapping[str, Any]:
     if code == -signal.SIGXCPU:
         raise TimedOut("the model used up its processor time", code="TOO_SLOW", limit=f"{limits.seconds:g} s")
     facts = _result(folder)
-    if code == jail.DONE and facts and "code" not in facts:
+    if code == sandbox_child.DONE and facts and "code" not in facts:
         return facts
     if facts and "code" in facts:
         raise Rejected(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.registry import jail
+from modelmark.registry import sandbox_child
 
 _LINE: Final = 300
 
@@ -50,10 +50,10 @@ def _last_line(report: Any) -> str:
 
 def main(scratch: Path) -> None:
     """Arm, run, report."""
-    jail.die_with_parent()
-    isolated = jail.cut_network()
+    sandbox_child.die_with_parent()
+    isolated = sandbox_child.cut_network()
     request = json.loads((scratch / "request.json").read_bytes())
-    jail.limit(
+    sandbox_child.limit(
         memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"], file_bytes=request["file_bytes"]
     )
     folder = Path.cwd()

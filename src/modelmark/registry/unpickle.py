@@ -47,9 +47,9 @@ def warm_up() -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.neighbors import KNeighborsClassifier
 
-    rows, truth = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    rows, y_true = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
     for model in (HistGradientBoostingClassifier(max_iter=1), KNeighborsClassifier()):
-        model.fit(rows, truth).predict_proba(rows)
+        model.fit(rows, y_true).predict_proba(rows)
 
 
 def load(path: str) -> tuple[Any, list[str]]:

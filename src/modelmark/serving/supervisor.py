@@ -15,7 +15,7 @@ from typing import Final
 
 from modelmark.domain.errors import Conflict, NotYet
 from modelmark.domain.workspace import Workspace
-from modelmark.serving.http.listening import hold_loopback, reserve
+from modelmark.serving.http.listening import require_loopback, reserve
 
 #: A worker that lived less than this crashed at its start; the next one waits.
 SETTLED: Final = 5.0
@@ -188,7 +188,7 @@ def serve(
     on_ready: Callable[[Supervisor], None] = lambda it: print(f"serving on {it.address}", flush=True),  # noqa: T201
 ) -> None:
     """Serve until SIGTERM or SIGINT. on_ready is told, with the addresses known, once every worker listens."""
-    hold_loopback(host)
+    require_loopback(host)
     supervisor = Supervisor(
         workspace, host=host, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options
     )

@@ -58,7 +58,7 @@ def lowest_perfect(positives: int, negatives: int, *, confidence: float = 0.95) 
 def auc(score: Array, positive: NDArray[np.bool_], *, confidence: float = 0.95) -> Interval:
     """The AUC; its interval is made on the logit scale, so that it stays inside 0 to 1 (Pepe 2003, section 5.2).
 
-    Of classes that are told apart without an error it has no width: `faultless` has one."""
+    Of classes that are told apart without an error it has no width: `exact_interval` has one."""
     above, below = placements(score, positive)
     found, spread = float(above.mean()), _spread(above, below)
     if not 0 < found < 1 or spread == 0:

@@ -179,9 +179,9 @@ def disparate_impact(favourable: Mask, unprivileged: Mask) -> float:
     return float(favourable[unprivileged].mean() / favourable[~unprivileged].mean())
 
 
-def generalized_entropy(truth: Mask, said: Mask, alpha: float = 2.0) -> float:
+def generalized_entropy(y_true: Mask, said: Mask, alpha: float = 2.0) -> float:
     """Inequality of benefits b = said - truth + 1; alpha 1 is Theil's index. Source: Speicher et al. 2018, KDD."""
-    benefit = said.astype(np.float64) - truth + 1
+    benefit = said.astype(np.float64) - y_true + 1
     share = benefit / benefit.mean()
     if alpha == 1:
         return float(np.mean(np.where(share > 0, share * np.log(np.where(share > 0, share, 1.0)), 0.0)))

@@ -38,7 +38,7 @@ _CLIP: Final = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class LabelledPredictions:
     """Truth and scores of the same rows.
 
     truth: class positions (int64) or values (float64), shape (rows,). scores: (rows, classes) or (rows, 1).
@@ -46,7 +46,7 @@ class Judged:
     """
 
     task: Task
-    truth: NDArray[np.int64] | Array
+    y_true: NDArray[np.int64] | Array
     scores: Array
     positive: int = 1
     threshold: float = 0.5
@@ -59,7 +59,7 @@ class Judged:
         return decided(self.scores, positive=positive, threshold=self.threshold)
 
 
-def statistic(metric: Metric, judged: Judged) -> Statistic:
+def statistic(metric: Metric, judged: LabelledPredictions) -> Statistic:
     """The metric on these rows, ready to be weighted. Raises Unmeasured where metric and task do not fit."""
     if judged.task is Task.REGRESSION:
         return _regression(metric, judged)
@@ -71,18 +71,18 @@ def statistic(metric: Metric, judged: Judged) -> Statistic:
     return _mean(rows) if rows is not None else _counts(metric, judged)
 
 
-def measure(metric: Metric, judged: Judged) -> float:
+def measure(metric: Metric, judged: LabelledPredictions) -> float:
     """The metric with every row once."""
-    return statistic(metric, judged)(np.ones(len(judged.truth)))
+    return statistic(metric, judged)(np.ones(len(judged.y_true)))
 
 
 def _mean(rows: Array) -> Statistic:
     return lambda weights: float(weights @ rows / weights.sum())
 
 
-def _regression(metric: Metric, judged: Judged) -> Statistic:
-    truth = np.asarray(judged.truth, dtype=np.float64)
-    error = judged.scores[:, 0] - truth
+def _regression(metric: Metric, judged: LabelledPredictions) -> Statistic:
+    y_true = np.asarray(judged.y_true, dtype=np.float64)
+    error = judged.scores[:, 0] - y_true
     if metric is Metric.MAE:
         return _mean(np.abs(error))
     if metric is Metric.RMSE:
@@ -94,46 +94,46 @@ def _regression(metric: Metric, judged: Judged) -> Statistic:
         raise Unmeasured(f"{metric.value} is no metric of regression", limit="mae, rmse, r2, pinball")
 
     def r2(weights: Array) -> float:
-        centred = truth - weights @ truth / weights.sum()
+        centred = y_true - weights @ y_true / weights.sum()
         spread = float(weights @ centred**2)
         return 1 - float(weights @ error**2) / spread if spread > 0 else float("nan")
 
     return r2
 
 
-def _per_row(metric: Metric, judged: Judged) -> Array | None:
+def _per_row(metric: Metric, judged: LabelledPredictions) -> Array | None:
     """Metrics that are means of a value per row."""
-    truth = np.asarray(judged.truth, dtype=np.int64)
-    rows = np.arange(len(truth))
+    y_true = np.asarray(judged.y_true, dtype=np.int64)
+    rows = np.arange(len(y_true))
     if metric is Metric.ACCURACY:
-        return np.asarray(judged.decisions() == truth, dtype=np.float64)
+        return np.asarray(judged.decisions() == y_true, dtype=np.float64)
     if metric is Metric.LOG_LOSS:
-        return np.asarray(-np.log(np.clip(judged.scores[rows, truth], _CLIP, 1)), dtype=np.float64)
+        return np.asarray(-np.log(np.clip(judged.scores[rows, y_true], _CLIP, 1)), dtype=np.float64)
     if metric is Metric.BRIER:
         if judged.task is Task.BINARY:
-            return np.asarray((judged.scores[:, judged.positive] - (truth == judged.positive)) ** 2, dtype=np.float64)
-        return np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[truth]) ** 2).sum(axis=1), dtype=np.float64)
+            return np.asarray((judged.scores[:, judged.positive] - (y_true == judged.positive)) ** 2, dtype=np.float64)
+        return np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[y_true]) ** 2).sum(axis=1), dtype=np.float64)
     if metric is Metric.EXPECTED_COST:
-        return _costs(judged, truth)
+        return _costs(judged, y_true)
     return None
 
 
-def _costs(judged: Judged, truth: NDArray[np.int64]) -> Array:
+def _costs(judged: LabelledPredictions, y_true: NDArray[np.int64]) -> Array:
     costs = judged.costs
     if costs is None or judged.task is not Task.BINARY:
         raise Unmeasured("expected_cost needs objective.costs and a binary task", field="objective.costs")
-    decided, really = judged.decisions() == judged.positive, truth == judged.positive
+    decided, really = judged.decisions() == judged.positive, y_true == judged.positive
     table = np.array([[costs.true_negative, costs.false_negative], [costs.false_positive, costs.true_positive]])
     return np.asarray(table[decided.astype(int), really.astype(int)], dtype=np.float64)
 
 
-def _counts(metric: Metric, judged: Judged) -> Statistic:
+def _counts(metric: Metric, judged: LabelledPredictions) -> Statistic:
     """Metrics of a confusion matrix: of the positive class for binary tasks, else averaged over classes."""
     if metric not in (Metric.BALANCED_ACCURACY, Metric.F1, Metric.PRECISION, Metric.RECALL):
         raise Unmeasured(f"{metric.value} is no metric of classification")
-    truth, decided = np.asarray(judged.truth, dtype=np.int64), judged.decisions()
+    y_true, decided = np.asarray(judged.y_true, dtype=np.int64), judged.decisions()
     classes = judged.scores.shape[1]
-    cell = truth * classes + decided
+    cell = y_true * classes + decided
 
     def value(weights: Array) -> float:
         matrix = np.bincount(cell, weights, classes * classes).reshape(classes, classes)
@@ -148,12 +148,12 @@ def _counts(metric: Metric, judged: Judged) -> Statistic:
     return value
 
 
-def _auc(judged: Judged) -> Statistic:
+def _auc(judged: LabelledPredictions) -> Statistic:
     """Area under the ROC curve, ties counting half; one against the rest, averaged, for several classes."""
-    truth = np.asarray(judged.truth, dtype=np.int64)
+    y_true = np.asarray(judged.y_true, dtype=np.int64)
     if judged.task is Task.BINARY:
-        return _auc_of(judged.scores[:, judged.positive], truth == judged.positive)
-    each = [_auc_of(judged.scores[:, k], truth == k) for k in range(judged.scores.shape[1])]
+        return _auc_of(judged.scores[:, judged.positive], y_true == judged.positive)
+    each = [_auc_of(judged.scores[:, k], y_true == k) for k in range(judged.scores.shape[1])]
     return lambda weights: float(np.mean([one(weights) for one in each]))
 
 
@@ -174,13 +174,13 @@ def _auc_of(score: Array, positive: NDArray[np.bool_]) -> Statistic:
     return value
 
 
-def _average_precision(judged: Judged) -> Statistic:
+def _average_precision(judged: LabelledPredictions) -> Statistic:
     """Precision at each distinct score, weighted by the recall it adds; no interpolation."""
     if judged.task is not Task.BINARY:
         raise Unmeasured("average_precision needs a binary task")
     score = judged.scores[:, judged.positive]
     order = np.argsort(-score, kind="stable")
-    ranked, positive = score[order], (np.asarray(judged.truth)[order] == judged.positive).astype(np.float64)
+    ranked, positive = score[order], (np.asarray(judged.y_true)[order] == judged.positive).astype(np.float64)
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
 
     def value(weights: Array) -> float:
@@ -195,16 +195,16 @@ def _average_precision(judged: Judged) -> Statistic:
     return value
 
 
-def losses(judged: Judged) -> tuple[str, Array]:
+def losses(judged: LabelledPredictions) -> tuple[str, Array]:
     """(its name, a bounded loss per row): the Brier score (halved for several classes), or the rank of the error.
 
     Ranks run from 0 to 1 with mean 0.5, whatever the tail of the errors.
     """
-    rows = np.arange(len(judged.truth))
+    rows = np.arange(len(judged.y_true))
     if judged.task is Task.REGRESSION:
         from scipy.stats import rankdata
 
-        ranks = rankdata(np.abs(judged.scores[:, 0] - judged.truth))
+        ranks = rankdata(np.abs(judged.scores[:, 0] - judged.y_true))
         return "rank of the error", np.asarray((ranks - 0.5) / max(len(rows), 1), dtype=np.float64)
-    truth = np.asarray(judged.truth, dtype=np.int64)
-    return "Brier score", np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[truth]) ** 2).sum(axis=1) / 2)
+    y_true = np.asarray(judged.y_true, dtype=np.int64)
+    return "Brier score", np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[y_true]) ** 2).sum(axis=1) / 2)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.classes import positive_index
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.errors import Tampered
 from modelmark.domain.metrics import Task
 
@@ -174,7 +174,7 @@ def unpack(data: bytes) -> Counts:
 
 
 def _input(item: Input, values: Any) -> Column:
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         return _textual(item, values)
     return _numeric(item.name, _floats(values), item.minimum, item.maximum)
 
@@ -190,7 +190,7 @@ def _textual(item: Input, values: Any) -> Column:
     known = item.categories
     if known is None:
         known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
-    closed = item.type is Kind.CATEGORY
+    closed = item.type is DataType.CATEGORY
     edges = np.zeros(0)
     text = [None if value is None or value != value else str(value) for value in values]
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)

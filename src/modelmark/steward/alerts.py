@@ -10,14 +10,16 @@ from typing import Final
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding, Outcome
-from modelmark.domain.ports import Notifier, Watchbook
+from modelmark.domain.ports import MonitoringStore, Notifier
 
 RETRY_FIRST: Final = timedelta(seconds=15)
 RETRY_MOST: Final = timedelta(hours=1)
 PER_STEP: Final = 20
 
 
-def tell(book: Watchbook, findings: Sequence[Finding], now: datetime, *, every: timedelta, queue: bool) -> list[Alert]:
+def tell(
+    book: MonitoringStore, findings: Sequence[Finding], now: datetime, *, every: timedelta, queue: bool
+) -> list[Alert]:
     """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all
     that closed.
 
@@ -47,7 +49,7 @@ def tell(book: Watchbook, findings: Sequence[Finding], now: datetime, *, every: 
 
 
 def close_departed(
-    book: Watchbook, serving: Collection[tuple[str, Digest]], now: datetime, *, queue: bool
+    book: MonitoringStore, serving: Collection[tuple[str, Digest]], now: datetime, *, queue: bool
 ) -> list[Alert]:
     """Close what is open about versions that no longer serve: nobody looks at them any more."""
     with book.transaction():
@@ -59,7 +61,7 @@ def close_departed(
     return gone
 
 
-def send_due(book: Watchbook, notifier: Notifier, now: datetime, jitter: random.Random) -> tuple[int, list[str]]:
+def send_due(book: MonitoringStore, notifier: Notifier, now: datetime, jitter: random.Random) -> tuple[int, list[str]]:
     """Send what is due, a bounded number at a time. Failures wait twice as long each time, up to an hour, give or take
     a half so that many do not come back at once. Returns how many were sent, and why others were not."""
     sent, failures = 0, []
@@ -76,7 +78,7 @@ def send_due(book: Watchbook, notifier: Notifier, now: datetime, jitter: random.
     return sent, failures
 
 
-def _queue(book: Watchbook, alerts: Iterable[Alert], what: str, now: datetime, why: str = "") -> None:
+def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datetime, why: str = "") -> None:
     for model in sorted({alert.model for alert in alerts}):
         mine = [alert for alert in alerts if alert.model == model]
         key = f"{what}-" + "-".join(str(alert.id) for alert in mine[:50])

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding, Outcome
-from modelmark.steward.profiler import Watched
+from modelmark.steward.profiler import MonitoredVersion
 
 
 class FaultOwner(StrEnum):
@@ -54,7 +54,7 @@ class JobContext:
     takes what was found."""
 
     now: datetime
-    serving: Sequence[Watched]
+    serving: Sequence[MonitoredVersion]
     report: Callable[[JobFault], None]
     step: Step
 
@@ -74,7 +74,7 @@ class Job(Protocol):
 
     @property
     def checkpoint(self) -> str:
-        """Its key in the watchbook. With an interval the steward notes there when it last ran, so that a restart does not
+        """Its key in the monitoring store. With an interval the steward notes there when it last ran, so that a restart does not
         run it early; without one, the job notes there itself how far it got. Empty: nothing is kept."""
         ...
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from modelmark.domain.finding import Finding, Window
-from modelmark.domain.ports import Clock, Watchbook
+from modelmark.domain.ports import Clock, MonitoringStore
 from modelmark.steward.alerts import tell
+from modelmark.steward.expiries import NAME
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
 from modelmark.steward.serving_versions import ServingVersions
-from modelmark.steward.terms import NAME
 
 
 class Steward:
@@ -25,7 +25,7 @@ class Steward:
         self,
         jobs: Sequence[Job],
         serving: ServingVersions,
-        watchbook: Watchbook,
+        monitoring_store: MonitoringStore,
         clock: Clock,
         *,
         told: bool = False,
@@ -34,7 +34,7 @@ class Steward:
     ) -> None:
         self._jobs = jobs
         self._serving = serving
-        self._book = watchbook
+        self._book = monitoring_store
         self._clock = clock
         self._told = told
         self._step_seconds = step_seconds

@@ -1,4 +1,4 @@
-"""What the journal and the watchbook hold of one version in one window."""
+"""What the journal and the monitoring store hold of one version in one window."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 from modelmark.domain.finding import Window
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import labelled, refusals
-from modelmark.monitors.truth import judged
-from modelmark.stats.metrics import Judged
+from modelmark.monitors.labels import labelled_predictions
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
-from modelmark.steward.profiler import Profiler, Watched, bucket_seconds
+from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
 
 MAX_LABELS: Final = 20_000  # the newest of a window; more do not make the interval usefully narrower
 
@@ -21,7 +21,7 @@ MAX_LABELS: Final = 20_000  # the newest of a window; more do not make the inter
 class JournalObservations:
     """Implements `monitors.monitor.Observations`."""
 
-    def __init__(self, workspace: Workspace, profiler: Profiler, watched: Watched, window: Window) -> None:
+    def __init__(self, workspace: Workspace, profiler: Profiler, watched: MonitoredVersion, window: Window) -> None:
         self._workspace = workspace
         self._profiler = profiler
         self._watched = watched
@@ -37,7 +37,7 @@ class JournalObservations:
         return refusals(self._workspace, self._watched.model, self._window.start, self._window.end)
 
     @cached_property
-    def labelled(self) -> Judged | None:
+    def labelled(self) -> LabelledPredictions | None:
         table = labelled(
             self._workspace,
             self._watched.model,
@@ -46,4 +46,4 @@ class JournalObservations:
             version=self._watched.version.hex,
             limit=MAX_LABELS,
         )
-        return judged(self._watched.contract, table)
+        return labelled_predictions(self._watched.contract, table)

@@ -1,7 +1,7 @@
 """Profiles of what compaction appended, each row counted exactly once.
 
 Every append has a receipt that names its files. The rows of those files are counted, added to the profiles that stand
-in the watchbook, and the receipt's line is noted, all in one transaction of the database: a kill before it commits
+in the monitoring store, and the receipt's line is noted, all in one transaction of the database: a kill before it commits
 leaves nothing, after it everything. Adding costs as much as the new rows do; counting a touched bucket again would
 cost the bucket.
 """
@@ -19,20 +19,20 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.metrics import Task
 from modelmark.domain.monitor_settings import Monitors
-from modelmark.domain.ports import Watchbook
+from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.tables.schema import input_columns
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally, unpack
-from modelmark.steward.terms import Term
+from modelmark.steward.expiries import Expiry
 
 CHECKPOINT: Final = "profile"
 COMMITS_PER_STEP: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class MonitoredVersion:
     """A version that serves. reference: what `stats.profile.reference` made. baseline: the objective on its holdout.
 
     terms: what was agreed until a day.
@@ -43,7 +43,7 @@ class Watched:
     contract: Contract
     reference: bytes
     baseline: float | None
-    terms: tuple[Term, ...] = ()
+    terms: tuple[Expiry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +64,15 @@ def bucket_seconds(settings: Monitors) -> int:
 class Profiler:
     """Keeps parsed references and its place in the receipts between steps."""
 
-    def __init__(self, workspace: Workspace, book: Watchbook) -> None:
+    def __init__(self, workspace: Workspace, book: MonitoringStore) -> None:
         self._workspace = workspace
         self._book = book
         self._receipts = Receipts(workspace.receipts)
         self._waiting: list[tuple[int, str, list[str]]] = []  # line, table, files
-        self._watched: dict[str, tuple[Watched, Reference]] = {}
+        self._watched: dict[str, tuple[MonitoredVersion, Reference]] = {}
         self.behind = True  # until a step has found nothing more
 
-    def watch(self, watched: Watched) -> Reference:
+    def watch(self, watched: MonitoredVersion) -> Reference:
         """Know a version's bins. Versions once watched stay known: their last rows may come after they left."""
         known = self._watched.get(watched.version.hex)
         if known is None or known[0].reference != watched.reference:
@@ -108,7 +108,7 @@ class Profiler:
         self._waiting, self.behind = rest, bool(rest)
         return Profiled(rows=rows, skipped=skipped, lost=lost, behind=bool(rest))
 
-    def window(self, watched: Watched, start: datetime, end: datetime) -> dict[str, Counts]:
+    def window(self, watched: MonitoredVersion, start: datetime, end: datetime) -> dict[str, Counts]:
         """The profile of a span of time: the sum of its buckets."""
         found: dict[str, Counts] = {}
         for _, column, counts in self._book.profiles(watched.model, watched.version.hex, start, end):
@@ -140,7 +140,7 @@ class Profiler:
                 rows += part.num_rows
         return rows
 
-    def _add(self, watched: Watched, bucket: datetime, counts: Mapping[str, Counts]) -> None:
+    def _add(self, watched: MonitoredVersion, bucket: datetime, counts: Mapping[str, Counts]) -> None:
         end = bucket + timedelta(microseconds=1)
         before = {
             c: unpack(data) for _, c, data in self._book.profiles(watched.model, watched.version.hex, bucket, end)

@@ -13,7 +13,7 @@ from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.seal.digests import canonical
@@ -100,13 +100,13 @@ class SqlLedger:
         table = tables.waivers
         return self._bodies(select(table.c.body).where(table.c.version == id).order_by(table.c.id), Waiver)
 
-    def add_remark(self, remark: Remark) -> None:
-        self._insert(tables.remarks, id=remark.id, version=remark.version, at=remark.at, body=_text(remark))
+    def add_comment(self, comment: Comment) -> None:
+        self._insert(tables.comments, id=comment.id, version=comment.version, at=comment.at, body=_text(comment))
 
-    def remarks(self, id: Digest) -> Sequence[Remark]:
-        table = tables.remarks
+    def comments(self, id: Digest) -> Sequence[Comment]:
+        table = tables.comments
         query = select(table.c.body).where(table.c.version == id).order_by(table.c.at, table.c.id)
-        return self._bodies(query, Remark)
+        return self._bodies(query, Comment)
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         self._insert(tables.snapshots, sequence=snapshot.sequence, body=_text(snapshot))

@@ -68,7 +68,7 @@ approvals = Table(
     Column("nonce", String(64)),
     Index("approvals_nonce", "nonce", unique=True),
 )
-remarks = Table(
+comments = Table(
     "remarks",
     metadata,
     Column("id", String(64), primary_key=True),

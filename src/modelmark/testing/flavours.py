@@ -48,7 +48,7 @@ def check_flavour(
     assert np.array_equal(rows, numbers, equal_nan=True), "it changed the numbers"
     assert words == list(texts), "it changed the texts"
     assert np.array_equal(flavour.run(rows, words), kept), "asked twice, it says otherwise"
-    _hold_rows(flavour, rows, words, kept, len(textual))
+    _require_rows(flavour, rows, words, kept, len(textual))
     assert scores.flags.writeable, "the guard may not write to the scores"
     assert np.array_equal(scores, kept), "a later run wrote to the scores of an earlier one"
     again = kind(files, signature, numeric=numeric, textual=textual)
@@ -63,7 +63,7 @@ def check_flavour(
     return kept
 
 
-def _hold_rows(flavour: Flavour, rows: Scores, words: list[str], scores: Scores, texts: int) -> None:
+def _require_rows(flavour: Flavour, rows: Scores, words: list[str], scores: Scores, texts: int) -> None:
     """A row's answer is its own."""
     for at in range(len(rows)):
         alone = flavour.run(rows[at : at + 1], words[at * texts : (at + 1) * texts])

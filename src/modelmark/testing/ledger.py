@@ -8,7 +8,7 @@ from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.testing.transactional import Transactional
@@ -23,7 +23,7 @@ class MemoryLedger(Transactional):
         self._evidence: list[Evidence] = []
         self._approvals: list[Approval] = []
         self._waivers: list[Waiver] = []
-        self._remarks: list[Remark] = []
+        self._comments: list[Comment] = []
         self._snapshots: dict[int, Snapshot] = {}
         self._events: list[Event] = []
 
@@ -68,13 +68,13 @@ class MemoryLedger(Transactional):
     def waivers(self, id: Digest) -> Sequence[Waiver]:
         return [item for item in self._waivers if item.version == id]
 
-    def add_remark(self, remark: Remark) -> None:
-        if any(known.id == remark.id for known in self._remarks):
+    def add_comment(self, comment: Comment) -> None:
+        if any(known.id == comment.id for known in self._comments):
             raise Conflict("somebody else wrote this remarks row first", code="WRITTEN_ALREADY")
-        self._remarks.append(remark)
+        self._comments.append(comment)
 
-    def remarks(self, id: Digest) -> Sequence[Remark]:
-        return sorted((item for item in self._remarks if item.version == id), key=lambda r: (r.at, r.id))
+    def comments(self, id: Digest) -> Sequence[Comment]:
+        return sorted((item for item in self._comments if item.version == id), key=lambda r: (r.at, r.id))
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.sequence in self._snapshots:

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.contract import Contract, Data, Input, Kind, ModelSource, Objective, Outputs
+from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
-from modelmark.monitors.monitor import REQUESTS, Monitor, Recorded, View
-from modelmark.stats.metrics import Judged
+from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ QUIET_LOOKS: Final = 20
 QUIET_ALARMS: Final = 2
 
 
-def check_monitor(monitor: Monitor, *, planted: View | None = None, rows: int = 2000) -> None:
+def check_monitor(monitor: Monitor, *, planted: MonitorContext | None = None, rows: int = 2000) -> None:
     """Quiet on no change, fires on a planted one, cannot tell on an empty window, and says each in a sentence.
 
     planted: a view in which the monitor must alarm; the usual one has shifted numbers and scores, missing and unseen
@@ -34,21 +34,21 @@ def check_monitor(monitor: Monitor, *, planted: View | None = None, rows: int = 
     alarms = sum(_alarms(monitor, quiet_view(rows, seed)) for seed in range(QUIET_LOOKS))
     assert alarms <= QUIET_ALARMS, f"{monitor.name} alarmed in {alarms} of {QUIET_LOOKS} quiet windows"
     assert _alarms(monitor, planted or planted_view(rows)), f"{monitor.name} missed the planted change"
-    said = monitor.look(empty_view())
+    said = monitor.evaluate(empty_view())
     assert said, f"{monitor.name} is silent about an empty window"
     sure = [finding.subject for finding in said if finding.outcome is not Outcome.CANNOT_TELL]
     assert not sure, f"{monitor.name} claims to know about {sure} of an empty window"
     view = quiet_view(rows, 0)
-    assert monitor.look(view) == monitor.look(view), f"{monitor.name} says two things about one view"
+    assert monitor.evaluate(view) == monitor.evaluate(view), f"{monitor.name} says two things about one view"
 
 
-def quiet_view(rows: int = 2000, seed: int = 0) -> View:
+def quiet_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
     """Traffic as at training time."""
     rng = np.random.default_rng(seed + 1)
     return _view(*_sample(rng, rows), _judged(rng, rows, wrong=0.1), {})
 
 
-def planted_view(rows: int = 2000, seed: int = 0) -> View:
+def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
     """Everything that can go wrong does."""
     rng = np.random.default_rng(seed + 1)
     numbers, words, scores = _sample(rng, rows)
@@ -58,13 +58,13 @@ def planted_view(rows: int = 2000, seed: int = 0) -> View:
     return _view(numbers + 2, words, np.clip(scores + 0.4, 0, 1), _judged(rng, rows, wrong=0.5), refused)
 
 
-def empty_view() -> View:
+def empty_view() -> MonitorContext:
     """Nobody asked anything."""
     return replace(quiet_view(10), observed=Recorded(profiles={}, refused={}, labelled=None))
 
 
-def _alarms(monitor: Monitor, view: View) -> bool:
-    found = monitor.look(view)
+def _alarms(monitor: Monitor, view: MonitorContext) -> bool:
+    found = monitor.evaluate(view)
     assert found, f"{monitor.name} is silent"
     subjects = [finding.subject for finding in found]
     assert len(subjects) == len(set(subjects)), f"{monitor.name} speaks twice of one subject"
@@ -83,20 +83,20 @@ def _sample(rng: np.random.Generator, rows: int) -> tuple[Any, list[str], Any]:
     return rng.normal(size=rows), list(rng.choice(["a", "b", "c"], rows)), rng.beta(2, 2, rows)
 
 
-def _judged(rng: np.random.Generator, rows: int, *, wrong: float) -> Judged:
-    truth = rng.integers(0, 2, rows)
-    said = np.where(rng.uniform(size=rows) < wrong, 1 - truth, truth)
+def _judged(rng: np.random.Generator, rows: int, *, wrong: float) -> LabelledPredictions:
+    y_true = rng.integers(0, 2, rows)
+    said = np.where(rng.uniform(size=rows) < wrong, 1 - y_true, y_true)
     score = np.clip(said * 0.8 + 0.1 + rng.normal(0, 0.02, rows), 0, 1)
-    return Judged(task=Task.BINARY, truth=truth, scores=np.stack([1 - score, score], axis=1))
+    return LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
 
 
 def _view(
-    numbers: Any, words: Sequence[str], scores: Any, judged: Judged, refused: Mapping[tuple[str, str], int]
-) -> View:
+    numbers: Any, words: Sequence[str], scores: Any, judged: LabelledPredictions, refused: Mapping[tuple[str, str], int]
+) -> MonitorContext:
     found = _reference()
     profiles: dict[str, Counts] = tally(found, {"amount": numbers, "kind": words, SCORE: scores})
     profiles[REQUESTS] = np.array([len(words)], dtype=np.int64)
-    return View(
+    return MonitorContext(
         model="kit",
         version=Digest("sha256:" + "0" * 64),
         contract=_CONTRACT,
@@ -122,8 +122,8 @@ _CONTRACT: Final = Contract(
     model=ModelSource(source="model.joblib", task=Task.BINARY),
     data=Data(train="train.csv", holdout="holdout.csv", target="y"),
     inputs=(
-        Input(name="amount", type=Kind.NUMBER, minimum=-100.0, maximum=100.0, nullable=True),
-        Input(name="kind", type=Kind.CATEGORY, categories=("a", "b", "c")),
+        Input(name="amount", type=DataType.NUMBER, minimum=-100.0, maximum=100.0, nullable=True),
+        Input(name="kind", type=DataType.CATEGORY, categories=("a", "b", "c")),
     ),
     outputs=Outputs(classes=(0, 1), positive=1),
     objective=Objective(metric=Metric.ACCURACY),

@@ -113,7 +113,7 @@ def check_wire(
         assert same(now.answer, golden.answer), f"{golden.name}: answered {now.answer} instead of {golden.answer}"
         assert same(now.answer, again.answer), f"{golden.name}: asked again, it says otherwise"
         assert now.status < 400 or refusal(now.answer), f"{golden.name}: not the error form: {now.answer}"
-    _hold_addresses(make(), version, refusal)
+    _require_addresses(make(), version, refusal)
     hostile = [(g.method, g.path, body) for g in accepted for body in hostile_bodies(g.body.encode())]
     for (_, path, body), (status, answer) in zip(hostile, _ask(make(), version, hostile), strict=True):
         shown = f"{path} with {body[:200]!r}"
@@ -160,7 +160,7 @@ def same(one: Any, other: Any) -> bool:
     return isclose(one, other, rel_tol=1e-5, abs_tol=1e-7) if isinstance(one, float) else bool(one == other)
 
 
-def _hold_addresses(wire: Wire, version: LoadedModel, refusal: Callable[[Any], bool]) -> None:
+def _require_addresses(wire: Wire, version: LoadedModel, refusal: Callable[[Any], bool]) -> None:
     asked: list[tuple[int, Asked]] = []
     for method, path, endpoint in wire.endpoints(_routes(version)):
         asked.append((405, ("DELETE", path, b"")))

@@ -1,4 +1,4 @@
-"""The acts on pages: sign in and out, approve, remark, waive, release, roll back, accounts and keys. Each one redirects."""
+"""The acts on pages: sign in and out, approve, comment, waive, release, roll back, accounts and keys. Each one redirects."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission, Principal, Role
-from modelmark.domain.release import Excuse, RemarkKind
+from modelmark.domain.release import CommentKind, WaiverRequest
 from modelmark.domain.until import until
 from modelmark.domain.version import Version
-from modelmark.web.desk import Desk
-from modelmark.web.entrance import COOKIE, next_of, posted, with_session, without_session
-from modelmark.web.source import Source
+from modelmark.web.actions import Actions
+from modelmark.web.authenticator import COOKIE, next_of, posted, with_session, without_session
+from modelmark.web.queries import Queries
 
 
 class Acts:
     """One method per act: read the form, do it, say where to look next."""
 
-    def __init__(self, source: Source, desk: Desk) -> None:
+    def __init__(self, source: Queries, desk: Actions) -> None:
         self._source = source
         self._desk = desk
 
@@ -51,23 +51,23 @@ class Acts:
         text = await run_in_threadpool(self._desk.releases.ticket, version, role=role, name=by.name, by=by)
         return JSONResponse({"ticket": text})
 
-    async def remark(self, request: Request) -> Response:
+    async def comment(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
         try:
-            kind = RemarkKind(form.get("kind", "comment"))
+            kind = CommentKind(form.get("kind", "comment"))
         except ValueError:
             raise Rejected(
-                "there is no such kind of remark", code="NO_KIND", field="kind", limit=", ".join(RemarkKind)
+                "there is no such kind of comment", code="NO_KIND", field="kind", limit=", ".join(CommentKind)
             ) from None
         await run_in_threadpool(
-            self._desk.releases.remarks.add, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
+            self._desk.releases.comments.add, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
             about=form.get("about", ""),
         )  # fmt: skip
-        return self._seen(request, version, "remarks")
+        return self._seen(request, version, "comments")
 
     async def waive(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
-        excuse = Excuse(
+        excuse = WaiverRequest(
             gate=form.get("gate", ""), reason=form.get("reason", ""), owner=form.get("owner", ""),
             expires_at=until(form.get("expires", ""), now=self._source.clock(), field="expires"),
         )  # fmt: skip

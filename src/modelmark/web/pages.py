@@ -28,14 +28,14 @@ from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
 from modelmark.governance.people import People
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
-from modelmark.governance.standing import Standing
 from modelmark.web import charts, series
+from modelmark.web.authenticator import next_of
 from modelmark.web.bundle import vega_bundle
-from modelmark.web.entrance import next_of
+from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
-from modelmark.web.source import SPANS, Source
 from modelmark.web.tasks import tasks
 from modelmark.web.templating import Templates
 
@@ -45,7 +45,7 @@ LIVE_SECONDS: Final = 2.0
 class Pages:
     """One method per address: fetch, render."""
 
-    def __init__(self, source: Source, people: People, templates: Templates) -> None:
+    def __init__(self, source: Queries, people: People, templates: Templates) -> None:
         self._source = source
         self._people = people
         self._render = templates.render
@@ -79,9 +79,9 @@ class Pages:
         return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
 
     async def releases(self, request: Request) -> Response:
-        found, lost = await self._off(self._standings)
+        found, lost = await self._off(self._statuses)
         names = await self._off(lambda: {s.version.id: self._source.documents.signatures(s).names for s in found})
-        return await self._render(request, "releases.html", page="releases", standings=found, lost=lost, names=names)
+        return await self._render(request, "releases.html", page="releases", statuses=found, lost=lost, names=names)
 
     async def version(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         version = self._source.known(request.path_params["id"])
@@ -91,8 +91,8 @@ class Pages:
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._source.releases, request.state.principal
-        standing, side = releases.standing(version), self._source.documents.describe(version)
-        signed = self._source.documents.signatures(standing)
+        status, side = releases.status(version), self._source.documents.describe(version)
+        signed = self._source.documents.signatures(status)
         read = parts(side, signed.approvals)
         tickets, refusals = {}, {}
         for part in read:
@@ -106,7 +106,7 @@ class Pages:
                     refusals[part.person.role] = error.message
         champion = releases.champion(version.model)
         return {
-            "standing": standing,
+            "status": status,
             "signed": signed,
             "evidence": side.evidence,
             "contract": side.contract,
@@ -114,7 +114,7 @@ class Pages:
             "parts": read,
             "tickets": tickets,
             "refusals": refusals,
-            "remarks": self._source.ledger.remarks(version.id),
+            "comments": self._source.ledger.comments(version.id),
             "champion": champion,
             "environment": self._source.environment,
         }
@@ -159,7 +159,7 @@ class Pages:
     async def tasks(self, request: Request) -> Response:
         """What waits for whoever looks: signatures, change requests, releases that nothing holds up."""
         by = request.state.principal
-        found, lost = await self._off(self._standings)
+        found, lost = await self._off(self._statuses)
         return await self._render(request, "tasks.html", page="tasks", tasks=tasks(found, by), lost=lost)
 
     async def diff(self, request: Request) -> Response:
@@ -249,8 +249,8 @@ class Pages:
             raise errors.Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
         return name, span
 
-    def _standings(self) -> tuple[list[Standing], list[errors.ModelmarkError]]:
-        return self._source.releases.standings(reversed(self._source.versions()))
+    def _statuses(self) -> tuple[list[ReleaseStatus], list[errors.ModelmarkError]]:
+        return self._source.releases.statuses(reversed(self._source.versions()))
 
     async def _off(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Off the event loop: these read databases and files."""

@@ -24,7 +24,7 @@ QUESTIONS: Final[Mapping[Role, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ReviewSection:
     """One signer's reading. facts: (label, what was agreed). residual: what did not pass or cannot be told."""
 
     person: Person
@@ -35,19 +35,19 @@ class Part:
     signed: bool
 
 
-def parts(side: Side, approvals: Sequence[Approval]) -> list[Part]:
+def parts(side: Side, approvals: Sequence[Approval]) -> list[ReviewSection]:
     """A part per signer of the contract, in its order."""
     signed = {(a.role, a.name) for a in approvals}
     return [_part(person, side, (person.role, person.name) in signed) for person in side.contract.signers()]
 
 
-def _part(person: Person, side: Side, signed: bool) -> Part:
+def _part(person: Person, side: Side, signed: bool) -> ReviewSection:
     latest = side.latest
     checks = [(gate, check) for gate in read_by(person.role, latest) for check in latest[gate].checks]
     open_points = [
         (gate, check) for gate, item in latest.items() for check in item.checks if check.verdict is not Verdict.PASS
     ]
-    return Part(
+    return ReviewSection(
         person=person,
         question=QUESTIONS[person.role],
         facts=tuple(_facts(person.role, side.contract, side)),

@@ -13,7 +13,7 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.version import Version
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.web import sentences
-from modelmark.web.source import SPANS, Source
+from modelmark.web.queries import SPANS, Queries
 
 #: How many inputs a chart of inputs shows, the furthest first.
 DRAWN: Final = 12
@@ -21,7 +21,7 @@ POINTS: Final = 400  # of a line over time
 BINS: Final = 20
 
 
-def overview(source: Source) -> dict[str, Any]:
+def overview(source: Queries) -> dict[str, Any]:
     """Is anything wrong? The sentence, and one entry per model; those that need somebody come first."""
     end = source.clock()
     alerts = source.alerts()
@@ -36,7 +36,7 @@ def overview(source: Source) -> dict[str, Any]:
     }
 
 
-def _card(source: Source, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
+def _card(source: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
     champion = source.champion(model)
     length, seconds = SPANS["15m"]
     start = _floor(end - length, seconds)
@@ -53,7 +53,7 @@ def _card(source: Source, model: str, end: datetime, alerts: Sequence[Alert]) ->
     }
 
 
-def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
+def model(source: Queries, name: str, span_name: str) -> dict[str, Any]:
     """Everything one model page shows for one span of time."""
     end = source.clock()
     length, seconds = SPANS[span_name]
@@ -89,7 +89,7 @@ def model(source: Source, name: str, span_name: str) -> dict[str, Any]:
 
 
 def _of_contract(
-    source: Source, champion: Version | None, span: Span, reference: Sequence[float] | None
+    source: Queries, champion: Version | None, span: Span, reference: Sequence[float] | None
 ) -> dict[str, str]:
     if champion is None:
         return dict.fromkeys(("latency", "scores"), sentences.NOTHING_RELEASED)
@@ -113,7 +113,7 @@ def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]
     return found[:DRAWN], found[DRAWN:]
 
 
-def _marks(source: Source, name: str, start: datetime) -> list[dict[str, Any]]:
+def _marks(source: Queries, name: str, start: datetime) -> list[dict[str, Any]]:
     """Releases and alerts, for the thin vertical lines."""
     marks = []
     for event in source.acts(name, start):
@@ -125,7 +125,7 @@ def _marks(source: Source, name: str, start: datetime) -> list[dict[str, Any]]:
     return marks
 
 
-def _ends(source: Source, champion: Version | None) -> tuple[float, float]:
+def _ends(source: Queries, champion: Version | None) -> tuple[float, float]:
     """The range in which scores are counted: probabilities in [0, 1], values where the holdout's lay."""
     if champion is None or source.contract_of(champion).model.task is not Task.REGRESSION:
         return 0.0, 1.0
@@ -136,7 +136,7 @@ def _ends(source: Source, champion: Version | None) -> tuple[float, float]:
     return float(edges[0]) - step, float(edges[-1]) + step
 
 
-def _score_shares(source: Source, champion: Version, ends: tuple[float, float]) -> list[float]:
+def _score_shares(source: Queries, champion: Version, ends: tuple[float, float]) -> list[float]:
     """The holdout's scores in BINS of equal width, spread evenly within the reference's own bins."""
     column = source.score_reference(champion)
     counts = column.histogram(column.counts)[: len(column.edges) + 1]

@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelmark.domain import errors
 from modelmark.domain.people import Permission
+from modelmark.web.actions import Actions
 from modelmark.web.acts import Acts
-from modelmark.web.desk import Desk
-from modelmark.web.entrance import PUBLIC, Door, Entrance
+from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.pages import Pages
+from modelmark.web.queries import Queries
 from modelmark.web.refused import kept, status_of
-from modelmark.web.source import Source
 from modelmark.web.templating import Templates
 
 _log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ HEADERS: Final = (
 Application = Starlette
 
 
-def build(source: Source, desk: Desk) -> Application:
+def build(source: Queries, desk: Actions) -> Application:
     """The ASGI application over one workspace. Every door names who may use it."""
     templates = Templates()
     pages, acts, problems = Pages(source, desk.people, templates), Acts(source, desk), _Problems(templates)
-    door = Entrance(desk.people).door
+    door = Authenticator(desk.people).door
     view, own = Permission.VIEW, Permission
 
     async def show_key(request: Request) -> Response:
@@ -64,7 +64,7 @@ def build(source: Source, desk: Desk) -> Application:
         door("/versions/{id}/notes", pages.notes, view),
         door("/versions/{id}/ticket", acts.ticket, own.APPROVE, post=True),
         door("/versions/{id}/approve", kept(acts.approve, version), own.APPROVE, post=True),
-        door("/versions/{id}/remark", kept(acts.remark, version), own.COMMENT, post=True),
+        door("/versions/{id}/comment", kept(acts.comment, version), own.COMMENT, post=True),
         door("/versions/{id}/waive", kept(acts.waive, version), own.WAIVE, post=True),
         door("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
         door("/scorecards", pages.scorecards, view),
@@ -86,7 +86,7 @@ def build(source: Source, desk: Desk) -> Application:
         Mount("/static", StaticFiles(packages=[("modelmark.web", "static")])),
     ]
     for route in routes:
-        if not isinstance(route, Door | Mount):
+        if not isinstance(route, ProtectedRoute | Mount):
             raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard)])

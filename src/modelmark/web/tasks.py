@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.release import State
 from modelmark.domain.version import Version
-from modelmark.governance.standing import Standing
+from modelmark.governance.release_status import ReleaseStatus
 
 _BEFORE_TRAFFIC = frozenset({State.REGISTERED, State.CHECKED, State.APPROVED})
 
@@ -23,35 +23,35 @@ class Task:
     mine: bool
 
 
-def tasks(standings: Sequence[Standing], by: Principal | None) -> list[Task]:
+def tasks(statuses: Sequence[ReleaseStatus], by: Principal | None) -> list[Task]:
     """One's own first; then what others have to do before a version may go. Only the newest version of a model waits."""
-    newest: dict[str, Standing] = {}
-    for standing in standings:
-        known = newest.get(standing.version.model)
-        if known is None or standing.version.number > known.version.number:
-            newest[standing.version.model] = standing
+    newest: dict[str, ReleaseStatus] = {}
+    for status in statuses:
+        known = newest.get(status.version.model)
+        if known is None or status.version.number > known.version.number:
+            newest[status.version.model] = status
     found = [task for s in newest.values() if s.state in _BEFORE_TRAFFIC for task in _of(s, by)]
     return sorted(found, key=lambda task: not task.mine)
 
 
-def _of(standing: Standing, by: Principal | None) -> Iterator[Task]:
-    version = standing.version
+def _of(status: ReleaseStatus, by: Principal | None) -> Iterator[Task]:
+    version = status.version
     who = by.name if by else ""
-    for gate in standing.open_gates:
+    for gate in status.open_gates:
         name = gate.replace("_", " ")
-        said = f"The gate {name} says: {standing.said(gate)}. Mend the model, or let a signer waive it."
-        if gate in standing.not_run:
+        said = f"The gate {name} says: {status.said(gate)}. Mend the model, or let a signer waive it."
+        if gate in status.not_run:
             said = f"The gate {name} has not been run yet: modelmark check {version.label}."
         yield Task(version=version, sentence=said, place=gate, mine=False)
-    for request in standing.requests:
-        yield Task(version=version, sentence=f"{request.name} asked for a change: {request.text}", place="remarks",
+    for request in status.requests:
+        yield Task(version=version, sentence=f"{request.name} asked for a change: {request.text}", place="comments",
                    mine=request.name == who)  # fmt: skip
-    if standing.open_gates:
+    if status.open_gates:
         return
-    for person in standing.missing:
+    for person in status.missing:
         name = person.name or "somebody"
         said = f"{name} has not approved it as {person.role.replace('_', ' ')}."
         yield Task(version=version, sentence=said, place=f"part-{person.role}", mine=bool(who) and person.name == who)
-    if not standing.obstacles:
+    if not status.obstacles:
         may = by is not None and by.may(Permission.RELEASE)
         yield Task(version=version, sentence="Everybody agreed: it may be released.", place="main", mine=may)

@@ -14,9 +14,9 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.waived import waived
 from modelmark.seal.digests import digest_value
-from modelmark.web.entrance import form_of
+from modelmark.web.authenticator import form_of
 from modelmark.web.glossary import GLOSSARY
-from modelmark.web.source import SPANS
+from modelmark.web.queries import SPANS
 
 
 class Templates:

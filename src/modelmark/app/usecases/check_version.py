@@ -14,8 +14,8 @@ from modelmark.domain.progress import Progress
 from modelmark.domain.version import Version
 from modelmark.gates.case import Case
 from modelmark.gates.runner import build, run_gates
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
-from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class CheckResult:
     """What the gates found: this run's evidence, how the version stands after it, and its verdict on the gates asked now."""
 
     evidence: tuple[Evidence, ...]
-    standing: Standing
+    status: ReleaseStatus
     verdict: Verdict
     report: Path
     reused: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class CheckResult:
     def sentence(self) -> str:
         failed = [item.gate for item in self.evidence if item.verdict is Verdict.FAIL]
         unsure = [item.gate for item in self.evidence if item.verdict is Verdict.CANNOT_TELL]
-        stands = [i.gate for i in self.evidence if i.gate not in failed and self.standing.gates[i.gate] is Verdict.FAIL]
+        stands = [i.gate for i in self.evidence if i.gate not in failed and self.status.gates[i.gate] is Verdict.FAIL]
         if stands:
             failed_now = f"{', '.join(failed)} failed; " if failed else ""
             return f"{failed_now}{', '.join(stands)} failed before on these same bytes, and one failure stays"
@@ -52,7 +52,7 @@ class CheckVersion:
     releases: Releases
     contract_of: Callable[[Version], Contract]
     open_case: Callable[[Version, Path], Case]
-    report: Callable[[Standing], Path]
+    report: Callable[[ReleaseStatus], Path]
     owner: str
 
     def __call__(
@@ -76,11 +76,11 @@ class CheckVersion:
         case = self.open_case(version, (path if path.is_dir() else path.parent).resolve())
         evidence = run_gates(case, gates=gates, known=() if again else known, progress=progress)
         new = [item for item in evidence if item not in known]
-        standing = self.releases.record(version, new, actor=by.login if by else self.owner, by=by)
+        status = self.releases.record(version, new, actor=by.login if by else self.owner, by=by)
         return CheckResult(
             evidence=evidence,
-            standing=standing,
-            verdict=worst(standing.gates[item.gate] for item in evidence),
-            report=self.report(standing),
+            status=status,
+            verdict=worst(status.gates[item.gate] for item in evidence),
+            report=self.report(status),
             reused=tuple(item.gate for item in evidence if item in known),
         )

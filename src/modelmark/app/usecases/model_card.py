@@ -10,21 +10,21 @@ from modelmark.domain.ports import Clock
 from modelmark.domain.version import Version
 from modelmark.governance.card import Card, model_card
 from modelmark.governance.difference import Side
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.signatures import Signatures
-from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    standing: Callable[[Version], Standing]
+    status: Callable[[Version], ReleaseStatus]
     describe: Callable[[Version], Side]
-    signatures: Callable[[Standing], Signatures]
+    signatures: Callable[[ReleaseStatus], Signatures]
     clock: Clock
 
     def __call__(self, version: Version) -> Card:
         """The card as of now. Raises Tampered (BAD_MARK) where the mark that holds its signatures cannot be read."""
-        standing = self.standing(version)
-        signed = self.signatures(standing)
+        status = self.status(version)
+        signed = self.signatures(status)
         if signed.fault:
             raise Tampered(signed.fault, code="BAD_MARK", hint="modelmark verify")
-        return model_card(self.describe(version), signed.approvals, signed.missing, self.clock(), standing.waived)
+        return model_card(self.describe(version), signed.approvals, signed.missing, self.clock(), status.waived)

@@ -10,8 +10,8 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.version import REFERENCE, Version
-from modelmark.steward.profiler import Watched
-from modelmark.steward.terms import Term
+from modelmark.steward.expiries import Expiry
+from modelmark.steward.profiler import MonitoredVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class MonitoredVersions:
     ledger: Ledger
     artifacts: ArtifactStore
     contract_of: Callable[[Version], Contract]
-    _known: dict[Digest, Watched] = field(default_factory=dict)
+    _known: dict[Digest, MonitoredVersion] = field(default_factory=dict)
 
-    def __call__(self) -> list[Watched]:
+    def __call__(self) -> list[MonitoredVersion]:
         """Every version that serves now."""
         snapshot = self.ledger.snapshot()
         serving = [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
@@ -32,9 +32,9 @@ class MonitoredVersions:
                 self._known[id] = self._read(self.ledger.version(id))
         return [self._known[id] for id in serving]
 
-    def _read(self, version: Version) -> Watched:
+    def _read(self, version: Version) -> MonitoredVersion:
         contract = self.contract_of(version)
-        return Watched(
+        return MonitoredVersion(
             model=version.model,
             version=version.id,
             contract=contract,
@@ -43,7 +43,7 @@ class MonitoredVersions:
             terms=tuple(self._terms(version, contract)),
         )
 
-    def _terms(self, version: Version, contract: Contract) -> Iterator[Term]:
+    def _terms(self, version: Version, contract: Contract) -> Iterator[Expiry]:
         """How long the version and its waivers were agreed to hold."""
         retraining = contract.retraining
         if retraining.max_age_days is not None:
@@ -51,10 +51,10 @@ class MonitoredVersions:
             old = f"{version.label} is more than {days} days old, the most its contract allows"
             sentence = f"{old}; {retraining.owner} trains again."
             ends_at = version.created_at + timedelta(days=retraining.max_age_days)
-            yield Term(subject="age", ends_at=ends_at, sentence=sentence)
+            yield Expiry(subject="age", ends_at=ends_at, sentence=sentence)
         for waiver in self.ledger.waivers(version.id):
             sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
-            yield Term(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
+            yield Expiry(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
 
     def _baseline(self, version: Version) -> float | None:
         """The objective on the holdout, as the holdout gate measured it."""

@@ -9,8 +9,8 @@ from modelmark.domain.errors import Missing
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
+from modelmark.governance.comments import Announcer
 from modelmark.governance.releases import Releases
-from modelmark.governance.remarks import Announcer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,5 +21,5 @@ class ReleaseNotes:
         """Markdown. before: what it replaces [default: the champion]."""
         before = before or self.releases.champion(version.model)
         earlier = None if before is None or before.id == version.id else self.describe(before)
-        waivers = self.releases.standing(version).waived
+        waivers = self.releases.status(version).waived
         return release_notes(audience, self.describe(version), earlier, waivers)

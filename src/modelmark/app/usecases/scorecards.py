@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 from modelmark.domain.audit import RELEASES, Event
 from modelmark.domain.finding import Outcome
-from modelmark.domain.ports import Clock, Delivery, Ledger, Watchbook
+from modelmark.domain.ports import Clock, Delivery, Ledger, MonitoringStore
 from modelmark.domain.version import Version
 from modelmark.governance.difference import Side
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import Facts, Scorecard
 from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
 from modelmark.governance.signatures import Signatures
-from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorecards:
     ledger: Ledger
-    watchbook: Watchbook
-    standing: Callable[[Version], Standing]
+    monitoring_store: MonitoringStore
+    status: Callable[[Version], ReleaseStatus]
     describe: Callable[[Version], Side]
-    signatures: Callable[[Standing], Signatures]
+    signatures: Callable[[ReleaseStatus], Signatures]
     clock: Clock
 
     def __call__(self, version: Version) -> tuple[Scorecard, Scorecard]:
         """(the twelve mistakes, the ML Test Score) of one version."""
-        side, signed = self.describe(version), self.signatures(self.standing(version))
-        looked = [f for f in self.watchbook.findings(version.model, limit=2000) if f.version == version.id]
+        side, signed = self.describe(version), self.signatures(self.status(version))
+        looked = [f for f in self.monitoring_store.findings(version.model, limit=2000) if f.version == version.id]
         own = [event for event in self.ledger.events() if event.details.get("model") == version.model]
         facts = Facts(
             version=version,
@@ -48,9 +48,9 @@ class Scorecards:
     def _told(self, version: Version, events: Sequence[Event]) -> Sequence[Delivery]:
         """The messages about the version's last release, which names them by its snapshot."""
         released = [e for e in events if e.subject == version.id and e.act in RELEASES]
-        return self.watchbook.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
+        return self.monitoring_store.deliveries(f"released-{released[-1].details['snapshot']}-") if released else ()
 
     def _alerted(self, model: str) -> Sequence[Delivery]:
         """The messages that told of alerts of this model; the steward names each by the alerts' numbers."""
-        known = {str(alert.id) for alert in self.watchbook.alerts(model=model)}
-        return [d for d in self.watchbook.deliveries("opened-") if known.intersection(d.key.split("-")[1:])]
+        known = {str(alert.id) for alert in self.monitoring_store.alerts(model=model)}
+        return [d for d in self.monitoring_store.deliveries("opened-") if known.intersection(d.key.split("-")[1:])]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.domain.people import Principal, Role
-from modelmark.domain.release import Excuse
+from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import Version
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
-from modelmark.governance.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +18,14 @@ class Waive:
     """report: writes the report of a version. owner: whose name the audit has where no account acts."""
 
     releases: Releases
-    report: Callable[[Standing], Path]
+    report: Callable[[ReleaseStatus], Path]
     owner: str
 
     def __call__(
-        self, version: Version, excuse: Excuse, *, role: Role, name: str, by: Principal | None = None
-    ) -> Standing:
+        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, by: Principal | None = None
+    ) -> ReleaseStatus:
         """As `Releases.waive`; the report then tells of it."""
         actor = by.login if by else self.owner
-        standing = self.releases.waive(version, excuse, role=role, name=name, actor=actor, by=by)
-        self.report(standing)
-        return standing
+        status = self.releases.waive(version, excuse, role=role, name=name, actor=actor, by=by)
+        self.report(status)
+        return status

@@ -12,7 +12,7 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.report import write_report
 from modelmark.gates.supply_chain.packages import bill_of
-from modelmark.governance.standing import Standing
+from modelmark.governance.release_status import ReleaseStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,9 @@ class WriteReport:
     contract_of: Callable[[Version], Contract]
     clock: Clock
 
-    def __call__(self, standing: Standing) -> Path:
+    def __call__(self, status: ReleaseStatus) -> Path:
         """Where the report lies: one offline file, written over the one before."""
-        version = standing.version
+        version = status.version
         report, evidence = self.workspace.report(version.id), self.ledger.evidence(version.id)
         write_report(
             report,
@@ -32,7 +32,7 @@ class WriteReport:
             contract=self.contract_of(version),
             evidence=evidence,
             at=self.clock(),
-            waivers=standing.waived,
+            waivers=status.waived,
         )
         bill = bill_of(evidence)
         if bill is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, rows_of
 from modelmark.domain.behaviour import Behaviour, BehaviourKind
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.gates.common.asking import Row
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EditRows:
     """What edits are made of. good: places of holdout rows that keep the contract."""
 
     contract: Contract
@@ -44,7 +44,7 @@ class Source:
         return next(item for item in self.contract.inputs if item.name == name)
 
 
-def edit(test: Behaviour, source: Source, most: int) -> list[Edited]:
+def edit(test: Behaviour, source: EditRows, most: int) -> list[Edited]:
     """At most `most` seeded rows that the test selects and can edit within the contract, in holdout order."""
     places = np.array(source.good, dtype=np.int64)
     for condition in test.where:
@@ -61,7 +61,7 @@ def edit(test: Behaviour, source: Source, most: int) -> list[Edited]:
 Variants = Callable[[Row], tuple[Row, list[Row]]]
 
 
-def _monotone(test: Behaviour, source: Source) -> Variants:
+def _monotone(test: Behaviour, source: EditRows) -> Variants:
     item = source.input(test.column)
     steps = sorted(test.steps or _default_steps(source, item))
 
@@ -74,35 +74,35 @@ def _monotone(test: Behaviour, source: Source) -> Variants:
     return variants
 
 
-def _default_steps(source: Source, item: Input) -> list[float]:
+def _default_steps(source: EditRows, item: Input) -> list[float]:
     values = as_numbers(source.train[item.name])
     low, high = np.nanquantile(values, [0.25, 0.75]) if np.isfinite(values).any() else (0.0, 1.0)
     spread = float(high - low) or float(np.nanstd(values)) or 1.0
-    if item.type is Kind.INTEGER:
+    if item.type is DataType.INTEGER:
         return sorted({float(max(1, round(spread * share))) for share in _STEPS})
     return [spread * share for share in _STEPS]
 
 
-def _invariant(test: Behaviour, source: Source) -> Variants:
+def _invariant(test: Behaviour, source: EditRows) -> Variants:
     item = source.input(test.column)
     values = list(test.values or _default_values(source, item))[:_VALUES]
     return lambda row: (row, [{**row, item.name: v} for v in values if v != row[item.name]])
 
 
-def _default_values(source: Source, item: Input) -> list[Any]:
+def _default_values(source: EditRows, item: Input) -> list[Any]:
     if item.categories is not None:
         order = np.random.default_rng(0).permutation(len(item.categories))
         return [item.categories[i] for i in order]
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         return [False, True]
     column = source.train[item.name].dropna()
-    if item.type is Kind.STRING:
+    if item.type is DataType.STRING:
         return list(as_texts(column).value_counts().index[:_VALUES])
     found = [float(v) for v in np.quantile(as_numbers(column), _QUANTILES)] if len(column) else []
-    return sorted({float(round(v)) for v in found} if item.type is Kind.INTEGER else set(found))
+    return sorted({float(round(v)) for v in found} if item.type is DataType.INTEGER else set(found))
 
 
-def _directional(test: Behaviour, source: Source) -> Variants:
+def _directional(test: Behaviour, source: EditRows) -> Variants:
     items = {name: source.input(name) for name in test.add}
 
     def variants(row: Row) -> tuple[Row, list[Row]]:
@@ -117,7 +117,7 @@ def _directional(test: Behaviour, source: Source) -> Variants:
     return variants
 
 
-def _unit_change(test: Behaviour, source: Source) -> Variants:
+def _unit_change(test: Behaviour, source: EditRows) -> Variants:
     item = source.input(test.column)
     other = item if test.twin is None else source.input(test.twin)
 
@@ -126,7 +126,7 @@ def _unit_change(test: Behaviour, source: Source) -> Variants:
         if value is None:
             return row, []
         converted = value * test.factor + test.offset
-        converted = float(round(converted)) if other.type is Kind.INTEGER else converted
+        converted = float(round(converted)) if other.type is DataType.INTEGER else converted
         if test.twin is None:
             return row, [{**row, item.name: converted}] if converted != value else []
         return {**row, other.name: None}, [{**row, item.name: None, other.name: converted}]
@@ -134,7 +134,7 @@ def _unit_change(test: Behaviour, source: Source) -> Variants:
     return variants
 
 
-def _null_swap(test: Behaviour, source: Source) -> Variants:
+def _null_swap(test: Behaviour, source: EditRows) -> Variants:
     name = test.column
 
     def variants(row: Row) -> tuple[Row, list[Row]]:
@@ -144,7 +144,7 @@ def _null_swap(test: Behaviour, source: Source) -> Variants:
     return variants
 
 
-_KINDS: Final[Mapping[BehaviourKind, Callable[[Behaviour, Source], Variants]]] = {
+_KINDS: Final[Mapping[BehaviourKind, Callable[[Behaviour, EditRows], Variants]]] = {
     BehaviourKind.MONOTONE: _monotone,
     BehaviourKind.INVARIANT: _invariant,
     BehaviourKind.DIRECTIONAL: _directional,

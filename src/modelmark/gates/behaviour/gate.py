@@ -13,10 +13,10 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import BehaviourGate
 from modelmark.gates.behaviour import charts
-from modelmark.gates.behaviour.edits import Edited, Source, edit, noticed
+from modelmark.gates.behaviour.edits import Edited, EditRows, edit, noticed
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import ROUNDING, Array, ask, good_places, score_of
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.rates import clopper_pearson
 
 _SHOWN: Final = 20  # failing rows per test
@@ -46,10 +46,10 @@ class BehaviourTests:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         contract = case.contract
         good = good_places(case.violations, len(case.holdout))
-        source = Source(contract=contract, train=case.train, holdout=case.holdout, good=good)
+        source = EditRows(contract=contract, train=case.train, holdout=case.holdout, good=good)
         accepted = [test for test in contract.behaviour if test.accepted]
         tried = []
         for done, test in enumerate(accepted):

@@ -19,7 +19,7 @@ from modelmark.domain.metrics import Task
 from modelmark.gates.calibration.charts import reliability
 from modelmark.gates.case import Array, Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set_of
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.calibration import CalibrationError, calibration_error, cumulative, design_effect, labels_needed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Calibration:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         evaluation = evaluation_set_of(case)
         what, score, outcome = _said(evaluation)
         checks = [self._error(score, outcome, what, evaluation.units)]
@@ -144,10 +144,10 @@ def _said(evaluation: EvaluationSet) -> tuple[str, Array, Array]:
     judged = evaluation.judged
     if judged.task is Task.BINARY:
         score = judged.scores[:, judged.positive]
-        outcome = np.asarray(judged.truth) == judged.positive
+        outcome = np.asarray(judged.y_true) == judged.positive
         what = f"class {class_text(evaluation.contract.outputs.classes[judged.positive])}"
     else:
-        score, outcome = judged.scores.max(axis=1), judged.decisions() == judged.truth
+        score, outcome = judged.scores.max(axis=1), judged.decisions() == judged.y_true
         what = "the class decided for"
     if score.min() < -1e-6 or score.max() > 1 + 1e-6:
         raise Unmeasured(

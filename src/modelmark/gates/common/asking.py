@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import Violation, broken_rows
+from modelmark.contract.table import Violation, violating_rows
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
 from modelmark.domain.metrics import Task
@@ -92,5 +92,5 @@ def distance(left: Array, right: Array) -> Array:
 
 def good_places(violations: Sequence[Violation], rows: int) -> list[int]:
     """Places of the rows that the endpoint answers, of a table with so many."""
-    bad = set(broken_rows(violations))
+    bad = set(violating_rows(violations))
     return [i for i in range(rows) if i not in bad]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Metric, Task
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def constant(contract: Contract, train_truth: Truth, rows: int) -> tuple[str, Ar
     return "the majority class", np.tile(np.eye(classes)[shares.argmax()], (rows, 1))
 
 
-def no_change(contract: Contract, train_truth: Truth, truth: Truth) -> Array:
+def no_change(contract: Contract, train_truth: Truth, y_true: Truth) -> Array:
     """Scores that say: the same as the row before. Rows in time order; the first follows the last of train."""
-    previous = np.r_[train_truth[-1:], truth[:-1]]
+    previous = np.r_[train_truth[-1:], y_true[:-1]]
     if contract.model.task is Task.REGRESSION:
         return np.asarray(previous, dtype=np.float64)[:, None]
     known = np.maximum(np.asarray(previous, dtype=np.int64), 0)
@@ -65,12 +65,12 @@ def linear(contract: Contract, train: pd.DataFrame, train_truth: Truth, holdout:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     regression = contract.model.task is Task.REGRESSION
-    truth, usable = np.asarray(train_truth), _usable(train_truth, regression)
+    y_true, usable = np.asarray(train_truth), _usable(train_truth, regression)
     encode = Encoder(contract.inputs, train.iloc[usable])
     model: Any = Ridge() if regression else LogisticRegression(max_iter=300)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline that has not quite converged is still a baseline
-        model.fit(encode(train.iloc[usable]), truth[usable])
+        model.fit(encode(train.iloc[usable]), y_true[usable])
     if regression:
         return np.asarray(model.predict(encode(holdout)), dtype=np.float64)[:, None]
     scores = np.zeros((len(holdout), len(contract.outputs.classes)))
@@ -78,9 +78,9 @@ def linear(contract: Contract, train: pd.DataFrame, train_truth: Truth, holdout:
     return scores
 
 
-def _usable(truth: Truth, regression: bool) -> NDArray[np.int64]:
+def _usable(y_true: Truth, regression: bool) -> NDArray[np.int64]:
     """Rows with a known truth, in order; a seeded sample of many."""
-    known = np.flatnonzero(np.isfinite(truth) if regression else np.asarray(truth) >= 0)
+    known = np.flatnonzero(np.isfinite(y_true) if regression else np.asarray(y_true) >= 0)
     return np.sort(np.random.default_rng(0).choice(known, _ROWS, replace=False)) if len(known) > _ROWS else known
 
 
@@ -91,7 +91,7 @@ class Encoder:
         self.inputs = tuple(item for item in inputs if item.name in frame)
         self.known: dict[str, Any] = {}
         for item in self.inputs:
-            if item.type in (Kind.CATEGORY, Kind.STRING):
+            if item.type in (DataType.CATEGORY, DataType.STRING):
                 self.known[item.name] = (
                     as_texts(frame[item.name]).fillna("").value_counts().index[:_CATEGORIES].tolist()
                 )
@@ -106,7 +106,7 @@ class Encoder:
 
     def _column(self, frame: pd.DataFrame, item: Input) -> Array:
         known = self.known[item.name]
-        if item.type in (Kind.CATEGORY, Kind.STRING):
+        if item.type in (DataType.CATEGORY, DataType.STRING):
             values = as_texts(frame[item.name]).fillna("").to_numpy(dtype=object)
             return np.asarray(np.column_stack([values == name for name in known]), dtype=np.float64)
         values = as_numbers(frame[item.name])
@@ -122,13 +122,13 @@ def single_columns(
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     regression = contract.model.task is Task.REGRESSION
-    truth, usable = np.asarray(train_truth), _usable(train_truth, regression)
+    y_true, usable = np.asarray(train_truth), _usable(train_truth, regression)
     found = {}
     for item in contract.inputs:
         encode = Encoder((item,), train.iloc[usable])
         kind = DecisionTreeRegressor if regression else DecisionTreeClassifier
         tree = kind(max_leaf_nodes=256 if regression else 32, min_samples_leaf=5, random_state=0)
-        tree.fit(encode(train.iloc[usable]), truth[usable])
+        tree.fit(encode(train.iloc[usable]), y_true[usable])
         if regression:
             found[item.name] = np.asarray(tree.predict(encode(holdout)), dtype=np.float64)[:, None]
         else:

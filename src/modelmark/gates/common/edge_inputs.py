@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from modelmark.domain.contract import Contract, Input, Kind, Policy
+from modelmark.domain.contract import Contract, DataType, Input, Policy
 
 Row = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def odd_requests(contract: Contract, usual: Row) -> Iterator[Odd]:
     yield Odd(name="a usual row", rows=[usual], promise=Promise.ANSWER)
     for item in contract.inputs:
         yield from _nulls_and_types(item, usual)
-        yield from (_texts if item.type in (Kind.CATEGORY, Kind.STRING) else _numbers)(item, usual)
+        yield from (_texts if item.type in (DataType.CATEGORY, DataType.STRING) else _numbers)(item, usual)
     yield Odd(name="an extra column", rows=[{**usual, "no_such_column": 1}], promise=Promise.REFUSAL)
     yield Odd(name="an empty row", rows=[{}], promise=Promise.REFUSAL)
     yield Odd(name="an empty batch", rows=[], promise=Promise.REFUSAL)
@@ -75,15 +75,15 @@ def _numbers(item: Input, usual: Row) -> Iterator[Odd]:
         ("text", "many"),
         ("a number as text", "1"),
     ]
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         wrong.append(("two", 2))
     else:
         wrong.append(("a boolean", True))
-    if item.type is Kind.INTEGER:
+    if item.type is DataType.INTEGER:
         wrong.append(("a fraction", _inside(item) + 0.5))
     for label, value in wrong:
         yield Odd(name=f"{item.name}: {label}", rows=_with(usual, item, value), promise=Promise.REFUSAL)
-    if item.type is not Kind.BOOLEAN:
+    if item.type is not DataType.BOOLEAN:
         yield from _bounds(item, usual)
 
 
@@ -94,7 +94,7 @@ def _inside(item: Input) -> int:
 
 
 def _bounds(item: Input, usual: Row) -> Iterator[Odd]:
-    whole = item.type is Kind.INTEGER
+    whole = item.type is DataType.INTEGER
     outside = _by_policy(item.on_out_of_range)
     for label, bound, side in (("minimum", item.minimum, -1), ("maximum", item.maximum, 1)):
         if bound is None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.moments import moments
 from modelmark.contract.table import as_texts
+from modelmark.contract.timestamps import timestamps
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
@@ -18,8 +18,8 @@ from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, blocks, interval
-from modelmark.stats.faultless import faultless
-from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.exact_intervals import exact_interval
+from modelmark.stats.metrics import LabelledPredictions, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +38,17 @@ class EvaluationSet:
 
     contract: Contract
     rows: NDArray[np.int64]
-    judged: Judged
+    judged: LabelledPredictions
     units: NDArray[np.int64] | None
     frame: pd.DataFrame
 
-    def of(self, scores: Array) -> Judged:
+    def of(self, scores: Array) -> LabelledPredictions:
         """Other scores of the same table, on these rows."""
         return replace(self.judged, scores=scores[self.rows])
 
     def within(self, mask: NDArray[np.bool_]) -> EvaluationSet:
         """Some of its rows alone."""
-        inside = replace(self.judged, truth=self.judged.truth[mask], scores=self.judged.scores[mask])
+        inside = replace(self.judged, y_true=self.judged.y_true[mask], scores=self.judged.scores[mask])
         units = None if self.units is None else np.unique(self.units[mask], return_inverse=True)[1].astype(np.int64)
         return replace(self, rows=self.rows[mask], judged=inside, units=units)
 
@@ -61,32 +61,34 @@ class EvaluationSet:
             found.append("Rows depend on each other, so intervals resample whole groups or stretches of time.")
         return found
 
-    def measure(self, metric: Metric, subject: Judged, confidence: float) -> Interval:
+    def measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
         """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies."""
         found = statistic(metric, subject)
-        exact = faultless(metric, found(np.ones(len(subject.truth))), subject, self.units, confidence)
+        exact = exact_interval(metric, found(np.ones(len(subject.y_true))), subject, self.units, confidence)
         if exact is not None:
             return exact
         if self._closed_form(metric):
-            positive = np.asarray(subject.truth) == subject.positive
+            positive = np.asarray(subject.y_true) == subject.positive
             return delong.auc(subject.scores[:, subject.positive], positive, confidence=confidence)
-        return interval(found, len(subject.truth), confidence=confidence, units=self.units)
+        return interval(found, len(subject.y_true), confidence=confidence, units=self.units)
 
-    def gain(self, metric: Metric, ours: Judged, theirs: Judged, confidence: float) -> Interval:
+    def gain(
+        self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
+    ) -> Interval:
         """How much better ours is on the same rows; above 0 is better, whichever way the metric goes."""
         if self._closed_form(metric):
-            positive = np.asarray(ours.truth) == ours.positive
+            positive = np.asarray(ours.y_true) == ours.positive
             first, second = (side.scores[:, side.positive] for side in (ours, theirs))
             return delong.auc_difference(first, second, positive, confidence=confidence)
         a, b = statistic(metric, ours), statistic(metric, theirs)
         sign = -1.0 if metric in LOSSES else 1.0
         difference: Callable[[Array], float] = lambda w: sign * (a(w) - b(w))  # noqa: E731
-        return interval(difference, len(ours.truth), confidence=confidence, units=self.units)
+        return interval(difference, len(ours.y_true), confidence=confidence, units=self.units)
 
     def _closed_form(self, metric: Metric) -> bool:
         if metric is not Metric.ROC_AUC or self.judged.task is not Task.BINARY or self.units is not None:
             return False
-        rarer = np.bincount(np.asarray(self.judged.truth, dtype=np.int64), minlength=2).min()
+        rarer = np.bincount(np.asarray(self.judged.y_true, dtype=np.int64), minlength=2).min()
         return len(self.rows) >= _MANY and bool(rarer >= _FEW)
 
 
@@ -95,32 +97,32 @@ def evaluation_set_of(case: Case) -> EvaluationSet:
     answered = np.asarray(np.isfinite(case.scores).all(axis=1))
     if case.champion_scores is not None:
         answered &= np.isfinite(case.champion_scores).all(axis=1)
-    return evaluation_set(case.contract, case.holdout, case.truth, case.scores, answered)
+    return evaluation_set(case.contract, case.holdout, case.y_true, case.scores, answered)
 
 
 def validation_set(case: Case) -> EvaluationSet | None:
     """That of the validation table, where there is one."""
     if case.validation is None or case.validation_scores is None:
         return None
-    truth, scores = truth_of(case.validation, case.contract), case.validation_scores
-    return evaluation_set(case.contract, case.validation, truth, scores, np.asarray(np.isfinite(scores).all(axis=1)))
+    y_true, scores = truth_of(case.validation, case.contract), case.validation_scores
+    return evaluation_set(case.contract, case.validation, y_true, scores, np.asarray(np.isfinite(scores).all(axis=1)))
 
 
 def evaluation_set(
     contract: Contract,
     frame: pd.DataFrame,
-    truth: Array | NDArray[np.int64],
+    y_true: Array | NDArray[np.int64],
     scores: Array,
     answered: NDArray[np.bool_],
 ) -> EvaluationSet:
-    known = np.isfinite(truth) if contract.model.task is Task.REGRESSION else truth >= 0
+    known = np.isfinite(y_true) if contract.model.task is Task.REGRESSION else y_true >= 0
     rows = np.flatnonzero(known & answered)
     time = contract.data.time
     if time is not None and time != "row_order" and time in frame:
-        rows = rows[np.argsort(moments(frame[time])[rows], kind="stable")]
+        rows = rows[np.argsort(timestamps(frame[time])[rows], kind="stable")]
     if len(rows) < 10:
         raise NotEnoughData(f"{len(rows)} rows have a known truth and an answer; ten are the least")
-    ours = judged(contract, truth[rows], scores[rows])
+    ours = judged(contract, y_true[rows], scores[rows])
     return EvaluationSet(contract=contract, rows=rows, judged=ours, units=_units(contract, frame, rows), frame=frame)
 
 

@@ -17,7 +17,7 @@ from modelmark.gates.common import baselines
 from modelmark.gates.common.evaluation_set import EvaluationSet, check_of
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.delong import lowest_perfect
-from modelmark.stats.metrics import Judged, measure
+from modelmark.stats.metrics import LabelledPredictions, measure
 from modelmark.stats.rates import wilson
 
 #: A sound model or input may be this good; where rows are so few that it may look perfect, nothing can be told.
@@ -31,7 +31,7 @@ class Alone:
 
     probe: Metric
     values: Mapping[str, float]
-    strongest: Judged
+    strongest: LabelledPredictions
 
 
 def alone(case: Case, evaluation: EvaluationSet) -> Alone:
@@ -62,7 +62,7 @@ def giveaway_check(found: Alone, evaluation: EvaluationSet, suspicious: float) -
 def believable(
     name: str,
     metric: Metric,
-    subject: Judged,
+    subject: LabelledPredictions,
     evaluation: EvaluationSet,
     found: Interval,
     limit: Limit,
@@ -86,12 +86,12 @@ def believable(
     return check_of(name, said, found, limit, f"{sentence}: {words[1]}.")
 
 
-def _surely(metric: Metric, subject: Judged, units: NDArray[np.int64] | None) -> float:
+def _surely(metric: Metric, subject: LabelledPredictions, units: NDArray[np.int64] | None) -> float:
     """The lowest true value under which so few rows, or groups of them, being all right is no surprise."""
     if metric is Metric.R2:
         return 1.0  # no rows but those of the target itself agree to the last digit
-    places = np.arange(len(subject.truth)) if units is None else units
-    classes = [len(np.unique(places[subject.truth == c])) for c in np.unique(subject.truth)]
+    places = np.arange(len(subject.y_true)) if units is None else units
+    classes = [len(np.unique(places[subject.y_true == c])) for c in np.unique(subject.y_true)]
     if metric in _RANKED:
         return lowest_perfect(min(classes), max(classes))
     few = len(np.unique(places)) if metric is Metric.ACCURACY else min(classes)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from modelmark.contract.moments import moments
-from modelmark.contract.table import Violation, as_numbers, as_texts, broken_rows, check_table
-from modelmark.domain.contract import Contract, Input, Kind, Policy
+from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, violating_rows
+from modelmark.contract.timestamps import timestamps
+from modelmark.domain.contract import Contract, DataType, Input, Policy
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import DataContractGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import groups_of
 from modelmark.gates.data_contract import charts
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.binning import Codes, numeric_codes, text_codes
 from modelmark.stats.drift import Drift, sample_drift
 from modelmark.stats.rates import wilson
@@ -36,7 +36,7 @@ class DataContract:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         contract, train, holdout = case.contract, case.train, case.holdout
         tables = {"train": check_table(train, contract), "holdout": case.violations}
         checks = [
@@ -69,7 +69,7 @@ class DataContract:
         )
 
     def _violations(self, name: str, rows: int, found: tuple[Violation, ...]) -> Check:
-        broken = len(broken_rows(found))
+        broken = len(violating_rows(found))
         rate = broken / rows
         worst = max((v for v in found if v.policy is Policy.REJECT), key=lambda v: len(v.rows), default=None)
         detail = ""
@@ -217,7 +217,7 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
             sentence=f"Could not measure: the column {time!r} of data.time is not in both tables.",
         )
         return
-    at = moments(pd.concat([train[time], holdout[time]], ignore_index=True))
+    at = timestamps(pd.concat([train[time], holdout[time]], ignore_index=True))
     before, after = at[: len(train)], at[len(train) :]
     known = after[np.isfinite(after)]
     if not len(known):
@@ -240,7 +240,7 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
 
 
 def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input, units: tuple[Codes | None, Codes | None]) -> Drift:
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         sides = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
         codes = text_codes(sides[0], sides[1])
     else:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, rows_of
-from modelmark.domain.contract import Input, Kind
+from modelmark.domain.contract import DataType, Input
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import Array, Row, ask, decisions, distance, score_of
@@ -37,7 +37,7 @@ class Boundary:
 def near_boundary(case: Case, good: list[int]) -> Boundary | None:
     """None for regression, which decides nothing, and where nothing numeric can be edited."""
     contract = case.contract
-    items = [i for i in contract.inputs if i.type in (Kind.NUMBER, Kind.INTEGER)][:_COLUMNS]
+    items = [i for i in contract.inputs if i.type in (DataType.NUMBER, DataType.INTEGER)][:_COLUMNS]
     if contract.model.task is Task.REGRESSION or not items:
         return None
     rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def _margin(scores: Array, case: Case) -> Array:
 
 
 def _step(case: Case, item: Input) -> float:
-    if item.type is Kind.INTEGER:
+    if item.type is DataType.INTEGER:
         return 1.0
     values = as_numbers(case.train[item.name])
     low, high = np.nanquantile(values, [0.25, 0.75]) if np.isfinite(values).any() else (0.0, 1.0)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from modelmark.contract.table import broken_rows, rows_of
+from modelmark.contract.table import rows_of, violating_rows
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, NotEnoughData, OutputInvalid, Rejected
 from modelmark.domain.evidence import Bound, Check, Limit, Table
@@ -20,7 +20,7 @@ from modelmark.gates.case import Array, Case
 from modelmark.gates.common.edge_inputs import Odd, Promise, Row, odd_requests
 from modelmark.gates.edge_cases.boundary import Boundary, near_boundary
 from modelmark.gates.edge_cases.rows import odd_rows
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.rates import wilson
 
 _SAMPLE = 50  # rows for the comparisons of ways to ask
@@ -38,7 +38,7 @@ class EdgeCases:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         good = _good(case)
         rows: list[Row] = list(
             rows_of(case.holdout.iloc[good[: min(_SAMPLE, case.contract.serving.max_rows)]], case.contract)
@@ -95,7 +95,7 @@ class EdgeCases:
 
 def _good(case: Case) -> list[int]:
     """Places of holdout rows that keep the contract, those without any flag first."""
-    bad = set(broken_rows(case.violations))
+    bad = set(violating_rows(case.violations))
     flagged = {row for violation in case.violations for row in violation.rows}
     good = [i for i in range(len(case.holdout)) if i not in bad]
     good.sort(key=lambda i: i in flagged)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts, rows_of
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.gates.common.edge_inputs import Odd, Promise, Row
 
 if TYPE_CHECKING:
@@ -62,18 +62,18 @@ def _corners(contract: Contract, train: pd.DataFrame, usual: Row) -> Iterator[Od
 
 def _ends(item: Input, column: pd.Series) -> tuple[Any, Any]:
     """The contract's bounds; where there is none, the training table's."""
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         return False, True
     known = as_numbers(column)
     known = known[np.isfinite(known)]
     low = item.minimum if item.minimum is not None else float(known.min()) if len(known) else 0.0
     high = item.maximum if item.maximum is not None else float(known.max()) if len(known) else max(low, 0.0)
-    return (int(np.ceil(low)), int(np.floor(high))) if item.type is Kind.INTEGER else (float(low), float(high))
+    return (int(np.ceil(low)), int(np.floor(high))) if item.type is DataType.INTEGER else (float(low), float(high))
 
 
 def _far(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, good: Sequence[int]) -> Iterator[Odd]:
     """Real holdout rows that lie farthest from training, by the mean of robust distances over numbers."""
-    names = [item.name for item in contract.numeric() if item.type is not Kind.BOOLEAN]
+    names = [item.name for item in contract.numeric() if item.type is not DataType.BOOLEAN]
     if not names:
         return
     places = np.array(good)

@@ -15,7 +15,7 @@ from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.baselines import positive_of
 from modelmark.gates.explanation.encoder import RowEncoder
-from modelmark.gates.explanation.graph_parts import Linear, Part, part_of
+from modelmark.gates.explanation.graph_parts import GraphPart, Linear, part_of
 from modelmark.gates.explanation.shap_values import exact
 from modelmark.stats.shapley import Explained, enumerated, sampled
 
@@ -52,7 +52,7 @@ class Path:
     exact: bool
     explain: Callable[[Subject, int], Explained]
     link: Callable[[Array], Array] = field(default=lambda x: x)
-    part: Part | None = None
+    part: GraphPart | None = None
 
 
 def subject_of(case: Case, settings: ExplanationGate) -> Subject:
@@ -82,9 +82,9 @@ def subject_of(case: Case, settings: ExplanationGate) -> Subject:
 
 
 def _answerable(case: Case) -> NDArray[np.int64]:
-    from modelmark.contract.table import broken_rows, check_table
+    from modelmark.contract.table import check_table, violating_rows
 
-    bad = set(broken_rows(check_table(case.train, case.contract)))
+    bad = set(violating_rows(check_table(case.train, case.contract)))
     return np.array([i for i in range(len(case.train)) if i not in bad], dtype=np.int64)
 
 
@@ -138,7 +138,7 @@ def _graph_path(case: Case, subject: Subject) -> Path | None:
     return None
 
 
-def _grouped(part: Part, owner: NDArray[np.int64], features: Array) -> Callable[[Subject, int], Explained]:
+def _grouped(part: GraphPart, owner: NDArray[np.int64], features: Array) -> Callable[[Subject, int], Explained]:
     def explain(subject: Subject, seed: int) -> Explained:
         back = part.features(_background(subject, seed, len(subject.background))[1])
         found = exact(part.model, features, back)
@@ -151,7 +151,7 @@ def _grouped(part: Part, owner: NDArray[np.int64], features: Array) -> Callable[
     return explain
 
 
-def _owners(part: Part, subject: Subject, width: int) -> NDArray[np.int64] | None:
+def _owners(part: GraphPart, subject: Subject, width: int) -> NDArray[np.int64] | None:
     """The column behind each feature, by changing one column at a time; -1: none moves it.
 
     None where a feature mixes columns, or where trees see one column as several features: the sum of their values is

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
-from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import score
 
@@ -26,7 +26,7 @@ class RowEncoder:
         self.names = tuple(item.name for item in contract.inputs)
         self.values: dict[int, list[str]] = {}
         for place, item in enumerate(contract.inputs):
-            if item.type in (Kind.CATEGORY, Kind.STRING):
+            if item.type in (DataType.CATEGORY, DataType.STRING):
                 seen = {str(v) for frame in frames for v in frame[item.name].dropna().unique()}
                 self.values[place] = sorted(seen)
 
@@ -62,8 +62,8 @@ class RowEncoder:
         for place, item in enumerate(self.contract.inputs):
             if place in self.values:
                 continue
-            bounds = (0.0, 1.0) if item.type is Kind.BOOLEAN else (item.minimum, item.maximum)
-            if item.type in (Kind.INTEGER, Kind.BOOLEAN):
+            bounds = (0.0, 1.0) if item.type is DataType.BOOLEAN else (item.minimum, item.maximum)
+            if item.type in (DataType.INTEGER, DataType.BOOLEAN):
                 found[:, place] = np.round(found[:, place])
                 low, high = bounds  # between whole numbers: 109.5 is no age, and the endpoint would refuse it
                 bounds = (None if low is None else np.ceil(low), None if high is None else np.floor(high))

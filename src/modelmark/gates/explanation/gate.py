@@ -21,7 +21,7 @@ from modelmark.gates.explanation.glass_boxes import challengers
 from modelmark.gates.explanation.graph_parts import glass_box
 from modelmark.gates.explanation.importance import dependence, permuted, sample
 from modelmark.gates.explanation.lime_weights import weights as lime_weights
-from modelmark.gates.gate import MORE_THAN_NOTHING, Findings, Measurement, Progress
+from modelmark.gates.gate import MORE_THAN_NOTHING, Findings, GateProgress, Measurement
 from modelmark.seal.digests import digest_bytes
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.metrics import TOPPED
@@ -45,7 +45,7 @@ class Explanation:
     quick: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         found, steps = Findings(), 6 + len(case.contract.inputs)
         subject = subject_of(case, self.settings)
         path = path_of(case, subject, self.settings)
@@ -96,9 +96,9 @@ class Explanation:
         ask, straight = few.ask, bool(path.link(np.array([0.25]))[0] == 0.25)
         turn: Callable[[Array], Array] = (lambda x: x) if straight else (lambda p: np.log(p / (1 - p)))
         with np.errstate(divide="ignore"):
-            truth = enumerated(lambda rows: turn(ask(rows)), few.rows[:_BRUTE_ROWS], few.background)
+            y_true = enumerated(lambda rows: turn(ask(rows)), few.rows[:_BRUTE_ROWS], few.background)
         mine = path.explain(few, 0)
-        off = float(np.abs(mine.phi[:_BRUTE_ROWS] - truth.phi).max()) / subject.spread
+        off = float(np.abs(mine.phi[:_BRUTE_ROWS] - y_true.phi).max()) / subject.spread
         scale = "" if straight else " (log-odds of float32 probabilities, so this does not decide)"
         found.checks.append(
             Check(

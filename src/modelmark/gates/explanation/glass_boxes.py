@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.metrics import Task
 from modelmark.gates.common import baselines
 
@@ -25,24 +25,24 @@ _PER_ROW: Final = 6  # of them, beside 3,000: few rows are learned, and stop bei
 
 
 def challengers(
-    contract: Contract, train: pd.DataFrame, truth: Any, holdout: pd.DataFrame, most: int
+    contract: Contract, train: pd.DataFrame, y_true: Any, holdout: pd.DataFrame, most: int
 ) -> dict[str, Array]:
     """Name -> scores on the holdout, shaped like the model's. most: training rows of the boosting machine, seeded."""
     return {
-        EBM: _boosting(contract, train, truth, holdout, most),
-        LINEAR: baselines.linear(contract, train, truth, holdout),
+        EBM: _boosting(contract, train, y_true, holdout, most),
+        LINEAR: baselines.linear(contract, train, y_true, holdout),
     }
 
 
-def _boosting(contract: Contract, train: pd.DataFrame, truth: Any, holdout: pd.DataFrame, most: int) -> Array:
+def _boosting(contract: Contract, train: pd.DataFrame, y_true: Any, holdout: pd.DataFrame, most: int) -> Array:
     """Boosted shape functions with a few pairwise terms (Nori et al. 2019); fewer bags than usual bound the time."""
     from interpret.glassbox import ExplainableBoostingClassifier, ExplainableBoostingRegressor
 
     regression = contract.model.task is Task.REGRESSION
-    known = np.flatnonzero(np.isfinite(truth) if regression else truth >= 0)
+    known = np.flatnonzero(np.isfinite(y_true) if regression else y_true >= 0)
     if len(known) > most:
         known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
-    kinds = ["nominal" if i.type in (Kind.CATEGORY, Kind.STRING) else "continuous" for i in contract.inputs]
+    kinds = ["nominal" if i.type in (DataType.CATEGORY, DataType.STRING) else "continuous" for i in contract.inputs]
     pairs = 0 if contract.model.task is Task.MULTICLASS else 5
     updates = min(_UPDATES, 3000 + _PER_ROW * len(known))
     kind: Any = ExplainableBoostingRegressor if regression else ExplainableBoostingClassifier
@@ -57,7 +57,7 @@ def _boosting(contract: Contract, train: pd.DataFrame, truth: Any, holdout: pd.D
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a rare category is no news here
-        model.fit(_columns(contract, train.iloc[known]), np.asarray(truth)[known])
+        model.fit(_columns(contract, train.iloc[known]), np.asarray(y_true)[known])
         if regression:
             return np.asarray(model.predict(_columns(contract, holdout)), dtype=np.float64)[:, None]
         scores = np.zeros((len(holdout), len(contract.outputs.classes)))
@@ -70,7 +70,7 @@ def _columns(contract: Contract, frame: pd.DataFrame) -> Array:
     found = np.empty((len(frame), len(contract.inputs)), dtype=object)
     for place, item in enumerate(contract.inputs):
         column = frame[item.name]
-        if item.type in (Kind.CATEGORY, Kind.STRING):
+        if item.type in (DataType.CATEGORY, DataType.STRING):
             found[:, place] = as_texts(column, item.categories or ()).fillna("").to_numpy()
         else:
             found[:, place] = as_numbers(column)

@@ -61,7 +61,7 @@ class Trees:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class GraphPart:
     """The one model node of a graph, and the features that reach it."""
 
     model: Linear | Trees
@@ -94,7 +94,7 @@ class Part:
         return fed
 
 
-def part_of(folder: Path, output: int) -> Part | None:
+def part_of(folder: Path, output: int) -> GraphPart | None:
     """The graph's linear model or trees behind one output; None where there is neither, or more than one."""
     import onnx
 
@@ -109,7 +109,7 @@ def part_of(folder: Path, output: int) -> Part | None:
     if model is None:
         return None
     signature = decode(Signature, (folder / SIGNATURE).read_bytes())
-    return Part(model=model, path=folder / ARTIFACT, feature_tensor=nodes[0].input[0], signature=signature)
+    return GraphPart(model=model, path=folder / ARTIFACT, feature_tensor=nodes[0].input[0], signature=signature)
 
 
 def glass_box(folder: Path) -> bool:

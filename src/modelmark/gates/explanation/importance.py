@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Kind
+from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.metrics import LOSSES, Task
 from modelmark.gates.case import Array, Case, judged, score
 from modelmark.stats.bootstrap import Interval, interval
@@ -28,17 +28,17 @@ class Sampled:
     """Holdout rows with a known truth and an answer."""
 
     frame: pd.DataFrame
-    truth: Any
+    y_true: Any
     scores: Array
 
 
 def sample(case: Case, most: int = _ROWS) -> Sampled:
-    truth = case.truth
-    known = np.isfinite(truth) if case.contract.model.task is Task.REGRESSION else truth >= 0
+    y_true = case.y_true
+    known = np.isfinite(y_true) if case.contract.model.task is Task.REGRESSION else y_true >= 0
     rows = np.flatnonzero(known & np.isfinite(case.scores).all(axis=1))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(1).choice(rows, most, replace=False))
-    return Sampled(frame=case.holdout.iloc[rows].reset_index(drop=True), truth=truth[rows], scores=case.scores[rows])
+    return Sampled(frame=case.holdout.iloc[rows].reset_index(drop=True), y_true=y_true[rows], scores=case.scores[rows])
 
 
 def permuted(case: Case, rows: Sampled, confidence: float) -> Iterator[tuple[str, Interval]]:
@@ -48,13 +48,13 @@ def permuted(case: Case, rows: Sampled, confidence: float) -> Iterator[tuple[str
     """
     metric, names = case.contract.objective.metric, [item.name for item in case.contract.inputs]
     sign = -1.0 if metric in LOSSES else 1.0
-    usual = statistic(metric, judged(case.contract, rows.truth, rows.scores))
+    usual = statistic(metric, judged(case.contract, rows.y_true, rows.scores))
     for place, name in enumerate(names):
         order = np.random.default_rng(place).permutation(len(rows.frame))
         turned = rows.frame.assign(**{name: rows.frame[name].to_numpy()[order]})
         scores = score(case.predictor, turned, case.contract, set())
         kept = np.where(np.isfinite(scores), scores, rows.scores)  # a refused row tells nothing of the column
-        without = statistic(metric, judged(case.contract, rows.truth, kept))
+        without = statistic(metric, judged(case.contract, rows.y_true, kept))
         each = 1 - (1 - confidence) / len(names)
 
         def lost(weights: Array, without: Statistic = without) -> float:
@@ -81,12 +81,12 @@ def dependence(
 
 def _values(contract: Contract, train: pd.DataFrame, column: str) -> Sequence[Any]:
     item = next(i for i in contract.inputs if i.name == column)
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         return [str(v) for v in as_texts(train[column], item.categories or ()).value_counts().index[:_POINTS]]
     numbers = as_numbers(train[column])
     if not np.isfinite(numbers).any():
         return []
     quantiles = np.quantile(numbers[np.isfinite(numbers)], np.linspace(0.02, 0.98, _POINTS))
-    if item.type in (Kind.INTEGER, Kind.BOOLEAN):
+    if item.type in (DataType.INTEGER, DataType.BOOLEAN):
         quantiles = np.round(quantiles)
     return sorted({float(v) for v in quantiles})

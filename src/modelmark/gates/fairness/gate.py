@@ -21,7 +21,7 @@ from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set
 from modelmark.gates.fairness import charts, tables, words
 from modelmark.gates.fairness.groups import UNKNOWN, Groups, crossed, groups_of
 from modelmark.gates.fairness.proxies import scan
-from modelmark.gates.gate import Findings, Measurement, Progress
+from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.stats.fairness import Decided, contrasts, mean_gaps, shrunk
 from modelmark.stats.indices import indices
 
@@ -41,11 +41,11 @@ class Fairness:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         contract, columns = case.contract, case.contract.data.sensitive
         if not columns:
             raise NotEnoughData("the contract names no sensitive column in data.sensitive")
-        evaluation = evaluation_set(contract, case.holdout, case.truth, case.scores, _answered(case))
+        evaluation = evaluation_set(contract, case.holdout, case.y_true, case.scores, _answered(case))
         sides = {c: groups_of(c, case.train, case.holdout, self.settings.boundaries.get(c)) for c in columns}
         steps = 2 * len(columns) + 1
         found = Findings()
@@ -99,7 +99,7 @@ class Fairness:
                 Decided(
                     group=code,
                     said=np.asarray(said == k),
-                    real=np.asarray(evaluation.judged.truth[rows] == k),
+                    real=np.asarray(evaluation.judged.y_true[rows] == k),
                     score=evaluation.judged.scores[rows, k],
                     units=_dense(evaluation.units, rows),
                 ),
@@ -146,11 +146,13 @@ class Fairness:
         found: Findings,
     ) -> None:
         rows, code = where
-        truth = np.asarray(evaluation.judged.truth[rows], dtype=np.float64)
-        spread = float(truth.std()) or 1.0
-        error = (evaluation.judged.scores[rows, 0] - truth) / spread
+        y_true = np.asarray(evaluation.judged.y_true[rows], dtype=np.float64)
+        spread = float(y_true.std()) or 1.0
+        error = (evaluation.judged.scores[rows, 0] - y_true) / spread
         gaps = mean_gaps(error, code[rows], len(names), confidence=confidence, units=_dense(evaluation.units, rows))
-        found.checks.append(words.error_gap(column, names, gaps, (len(truth), confidence, self.settings.max_error_gap)))
+        found.checks.append(
+            words.error_gap(column, names, gaps, (len(y_true), confidence, self.settings.max_error_gap))
+        )
         found.tables.append(tables.error_pairs(column, names, gaps, np.bincount(code[rows], minlength=len(names))))
         shown: list[tuple[Any, ...]] = []
         for k, name in enumerate(names):
@@ -159,7 +161,7 @@ class Fairness:
                 (
                     name,
                     int(mine.sum()),
-                    f"{truth[mine].mean():.4g}",
+                    f"{y_true[mine].mean():.4g}",
                     f"{evaluation.judged.scores[rows, 0][mine].mean():.4g}",
                     f"{error[mine].mean():+.3f}",
                 )
@@ -192,14 +194,14 @@ def _labels(case: Case, there: Groups, here: Groups, favourable: int) -> Table:
     """What the labels themselves say, before any model."""
     rows = []
     for side, groups, table in (("train", there, case.train), ("holdout", here, case.holdout)):
-        truth = truth_of(table, case.contract)
+        y_true = truth_of(table, case.contract)
         regression = case.contract.model.task is Task.REGRESSION
-        known = np.isfinite(truth) if regression else truth >= 0
+        known = np.isfinite(y_true) if regression else y_true >= 0
         for k, name in enumerate(groups.names):
             mine = known & (groups.code == k)
             if not mine.any():
                 continue
-            value = float(truth[mine].mean()) if regression else float((truth[mine] == favourable).mean())
+            value = float(y_true[mine].mean()) if regression else float((y_true[mine] == favourable).mean())
             rows.append((side, name, int(mine.sum()), f"{value:.4g}" if regression else f"{100 * value:.2f}"))
     what = "mean" if case.contract.model.task is Task.REGRESSION else "favourable %"
     return Table(

@@ -14,7 +14,7 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.common.baselines import Encoder
 from modelmark.gates.fairness.groups import Groups
 from modelmark.stats.bootstrap import Interval, interval
-from modelmark.stats.metrics import Judged, measure, statistic
+from modelmark.stats.metrics import LabelledPredictions, measure, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,13 +54,13 @@ def scan(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sides: 
 
     here, there = (_sample(len(table)) for table in (train, holdout))
     train, holdout = train.iloc[here], holdout.iloc[there]
-    codes, truth = sides[0].code[here], sides[1].code[there]
-    both = _common(codes, truth)
+    codes, y_true = sides[0].code[here], sides[1].code[there]
+    both = _common(codes, y_true)
     others = tuple(i for i in contract.inputs if i.name != sides[0].column and i.name in train and i.name in holdout)
     if len(both) < 2 or not others:
         raise NotEnoughData("there is nothing to guess it from")
-    seen, kept = np.isin(codes, both), np.isin(truth, both)
-    judge = np.searchsorted(both, truth[kept])
+    seen, kept = np.isin(codes, both), np.isin(y_true, both)
+    judge = np.searchsorted(both, y_true[kept])
     both_sides = _Sides(
         train=train[seen],
         holdout=holdout[kept],
@@ -82,13 +82,13 @@ def _common(train: NDArray[np.int64], holdout: NDArray[np.int64]) -> NDArray[np.
     return np.sort(largest[fewer[largest] > 0]).astype(np.int64)
 
 
-def _told(inputs: tuple[Input, ...], model: Any, sides: _Sides) -> Judged:
+def _told(inputs: tuple[Input, ...], model: Any, sides: _Sides) -> LabelledPredictions:
     """Least squares on indicators of the groups, whose ranks are all that ROC AUC looks at."""
     encode = Encoder(inputs, sides.train)
     model.fit(encode(sides.train), np.eye(sides.groups)[sides.learn])
     scores = np.asarray(model.predict(encode(sides.holdout)), dtype=np.float64)
     task = Task.BINARY if sides.groups == 2 else Task.MULTICLASS
-    return Judged(task=task, truth=sides.judge, scores=scores)
+    return LabelledPredictions(task=task, y_true=sides.judge, scores=scores)
 
 
 def _stump() -> Any:

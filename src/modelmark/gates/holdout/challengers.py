@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.moments import moments
+from modelmark.contract.timestamps import timestamps
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric
@@ -18,7 +18,7 @@ from modelmark.gates.common import baselines
 from modelmark.gates.common.evaluation_set import EvaluationSet, check_of
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.stats.bootstrap import Interval
-from modelmark.stats.metrics import Judged, measure
+from modelmark.stats.metrics import LabelledPredictions, measure
 from modelmark.stats.rates import more_needed
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def challengers(case: Case, evaluation: EvaluationSet, margin: float) -> Iterato
     if contract.data.time is not None:
         ordered = np.full_like(case.scores, np.nan)
         ordered[evaluation.rows] = baselines.no_change(
-            contract, _in_time(case.train, train_truth, contract), evaluation.judged.truth
+            contract, _in_time(case.train, train_truth, contract), evaluation.judged.y_true
         )
         yield Challenger(name="no change (the label before)", scores=ordered, required=MORE_THAN_NOTHING)
     linear = baselines.linear(contract, case.train, train_truth, case.holdout)
@@ -59,9 +59,9 @@ def challengers(case: Case, evaluation: EvaluationSet, margin: float) -> Iterato
         yield Challenger(name=name, scores=case.champion_scores, required=-margin, champion=True)
 
 
-def _in_time(train: pd.DataFrame, truth: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:
+def _in_time(train: pd.DataFrame, y_true: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:
     time = contract.data.time
-    return truth[np.argsort(moments(train[time]), kind="stable")] if time in train else truth
+    return y_true[np.argsort(timestamps(train[time]), kind="stable")] if time in train else y_true
 
 
 def compare(challenger: Challenger, theirs: Interval, evaluation: EvaluationSet, confidence: float) -> Check:
@@ -95,13 +95,13 @@ def compare(challenger: Challenger, theirs: Interval, evaluation: EvaluationSet,
     return check_of(f"against {challenger.name}", measured, found, limit, sentence + ".")
 
 
-def _mcnemar(metric: Metric, evaluation: EvaluationSet, subject: Judged) -> str:
+def _mcnemar(metric: Metric, evaluation: EvaluationSet, subject: LabelledPredictions) -> str:
     """For accuracy of independent rows: the exact test on the rows that only one of the two gets right."""
     if metric is not Metric.ACCURACY or evaluation.units is not None:
         return ""
     from scipy.stats import binomtest
 
-    ours, theirs = (side.decisions() == side.truth for side in (evaluation.judged, subject))
+    ours, theirs = (side.decisions() == side.y_true for side in (evaluation.judged, subject))
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     p_value = binomtest(won, won + lost).pvalue if won + lost else 1.0
     return f" ({won:,} rows only the model gets right, {lost:,} only the other; McNemar p = {p_value:.2g})"

@@ -13,7 +13,7 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.theme import ACCENT, CATEGORICAL
 from modelmark.gates.common.charts import WIDTH, figure, rounded
 from modelmark.stats.bootstrap import Interval
-from modelmark.stats.metrics import Judged
+from modelmark.stats.metrics import LabelledPredictions
 
 _POINTS: Final = 800  # as many as can be told apart, and as the ledger should keep
 
@@ -51,7 +51,7 @@ def intervals(name: str, shown: Mapping[str, Interval]) -> Figure:
     )
 
 
-def quality(contract: Contract, judged: Judged) -> Iterator[Figure]:
+def quality(contract: Contract, judged: LabelledPredictions) -> Iterator[Figure]:
     """How the model is right and wrong: ROC curve and confusion for classes, answers against truth for values."""
     if judged.task is Task.REGRESSION:
         yield _answers(judged, contract.outputs.unit)
@@ -61,18 +61,18 @@ def quality(contract: Contract, judged: Judged) -> Iterator[Figure]:
     yield _confusion(judged, [str(c) for c in contract.outputs.classes])
 
 
-def _roc(judged: Judged) -> Figure:
+def _roc(judged: LabelledPredictions) -> Figure:
     score = judged.scores[:, judged.positive]
     order = np.argsort(-score, kind="stable")
-    positive = np.asarray(judged.truth)[order] == judged.positive
+    positive = np.asarray(judged.y_true)[order] == judged.positive
     last = np.flatnonzero(np.r_[score[order][1:] != score[order][:-1], True])
     found = np.r_[0, np.cumsum(positive)[last]] / max(positive.sum(), 1)
     alarms = np.r_[0, np.cumsum(~positive)[last]] / max((~positive).sum(), 1)
     kept = np.unique(np.linspace(0, len(found) - 1, min(len(found), 200)).astype(int))
     rows = [{"false": rounded(alarms[i]), "true": rounded(found[i])} for i in kept]
     said = judged.decisions() == judged.positive
-    truth = np.asarray(judged.truth) == judged.positive
-    here = {"false": rounded(said[~truth].mean()), "true": rounded(said[truth].mean()), "text": "threshold"}
+    y_true = np.asarray(judged.y_true) == judged.positive
+    here = {"false": rounded(said[~y_true].mean()), "true": rounded(said[y_true].mean()), "text": "threshold"}
     x = {"field": "false", "type": "quantitative", "title": "false positive rate", "scale": {"domain": [0, 1]}}
     y = {"field": "true", "type": "quantitative", "title": "true positive rate", "scale": {"domain": [0, 1]}}
     return figure(
@@ -106,9 +106,9 @@ def _roc(judged: Judged) -> Figure:
     )
 
 
-def _confusion(judged: Judged, classes: Sequence[str]) -> Figure:
+def _confusion(judged: LabelledPredictions, classes: Sequence[str]) -> Figure:
     size = len(classes)
-    counts = np.bincount(np.asarray(judged.truth, dtype=np.int64) * size + judged.decisions(), minlength=size**2)
+    counts = np.bincount(np.asarray(judged.y_true, dtype=np.int64) * size + judged.decisions(), minlength=size**2)
     shares = counts.reshape(size, size) / np.maximum(counts.reshape(size, size).sum(axis=1, keepdims=True), 1)
     rows = [
         {
@@ -139,11 +139,11 @@ def _confusion(judged: Judged, classes: Sequence[str]) -> Figure:
     )
 
 
-def _answers(judged: Judged, unit: str | None) -> Figure:
-    count = len(judged.truth)
+def _answers(judged: LabelledPredictions, unit: str | None) -> Figure:
+    count = len(judged.y_true)
     kept = np.sort(np.random.default_rng(0).choice(count, min(count, _POINTS), replace=False))
-    rows = [{"truth": rounded(float(judged.truth[i])), "answer": rounded(judged.scores[i, 0])} for i in kept]
-    low, high = (float(f(np.r_[judged.truth, judged.scores[:, 0]])) for f in (np.min, np.max))
+    rows = [{"truth": rounded(float(judged.y_true[i])), "answer": rounded(judged.scores[i, 0])} for i in kept]
+    low, high = (float(f(np.r_[judged.y_true, judged.scores[:, 0]])) for f in (np.min, np.max))
     tail = f" ({unit})" if unit else ""
     x = {"field": "truth", "type": "quantitative", "title": "truth" + tail}
     y = {"field": "answer", "type": "quantitative", "title": "answer" + tail}

@@ -14,7 +14,7 @@ from modelmark.domain.metrics import LOSSES, Metric
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, cap, check_of, evaluation_set_of, guardrail_checks
 from modelmark.gates.common.giveaway import alone, believable, giveaway_check
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.holdout import charts
 from modelmark.gates.holdout.challengers import challengers, compare, worse_end
 from modelmark.gates.holdout.split import split_checks
@@ -35,7 +35,7 @@ class Holdout:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         evaluation = evaluation_set_of(case)
         contract, metric = case.contract, case.contract.objective.metric
         ours = evaluation.measure(metric, evaluation.judged, self.settings.confidence)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.moments import moments
-from modelmark.domain.contract import Contract, Kind
+from modelmark.contract.timestamps import timestamps
+from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.gate_settings import HoldoutGate
@@ -21,7 +21,7 @@ from modelmark.gates.common.evaluation_set import check_of, groups_of
 from modelmark.gates.holdout import probe_model
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.calibration import design_effect
-from modelmark.stats.metrics import Judged, statistic
+from modelmark.stats.metrics import LabelledPredictions, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ def _is_date(column: pd.Series) -> bool:
 def _order(case: Case, name: str) -> Iterator[_Order]:
     import pandas as pd
 
-    at = moments(pd.concat([case.train[name], case.holdout[name]], ignore_index=True))
+    at = timestamps(pd.concat([case.train[name], case.holdout[name]], ignore_index=True))
     sides = [at[: len(case.train)], at[len(case.train) :]]
     if all(np.isfinite(side).mean() > 0.9 for side in sides) and len(np.unique(sides[0])) >= 20:
         yield _Order(name=name, train=_known(sides[0]), holdout=_known(sides[1]))
@@ -172,27 +172,27 @@ def flattery(case: Case, time: str, *, confidence: float = 0.95, seed: int = 0) 
     Paired: the same test rows, the same number of training rows; only which rows differ. Raises NotEnoughData.
     """
     contract, metric = case.contract, case.contract.objective.metric
-    features, truth = _in_order(case, time)
-    if len(truth) < _LEAST:
-        raise NotEnoughData(f"{len(truth)} rows are too few to compare splits on")
-    rng, n = np.random.default_rng(seed), len(truth)
+    features, y_true = _in_order(case, time)
+    if len(y_true) < _LEAST:
+        raise NotEnoughData(f"{len(y_true)} rows are too few to compare splits on")
+    rng, n = np.random.default_rng(seed), len(y_true)
     asked, mixed, ordered = [], [], []
     for start, end in ((int(a * n), int(b * n)) for a, b in _BLOCKS):
         test = np.sort(rng.permutation(np.arange(start, end))[: (end - start) // 2])
         rest = np.setdiff1d(np.arange(n), test)
         near = rng.choice(rest, start, replace=False)
         asked.append(test)
-        mixed.append(probe_model.scores(contract, features[near], truth[near], features[test]))
-        ordered.append(probe_model.scores(contract, features[:start], truth[:start], features[test]))
+        mixed.append(probe_model.scores(contract, features[near], y_true[near], features[test]))
+        ordered.append(probe_model.scores(contract, features[:start], y_true[:start], features[test]))
     rows = np.concatenate(asked)
-    sides = [judged(contract, truth[rows], np.concatenate(part)) for part in (mixed, ordered)]
+    sides = [judged(contract, y_true[rows], np.concatenate(part)) for part in (mixed, ordered)]
     return _difference(metric, sides[0], sides[1], confidence)
 
 
-def _difference(metric: Metric, first: Judged, second: Judged, confidence: float) -> Interval:
+def _difference(metric: Metric, first: LabelledPredictions, second: LabelledPredictions, confidence: float) -> Interval:
     a, b = statistic(metric, first), statistic(metric, second)
     sign = -1.0 if metric in LOSSES else 1.0
-    rows = len(first.truth)
+    rows = len(first.y_true)
     # Errors of neighbours are alike for longer than the usual block: a square root, to be surely wide enough.
     units = np.asarray(np.arange(rows) // max(1, round(rows**0.5)), dtype=np.int64)
     return interval(lambda w: sign * (a(w) - b(w)), rows, confidence=confidence, units=units, times=600)
@@ -203,18 +203,18 @@ def _in_order(case: Case, time: str) -> tuple[Array, NDArray[np.int64] | Array]:
     import pandas as pd
 
     both = pd.concat([case.train, case.holdout], ignore_index=True)
-    truth = truth_of(both, case.contract)
-    known = np.isfinite(truth) if case.contract.model.task is Task.REGRESSION else truth >= 0
+    y_true = truth_of(both, case.contract)
+    known = np.isfinite(y_true) if case.contract.model.task is Task.REGRESSION else y_true >= 0
     place = np.flatnonzero(known)
     if time != "row_order":
-        at = moments(both[time])
+        at = timestamps(both[time])
         place = place[np.isfinite(at[place])]
         place = place[np.argsort(at[place], kind="stable")]
     place = place[-_ROWS:]
-    inputs = [item for item in case.contract.inputs if item.type is not Kind.STRING]
+    inputs = [item for item in case.contract.inputs if item.type is not DataType.STRING]
     if not inputs:
         raise NotEnoughData("no input is left to learn from")
-    return probe_model.matrix(inputs, both.iloc[place]), truth[place]
+    return probe_model.matrix(inputs, both.iloc[place]), y_true[place]
 
 
 def _labels_agree(case: Case, settings: HoldoutGate) -> Iterator[Check]:
@@ -257,15 +257,15 @@ def _inside_and_out(
     if any(each is not None and each.max() + 1 < _LEAST_GROUPS for each in units):
         return None
     features = probe_model.matrix(contract.inputs, pd.concat(sides, ignore_index=True))
-    truth = np.concatenate([truth_of(frame, contract) for frame in sides])
+    y_true = np.concatenate([truth_of(frame, contract) for frame in sides])
     first = _half(len(sides[0]), units[0], rng)
-    out = np.arange(len(truth)) >= len(sides[0])
+    out = np.arange(len(y_true)) >= len(sides[0])
     here = np.r_[first, np.zeros(len(sides[1]), dtype=bool)]
     inside, outside = np.zeros(len(sides[0])), np.zeros(len(sides[1]))
     for half in (here, ~here & ~out):
-        said = probe_model.scores(contract, features[half], truth[half], features[~half]).argmax(axis=1)
-        right = np.zeros(len(truth))
-        right[~half] = said == truth[~half]
+        said = probe_model.scores(contract, features[half], y_true[half], features[~half]).argmax(axis=1)
+        right = np.zeros(len(y_true))
+        right[~half] = said == y_true[~half]
         inside += np.where(half, 0.0, right)[~out]
         outside += right[out] / 2
     return inside, outside, _apart(inside, outside, units)

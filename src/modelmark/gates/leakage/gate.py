@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, Kind, Known
+from modelmark.domain.contract import Availability, Contract, DataType
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import LeakageGate
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import evaluation_set_of
 from modelmark.gates.common.giveaway import alone, giveaway_check
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
+from modelmark.stats.near_duplicates import near_duplicates, places
 from modelmark.stats.rates import wilson
-from modelmark.stats.twins import near_twins, places
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Rows searched for twins, and the rows they are looked for among; more are sampled.
+#: Rows searched for near duplicates, and the rows they are looked for among; more are sampled.
 _ASKED: Final = 20_000
 _AMONG: Final = 200_000
 #: Words of things that are settled only when the outcome is.
@@ -37,7 +37,7 @@ _STRONG: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """Near twins across the split, entities on both sides, inputs that are the target or come after it."""
+    """Near duplicates across the split, entities on both sides, inputs that are the target or come after it."""
 
     settings: LeakageGate
     name: ClassVar[str] = "leakage"
@@ -45,7 +45,7 @@ class Leakage:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         contract = case.contract
         twins, notes = self._near_copies(case)
         checks = [twins]
@@ -62,13 +62,13 @@ class Leakage:
         return Measurement(checks=tuple(checks), notes=tuple(notes), tables=(shown,))
 
     def _near_copies(self, case: Case) -> tuple[Check, list[str]]:
-        """Near twins of holdout rows in train, beyond those that train's own rows have there."""
+        """Near duplicates of holdout rows in train, beyond those that train's own rows have there."""
         rng = np.random.default_rng(0)
         train, holdout = (frame.iloc[rng.permutation(len(frame))] for frame in (case.train, case.holdout))
         train, holdout = train.head(_AMONG), holdout.head(_ASKED)
         among, asked = _points(case.contract, train, holdout)
-        across = near_twins(asked, among, self.settings.nearness)
-        within = near_twins(among[:_ASKED], among, self.settings.nearness, own=True)
+        across = near_duplicates(asked, among, self.settings.nearness)
+        within = near_duplicates(among[:_ASKED], among, self.settings.nearness, own=True)
         a, b = float(across.mean()), float(within.mean())
         (la, ha), (lb, hb) = wilson(int(across.sum()), len(across)), wilson(int(within.sum()), len(within))
         excess = a - b
@@ -86,7 +86,7 @@ class Leakage:
         )  # fmt: skip
         whole = len(case.train) <= _AMONG and len(case.holdout) <= _ASKED
         return check, [] if whole else [
-            f"Near twins are looked for on {len(across):,} rows among {len(among):,}, drawn by seed 0."
+            f"Near duplicates are looked for on {len(across):,} rows among {len(among):,}, drawn by seed 0."
         ]
 
     def _entities(self, train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Iterator[Check]:
@@ -118,7 +118,7 @@ class Leakage:
 
 def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     inputs = [item for item in contract.inputs if item.name in train and item.name in holdout]
-    textual = (Kind.CATEGORY, Kind.STRING)
+    textual = (DataType.CATEGORY, DataType.STRING)
     numbers = {i.name: [as_numbers(t[i.name]) for t in (train, holdout)] for i in inputs if i.type not in textual}
     texts = {i.name: [as_texts(t[i.name]).tolist() for t in (train, holdout)] for i in inputs if i.type in textual}
     first, second = places(numbers, texts)
@@ -126,8 +126,8 @@ def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> t
 
 
 def _declared_after(contract: Contract) -> Check:
-    late = [item.name for item in contract.inputs if item.known is Known.AFTER]
-    said = sum(item.known is not Known.UNKNOWN for item in contract.inputs)
+    late = [item.name for item in contract.inputs if item.known is Availability.AFTER]
+    said = sum(item.known is not Availability.UNKNOWN for item in contract.inputs)
     words = (
         f"{', '.join(late)} {'is' if len(late) == 1 else 'are'} known only after the event" if late else "none is late"
     )
@@ -146,7 +146,7 @@ def _known(contract: Contract, name: str) -> str:
 
 def _doubtful(contract: Contract, values: Mapping[str, float]) -> Iterator[Check]:
     """Inputs that sound like, or predict like, something settled later. A hint: only a person knows."""
-    unsaid = [item.name for item in contract.inputs if item.known is Known.UNKNOWN]
+    unsaid = [item.name for item in contract.inputs if item.known is Availability.UNKNOWN]
     named = [name for name in unsaid if _AFTER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())]
     strong = [name for name in unsaid if values.get(name, 0.0) >= _STRONG and name not in named]
     doubtful = [*(f"{n} (by its name)" for n in named), *(f"{n} (alone {values[n]:.3g})" for n in strong)]

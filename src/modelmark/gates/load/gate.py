@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from modelmark.contract.table import broken_rows, rows_of
+from modelmark.contract.table import rows_of, violating_rows
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table, Verdict
@@ -16,7 +16,7 @@ from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
 from modelmark.gates.case import Case
 from modelmark.gates.common import traffic
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.load import busy, charts, checks, memory, stress
 
 #: The sender must have kept its own timetable, or its figures are about itself.
@@ -37,8 +37,8 @@ class Load:
     quick: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
-        bad = set(broken_rows(case.violations))
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
+        bad = set(violating_rows(case.violations))
         good = [i for i in range(len(case.holdout)) if i not in bad][:1000]
         if not good:
             raise NotEnoughData("no holdout row keeps the contract, so there is nothing to send")
@@ -63,7 +63,7 @@ class Load:
             return self._stress(found, target, staged, serving, progress)
 
     def _stress(
-        self, found: Measurement, target: stress.Target, staged: Staged, serving: Serving, progress: Progress
+        self, found: Measurement, target: stress.Target, staged: Staged, serving: Serving, progress: GateProgress
     ) -> Measurement:
         """What comes after the agreed rate. A server that already fails it is not tried further."""
         wanted = self.settings.capacity or self.settings.overload

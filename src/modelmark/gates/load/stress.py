@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from modelmark.gates.common import traffic
 from modelmark.gates.common.traffic import Heard
+from modelmark.gates.gate import GateProgress
 
 LATE: Final = 0.05  # seconds a request may leave late, for 19 in 20
 _IN_TIME: Final = 0.95  # of a step's requests
@@ -22,8 +23,6 @@ _STEP_REQUESTS: Final = 3000
 _OPEN: Final = 1500  # connections at once, more than the server's queue holds
 _REQUESTS: Final = 6000  # of one overload
 _HEAVY_BYTES: Final = 65_536
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ class Capacity:
     n: int
 
 
-def find_capacity(target: Target, agreed: float, progress: Progress) -> Capacity:
+def find_capacity(target: Target, agreed: float, progress: GateProgress) -> Capacity:
     """Doubling and halving the rate of single rows, a second each; the sender's own limit ends the search."""
     bodies, good, bad, n, sent_all = target.bodies(), 0.0, None, 0, True
     started, rate, halvings = time.perf_counter(), agreed, 0

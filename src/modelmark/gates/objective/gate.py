@@ -23,7 +23,7 @@ from modelmark.gates.common.evaluation_set import (
     guardrail_checks,
     validation_set,
 )
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.objective.charts import cost_by_threshold
 from modelmark.stats import thresholds
 from modelmark.stats.bootstrap import Interval
@@ -41,7 +41,7 @@ class ObjectiveValue:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         evaluation = evaluation_set_of(case)
         checks = guardrail_checks(case, evaluation, self.settings.confidence)
         progress(1, 4)
@@ -165,7 +165,7 @@ def _called(metric: Metric) -> str:
 def _sides(evaluation: EvaluationSet) -> tuple[Array, NDArray[np.bool_]]:
     """(score, is positive) of a binary task."""
     judged = evaluation.judged
-    return judged.scores[:, judged.positive], np.asarray(judged.truth) == judged.positive
+    return judged.scores[:, judged.positive], np.asarray(judged.y_true) == judged.positive
 
 
 def _notes(case: Case, table: tuple[Table, ...]) -> Iterator[str]:

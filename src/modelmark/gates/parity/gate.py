@@ -19,7 +19,7 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.version import PARITY, ParitySample
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import ROUNDING, Array, Row, ask, decisions, distance
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.values import decode
 from modelmark.stats.rates import clopper_pearson
@@ -48,7 +48,7 @@ class ParityCheck:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         parity = case.version.parity
         if parity.rows < 1:
             raise NotEnoughData("the version was registered without comparing a single row")
@@ -139,7 +139,7 @@ def _sample(case: Case) -> ParitySample | None:
     return decode(ParitySample, data)
 
 
-def _served(case: Case, sample: ParitySample, progress: Progress) -> Served:
+def _served(case: Case, sample: ParitySample, progress: GateProgress) -> Served:
     """Rows that the contract lets through as they are, asked as JSON would bring them."""
     changed = {row for violation in case.violations for row in violation.rows} | _imputed(case)
     kept = [i for i, place in enumerate(sample.rows) if place not in changed]

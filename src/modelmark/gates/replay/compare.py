@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
 from modelmark.domain.classes import class_text
-from modelmark.domain.contract import Contract, Input, Kind
+from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Task
 from modelmark.gates.common.asking import Array, Row, decisions
 from modelmark.gates.common.traffic import Heard
@@ -135,10 +135,10 @@ def by_slice(
 
 def _parts(item: Input, rows: Sequence[Row], train: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     values = [row[item.name] for row in rows]
-    if item.type in (Kind.CATEGORY, Kind.BOOLEAN):
+    if item.type in (DataType.CATEGORY, DataType.BOOLEAN):
         for value in dict.fromkeys(v for v in values if v is not None):
             yield f"{item.name}={value}", np.array([v == value for v in values])
-    elif item.type in (Kind.NUMBER, Kind.INTEGER):
+    elif item.type in (DataType.NUMBER, DataType.INTEGER):
         known = as_numbers(train[item.name])
         if not np.isfinite(known).any():
             return

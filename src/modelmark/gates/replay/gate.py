@@ -17,7 +17,7 @@ from modelmark.gates.case import Case
 from modelmark.gates.common import traffic
 from modelmark.gates.common.asking import ROUNDING, Array, Asked, ask, distance, good_places, score_of
 from modelmark.gates.common.edge_inputs import Promise
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.replay import charts
 from modelmark.gates.replay.compare import Answered, Slice, by_slice, differs, out_of_range, read_answer, unsent
 from modelmark.gates.replay.requests import Request, logged, simulated
@@ -50,7 +50,7 @@ class Replay:
     quick: ClassVar[bool] = False
     settled: ClassVar[bool] = False
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         requests, origin = self._requests(case)
         answers = self._send(case, requests, progress)
         rows = [row for answer in answers for row in answer.request.rows]
@@ -87,7 +87,7 @@ class Replay:
             f"(agreed are {rate:g}), bursts above that"
         )
 
-    def _send(self, case: Case, requests: list[Request], progress: Progress) -> list[Answered]:
+    def _send(self, case: Case, requests: list[Request], progress: GateProgress) -> list[Answered]:
         serving = case.contract.serving
         with case.staging.open(case.version, case.folder) as staged:
             heard = traffic.send(

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from modelmark.contract.table import rows_of
-from modelmark.domain.contract import Contract, Input, Kind, Policy
-from modelmark.domain.gate_settings import Fault, ReplayGate
+from modelmark.domain.contract import Contract, DataType, Input, Policy
+from modelmark.domain.gate_settings import ReplayFault, ReplayGate
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import Row
 from modelmark.gates.common.edge_inputs import Promise
@@ -76,9 +76,9 @@ def _at_their_intervals(
 def _sent(value: Any, item: Input) -> Any:
     if value is None or value != value:
         return None
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         return bool(value)
-    return int(value) if item.type is Kind.INTEGER and float(value).is_integer() else value
+    return int(value) if item.type is DataType.INTEGER and float(value).is_integer() else value
 
 
 def _body(rows: Sequence[Row]) -> bytes:
@@ -145,17 +145,17 @@ def _null(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
 
 
 def _unseen(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
-    item = _pick((i for i in contract.inputs if i.type is Kind.CATEGORY), rng)
+    item = _pick((i for i in contract.inputs if i.type is DataType.CATEGORY), rng)
     return None if item is None else _edited(row, item, "never seen before", _by(item.on_unseen))
 
 
 def _outside(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
-    item = _pick((i for i in contract.inputs if i.maximum is not None and i.type is not Kind.BOOLEAN), rng)
+    item = _pick((i for i in contract.inputs if i.maximum is not None and i.type is not DataType.BOOLEAN), rng)
     if item is None or item.maximum is None:
         return None
     beyond = item.maximum + max(abs(item.maximum), 1.0) * 0.01
     return _edited(
-        row, item, math.floor(beyond) + 1 if item.type is Kind.INTEGER else beyond, _by(item.on_out_of_range)
+        row, item, math.floor(beyond) + 1 if item.type is DataType.INTEGER else beyond, _by(item.on_out_of_range)
     )
 
 
@@ -170,9 +170,9 @@ def _malformed(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
 
 
 _FAULTS: Final = {
-    Fault.MISSING_VALUE: _null,
-    Fault.UNSEEN_CATEGORY: _unseen,
-    Fault.OUT_OF_RANGE: _outside,
-    Fault.WRONG_TYPE: _wrong_type,
-    Fault.MALFORMED_JSON: _malformed,
+    ReplayFault.MISSING_VALUE: _null,
+    ReplayFault.UNSEEN_CATEGORY: _unseen,
+    ReplayFault.OUT_OF_RANGE: _outside,
+    ReplayFault.WRONG_TYPE: _wrong_type,
+    ReplayFault.MALFORMED_JSON: _malformed,
 }

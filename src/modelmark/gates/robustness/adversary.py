@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Contract, Input, Kind, Mutability
+from modelmark.domain.contract import Contract, DataType, Input, Mutability
 from modelmark.domain.gate_settings import Attack
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
@@ -120,5 +120,6 @@ def by_argmax(scores: Array, contract: Contract) -> Array:
 
 def _typed(fields: Sequence[perturb.Field], values: Array) -> dict[str, Any]:
     return {
-        f.item.name: int(v) if f.item.type is Kind.INTEGER else float(v) for f, v in zip(fields, values, strict=True)
+        f.item.name: int(v) if f.item.type is DataType.INTEGER else float(v)
+        for f, v in zip(fields, values, strict=True)
     }

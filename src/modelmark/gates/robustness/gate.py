@@ -18,7 +18,7 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case
 from modelmark.gates.common.baselines import positive_of
-from modelmark.gates.gate import Findings, Measurement, Progress
+from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.robustness import charts, perturb
 from modelmark.gates.robustness.adversary import attacked, flips
 from modelmark.gates.robustness.perturbation_set import Mask, PerturbationSet, perturbation_set_of
@@ -41,7 +41,7 @@ class Robustness:
     quick: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         started, found = time.monotonic(), Findings()
         sample = perturbation_set_of(case, self.settings.rows)
         who = {case.version.label: case.predictor}
@@ -118,10 +118,10 @@ class Robustness:
 
     def _right(self, sample: PerturbationSet, predictor: Predictor, first: Array) -> Array:
         """1 where the row is decided rightly as it is and on every noisy copy."""
-        right = ~sample.differ(first, sample.truth)
+        right = ~sample.differ(first, sample.y_true)
         for draw in range(_DRAWS):
             copy = perturb.noisy(sample.frame, sample.fields, self.settings.noise, 100 + draw)
-            right &= ~sample.differ(sample.decide(predictor, copy), sample.truth)
+            right &= ~sample.differ(sample.decide(predictor, copy), sample.y_true)
         return right.astype(np.float64)
 
     def _against(self, right: dict[str, Array]) -> Check:

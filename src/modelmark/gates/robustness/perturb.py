@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Input, Kind, Mutability
+from modelmark.domain.contract import DataType, Input, Mutability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ class Field:
     def fit(self, values: Array) -> Array:
         """Values of the field's type and range nearest to these."""
         inside = np.clip(values, self.low, self.high)
-        whole = self.item.type is Kind.INTEGER
+        whole = self.item.type is DataType.INTEGER
         return np.clip(np.round(inside), np.ceil(self.low), np.floor(self.high)) if whole else inside
 
 
@@ -41,7 +41,7 @@ def fields(inputs: Iterable[Input], train: pd.DataFrame) -> tuple[Field, ...]:
     """Numbers and integers that vary in train."""
     found = []
     for item in inputs:
-        if item.type not in (Kind.NUMBER, Kind.INTEGER) or item.name not in train:
+        if item.type not in (DataType.NUMBER, DataType.INTEGER) or item.name not in train:
             continue
         values = as_numbers(train[item.name])
         values = values[np.isfinite(values)]
@@ -63,7 +63,7 @@ def noisy(frame: pd.DataFrame, known: tuple[Field, ...], size: float, seed: int)
     for one in known:
         values = as_numbers(frame[one.item.name])
         moved = values + rng.normal(0, size * one.spread, len(values))
-        if one.item.type is Kind.INTEGER:
+        if one.item.type is DataType.INTEGER:
             moved = np.floor(moved + rng.random(len(values)))
         changed[one.item.name] = np.where(np.isfinite(values), one.fit(moved), np.nan)
     return frame.assign(**changed)
@@ -122,7 +122,7 @@ def wrong_units(frame: pd.DataFrame, known: tuple[Field, ...]) -> Iterator[tuple
             if units and unit not in units.split():
                 continue
             sent = turn(values)
-            if one.item.type is Kind.INTEGER:
+            if one.item.type is DataType.INTEGER:
                 sent = np.round(sent)
             changed = np.isfinite(values) & (sent != values)
             if changed.any():
@@ -131,9 +131,9 @@ def wrong_units(frame: pd.DataFrame, known: tuple[Field, ...]) -> Iterator[tuple
 
 def edits(item: Input, train: pd.DataFrame) -> list[Any]:
     """The values tried for one field: known categories, both booleans, or quantiles of train."""
-    if item.type is Kind.BOOLEAN:
+    if item.type is DataType.BOOLEAN:
         return [0, 1]
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         common = as_texts(train[item.name], item.categories or ()).value_counts().index[:_CATEGORIES].tolist()
         return [c for c in common if item.categories is None or c in item.categories]
     known = fields((item,), train)
@@ -146,7 +146,7 @@ def edits(item: Input, train: pd.DataFrame) -> list[Any]:
 
 def allowed(item: Input, current: pd.Series, value: Any) -> NDArray[np.bool_]:
     """Which rows may move to this value under the field's mutability; staying is no edit."""
-    if item.type in (Kind.CATEGORY, Kind.STRING):
+    if item.type in (DataType.CATEGORY, DataType.STRING):
         return np.asarray(current.notna() & (as_texts(current, item.categories or ()) != value))
     numbers = as_numbers(current)
     if item.mutability is Mutability.INCREASE:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import broken_rows
+from modelmark.contract.table import violating_rows
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.metrics import Task
@@ -30,7 +30,7 @@ class PerturbationSet:
 
     contract: Contract
     frame: pd.DataFrame
-    truth: Any
+    y_true: Any
     fields: tuple[perturb.Field, ...]
     train: pd.DataFrame
     spread: float
@@ -52,11 +52,11 @@ class PerturbationSet:
 
 def perturbation_set_of(case: Case, most: int) -> PerturbationSet:
     """A seeded sample of at most `most` holdout rows that keep the contract, with a known truth and an answer."""
-    truth = case.truth
+    y_true = case.y_true
     regression = case.contract.model.task is Task.REGRESSION
-    known = np.isfinite(truth) if regression else truth >= 0
+    known = np.isfinite(y_true) if regression else y_true >= 0
     usable = known & np.isfinite(case.scores).all(axis=1)
-    usable[list(broken_rows(case.violations))] = False
+    usable[list(violating_rows(case.violations))] = False
     rows = np.flatnonzero(usable)
     if len(rows) < 10:
         raise NotEnoughData(f"{len(rows)} holdout rows have a known truth and an answer; ten are the least")
@@ -65,8 +65,8 @@ def perturbation_set_of(case: Case, most: int) -> PerturbationSet:
     return PerturbationSet(
         contract=case.contract,
         frame=case.holdout.iloc[rows].reset_index(drop=True),
-        truth=truth[rows],
+        y_true=y_true[rows],
         fields=perturb.fields(case.contract.inputs, case.train),
         train=case.train,
-        spread=float(np.std(truth[rows])) if regression else 1.0,
+        spread=float(np.std(y_true[rows])) if regression else 1.0,
     )

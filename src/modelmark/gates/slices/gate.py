@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Kind, Slice
+from modelmark.domain.contract import DataType, Slice
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SlicesGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set_of
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.slices.charts import gaps
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.holm import holm
@@ -53,7 +53,7 @@ class Slices:
     quick: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         evaluation = evaluation_set_of(case)
         what, loss = losses(evaluation.judged)
         limit = Limit(bound=Bound.AT_MOST, value=self._tolerance(evaluation))
@@ -207,11 +207,11 @@ def _columns(case: Case, evaluation: EvaluationSet, kept: NDArray[np.int64]) -> 
     frame, kinds = evaluation.frame, {item.name: item.type for item in case.contract.inputs}
     names = [*kinds, *(name for name in case.contract.data.sensitive if name not in kinds)]
     for name in names:
-        if name not in frame or kinds.get(name) is Kind.STRING:
+        if name not in frame or kinds.get(name) is DataType.STRING:
             continue
         column = frame[name].iloc[evaluation.rows[kept]]
         numbers = as_numbers(column)
-        if kinds.get(name) is not Kind.CATEGORY and np.isfinite(numbers).any():
+        if kinds.get(name) is not DataType.CATEGORY and np.isfinite(numbers).any():
             yield number_conditions(name, numbers)
         else:
             yield text_conditions(name, as_texts(column).tolist())

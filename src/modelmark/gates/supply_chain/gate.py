@@ -15,7 +15,7 @@ from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates.case import Case
-from modelmark.gates.gate import Findings, Measurement, Progress
+from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners
 from modelmark.seal.digests import digest_bytes, digest_file
 
@@ -34,7 +34,7 @@ class SupplyChain:
     quick: ClassVar[bool] = True
     settled: ClassVar[bool] = False
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         found = Findings()
         self._source(case, found)
         progress(1, 4)
@@ -131,14 +131,14 @@ class SupplyChain:
         except ModelmarkError as error:
             return _unmeasured(name, error)
         accepted = set(self.settings.accepted)
-        standing = [row for row in rows if not accepted & {row[2], *str(row[3]).split(", ")}]
+        status = [row for row in rows if not accepted & {row[2], *str(row[3]).split(", ")}]
         if rows:
             columns = ("package", "version", "id", "aliases", "fixed in")
             found.tables.append(Table(title="Known vulnerabilities", columns=columns, rows=tuple(rows)))
-        first = f", first {standing[0][2]} in {standing[0][0]} {standing[0][1]}" if standing else ""
-        passed = f"; {len(rows) - len(standing)} more are accepted" if len(rows) > len(standing) else ""
-        said = f"{len(here):,} packages have {len(standing)} known vulnerabilities in {where}{first}{passed}"
-        return _fault(name, said, len(standing), n=len(here))
+        first = f", first {status[0][2]} in {status[0][0]} {status[0][1]}" if status else ""
+        passed = f"; {len(rows) - len(status)} more are accepted" if len(rows) > len(status) else ""
+        said = f"{len(here):,} packages have {len(status)} known vulnerabilities in {where}{first}{passed}"
+        return _fault(name, said, len(status), n=len(here))
 
     def _looked_up(self, case: Case, here: dict[str, str], found: Findings) -> tuple[str, list[tuple[str, ...]]]:
         if self.settings.vulnerabilities is Vulnerabilities.PIP_AUDIT:

@@ -21,7 +21,7 @@ _MOST: Final = 64 << 20  # bytes of one record or line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownVulnerability:
     """A vulnerability of an installed package."""
 
     package: str
@@ -54,7 +54,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def known(path: Path, installed: Mapping[str, str]) -> tuple[int, list[Known]]:
+def known(path: Path, installed: Mapping[str, str]) -> tuple[int, list[KnownVulnerability]]:
     """(records looked through, what is known of these packages: name -> version). Raises Unmeasured as `records` does."""
     from packaging.utils import canonicalize_name
 
@@ -74,9 +74,9 @@ def known(path: Path, installed: Mapping[str, str]) -> tuple[int, list[Known]]:
     return count, found
 
 
-def _known(record: Mapping[str, Any], affected: Mapping[str, Any], name: str, version: str) -> Known:
+def _known(record: Mapping[str, Any], affected: Mapping[str, Any], name: str, version: str) -> KnownVulnerability:
     events = [event for span in affected.get("ranges") or () for event in span.get("events") or ()]
-    return Known(
+    return KnownVulnerability(
         package=name,
         version=version,
         id=str(record["id"]),

@@ -13,7 +13,7 @@ from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.gate_settings import TestsGate
 from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.gates.case import Case
-from modelmark.gates.gate import Measurement, Progress
+from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.seal.digests import digest_file, digest_value
 
 _SHOWN: Final = 50
@@ -30,7 +30,7 @@ class UserTests:
     settled: ClassVar[bool] = False
     __test__: ClassVar[bool] = False
 
-    def measure(self, case: Case, progress: Progress) -> Measurement:
+    def measure(self, case: Case, progress: GateProgress) -> Measurement:
         path = case.contract.tests
         if path is None:
             raise Unmeasured(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Malformed
 from modelmark.serving.answers import Answer
@@ -61,7 +61,7 @@ class InputTensor:
         if self.datatype in ("FP32", "FP64"):
             for index, value in enumerate(found):
                 if not isfinite(value):
-                    raise blame.not_finite(field, index // max(width, 1))
+                    raise row_errors.not_finite(field, index // max(width, 1))
         return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import httptools
 
-from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, Fault, Limits
+from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics, key
 
@@ -76,7 +76,7 @@ class Edge:
         self.common = b"date: %b\r\n" % formatdate(usegmt=True).encode() + SECURITY + self._extra
         now = self.loop.time()
         for connection in list(self.connections):
-            connection.hold_deadlines(now, self.limits)
+            connection.enforce_deadlines(now, self.limits)
         self.metrics.gauges["modelmark_connections"] = len(self.connections)
 
     @property
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.parser: Any = None
         self.waiting: deque[Request] = deque()
-        self.fault: Fault | None = None
+        self.fault: FramingError | None = None
         self.receiving = False
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
@@ -221,14 +221,14 @@ class Connection(asyncio.Protocol):
             self.closing = True  # an upgrade is ignored; what follows it is not HTTP to us
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            if not isinstance(cause, Fault):
+            if not isinstance(cause, FramingError):
                 raise
             self._fail(cause)
         except httptools.HttpParserError:
-            self._fail(Fault(400, "BAD_REQUEST", "the request breaks the standard"))
+            self._fail(FramingError(400, "BAD_REQUEST", "the request breaks the standard"))
         self.whole = b""
         if self.fault is None and not self.closing:
-            self._hold_sizes()
+            self._enforce_sizes()
         if len(self.waiting) >= self.limits.pipelined:
             self._throttle()
 
@@ -242,19 +242,19 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         self.url += url
         if len(self.url) > self.limits.url:
-            raise Fault(414, "URL_TOO_LONG", "the address is too long", f"{self.limits.url} bytes")
+            raise FramingError(414, "URL_TOO_LONG", "the address is too long", f"{self.limits.url} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.header_count += 1
         self.header_bytes += len(name) + len(value) + 4
         if self.header_count > self.limits.header_count or self.header_bytes > self.limits.header_bytes:
             limit = f"{self.limits.header_count} headers, {self.limits.header_bytes} bytes"
-            raise Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
+            raise FramingError(431, "HEADERS_TOO_LARGE", "the headers are too large", limit)
         if name not in self.edge.read:
             name = name.lower()
         if name in self.edge.read and self.in_head:
             if name in self.headers:
-                raise Fault(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())
+                raise FramingError(400, "DUPLICATE_HEADER", "a header came twice that may come once", name.decode())
             self.headers[name] = value
 
     def on_headers_complete(self) -> None:
@@ -264,32 +264,34 @@ class Connection(asyncio.Protocol):
         host = headers.get(b"host")
         if host is None:
             if self.parser.get_http_version() != "1.0":
-                raise Fault(400, "NO_HOST", "the Host header is missing")
+                raise FramingError(400, "NO_HOST", "the Host header is missing")
         elif not self.edge.allows(host):
-            raise Fault(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
+            raise FramingError(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
         declared, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
         if declared is not None or coding is not None:
             self.body_limit = self.edge.service.body_limit(self.url)
         if declared is not None:
             if coding is not None:
-                raise Fault(400, "BAD_REQUEST", "Content-Length and Transfer-Encoding exclude each other")
+                raise FramingError(400, "BAD_REQUEST", "Content-Length and Transfer-Encoding exclude each other")
             if int(declared) > self.body_limit:
                 raise self._too_large()
         if coding is not None and coding.strip().lower() != b"chunked":
-            raise Fault(400, "BAD_REQUEST", "the transfer coding is not known", "chunked")
+            raise FramingError(400, "BAD_REQUEST", "the transfer coding is not known", "chunked")
         if self.parser.should_upgrade() and (coding is not None or declared not in (None, b"0")):
-            raise Fault(400, "UPGRADE_WITH_BODY", "an upgrade with a body is not understood")
+            raise FramingError(400, "UPGRADE_WITH_BODY", "an upgrade with a body is not understood")
         expect = headers.get(b"expect")
         if expect is not None:
             if expect.lower() != b"100-continue":
-                raise Fault(417, "UNKNOWN_EXPECTATION", "the expectation is not known", "100-continue")
+                raise FramingError(417, "UNKNOWN_EXPECTATION", "the expectation is not known", "100-continue")
             if not self.waiting and self.transport is not None:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_chunk_header(self) -> None:
         self.chunks += 1
         if self.chunks > self.limits.chunks:
-            raise Fault(413, "TOO_MANY_CHUNKS", "the body comes in too many chunks", f"{self.limits.chunks} chunks")
+            raise FramingError(
+                413, "TOO_MANY_CHUNKS", "the body comes in too many chunks", f"{self.limits.chunks} chunks"
+            )
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
@@ -304,7 +306,7 @@ class Connection(asyncio.Protocol):
         self.held += len(body)
         self.edge.held += len(body)
         if self.edge.held > self.limits.held:
-            raise Fault(503, "OVERLOADED", "too many bodies are on their way in", "try again in 1 s")
+            raise FramingError(503, "OVERLOADED", "too many bodies are on their way in", "try again in 1 s")
 
     def on_message_complete(self) -> None:
         parser, edge = self.parser, self.edge
@@ -392,7 +394,7 @@ class Connection(asyncio.Protocol):
         if self.reading_paused:
             self._throttle()
 
-    def hold_deadlines(self, now: float, limits: Limits) -> None:
+    def enforce_deadlines(self, now: float, limits: Limits) -> None:
         if self.stalled_at:
             if now - self.stalled_at > limits.stall:
                 self.abort()
@@ -401,7 +403,7 @@ class Connection(asyncio.Protocol):
         elif self.lingering_at and now - self.lingering_at > limits.linger:
             self.abort()
         elif self.receiving and now - self.started > limits.receipt and self.fault is None:
-            self._fail(Fault(408, "TOO_SLOW", "the request did not arrive in time", f"{limits.receipt:g} s"))
+            self._fail(FramingError(408, "TOO_SLOW", "the request did not arrive in time", f"{limits.receipt:g} s"))
         elif self.idle and now - self.touched > (limits.idle if self.touched == self.started else limits.receipt):
             self.close()
 
@@ -418,7 +420,7 @@ class Connection(asyncio.Protocol):
         self.edge.held -= self.held
         self.body, self.more, self.held = b"", None, 0
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: FramingError) -> None:
         """Answer what came before, then this, then close."""
         self.fault = fault
         self.receiving = False
@@ -452,18 +454,18 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def _too_large(self) -> Fault:
-        return Fault(413, "BODY_TOO_LARGE", "the body is too large", f"{self.body_limit} bytes")
+    def _too_large(self) -> FramingError:
+        return FramingError(413, "BODY_TOO_LARGE", "the body is too large", f"{self.body_limit} bytes")
 
-    def _hold_sizes(self) -> None:
+    def _enforce_sizes(self) -> None:
         """Bytes that llhttp has taken in and not yet shown us count too."""
         if self.in_head and self.receiving and self.head_fed > self.limits.header_bytes + self.limits.url:
             self._fail(
-                Fault(431, "HEADERS_TOO_LARGE", "the headers are too large", f"{self.limits.header_bytes} bytes")
+                FramingError(431, "HEADERS_TOO_LARGE", "the headers are too large", f"{self.limits.header_bytes} bytes")
             )
         elif not self.in_head and self.body_fed > self.body_bytes + 12 * self.chunks + self.limits.chunk_overhead:
             self._fail(
-                Fault(
+                FramingError(
                     400,
                     "CHUNK_OVERHEAD",
                     "chunk extensions or trailers are too large",

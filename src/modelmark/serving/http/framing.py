@@ -48,7 +48,7 @@ class Limits:
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 
 
-class Fault(Exception):
+class FramingError(Exception):
     """The request cannot be read on."""
 
     def __init__(self, status: int, code: str, message: str, limit: str | None = None) -> None:

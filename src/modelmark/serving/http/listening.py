@@ -8,7 +8,7 @@ import socket
 from modelmark.domain.errors import Conflict, NotPermitted
 
 
-def hold_loopback(host: str) -> None:
+def require_loopback(host: str) -> None:
     """Raises NotPermitted for anything but this machine itself: there is no authentication yet."""
     try:
         fine = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -31,7 +31,7 @@ def host_names(host: str) -> frozenset[bytes]:
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket other workers may share. Raises Conflict when the port is not to be had."""
-    hold_loopback(host)
+    require_loopback(host)
     name = "127.0.0.1" if host == "localhost" else host
     found = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -49,7 +49,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def reserve(host: str, port: int) -> socket.socket:
     """Hold a port without listening on it; 0 picks a free one. Raises Conflict when anybody listens there already."""
-    hold_loopback(host)
+    require_loopback(host)
     name = "127.0.0.1" if host == "localhost" else host
     if port:
         probe = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)

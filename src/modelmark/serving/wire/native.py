@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.classes import parse_label
 from modelmark.domain.errors import ModelmarkError, Rejected
@@ -190,7 +190,7 @@ def _object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
 def _refuse_duplicates(body: bytes, codec: RowCodec) -> None:
     value = _object(body, ("rows", "row", "entity"))
     for index, row in enumerate(value["rows"] if "rows" in value else [value["row"]]):
-        found = blame.row(row, index, codec.numeric, codec.textual)
+        found = row_errors.row(row, index, codec.numeric, codec.textual)
         if found is not None:
             raise found
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.errors import Malformed, ModelmarkError, Rejected
 from modelmark.serving.answers import Answer
@@ -179,7 +179,7 @@ def _flattened(tensor: _Tensor, kind: str, field: str | None, width: int) -> lis
         for index, value in enumerate(found if isinstance(found, list) else ()):
             nests = isinstance(value, list)
             if any(isinstance(cell, float) and not isfinite(cell) for cell in (value if nests else [value])):
-                raise blame.not_finite(field, index if nests else index // width) from None
+                raise row_errors.not_finite(field, index if nests else index // width) from None
         raise Malformed(
             f"the data is not {tensor.datatype}", code="WRONG_TYPE", field=field, limit=tensor.datatype
         ) from None

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import numpy as np
 
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.domain.errors import Malformed
 from modelmark.serving.wire import Reply
 from modelmark.serving.wire.errors import FRAME
@@ -126,7 +126,7 @@ def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
         found = found.astype(np.bool_)
     elif dtype.kind == "f" and not (finite := np.isfinite(found)).all():
         width = tensor.shape[1] if len(tensor.shape) == 2 and tensor.shape[1] > 0 else 1
-        raise blame.not_finite(field, int(finite.argmin()) // width)
+        raise row_errors.not_finite(field, int(finite.argmin()) // width)
     values: list[Any] = found.tolist()
     return values
 

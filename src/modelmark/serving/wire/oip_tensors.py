@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from modelmark import __version__
-from modelmark.contract import blame, jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import FLOAT32_MAX
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.contract import Kind
+from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import ServedBy
@@ -31,12 +31,12 @@ _INTEGERS: Final[Mapping[str, tuple[int, int]]] = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
 }
-_DATATYPE: Final[Mapping[Kind, str]] = {
-    Kind.NUMBER: "FP64",
-    Kind.INTEGER: "INT64",
-    Kind.BOOLEAN: "BOOL",
-    Kind.CATEGORY: "BYTES",
-    Kind.STRING: "BYTES",
+_DATATYPE: Final[Mapping[DataType, str]] = {
+    DataType.NUMBER: "FP64",
+    DataType.INTEGER: "INT64",
+    DataType.BOOLEAN: "BOOL",
+    DataType.CATEGORY: "BYTES",
+    DataType.STRING: "BYTES",
 }
 #: What the protocol calls a kind of model; others go by the flavour's name.
 _PLATFORM: Final[Mapping[str, str]] = dict.fromkeys((ONNX, ONNX_FILE), "onnx_onnxv1")
@@ -75,7 +75,7 @@ def rows(inputs: Sequence[Tensor], codec: RowCodec) -> Rows:
         raise Malformed("an input came twice", code="DUPLICATE_COLUMN", field="inputs")
     if len(inputs) == 1 and names[0] not in codec.names and not codec.textual:
         return _matrix(inputs[0], codec)
-    blame.columns(names, codec.names)
+    row_errors.columns(names, codec.names)
     count = inputs[0].shape[0] if inputs[0].shape else 0
     columns: dict[str, list[Any]] = {}
     for tensor in inputs:
@@ -96,8 +96,8 @@ def _matrix(tensor: Tensor, codec: RowCodec) -> Rows:
             limit=f"[rows, {width}]",
         )
     if not 0 < tensor.shape[0] <= codec.max_rows:
-        raise blame.row_count(max(tensor.shape[0], 0), codec.max_rows)
-    if any(column.type is Kind.BOOLEAN for column in codec.numeric):
+        raise row_errors.row_count(max(tensor.shape[0], 0), codec.max_rows)
+    if any(column.type is DataType.BOOLEAN for column in codec.numeric):
         raise Malformed("inputs of several types need a tensor each", code="BAD_SHAPE", field="inputs")
     values = tensor.values(tensor.shape[0], width)
     columns = {column.name: values[j::width] for j, column in enumerate(codec.numeric)}

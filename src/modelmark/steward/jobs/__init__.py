@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelmark.domain.ports import Notifier, Watchbook
+from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import Compactor
 from modelmark.steward.job import Job
@@ -18,18 +18,18 @@ from modelmark.steward.serving_versions import ServingVersions
 
 
 def builtin(
-    workspace: Workspace, watchbook: Watchbook, serving: ServingVersions, notifier: Notifier | None
+    workspace: Workspace, monitoring_store: MonitoringStore, serving: ServingVersions, notifier: Notifier | None
 ) -> tuple[Job, ...]:
-    """notifier: None keeps alerts in the watchbook only."""
-    compactor, profiler, told = Compactor(workspace), Profiler(workspace, watchbook), notifier is not None
+    """notifier: None keeps alerts in the monitoring store only."""
+    compactor, profiler, told = Compactor(workspace), Profiler(workspace, monitoring_store), notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
     return (
         follow,  # so that a fault below has somebody to be told to
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         Profile(profiler=profiler),
-        MonitorVersions(workspace=workspace, watchbook=watchbook, profiler=profiler, told=told),
-        CloseDeparted(watchbook=watchbook, told=told),
+        MonitorVersions(workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, told=told),
+        CloseDeparted(monitoring_store=monitoring_store, told=told),
         Maintain(compactor=compactor, profiler=profiler),
-        Deliver(watchbook=watchbook, notifier=notifier),
+        Deliver(monitoring_store=monitoring_store, notifier=notifier),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from modelmark.domain.ports import Watchbook
+from modelmark.domain.ports import MonitoringStore
 from modelmark.steward.alerts import close_departed
 from modelmark.steward.job import FaultOwner, JobContext
 
@@ -19,10 +19,10 @@ class CloseDeparted:
     interval: ClassVar = timedelta()
     checkpoint: ClassVar = ""
     owner: ClassVar = FaultOwner.VERSIONS
-    watchbook: Watchbook
+    monitoring_store: MonitoringStore
     told: bool
 
     def run(self, context: JobContext) -> bool:
         serving = {(watched.model, watched.version) for watched in context.serving}
-        close_departed(self.watchbook, serving, context.now, queue=self.told)
+        close_departed(self.monitoring_store, serving, context.now, queue=self.told)
         return True

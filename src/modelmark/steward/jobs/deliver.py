@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
 
-from modelmark.domain.ports import Notifier, Watchbook
+from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.steward.alerts import send_due
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
 
@@ -23,14 +23,14 @@ class Deliver:
     interval: ClassVar = timedelta()
     checkpoint: ClassVar = ""
     owner: ClassVar = FaultOwner.VERSIONS
-    watchbook: Watchbook
+    monitoring_store: MonitoringStore
     notifier: Notifier | None
     jitter: random.Random = field(default_factory=random.Random)
 
     def run(self, context: JobContext) -> bool:
         if self.notifier is None:
             return True
-        _, failures = send_due(self.watchbook, self.notifier, context.now, self.jitter)
+        _, failures = send_due(self.monitoring_store, self.notifier, context.now, self.jitter)
         for failure in failures:
             sentence = f"a message waits: {failure}"
             context.report(JobFault(subject=self.name, sentence=sentence, owner=FaultOwner.LOG))

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from modelmark.domain.finding import Finding, Outcome, Window
-from modelmark.domain.ports import Watchbook
+from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
 from modelmark.monitors import enabled
-from modelmark.monitors.monitor import View
-from modelmark.steward import terms
+from modelmark.monitors.monitor import MonitorContext
+from modelmark.steward import expiries
 from modelmark.steward.alerts import tell
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.observations import JournalObservations
-from modelmark.steward.profiler import Profiler, Watched
+from modelmark.steward.profiler import MonitoredVersion, Profiler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class MonitorVersions:
     checkpoint: ClassVar = "look"
     owner: ClassVar = FaultOwner.VERSIONS
     workspace: Workspace
-    watchbook: Watchbook
+    monitoring_store: MonitoringStore
     profiler: Profiler
     told: bool
 
@@ -41,10 +41,10 @@ class MonitorVersions:
                 context.report(JobFault.of(self.name, error, self.owner))
         return True
 
-    def _look(self, context: JobContext, model: str, mine: Sequence[Watched]) -> None:
+    def _look(self, context: JobContext, model: str, mine: Sequence[MonitoredVersion]) -> None:
         now, every = context.now, timedelta(seconds=min(watched.contract.monitors.every_seconds for watched in mine))
         key = f"{self.checkpoint}/{model}"
-        last = self.watchbook.checkpoint(key).get("at")
+        last = self.monitoring_store.checkpoint(key).get("at")
         since = datetime.fromisoformat(last) if last else None
         if since is not None and now - since < every:
             return
@@ -53,20 +53,20 @@ class MonitorVersions:
             if since is not None and now - since > 2 * every:
                 found.append(_unwatched(watched, since, now))
             found += self._views(context, watched)
-            found += terms.look(model, watched.version, watched.terms, since or now, now)
-        with self.watchbook.transaction():
-            self.watchbook.add_findings(found)
-            opened = tell(self.watchbook, found, now, every=every, queue=self.told)
-            self.watchbook.set_checkpoint(key, {"at": now})
+            found += expiries.evaluate(model, watched.version, watched.terms, since or now, now)
+        with self.monitoring_store.transaction():
+            self.monitoring_store.add_findings(found)
+            opened = tell(self.monitoring_store, found, now, every=every, queue=self.told)
+            self.monitoring_store.set_checkpoint(key, {"at": now})
         context.step.findings += found
         context.step.opened += opened
 
-    def _views(self, context: JobContext, watched: Watched) -> list[Finding]:
+    def _views(self, context: JobContext, watched: MonitoredVersion) -> list[Finding]:
         view = self._view(watched, context.now)
         found: list[Finding] = []
         for monitor in enabled(watched.contract.monitors):
             try:
-                found += monitor.look(view)
+                found += monitor.evaluate(view)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it must not silence the others
                 line = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
                 said = f"monitor {monitor.name} of {watched.model} failed: {line}"
@@ -75,10 +75,10 @@ class MonitorVersions:
                 found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
         return found
 
-    def _view(self, watched: Watched, now: datetime) -> View:
+    def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
         """The window that ends now, as monitors see it."""
         window = Window(start=now - timedelta(minutes=watched.contract.monitors.window_minutes), end=now)
-        return View(
+        return MonitorContext(
             model=watched.model,
             version=watched.version,
             contract=watched.contract,
@@ -90,10 +90,10 @@ class MonitorVersions:
         )
 
 
-def _unwatched(watched: Watched, since: datetime, now: datetime) -> Finding:
+def _unwatched(watched: MonitoredVersion, since: datetime, now: datetime) -> Finding:
     sentence = f"Nobody watched from {since:%Y-%m-%d %H:%M:%S} to {now:%Y-%m-%d %H:%M:%S} UTC; the steward did not run."
     return Finding(
-        monitor=terms.NAME,
+        monitor=expiries.NAME,
         model=watched.model,
         version=watched.version,
         subject="watch",

@@ -9,12 +9,12 @@ import numpy as np
 from modelmark.domain.classes import class_text, positive_index
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
-from modelmark.stats.metrics import Judged
+from modelmark.stats.metrics import LabelledPredictions
 
 _ANSWERED = ("model", "previous_version")  # a constant or a person is not the version's doing
 
 
-def judged(contract: Contract, table: Any) -> Judged | None:
+def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions | None:
     """None when no row has an answer of the model and a label of the contract. table: from `journal.tables.query.labelled`."""
     if not table.num_rows:
         return None
@@ -25,21 +25,21 @@ def judged(contract: Contract, table: Any) -> Judged | None:
         if rows.empty:
             return None
         scores = rows["value"].to_numpy(float).reshape(-1, 1)
-        return Judged(task=Task.REGRESSION, truth=rows["label_value"].to_numpy(float), scores=scores)
+        return LabelledPredictions(task=Task.REGRESSION, y_true=rows["label_value"].to_numpy(float), scores=scores)
     classes = contract.outputs.classes
     place = {class_text(value): i for i, value in enumerate(classes)}
     rows = rows[rows["score"].notna() & rows["label"].isin(list(place))]
     if rows.empty:
         return None
-    truth = rows["label"].map(place).to_numpy(np.int64)
+    y_true = rows["label"].map(place).to_numpy(np.int64)
     if contract.model.task is Task.MULTICLASS:
         scores = np.array([list(each) for each in rows["probabilities"]], dtype=np.float64)
-        return Judged(task=Task.MULTICLASS, truth=truth, scores=scores)
+        return LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores)
     positive = positive_index(classes, contract.outputs.positive)
     score = rows["score"].to_numpy(float)
-    return Judged(
+    return LabelledPredictions(
         task=Task.BINARY,
-        truth=truth,
+        y_true=y_true,
         scores=np.stack([1 - score, score] if positive == 1 else [score, 1 - score], axis=1),
         positive=positive,
         threshold=contract.outputs.threshold,

@@ -13,7 +13,7 @@ NAME = "steward"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class Expiry:
     """subject: what it is about. sentence: what to say once `ends_at` has passed."""
 
     subject: str
@@ -21,7 +21,7 @@ class Term:
     sentence: str
 
 
-def look(model: str, version: Digest, terms: Iterable[Term], since: datetime, now: datetime) -> list[Finding]:
+def evaluate(model: str, version: Digest, terms: Iterable[Expiry], since: datetime, now: datetime) -> list[Finding]:
     """One finding a term: an alert from its end on."""
     return [
         Finding(

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from modelmark.contract import jsontext
 from modelmark.contract.columns import Numeric, Text
-from modelmark.domain.contract import Kind
+from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Rejected
 
 EXPECTED: Final = {
-    Kind.NUMBER: "a JSON number",
-    Kind.INTEGER: "a JSON number without a fraction",
-    Kind.BOOLEAN: "true or false",
-    Kind.CATEGORY: "a string",
-    Kind.STRING: "a string",
+    DataType.NUMBER: "a JSON number",
+    DataType.INTEGER: "a JSON number without a fraction",
+    DataType.BOOLEAN: "true or false",
+    DataType.CATEGORY: "a string",
+    DataType.STRING: "a string",
 }
 
 
@@ -84,7 +84,7 @@ def cell(expected: Numeric | Text, value: Any, index: int) -> Rejected | None:
             return Malformed(
                 f"{expected.name} is not well-formed text", code="INVALID_UTF8", field=expected.name, row=index
             )
-    elif expected.type is Kind.BOOLEAN:
+    elif expected.type is DataType.BOOLEAN:
         right = isinstance(value, bool)
     else:
         right = isinstance(value, (int, float)) and not isinstance(value, bool)

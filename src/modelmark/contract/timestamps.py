@@ -19,7 +19,7 @@ _NUMERIC_DATE: Final = r"^\s*(\d{1,2})([./-])\d{1,2}[./-]\d{2,4}"
 _DATES: Final = 0.9
 
 
-def moments(column: pd.Series) -> NDArray[np.float64]:
+def timestamps(column: pd.Series) -> NDArray[np.float64]:
     """float64 that sort as the column does in time; NaN for null and for what is no date among dates.
 
     Numbers are themselves, dates are microseconds since 1970, texts that are no dates ("2024-W07") their rank. To

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class RuleViolation:
     """path: of the field. found, allowed: as people read them."""
 
     path: tuple[str | int, ...]

@@ -13,16 +13,16 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
-from modelmark.domain.ports import ArtifactStore, Clock, Ledger, Watchbook
+from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.card import Card
 from modelmark.governance.difference import Side
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
-from modelmark.governance.standing import Standing
 from modelmark.journal.tables import query, timeline
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.stats.profile import SCORE, Column, Reference
@@ -46,20 +46,20 @@ class Documents:
     """What people read about a version. describe: it with what is known of it. They are use cases."""
 
     describe: Callable[[Version], Side]
-    signatures: Callable[[Standing], Signatures]
+    signatures: Callable[[ReleaseStatus], Signatures]
     card: Callable[[Version], Card]
     notes: Notes
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Queries:
     """Reads only. Every page is a function of it and of now. environment: where releases go."""
 
     workspace: Workspace
     artifacts: ArtifactStore
     ledger: Ledger
-    watchbook: Watchbook
+    monitoring_store: MonitoringStore
     releases: Releases
     contract_of: Callable[[Version], Contract]
     clock: Clock
@@ -89,14 +89,14 @@ class Source:
             raise Missing("there is no such version", code="NO_VERSION", hint="the releases page lists them") from None
 
     def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
-        return self.watchbook.alerts(model=model, open_only=open_only)
+        return self.monitoring_store.alerts(model=model, open_only=open_only)
 
     def last_look(self, version: Version, monitor: str) -> list[Finding]:
         """The findings of one monitor's last window of a version."""
         look = 4 * (len(self.contract_of(version).inputs) + 2)  # enough when a canary and a second steward look too
         own = [
             finding
-            for finding in self.watchbook.findings(version.model, monitor=monitor, limit=look)
+            for finding in self.monitoring_store.findings(version.model, monitor=monitor, limit=look)
             if finding.version == version.id
         ]
         end = max((finding.window.end for finding in own), default=None)
@@ -106,7 +106,7 @@ class Source:
         """What the performance monitor saw since `start` of every version but a canary, oldest first."""
         route = self.route(model)
         aside = {arm.version for arm in route.arms if arm.role is not ArmRole.CHAMPION} if route else set()
-        found = self.watchbook.findings(model, start=start, monitor="performance", limit=20_000)
+        found = self.monitoring_store.findings(model, start=start, monitor="performance", limit=20_000)
         return [finding for finding in reversed(found) if finding.version not in aside]
 
     def acts(self, model: str, start: datetime) -> list[Event]:

@@ -11,7 +11,7 @@ from modelmark.domain.audit import Act
 from modelmark.domain.errors import Missing, NotPermitted, Rejected
 from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import Remark, RemarkKind, open_requests
+from modelmark.domain.release import Comment, CommentKind, open_requests
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
@@ -23,7 +23,7 @@ Announcer = Callable[[str, Role, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remarks:
+class Comments:
     ledger: Ledger
     audit: Audit
     clock: Clock
@@ -31,15 +31,15 @@ class Remarks:
     announce: Announcer
 
     def add(
-        self, version: Version, *, kind: RemarkKind, name: str, text: str, by: Principal | None, about: str = ""
-    ) -> Remark:
+        self, version: Version, *, kind: CommentKind, name: str, text: str, by: Principal | None, about: str = ""
+    ) -> Comment:
         """Say something. Whoever asked for a change settles it; an administrator may, in their place."""
         self.people.permit(by, Permission.COMMENT)
         if not text.strip() or len(text) > LONGEST:
             raise Rejected(
-                "a remark is empty or too long", code="BAD_REMARK", field="text", limit=f"1 to {LONGEST} characters"
+                "a comment is empty or too long", code="BAD_COMMENT", field="text", limit=f"1 to {LONGEST} characters"
             )
-        said = Remark(
+        said = Comment(
             id=secrets.token_hex(8),
             version=version.id,
             evidence=evidence_digest(self.ledger.evidence(version.id)),
@@ -51,20 +51,20 @@ class Remarks:
             about=about,
         )
         with self.ledger.transaction():
-            if kind is RemarkKind.SETTLED:
-                self._hold_settling(version, said, by)
-            self.ledger.add_remark(said)
+            if kind is CommentKind.SETTLED:
+                self._require_settling(version, said, by)
+            self.ledger.add_comment(said)
             self.audit.append(
                 said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about
             )
-        if kind is RemarkKind.CHANGE_REQUEST:
+        if kind is CommentKind.CHANGE_REQUEST:
             title = f"{said.name} asks for a change of {version.model} {version.label}"
             self.announce(f"change-{said.id}", Role.DATA_SCIENCE, title, said.text)
         return said
 
-    def _hold_settling(self, version: Version, said: Remark, by: Principal | None) -> None:
+    def _require_settling(self, version: Version, said: Comment, by: Principal | None) -> None:
         """By full name: a request made before there were accounts is its author's as well."""
-        asked = {request.id: request for request in open_requests(self.ledger.remarks(version.id))}
+        asked = {request.id: request for request in open_requests(self.ledger.comments(version.id))}
         if said.about not in asked:
             raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
         author = asked[said.about].name

@@ -1,4 +1,4 @@
-"""What pages may do: accounts, approvals and remarks in governance, and three acts with more behind them."""
+"""What pages may do: accounts, approvals and comments in governance, and three acts with more behind them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelmark.domain.people import Principal, Role
-from modelmark.domain.release import Excuse
+from modelmark.domain.release import WaiverRequest
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.people import People
+from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
-from modelmark.governance.standing import Standing
 
 
 class Waive(Protocol):
     def __call__(
-        self, version: Version, excuse: Excuse, *, role: Role, name: str, by: Principal | None
-    ) -> Standing: ...
+        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, by: Principal | None
+    ) -> ReleaseStatus: ...
 
 
 class Release(Protocol):
@@ -29,7 +29,7 @@ class Rollback(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Actions:
     """waive renews the report; release and rollback move MLflow's aliases and tell people. They are use cases."""
 
     people: People

@@ -7,14 +7,14 @@ from typing import Final
 
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Person
-from modelmark.domain.release import Approval, Remark, State, Waiver
+from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.version import Version
 
 NOT_RUN: Final = "not run yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ReleaseStatus:
     """approvals, waived: those that count now. missing: signers whose approval does not. unfilled: lines of the contract
     that only people can fill. requests: changes that somebody asked for and has not settled. not_run: gates that never ran
     on these bytes; they cannot tell, for want of asking."""
@@ -26,7 +26,7 @@ class Standing:
     approvals: tuple[Approval, ...]
     missing: tuple[Person, ...]
     unfilled: tuple[str, ...]
-    requests: tuple[Remark, ...] = ()
+    requests: tuple[Comment, ...] = ()
     not_run: frozenset[str] = frozenset()
 
     @property

@@ -29,7 +29,7 @@ def places(numbers: Mapping[str, Sequence[Array]], texts: Mapping[str, Sequence[
     return [np.column_stack([column[i] for column in columns]) for i in range(count)]
 
 
-def near_twins(points: Array, among: Array, tolerance: float, *, own: bool = False) -> NDArray[np.bool_]:
+def near_duplicates(points: Array, among: Array, tolerance: float, *, own: bool = False) -> NDArray[np.bool_]:
     """Which points have a neighbour within the tolerance in every column that is not an exact copy.
 
     own: the points are the first of `among`, and no point is its own neighbour. A point with an exact copy elsewhere

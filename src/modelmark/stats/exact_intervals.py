@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.bootstrap import Interval
-from modelmark.stats.metrics import Judged
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.rates import clopper_pearson
 
 Units = NDArray[np.int64]
@@ -28,7 +28,9 @@ SHARES: Final = frozenset(
 )
 
 
-def faultless(metric: Metric, value: float, judged: Judged, units: Units | None, confidence: float) -> Interval | None:
+def exact_interval(
+    metric: Metric, value: float, judged: LabelledPredictions, units: Units | None, confidence: float
+) -> Interval | None:
     """The interval of a share that is exactly 0 or 1 on these rows; None for any other value or metric.
 
     units: positions 0..k-1 of rows that depend on each other, counted once each.
@@ -41,23 +43,23 @@ def faultless(metric: Metric, value: float, judged: Judged, units: Units | None,
     if metric is Metric.F1:
         ends = 2 * ends / (1 + ends)  # from the share of rows said or truly positive that are both
     low, high = ends.mean(axis=0)
-    return Interval(estimate=value, low=float(low), high=float(high), n=len(judged.truth), confidence=confidence)
+    return Interval(estimate=value, low=float(low), high=float(high), n=len(judged.y_true), confidence=confidence)
 
 
-def _trials(metric: Metric, judged: Judged, units: Units | None) -> list[int]:
+def _trials(metric: Metric, judged: LabelledPredictions, units: Units | None) -> list[int]:
     """Independent trials behind the share, of each class that counts."""
-    truth, said = np.asarray(judged.truth, dtype=np.int64), judged.decisions()
+    y_true, said = np.asarray(judged.y_true, dtype=np.int64), judged.decisions()
     if metric is Metric.ACCURACY:
-        return [_count(np.ones(len(truth), dtype=bool), units)]
+        return [_count(np.ones(len(y_true), dtype=bool), units)]
     one = judged.task is Task.BINARY and metric is not Metric.BALANCED_ACCURACY
     classes = [judged.positive] if one else range(judged.scores.shape[1])
     if metric is Metric.ROC_AUC:
-        return [min(_count(truth == c, units), _count(truth != c, units)) for c in classes]
+        return [min(_count(y_true == c, units), _count(y_true != c, units)) for c in classes]
     if metric is Metric.PRECISION:
         return [_count(said == c, units) for c in classes]
     if metric is Metric.F1:
-        return [_count((said == c) | (truth == c), units) for c in classes]
-    return [_count(truth == c, units) for c in classes]
+        return [_count((said == c) | (y_true == c), units) for c in classes]
+    return [_count(y_true == c, units) for c in classes]
 
 
 def _count(rows: Mask, units: Units | None) -> int:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 KEPT: Final = timedelta(hours=1)
 
 
-class SqlDirectory:
-    """Implements `domain.ports.Directory`."""
+class SqlAccountStore:
+    """Implements `domain.ports.AccountStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

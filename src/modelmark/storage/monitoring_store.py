@@ -21,8 +21,8 @@ from modelmark.storage import tables
 from modelmark.storage.database import Database
 
 
-class SqlWatchbook:
-    """Implements `domain.ports.Watchbook`."""
+class SqlMonitoringStore:
+    """Implements `domain.ports.MonitoringStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -12,7 +12,7 @@ from modelmark.domain.settings import Settings
 from modelmark.serving.supervisor import Worker
 
 
-class Together:
+class Up:
     """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""An in-memory twin of `domain.ports.Watchbook`, for tests that do not need SQL."""
+"""An in-memory twin of `domain.ports.MonitoringStore`, for tests that do not need SQL."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class _Queued:
     sent_at: datetime | None = None
 
 
-class MemoryWatchbook(Transactional):
-    """Behaves as the SQL watchbook does, transactions included."""
+class MemoryMonitoringStore(Transactional):
+    """Behaves as the SQL store does, transactions included."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""An in-memory twin of `domain.ports.Directory`, for tests that do not need SQL."""
+"""An in-memory twin of `domain.ports.AccountStore`, for tests that do not need SQL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelmark.domain.people import Account, ApiKey, Session
 from modelmark.testing.transactional import Transactional
 
 
-class MemoryDirectory(Transactional):
+class MemoryAccountStore(Transactional):
     """Behaves as the SQL directory does, transactions included."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ Rule = Permission | str
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Door(Route):
+class ProtectedRoute(Route):
     """A route that carries its rule, so that a test can look at every one of them."""
 
     def __init__(self, path: str, endpoint: Endpoint, rule: Rule, *, methods: tuple[str, ...] = ("GET",)) -> None:
@@ -33,12 +33,12 @@ class Door(Route):
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class Authenticator:
     """Authenticates each request, then asks the rule of its route."""
 
     people: People
 
-    def door(self, path: str, endpoint: Endpoint, rule: Rule, *, post: bool = False) -> Door:
+    def door(self, path: str, endpoint: Endpoint, rule: Rule, *, post: bool = False) -> ProtectedRoute:
         async def guarded(request: Request) -> Response:
             request.state.principal = await run_in_threadpool(self.principal, request)
             if rule is not PUBLIC:
@@ -46,10 +46,10 @@ class Entrance:
                 if refused is not None:
                     return refused
             if post:
-                await self._hold_form(request, rule)
+                await self._require_form(request, rule)
             return await endpoint(request)
 
-        return Door(path, guarded, rule, methods=("POST",) if post else ("GET",))
+        return ProtectedRoute(path, guarded, rule, methods=("POST",) if post else ("GET",))
 
     def principal(self, request: Request) -> Principal | None:
         """By `Authorization: Bearer KEY`, else by the session's cookie. Raises NotPermitted for a key of nobody."""
@@ -78,7 +78,7 @@ class Entrance:
         self.people.permit(principal, Permission(rule))
         return None
 
-    async def _hold_form(self, request: Request, rule: Rule) -> None:
+    async def _require_form(self, request: Request, rule: Rule) -> None:
         """A change comes from a page of ours, sent by whoever holds the session; a key needs no form. Signing in has no
         session yet that could be abused."""
         principal: Principal | None = request.state.principal
