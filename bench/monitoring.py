@@ -24,11 +24,11 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor, QualityMonitor
 from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
-from modelmark.domain.monitor_settings import DriftMonitor, QualityMonitor
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
 from modelmark.monitors.quality import Quality

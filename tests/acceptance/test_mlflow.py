@@ -10,8 +10,8 @@ import joblib
 import pytest
 
 from journey import NAME, Place, logistic, mixed, pipeline, small
+from modelmark.domain.catalogue.gate_settings import SupplyChainGate
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import SupplyChainGate
 from modelmark.gates.runner import run_gate
 from modelmark.gates.supply_chain.gate import SupplyChain
 from modelmark.seal.digests import digest_file

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from builders.domain import contract, version
+from modelmark.domain.catalogue.monitor_settings import Monitors, PerformanceMonitor
 from modelmark.domain.contract import Objective
 from modelmark.domain.metrics import Metric
-from modelmark.domain.monitor_settings import Monitors, PerformanceMonitor
 from modelmark.domain.ports import Clock
 from modelmark.domain.workspace import Workspace
 from modelmark.stats.profile import reference

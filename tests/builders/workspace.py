@@ -20,11 +20,11 @@ import serving_case
 from modelmark.app.control_plane import ControlPlane
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain import version as names
+from modelmark.domain.catalogue.gate_settings import Gates
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors
 from modelmark.domain.contract import Contract, Data, DataType, Input, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
-from modelmark.domain.gate_settings import Gates
 from modelmark.domain.metrics import Metric, Task
-from modelmark.domain.monitor_settings import DriftMonitor, Monitors
 from modelmark.domain.people import Person, Role
 from modelmark.domain.version import Components, Feed, Lineage, Parity, Signature, Version
 from modelmark.gates.report import write_report

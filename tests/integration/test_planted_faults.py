@@ -19,9 +19,9 @@ import cases
 import models
 from journey import small
 from modelmark.contract.table import read_table
+from modelmark.domain.catalogue.gate_settings import FairnessGate, HoldoutGate, SupplyChainGate
 from modelmark.domain.contract import Contract, Data, DataType, Input, Outputs
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import FairnessGate, HoldoutGate, SupplyChainGate
 from modelmark.gates.fairness.gate import Fairness
 from modelmark.gates.holdout.gate import Holdout
 from modelmark.gates.runner import run_gate

@@ -18,10 +18,10 @@ from modelmark.contract.catalogue import required_gates
 from modelmark.contract.draft import Paths, render
 from modelmark.contract.infer import infer
 from modelmark.contract.read import parse
+from modelmark.domain.catalogue.gate_settings import Gates
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ContractInvalid, Missing
 from modelmark.domain.evidence import Evidence, Verdict
-from modelmark.domain.gate_settings import Gates
 from modelmark.domain.people import Person, Role
 from modelmark.gates.case import Case
 from modelmark.gates.junit import junit

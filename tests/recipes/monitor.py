@@ -14,9 +14,9 @@ import models
 from modelmark.contract.draft import Paths, render
 from modelmark.contract.infer import infer
 from modelmark.contract.read import parse
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.errors import ContractInvalid, Rejected
 from modelmark.domain.finding import Outcome
-from modelmark.domain.monitor_settings import Monitors
 from modelmark.monitors import enabled
 from modelmark.testing.catalogue import check_monitor_row
 from modelmark.testing.monitors import check_monitor, planted_view

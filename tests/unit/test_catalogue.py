@@ -11,11 +11,11 @@ import pytest
 from builders.domain import ANN, BOB, NOON, approval, contract, evidence, version
 from modelmark.contract import catalogue
 from modelmark.contract.catalogue import gate_names, gate_row, load, required_gates, shown_gates
-from modelmark.domain.catalogue import DifferenceSection
+from modelmark.domain.catalogue.gate_settings import Gates
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.rows import DifferenceSection
 from modelmark.domain.errors import Missing
 from modelmark.domain.evidence import Check
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.gate_settings import Gates
 from modelmark.domain.people import Role
 from modelmark.domain.version import Version
 from modelmark.governance.audiences import read_by
@@ -52,7 +52,7 @@ def test_one_of_ours_cannot_be_replaced(installed: Installed) -> None:
     [
         pytest.param("no_such_module:ROW", "ModuleNotFoundError", id="not importable"),
         pytest.param("unittest:TestCase", "is no GateRow of that name", id="no row"),
-        pytest.param("modelmark.domain.gate_catalogue:_ROWS", "is no GateRow of that name", id="several"),
+        pytest.param("modelmark.domain.catalogue.gates:_ROWS", "is no GateRow of that name", id="several"),
     ],
 )
 def test_a_package_that_is_broken_is_said_to_be(installed: Installed, value: str, why: str) -> None:

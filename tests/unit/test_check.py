@@ -13,10 +13,10 @@ import cases
 import models
 from modelmark.app.usecases.check_version import CheckResult
 from modelmark.contract.catalogue import load, required_gates
+from modelmark.domain.catalogue.gate_settings import Gates
+from modelmark.domain.catalogue.gates import GATES
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, worst
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.gate_settings import Gates
 from modelmark.domain.release import State
 from modelmark.gates.case import Case, Champion
 from modelmark.gates.gate import Measurement

@@ -11,9 +11,15 @@ import models
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import as_texts, check_table, rows_of, target_codes
 from modelmark.contract.timestamps import timestamps
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.condition import Condition
+from modelmark.domain.catalogue.gate_settings import (
+    CalibrationGate,
+    DataContractGate,
+    HoldoutGate,
+    LeakageGate,
+    SlicesGate,
+)
 from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
-from modelmark.domain.gate_settings import CalibrationGate, DataContractGate, HoldoutGate, LeakageGate, SlicesGate
 from modelmark.domain.metrics import Metric
 from modelmark.gates.calibration.gate import Calibration
 from modelmark.gates.common.baselines import Encoder

@@ -15,13 +15,13 @@ from modelmark.contract.draft import Paths, render
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.ranges import broken_limits
 from modelmark.contract.read import load, parse, schema
+from modelmark.domain.catalogue.gate_settings import Gates
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.monitor_settings import Monitors
+from modelmark.domain.catalogue.monitors import MONITORS
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.gate_settings import Gates
 from modelmark.domain.metrics import Metric, Task
-from modelmark.domain.monitor_catalogue import MONITORS
-from modelmark.domain.monitor_settings import Monitors
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 

@@ -19,8 +19,8 @@ import modelmark
 from modelmark.cli.commands import COMMANDS
 from modelmark.contract.read import parse, schema
 from modelmark.domain import errors
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.monitor_catalogue import MONITORS
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.monitors import MONITORS
 from modelmark.domain.people import Role
 from modelmark.domain.settings import PREFIX, Settings
 from modelmark.testing.catalogue import check_gate_row

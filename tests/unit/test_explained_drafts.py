@@ -9,8 +9,8 @@ import numpy as np
 import cases
 import journey
 import models
+from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.contract import DataType, Input
-from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.gates.explanation.attribution import path_of, subject_of
 from modelmark.gates.explanation.encoder import RowEncoder
 from modelmark.gates.explanation.graph_parts import glass_box

@@ -18,12 +18,12 @@ from endpoint import Broken
 from modelmark.contract import draft, infer
 from modelmark.contract.catalogue import required_gates
 from modelmark.contract.read import parse
-from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind, Effect
+from modelmark.domain.catalogue.condition import Condition
+from modelmark.domain.catalogue.gate_settings import BehaviourGate
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import BehaviourGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.behaviour.gate import BehaviourTests
 from modelmark.gates.runner import run_gate

@@ -10,10 +10,10 @@ from sklearn.naive_bayes import GaussianNB
 import cases
 import models
 from endpoint import Broken, Endpoint
+from modelmark.domain.catalogue.gate_settings import CalibrationGate
 from modelmark.domain.contract import Objective
 from modelmark.domain.errors import Missing, Rejected, Unmeasured
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import CalibrationGate
 from modelmark.domain.metrics import Metric
 from modelmark.domain.version import ARTIFACT, SIGNATURE
 from modelmark.gates.calibration.gate import Calibration

@@ -10,10 +10,10 @@ from sklearn.linear_model import LinearRegression
 import cases
 import models
 from endpoint import Broken
+from modelmark.domain.catalogue.gate_settings import EdgeCasesGate
 from modelmark.domain.contract import Fallback, FallbackKind, Serving
 from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import EdgeCasesGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.edge_cases.gate import EdgeCases
 from modelmark.gates.edge_cases.rows import odd_rows

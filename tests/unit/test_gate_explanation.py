@@ -17,10 +17,10 @@ import adult
 import cases
 import models
 from endpoint import Broken
+from modelmark.domain.catalogue.gate_settings import ExplanationGate
+from modelmark.domain.catalogue.gates import GATES
 from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.case import truth_of
 from modelmark.gates.explanation.attribution import path_of, subject_of

@@ -15,9 +15,9 @@ import adult
 import cases
 import models
 from modelmark.contract.table import read_table
+from modelmark.domain.catalogue.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.contract import Contract, Data, DataType, Input, Outputs
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.fairness import gate
 from modelmark.gates.fairness.frame import rates_by_group

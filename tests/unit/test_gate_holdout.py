@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 import cases
 import models
+from modelmark.domain.catalogue.gate_settings import HoldoutGate
 from modelmark.domain.contract import Data, DataType, Input, Objective
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.case import Champion, judged
 from modelmark.gates.common.baselines import constant, single_columns

@@ -8,9 +8,9 @@ import pytest
 
 import cases
 import models
+from modelmark.domain.catalogue.gate_settings import LeakageGate
 from modelmark.domain.contract import Availability, Data
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import LeakageGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.leakage.gate import Leakage
 from modelmark.gates.runner import run_gate

@@ -14,9 +14,9 @@ import pytest
 
 import cases
 import models
+from modelmark.domain.catalogue.gate_settings import LoadGate
 from modelmark.domain.contract import Serving
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
 from modelmark.gates.common.traffic import Heard
 from modelmark.gates.load import busy, checks

@@ -11,9 +11,9 @@ import cases
 import models
 from endpoint import Broken
 from modelmark.contract.catalogue import required_gates
+from modelmark.domain.catalogue.gate_settings import HoldoutGate, ObjectiveGate
 from modelmark.domain.contract import Costs, Data, Guardrail, Objective, Outputs
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import HoldoutGate, ObjectiveGate
 from modelmark.domain.metrics import Metric
 from modelmark.gates.case import Champion
 from modelmark.gates.common.evaluation_set import evaluation_set, guardrail_checks, validation_set

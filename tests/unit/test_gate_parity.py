@@ -11,9 +11,9 @@ from sklearn.linear_model import LinearRegression
 import cases
 import models
 from endpoint import Broken
+from modelmark.domain.catalogue.gate_settings import ParityGate
 from modelmark.domain.contract import Policy
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import ParityGate
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import PARITY
 from modelmark.gates.parity.gate import ParityCheck

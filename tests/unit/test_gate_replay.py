@@ -11,10 +11,10 @@ import pytest
 import cases
 import models
 from endpoint import Broken, Stage
+from modelmark.domain.catalogue.gate_settings import ReplayFault, ReplayGate
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import ReplayFault, ReplayGate
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.case import Champion
 from modelmark.gates.common.edge_inputs import Promise

@@ -13,10 +13,10 @@ from sklearn.tree import DecisionTreeClassifier
 import cases
 import models
 from endpoint import Broken
+from modelmark.domain.catalogue.gate_settings import Attack, RobustnessGate
 from modelmark.domain.contract import DataType, Input, Mutability, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Champion
 from modelmark.gates.robustness import perturb

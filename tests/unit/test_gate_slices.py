@@ -10,10 +10,10 @@ import pytest
 import cases
 import models
 from endpoint import Broken
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.condition import Condition
+from modelmark.domain.catalogue.gate_settings import SlicesGate
 from modelmark.domain.contract import Slice
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import SlicesGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.runner import run_gate
 from modelmark.gates.slices.gate import Slices

@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 
 import cases
 import models
+from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.errors import Rejected, Unmeasured
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.gates.runner import run_gate
 from modelmark.gates.supply_chain import onnx_rules, osv, packages, pickled
 from modelmark.gates.supply_chain.formats import Format, content

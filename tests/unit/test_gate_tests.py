@@ -10,8 +10,8 @@ import pytest
 
 import cases
 import models
+from modelmark.domain.catalogue.gate_settings import TestsGate
 from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_settings import TestsGate
 from modelmark.gates.runner import run_gate
 from modelmark.gates.tests.gate import UserTests
 from modelmark.registry.suite import ChildSuites

@@ -15,11 +15,7 @@ import cases
 import models
 from endpoint import Broken, Stage
 from modelmark.contract.catalogue import required_gates
-from modelmark.domain.contract import Data, DataType, Guardrail, Input, Objective, Outputs, Serving
-from modelmark.domain.errors import Rejected
-from modelmark.domain.evidence import Verdict
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.gate_settings import (
+from modelmark.domain.catalogue.gate_settings import (
     DataContractGate,
     EdgeCasesGate,
     Gates,
@@ -28,6 +24,10 @@ from modelmark.domain.gate_settings import (
     ParityGate,
     ReplayGate,
 )
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.contract import Data, DataType, Guardrail, Input, Objective, Outputs, Serving
+from modelmark.domain.errors import Rejected
+from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.version import Parity
 from modelmark.gates.case import Champion

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
+from modelmark.domain.catalogue.monitors import MONITORS
 from modelmark.domain.contract import Objective
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Metric, Task
-from modelmark.domain.monitor_catalogue import MONITORS
-from modelmark.domain.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.monitors import enabled
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.monitor import REQUESTS, MonitorContext, Recorded

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,10 +13,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[2] / "src" / "modelmark"
-ROOMS = (
-    "app", "contract", "domain", "feedback", "governance", "journal", "monitors", "notify", "seal", "stats", "steward",
-    "storage", "web",
-)  # fmt: skip
+ROOMS = sorted(p.name for p in HOUSE.iterdir() if (p / "__init__.py").exists() and p.name != "cli")
 CONTAINERS = {"Container", "Workbench", "ControlPlane"}
 
 
@@ -77,3 +77,27 @@ def test_every_use_case_is_a_frozen_dataclass_that_is_called() -> None:
         assert "frozen=True" in ast.unparse(decorator), path
         words = [word.capitalize() for word in Path(path).stem.split("_")]
         assert called[0].name == "".join(words), f"{path} holds {called[0].name}"
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    found = [
+        f"{path}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for path, tree in trees(*ROOMS, "cli")
+        if "migrations" not in path and "generated" not in path
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+        if node.end_lineno - node.lineno + 1 > 60
+    ]
+    assert found == []
+
+
+def test_every_folder_can_be_taken_in_at_a_glance() -> None:
+    full = Counter(path.parent.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"))
+    assert {folder: count for folder, count in full.items() if count > 31} == {}
+
+
+def test_the_child_that_unpickles_has_one_thread_when_it_arms_itself() -> None:
+    """A process of several threads may not leave its network behind, and numpy starts some."""
+    code = "import sys, modelmark.registry.convert_child; print('numpy' in sys.modules, 'onnx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

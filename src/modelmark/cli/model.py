@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench, settings_of
 from modelmark.cli.output import OK, progress, require_folder, say, say_json, table, written
 from modelmark.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from modelmark.app.usecases.check_version import CheckResult
+    from modelmark.domain.version import Version
 
 
 def init(
@@ -144,6 +148,12 @@ def check(
             }
         )
         return int(result.verdict.exit_code)
+    _say_checked(found, result)
+    return int(result.verdict.exit_code)
+
+
+def _say_checked(found: Version, result: CheckResult) -> None:
+    """The verdict, then only what needs attention, then where the rest is."""
     say(f"{result.verdict.sign} {found.model} {found.label} ({found.id.short}): {result.sentence}\n")
     attention = [
         (c.verdict.sign, item.gate, c.sentence)
@@ -160,7 +170,6 @@ def check(
     if left:
         say(f"  – not run now: {', '.join(left)}")
     say(f"\n  the whole report: {result.report}")
-    return int(result.verdict.exit_code)
 
 
 def fetch(

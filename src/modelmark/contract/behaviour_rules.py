@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelmark.contract.rule_violation import RuleViolation
-from modelmark.domain.behaviour import Behaviour, BehaviourKind
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
+from modelmark.domain.catalogue.condition import Condition
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Task
 

@@ -14,11 +14,11 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from modelmark.domain.catalogue import CardSection, DifferenceSection, GateRow, MonitorRow, Place
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.monitors import MONITORS
+from modelmark.domain.catalogue.rows import CardSection, DifferenceSection, GateRow, MonitorRow, Place
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.monitor_catalogue import MONITORS
 
 GATE_GROUP: Final = "modelmark.gates"
 MONITOR_GROUP: Final = "modelmark.monitors"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts, text_of
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.condition import Condition
 
 if TYPE_CHECKING:
     import pandas as pd

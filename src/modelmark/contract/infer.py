@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
-from modelmark.domain.behaviour import Behaviour
+from modelmark.domain.catalogue.behaviour import Behaviour
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Metric, Task

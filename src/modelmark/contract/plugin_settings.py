@@ -13,7 +13,7 @@ from modelmark.contract.catalogue import gate_row, monitor_row
 from modelmark.contract.ranges import broken_ranges
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.contract.schema_faults import schema_faults
-from modelmark.domain.catalogue import GateRow, MonitorRow
+from modelmark.domain.catalogue.rows import GateRow, MonitorRow
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.strict import Scalar

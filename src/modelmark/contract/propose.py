@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from modelmark.domain.behaviour import Behaviour, BehaviourKind, Effect
+from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind, Effect
 from modelmark.domain.contract import DataType, Input
 from modelmark.domain.metrics import Task
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from modelmark.contract.rule_violation import RuleViolation
-from modelmark.domain.catalogue import Ranges
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.monitors import MONITORS
+from modelmark.domain.catalogue.rows import Ranges
 from modelmark.domain.contract import Contract
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.monitor_catalogue import MONITORS
 
 
 def broken_limits(contract: Contract) -> Iterator[RuleViolation]:

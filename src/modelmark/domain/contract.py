@@ -11,12 +11,12 @@ from dataclasses import field, fields
 from enum import StrEnum
 from typing import Any
 
-from modelmark.domain.behaviour import Behaviour
-from modelmark.domain.condition import Condition
-from modelmark.domain.gate_settings import Gates
+from modelmark.domain.catalogue.behaviour import Behaviour
+from modelmark.domain.catalogue.condition import Condition
+from modelmark.domain.catalogue.gate_settings import Gates
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.later import later
 from modelmark.domain.metrics import LOSSES, Direction, Metric, Task
-from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.people import Person, Role
 from modelmark.domain.strict import Scalar, part
 

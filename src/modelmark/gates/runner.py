@@ -12,11 +12,11 @@ from typing import Final
 
 from modelmark.contract.catalogue import gate_names, gate_row, load, required_gates
 from modelmark.contract.plugin_settings import settings_of
+from modelmark.domain.catalogue.gates import GATES
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict
-from modelmark.domain.gate_catalogue import GATES
 from modelmark.gates.case import Case, Champion, OneAtATime
 from modelmark.gates.gate import Gate, GateKind, Measurement
 from modelmark.gates.parallelism import side_by_side

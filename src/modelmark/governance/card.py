@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from modelmark.contract.catalogue import shown_gates
-from modelmark.domain.catalogue import CardSection
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.rows import CardSection
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Figure, Verdict
-from modelmark.domain.gate_catalogue import GATES
 from modelmark.domain.metrics import Task
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.version import Version

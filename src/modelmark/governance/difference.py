@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelmark.contract.catalogue import shown_gates
-from modelmark.domain.catalogue import DifferenceSection, GateRow
+from modelmark.domain.catalogue.rows import DifferenceSection, GateRow
 from modelmark.domain.contract import Contract, Input
 from modelmark.domain.evidence import Check, Evidence, Verdict, deciding
 from modelmark.domain.version import Version

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from modelmark.contract.catalogue import shown_gates, shown_monitors
+from modelmark.domain.catalogue.gates import GATES
+from modelmark.domain.catalogue.monitors import MONITORS
 from modelmark.domain.contract import Contract, FallbackKind
-from modelmark.domain.gate_catalogue import GATES
-from modelmark.domain.monitor_catalogue import MONITORS
 from modelmark.domain.version import Version
 from modelmark.governance.proofs import (
     RECORDED_FOR,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.domain.monitor_settings import DriftMonitor
 from modelmark.monitors.monitor import MonitorContext, named, subject_of
 from modelmark.stats.drift import Drift as Measured
 from modelmark.stats.drift import drifts

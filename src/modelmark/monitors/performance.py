@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from modelmark.domain.catalogue.monitor_settings import PerformanceMonitor
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Direction
-from modelmark.domain.monitor_settings import PerformanceMonitor
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.metrics import LabelledPredictions, statistic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from modelmark.domain.catalogue.monitor_settings import QualityMonitor
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.domain.monitor_settings import QualityMonitor
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.profile import SCORE, Column
 from modelmark.stats.rates import wilson

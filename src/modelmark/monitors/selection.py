@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from modelmark.contract.catalogue import load, monitor_row
 from modelmark.contract.plugin_settings import settings_of
-from modelmark.domain.catalogue import MonitorRow
+from modelmark.domain.catalogue.monitor_settings import Monitors
+from modelmark.domain.catalogue.monitors import MONITORS
+from modelmark.domain.catalogue.rows import MonitorRow
 from modelmark.domain.errors import Missing
-from modelmark.domain.monitor_catalogue import MONITORS
-from modelmark.domain.monitor_settings import Monitors
 from modelmark.monitors.monitor import Monitor, MonitorKind
 
 

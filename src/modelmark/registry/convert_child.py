@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO, Any
 
-from modelmark.registry import sandbox_child
+from modelmark.registry import estimators, graph, sandbox_child, seccomp, tensors, unpickle
 from modelmark.registry.refusal import Refusal
 
 OUTPUTS = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "ended.txt")
@@ -29,8 +29,6 @@ def main(verb: str) -> None:
     with open("request.json", "rb") as file:
         request = json.load(file)
     _warm_up(verb)
-    from modelmark.registry import seccomp, tensors
-
     holdout = None if verb == "inspect" else tensors.load_frame("holdout.parquet")
     filtered = seccomp.install()
     sandbox_child.limit(
@@ -71,15 +69,11 @@ def _warm_up(verb: str) -> None:
     onnxruntime.set_default_logger_severity(3)
     onnx.load_model_from_string(onnx.ModelProto(ir_version=8).SerializeToString())
     if verb != "score":
-        from modelmark.registry import unpickle
-
         unpickle.warm_up()
 
 
 def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     """What the model says of itself: its kind, the columns it was fitted on, its classes. Absent ones are null."""
-    from modelmark.registry import estimators, unpickle
-
     model, _ = unpickle.load("source.bin")
     model = estimators.unwrap(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
@@ -91,8 +85,6 @@ def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[byt
 
 
 def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    from modelmark.registry import estimators, tensors, unpickle
-
     model, notes = unpickle.load("source.bin")
     model = estimators.unwrap(model)
     estimators.check(model, request)
@@ -106,8 +98,6 @@ def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[byte
 
 
 def _score(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    from modelmark.registry import graph, tensors
-
     with open("model.onnx", "rb") as file:
         data = file.read()
     model = graph.read(data)

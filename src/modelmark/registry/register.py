@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from modelmark import __version__
 from modelmark.contract.table import as_texts, read_table
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
@@ -197,9 +198,7 @@ def lock() -> bytes:
 
     def version_of(name: str) -> str:
         if name == "modelmark":
-            import modelmark
-
-            return str(modelmark.__version__)
+            return __version__
         return importlib.metadata.version(name)
 
     return "".join(f"{name}=={version_of(name)}\n" for name in LOCKED).encode()

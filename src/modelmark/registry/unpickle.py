@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, Final
 
+from modelmark.registry.refusal import Refusal
+
 _PRELOADED: Final = (
     "joblib",
     "sklearn.calibration",
@@ -54,8 +56,6 @@ def warm_up() -> None:
 
 def load(path: str) -> tuple[Any, list[str]]:
     """The object in a joblib (compressed too), pickle or cloudpickle file, and notes for people."""
-    from modelmark.registry.refusal import Refusal
-
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.metrics import Task
-from modelmark.domain.monitor_settings import Monitors
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.receipts import Receipts

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from modelmark.contract.catalogue import load
 from modelmark.contract.ranges import broken_ranges
-from modelmark.domain.catalogue import GateRow, MonitorRow
+from modelmark.domain.catalogue.rows import GateRow, MonitorRow
 from modelmark.domain.tiles import TILES
 
 #: What a gate's page must say, each in one of these words.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from modelmark.domain.behaviour import Behaviour
+from modelmark.domain.catalogue.behaviour import Behaviour
 from modelmark.domain.evidence import Figure
 from modelmark.domain.theme import ACCENT, CATEGORICAL, SCHEMA
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, rows_of
-from modelmark.domain.behaviour import Behaviour, BehaviourKind
+from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.gates.common.asking import Row
 

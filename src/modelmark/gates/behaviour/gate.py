@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from modelmark.domain.behaviour import Behaviour, BehaviourKind
+from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
+from modelmark.domain.catalogue.gate_settings import BehaviourGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import BehaviourGate
 from modelmark.gates.behaviour import charts
 from modelmark.gates.behaviour.edits import Edited, EditRows, edit, noticed
 from modelmark.gates.case import Case

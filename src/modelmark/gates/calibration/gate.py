@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers
+from modelmark.domain.catalogue.gate_settings import CalibrationGate
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import CalibrationGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.calibration.charts import reliability
 from modelmark.gates.case import Array, Case

@@ -10,9 +10,9 @@ import numpy as np
 
 from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, violating_rows
 from modelmark.contract.timestamps import timestamps
+from modelmark.domain.catalogue.gate_settings import DataContractGate
 from modelmark.domain.contract import Contract, DataType, Input, Policy
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import DataContractGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import groups_of

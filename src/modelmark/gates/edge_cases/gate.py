@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from modelmark.contract.table import rows_of, violating_rows
+from modelmark.domain.catalogue.gate_settings import EdgeCasesGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, NotEnoughData, OutputInvalid, Rejected
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import EdgeCasesGate
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.table import check_table, violating_rows
+from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.baselines import positive_of
@@ -82,8 +83,6 @@ def subject_of(case: Case, settings: ExplanationGate) -> Subject:
 
 
 def _answerable(case: Case) -> NDArray[np.int64]:
-    from modelmark.contract.table import check_table, violating_rows
-
     bad = set(violating_rows(check_table(case.train, case.contract)))
     return np.array([i for i in range(len(case.train)) if i not in bad], dtype=np.int64)
 

@@ -8,9 +8,9 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import ExplanationGate
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates.case import Array, Case, truth_of

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.catalogue.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Table
-from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case, truth_of
 from modelmark.gates.common.baselines import positive_of

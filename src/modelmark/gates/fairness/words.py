@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.catalogue.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import FairnessDefinition, FairnessGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.fairness.groups import Groups
 from modelmark.gates.fairness.proxies import Proxies

@@ -8,8 +8,8 @@ from math import log
 from statistics import NormalDist
 from typing import ClassVar, Final
 
+from modelmark.domain.catalogue.gate_settings import HoldoutGate
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.domain.metrics import LOSSES, Metric
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, cap, check_of, evaluation_set_of, guardrail_checks

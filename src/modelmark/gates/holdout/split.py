@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.timestamps import timestamps
+from modelmark.domain.catalogue.gate_settings import HoldoutGate
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
-from modelmark.domain.gate_settings import HoldoutGate
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.gates.common.evaluation_set import check_of, groups_of

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts
+from modelmark.domain.catalogue.gate_settings import LeakageGate
 from modelmark.domain.contract import Availability, Contract, DataType
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import LeakageGate
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import evaluation_set_of
 from modelmark.gates.common.giveaway import alone, giveaway_check

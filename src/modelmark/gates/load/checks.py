@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from modelmark.domain.catalogue.gate_settings import LoadGate
 from modelmark.domain.contract import Serving
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import LoadGate
 from modelmark.gates.load.memory import Growth
 from modelmark.gates.load.stress import LATE, Capacity, Overload
 

@@ -9,10 +9,10 @@ from typing import ClassVar, Final
 import numpy as np
 
 from modelmark.contract.table import rows_of, violating_rows
+from modelmark.domain.catalogue.gate_settings import LoadGate
 from modelmark.domain.contract import Serving
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table, Verdict
-from modelmark.domain.gate_settings import LoadGate
 from modelmark.domain.ports import Staged
 from modelmark.gates.case import Case
 from modelmark.gates.common import traffic

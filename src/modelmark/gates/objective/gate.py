@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.catalogue.gate_settings import ObjectiveGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
-from modelmark.domain.gate_settings import ObjectiveGate
 from modelmark.domain.metrics import Metric
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common import baselines

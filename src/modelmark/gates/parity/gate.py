@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import rows_of
+from modelmark.domain.catalogue.gate_settings import ParityGate
 from modelmark.domain.contract import Contract, Policy
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import ParityGate
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import PARITY, ParitySample
 from modelmark.gates.case import Case

@@ -9,10 +9,10 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from modelmark.domain.catalogue.gate_settings import ReplayGate
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
-from modelmark.domain.gate_settings import ReplayGate
 from modelmark.gates.case import Case
 from modelmark.gates.common import traffic
 from modelmark.gates.common.asking import ROUNDING, Array, Asked, ask, distance, good_places, score_of

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from modelmark.contract.table import rows_of
+from modelmark.domain.catalogue.gate_settings import ReplayFault, ReplayGate
 from modelmark.domain.contract import Contract, DataType, Input, Policy
-from modelmark.domain.gate_settings import ReplayFault, ReplayGate
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import Row
 from modelmark.gates.common.edge_inputs import Promise

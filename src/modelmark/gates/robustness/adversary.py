@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.domain.catalogue.gate_settings import Attack
 from modelmark.domain.contract import Contract, DataType, Input, Mutability
-from modelmark.domain.gate_settings import Attack
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, judged

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.gate_settings import Attack
+from modelmark.domain.catalogue.gate_settings import Attack
 
 Array = NDArray[Any]
 

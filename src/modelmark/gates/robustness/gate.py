@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from modelmark.contract.table import check_table, rows_of
+from modelmark.domain.catalogue.gate_settings import Attack, RobustnessGate
 from modelmark.domain.contract import Mutability
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import Attack, RobustnessGate
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from modelmark.contract.conditions import holds
 from modelmark.contract.table import as_numbers, as_texts
+from modelmark.domain.catalogue.gate_settings import SlicesGate
 from modelmark.domain.contract import DataType, Slice
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import SlicesGate
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set_of

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Final
 
+from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.version import ARTIFACT
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Findings, GateProgress, Measurement

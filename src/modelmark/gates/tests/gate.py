@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from modelmark.domain.catalogue.gate_settings import TestsGate
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.gate_settings import TestsGate
 from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.gates.case import Case
 from modelmark.gates.gate import GateProgress, Measurement

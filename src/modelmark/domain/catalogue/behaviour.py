@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from modelmark.domain.condition import Condition
+from modelmark.domain.catalogue.condition import Condition
 from modelmark.domain.strict import Scalar, part
 
 

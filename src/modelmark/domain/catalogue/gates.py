@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from modelmark.domain import gate_settings as settings
-from modelmark.domain.catalogue import CardSection, DifferenceSection, GateRow, Place, Proves
+from modelmark.domain.catalogue import gate_settings as settings
+from modelmark.domain.catalogue.rows import CardSection, DifferenceSection, GateRow, Place, Proves
 from modelmark.domain.metrics import Task
 from modelmark.domain.people import Role
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from modelmark.domain import monitor_settings as settings
-from modelmark.domain.catalogue import MonitorRow, Proves
+from modelmark.domain.catalogue import monitor_settings as settings
+from modelmark.domain.catalogue.rows import MonitorRow, Proves
 
 _SHARE: Final = (0.0, 1.0)
 _COUNT: Final = (1.0, 1_000_000_000.0)
