@@ -146,7 +146,7 @@ class _Problems:
             answer = await self._render(
                 request,
                 "problem.html",
-                status=status,
+                http_status=status,
                 page="",
                 error=error,
                 back=_back(request),

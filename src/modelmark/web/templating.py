@@ -41,10 +41,10 @@ class Templates:
             Verdict=Verdict, Permission=Permission, roles=list(Role), glossary=GLOSSARY, spans=list(SPANS)
         )
 
-    async def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    async def render(self, request: Request, template: str, *, http_status: int = 200, **values: Any) -> Response:
         shared = {"by": getattr(request.state, "principal", None), "form": _form(request)}
         page = self._environment.get_template(template)
-        return HTMLResponse(await run_in_threadpool(page.render, {**shared, **values}), status)
+        return HTMLResponse(await run_in_threadpool(page.render, {**shared, **values}), http_status)
 
 
 def _form(request: Request) -> str:
