@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import perf_counter
 
@@ -23,7 +25,7 @@ from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal import keys
 from modelmark.serving.answers import PredictRequest
 from modelmark.serving.batching import LARGE_ROWS, Batcher
-from modelmark.serving.execution import LOOP_SECONDS, Execution
+from modelmark.serving.execution import LOOP_SECONDS, THREADS, Execution
 from modelmark.serving.flavours import Runs
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, load_marked
@@ -159,6 +161,50 @@ def test_a_slow_model_runs_in_a_thread_and_holds_nobody_else_up(load, run):
     assert slow.threads[0].startswith("model")
     assert quick.threads == ["MainThread"]
     assert [record.path for record in records] == ["model", "model"]
+
+
+@pytest.mark.parametrize(("runs", "most"), [(Runs.THREAD, THREADS), (Runs.REMOTE, 8)])
+def test_runs_that_wait_for_another_machine_overlap_and_those_that_compute_here_do_not(load, run, runs, most):
+    """A real server on loopback answers each run after 50 ms; it counts how many it holds at a time."""
+    inside, high, lock = [0], [0], threading.Lock()
+
+    class Upstream(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with lock:
+                inside[0] += 1
+                high[0] = max(high[0], inside[0])
+            time.sleep(0.05)
+            with lock:
+                inside[0] -= 1
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def asked(numbers: np.ndarray) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=5) as answer:
+            assert answer.status == 200
+
+    async def work(bench: Bench) -> None:
+        version = load(Fake(runs, asked))
+        high[0] = 0  # loading tried the model once
+        callers = []
+        for _ in range(8):
+            callers.append(bench.ask(version))
+            await asyncio.sleep(0.001)  # a turn of its own, so that it is a run of its own
+        for caller in callers:
+            await caller.done.wait()
+
+    try:
+        records = run(work)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(records) == 8
+    assert high[0] == most if runs is Runs.THREAD else THREADS < high[0] <= most
 
 
 def test_what_waits_for_a_slow_model_runs_together(load, run):

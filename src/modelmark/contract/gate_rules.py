@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from modelmark.contract.rule_violation import RuleViolation
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
 
@@ -21,7 +22,7 @@ def fairness_violations(contract: Contract) -> Iterator[RuleViolation]:
     path, classes = ("gates", "fairness", "favourable"), contract.outputs.classes
     if settings.favourable is not None and contract.model.task is Task.REGRESSION:
         yield RuleViolation(path, repr(settings.favourable), "nothing; regression has no classes")
-    elif settings.favourable is not None and str(settings.favourable) not in map(str, classes):
+    elif settings.favourable is not None and class_index(classes, settings.favourable) is None:
         yield RuleViolation(path, repr(settings.favourable), f"one of {list(classes)}")
     for name in settings.boundaries:
         if name not in contract.data.sensitive:

@@ -63,6 +63,11 @@ def positive_index(classes: Sequence[Scalar], positive: Scalar | None) -> int:
     return len(classes) - 1 if found is None else found
 
 
+def positive_of(contract: Contract) -> int:
+    """`positive_index` of a contract."""
+    return positive_index(contract.outputs.classes, contract.outputs.positive)
+
+
 def parse_label(contract: Contract, label: Scalar) -> Scalar:
     """The label as the contract writes it, whoever sent it. Raises Rejected (BAD_LABEL) for what is none of the classes,
     or no finite number.
@@ -115,7 +120,7 @@ class Decider:
         self.threshold = contract.outputs.threshold
         self.regression = contract.model.task is Task.REGRESSION
         self.binary = contract.model.task is Task.BINARY and len(self.classes) == 2
-        self.positive = positive_index(self.classes, contract.outputs.positive)
+        self.positive = positive_of(contract)
 
     def __call__(self, scores: Sequence[float]) -> Decision:
         """scores: probabilities in the order of `outputs.classes`, or one value."""

@@ -21,6 +21,7 @@ from modelmark.contract.table import (
     target_codes,
     violating_rows,
 )
+from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Rejected, Unmeasured
@@ -28,7 +29,6 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Clock, Predictor, Sources, Staging, SuiteRunner
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
-from modelmark.gates.common.baselines import positive_of
 from modelmark.seal.digests import digest_file
 from modelmark.stats.metrics import LabelledPredictions, measure
 

@@ -24,7 +24,6 @@ from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
-from modelmark.serving.execution import THREADS
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
@@ -235,7 +234,7 @@ class Batcher:
         for request in requests:
             request.apart = True
         lane.waiting += requests
-        if lane.runs < THREADS:
+        if lane.runs < version.execution.at_a_time:
             lane.runs += 1
             self._start(self._work(version, lane))
 

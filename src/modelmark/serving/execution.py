@@ -21,14 +21,16 @@ from modelmark.serving.isolated import Isolated
 
 #: A run that is expected to take longer than this many seconds leaves the loop.
 LOOP_SECONDS: Final = 0.002
-#: Runs of one version at a time off the loop, in one worker.
+#: Runs of one version at a time off the loop, in one worker: what computes here has two cores at the most, what waits
+#: for another machine needs none.
 THREADS: Final = 2
+REMOTE_THREADS: Final = 16
 #: A process whose run takes longer than this many seconds, and than four deadlines, is ended and replaced.
 PATIENCE: Final = 5.0
 #: Rows that a model is tried with before traffic, and how long that may take: one row alone says little of many.
 PROBE_ROWS: Final = 64
 PROBE_SECONDS: Final = 0.25
-_FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.PROCESS: False}
+_FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.REMOTE: False, Runs.PROCESS: False}
 _WEIGHT: Final = 0.2
 #: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
 _OUTLIER: Final = 4.0
@@ -50,6 +52,7 @@ class Execution:
     def __init__(self, flavour: Flavour) -> None:
         self.flavour, self._run = flavour, flavour.run
         self.stays_on_loop = flavour.runs is Runs.LOOP
+        self.at_a_time = REMOTE_THREADS if flavour.runs is Runs.REMOTE else THREADS
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
         self._measuring, self._quick = (_RUNS, _QUICK) if self._fixed is None else (0, inf)
         self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
@@ -125,4 +128,4 @@ class Execution:
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
         """Started when first needed; they end when the version is let go."""
-        return ThreadPoolExecutor(THREADS, thread_name_prefix="model")
+        return ThreadPoolExecutor(self.at_a_time, thread_name_prefix="model")

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import Violation, violating_rows
+from modelmark.domain.classes import class_index, positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
-from modelmark.gates.common.baselines import positive_of
+from modelmark.domain.strict import Scalar
+from modelmark.stats.decisions import decided
 
 Array = NDArray[np.float64]
 Row = Mapping[str, Any]
@@ -64,12 +66,20 @@ def _ask(
     scores[start:end] = got
 
 
-def score_of(scores: Array, contract: Contract, which: object = None) -> Array:
+def known_class(contract: Contract, name: Scalar) -> int:
+    """Position of a class that settings name. Raises Unmeasured for none of the contract's."""
+    found = class_index(contract.outputs.classes, name)
+    if found is None:
+        raise Unmeasured(f"{name!r} is none of the classes", code="NO_CLASS")
+    return found
+
+
+def score_of(scores: Array, contract: Contract, which: Scalar | None = None) -> Array:
     """The one score of each row: of the named class, of the positive one, or the value."""
     if contract.model.task is Task.REGRESSION:
         return np.asarray(scores[:, 0])
     if which is not None:
-        return np.asarray(scores[:, [str(c) for c in contract.outputs.classes].index(str(which))])
+        return np.asarray(scores[:, known_class(contract, which)])
     return np.asarray(scores[:, positive_of(contract)])
 
 
@@ -77,11 +87,8 @@ def decisions(scores: Array, contract: Contract) -> NDArray[np.int64]:
     """Positions of the decided classes, as the endpoint decides; -1 where there is no answer. Not for regression."""
     known = np.asarray(np.isfinite(scores).all(axis=1))
     filled = np.where(known[:, None], scores, 0.0)
-    if contract.model.task is Task.BINARY:
-        positive = positive_of(contract)
-        found = np.where(filled[:, positive] >= contract.outputs.threshold, positive, 1 - positive)
-    else:
-        found = filled.argmax(axis=1)
+    positive = positive_of(contract) if contract.model.task is Task.BINARY else None
+    found = decided(filled, positive=positive, threshold=contract.outputs.threshold)
     return np.asarray(np.where(known, found, -1), dtype=np.int64)
 
 

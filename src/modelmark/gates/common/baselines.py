@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
+from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Metric, Task
 
@@ -136,9 +137,3 @@ def single_columns(
             scores[:, tree.classes_] = tree.predict_proba(encode(holdout))
             found[item.name] = scores
     return found
-
-
-def positive_of(contract: Contract) -> int:
-    """Position of the positive class; the last class when the contract names none."""
-    classes = [str(c) for c in contract.outputs.classes]
-    return classes.index(str(contract.outputs.positive)) if contract.outputs.positive is not None else len(classes) - 1

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import check_table, violating_rows
 from modelmark.domain.catalogue.gate_settings import ExplanationGate
+from modelmark.domain.classes import positive_of
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
-from modelmark.gates.common.baselines import positive_of
 from modelmark.gates.explanation.encoder import RowEncoder
 from modelmark.gates.explanation.graph_parts import GraphPart, Linear, part_of
 from modelmark.gates.explanation.shap_values import exact

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.catalogue.gate_settings import FairnessDefinition, FairnessGate
+from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Table
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case, truth_of
-from modelmark.gates.common.baselines import positive_of
+from modelmark.gates.common.asking import known_class
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set
 from modelmark.gates.fairness import charts, tables, words
 from modelmark.gates.fairness.groups import UNKNOWN, Groups, crossed, groups_of
@@ -113,7 +114,7 @@ class Fairness:
             return 0
         if self.settings.favourable is None:
             return positive_of(contract)
-        return [str(c) for c in contract.outputs.classes].index(str(self.settings.favourable))
+        return known_class(contract, self.settings.favourable)
 
     def _rates(
         self, column: str, names: tuple[str, ...], label: str, decided: Decided, confidence: float, found: Findings

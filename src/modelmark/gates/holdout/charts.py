@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Figure
 from modelmark.domain.metrics import Task
@@ -58,7 +59,7 @@ def quality(contract: Contract, judged: LabelledPredictions) -> Iterator[Figure]
         return
     if judged.task is Task.BINARY:
         yield _roc(judged)
-    yield _confusion(judged, [str(c) for c in contract.outputs.classes])
+    yield _confusion(judged, [class_text(c) for c in contract.outputs.classes])
 
 
 def _roc(judged: LabelledPredictions) -> Figure:

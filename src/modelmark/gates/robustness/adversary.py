@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.catalogue.gate_settings import Attack
+from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract, DataType, Input, Mutability
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, judged
-from modelmark.gates.common.baselines import positive_of
 from modelmark.gates.robustness import perturb
 from modelmark.gates.robustness.art_attacks import closest
 from modelmark.gates.robustness.perturbation_set import Mask, PerturbationSet

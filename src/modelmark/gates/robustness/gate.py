@@ -11,13 +11,13 @@ import numpy as np
 
 from modelmark.contract.table import check_table, rows_of
 from modelmark.domain.catalogue.gate_settings import Attack, RobustnessGate
+from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Mutability
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import Array, Case
-from modelmark.gates.common.baselines import positive_of
 from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.robustness import charts, perturb
 from modelmark.gates.robustness.adversary import attacked, flips

@@ -21,6 +21,7 @@ class Runs(Enum):
     LOOP = "on the event loop, always: it is never slow"
     THREAD = "in a thread, always: it lets go of the interpreter, or waits for something"
     BY_COST = "on the loop while its runs take no longer than about 2 ms, else in a thread"
+    REMOTE = "over the network: it waits for somebody else's server, so many runs may be under way at a time"
     PROCESS = "in a process of its own: it needs Python code that may leak, crash or hold the interpreter"
 
 
