@@ -19,8 +19,8 @@ from modelmark.domain.workspace import Workspace
 from modelmark.steward.jobs import builtin
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
-from modelmark.testing.monitoring_store import MemoryWatchbook
-serving, book, space = ServingVersions(list), MemoryWatchbook(), Workspace(Path.cwd())
+from modelmark.testing.monitoring_store import MemoryMonitoringStore
+serving, book, space = ServingVersions(list), MemoryMonitoringStore(), Workspace(Path.cwd())
 step = Steward(builtin(space, book, serving, None), serving, book, lambda: None).step(datetime(2026, 3, 1, tzinfo=UTC))
 print(step.errors, book.checkpoint("free space"))
 """

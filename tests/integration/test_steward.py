@@ -126,7 +126,7 @@ def test_what_fails_is_a_finding_and_the_rest_goes_on(tmp_path: Path, monkeypatc
     def broken(*_: object) -> None:
         raise ValueError("boom\nboom")
 
-    monkeypatch.setattr("modelmark.monitors.quality.Quality.look", broken)
+    monkeypatch.setattr("modelmark.monitors.quality.Quality.evaluate", broken)
     monkeypatch.setattr("modelmark.journal.tables.compact.Compactor.maintain", broken)
     step = steward(tmp_path, log=lines.append).step(NOON + MINUTE)
     assert lines == [

@@ -60,7 +60,7 @@ def test_crowded_numbers_have_near_twins_by_nature(tmp_path):
     evidence = judge(cases.case(tmp_path, contract, train=models.frame(4000, 1), holdout=models.frame(1000, 2)))
     found = named(evidence, "no near copies across the split")
     assert found.verdict is Verdict.PASS
-    assert "of train's own rows 9" in found.sentence  # nearly all of them
+    assert "the base rate among train's own rows is 9" in found.sentence  # nearly all of them
 
 
 def with_entities(time=None):
