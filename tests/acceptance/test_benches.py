@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +15,9 @@ BENCH = ROOT / "bench"
 
 #: bench -> (arguments that make it small, what its output names).
 SMALL = {
-    "check.py": (["--rows", "1200", "--fast"], "holdout"),
+    "check.py": (["--rows", "700", "--fast"], "holdout"),
     "false_alarms.py": (["--problems", "1", "--processes", "1", "--sparse", "2", "--first", "1"], "refused"),
-    "growth.py": (["--rows", "600", "1200", "--only", "data_contract", "holdout"], "holdout"),
+    "growth.py": (["--rows", "400", "800", "--only", "data_contract"], "data_contract"),
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
     "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
@@ -42,3 +43,8 @@ def test_a_bench_runs_and_prints_its_figures(bench: str):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert said in done.stdout
+    if bench == "serving.py":
+        figures = json.loads(done.stdout.splitlines()[-1])
+        for connections in (1, 64):
+            assert figures[f"modelmark @ {connections}"]["errors"] == 0
+            assert figures[f"ratio @ {connections}"]["requests"] > 0

@@ -20,6 +20,7 @@ import tritonclient.grpc.aio as triton_aio
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from tritonclient.grpc import service_pb2
 
+import loops
 import serving_case as case
 from modelmark import Client
 from modelmark.cli.up import Up
@@ -152,7 +153,7 @@ def test_the_asynchronous_client_is_answered_too(server, rest):
             assert await found.is_model_ready("churn")
             return await asyncio.gather(*(found.infer("churn", columns(VALUES)) for _ in range(20)))
 
-    answers = asyncio.run(ask())
+    answers = loops.run(ask())
     assert all(answer.as_numpy("probabilities").tolist() == expected(rest) for answer in answers)
 
 

@@ -44,9 +44,9 @@ def test_the_steward_s_selection_has_it_with_the_contract_s_settings() -> None:
     found = enabled(monitors("{tolerance: 0.5}"))
     assert [one.name for one in found] == ["quality", "drift", "performance", "refusals"]
     assert isinstance(found[-1], Refusals)
-    assert [finding.outcome for finding in found[-1].look(planted_view())] == [Outcome.OK]
+    assert [finding.outcome for finding in found[-1].evaluate(planted_view())] == [Outcome.OK]
     strict = enabled(monitors("{tolerance: 0.1}"))[-1]
-    assert [finding.outcome for finding in strict.look(planted_view())] == [Outcome.ALERT]
+    assert [finding.outcome for finding in strict.evaluate(planted_view())] == [Outcome.ALERT]
 
 
 def test_the_contract_holds_its_settings() -> None:

@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
+import loops
 import serving_case as case
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Rejected, TimedOut
@@ -139,7 +140,7 @@ def run(tmp_path: Path):
             await bench.heard()
             return bench.records(tmp_path / "own")
 
-        return asyncio.run(inside())
+        return loops.run(inside())
 
     return go
 

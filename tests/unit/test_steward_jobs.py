@@ -163,7 +163,9 @@ def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monke
 
     monkeypatch.setattr("modelmark.steward.observations.refusals", refusals)
     monkeypatch.setattr("modelmark.steward.observations.labelled", labelled)
-    monkeypatch.setattr("modelmark.steward.observations.labelled_predictions", lambda contract, table: (contract, table))
+    monkeypatch.setattr(
+        "modelmark.steward.observations.labelled_predictions", lambda contract, table: (contract, table)
+    )
     observed = JournalObservations(
         Workspace(tmp_path), Counting(Workspace(tmp_path), MemoryMonitoringStore()), one, window
     )

@@ -9,6 +9,7 @@ import asyncio
 import copy
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def check_transport(listen: Open, version: LoadedModel, rows: Rows, refused: Map
     version: without a fallback. rows: two or more that it accepts and that differ; refused: one it does not.
     """
     assert not version.contract.fallback, "the kit needs a version without a fallback"
-    asyncio.run(_check(listen, version, rows, refused))
+    with ThreadPoolExecutor(1) as beside:  # whoever tests may have a loop running already
+        beside.submit(asyncio.run, _check(listen, version, rows, refused)).result()
 
 
 async def _check(listen: Open, version: LoadedModel, rows: Rows, refused: Mapping[str, Any]) -> None:
