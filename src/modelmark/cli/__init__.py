@@ -10,7 +10,9 @@ from modelmark.domain.errors import ModelmarkError
 
 def main() -> None:
     """Run the command line. An error is one line, never a traceback; exit codes are in docs/commands.md."""
-    from modelmark.cli.commands import app, usage_errors
+    import typer
+
+    from modelmark.cli.commands import app
 
     as_json = "--json" in sys.argv
     try:
@@ -18,7 +20,7 @@ def main() -> None:
     except ModelmarkError as error:
         complain(error, as_json=as_json)
         code = exit_code(error)
-    except usage_errors as error:
+    except typer.TyperException as error:
         misused(error, as_json=as_json)
         code = USAGE
     except (KeyboardInterrupt, EOFError):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import typer
-from typer import _click
 
 #: name -> where it is. Spelled out, so `grep` finds every command.
 COMMANDS: Final[dict[str, str]] = {
@@ -35,8 +34,6 @@ COMMANDS: Final[dict[str, str]] = {
     "label": "modelmark.cli.run:label",
     "demo": "modelmark.cli.demo:demo",
 }
-
-usage_errors: Final = (_click.exceptions.ClickException,)
 
 
 def _load(place: str) -> Callable[..., Any] | typer.Typer:

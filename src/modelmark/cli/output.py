@@ -49,7 +49,8 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
 
 def misused(error: Any, *, as_json: bool) -> None:
     """A usage error in the same form; without any argument, the help."""
-    place = error.ctx.command_path if error.ctx else "modelmark"
+    context = getattr(error, "ctx", None)  # only errors about a command have one
+    place = context.command_path if context else "modelmark"
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
