@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Act(StrEnum):
@@ -31,7 +31,7 @@ class Act(StrEnum):
 
 
 #: The acts that give a version traffic.
-RELEASES = frozenset({Act.RELEASED, Act.RELEASED_AS_CANARY})
+RELEASES: Final = (Act.RELEASED, Act.RELEASED_AS_CANARY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ServedBy(StrEnum):
-    """What answered."""
+    """Which step answered a request: the model, or one of the contract's fallbacks. Stored in every record."""
 
     MODEL = "model"
     PREVIOUS_VERSION = "previous_version"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from modelmark.contract.catalogue import required_gates
-from modelmark.domain.audit import Event
+from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Check, Evidence, Verdict
 from modelmark.domain.finding import Outcome
@@ -94,7 +94,7 @@ def monitor(name: str) -> Rule:
     return rule
 
 
-def act(*names: str, fresh: timedelta = DRILLED_FOR, again: str = "modelmark release {label}") -> Rule:
+def act(*names: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark release {label}") -> Rule:
     """It was done with exactly this version, as the audit chain tells. again: the command; `{label}` is the version's."""
 
     def rule(facts: Facts) -> Proof | str:
@@ -106,7 +106,7 @@ def act(*names: str, fresh: timedelta = DRILLED_FOR, again: str = "modelmark rel
     return rule
 
 
-def drill(name: str, fresh: timedelta = DRILLED_FOR, again: str = "modelmark rollback") -> Rule:
+def drill(name: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark rollback") -> Rule:
     """It was done with any version of this model: what is practised is the way, not the version."""
 
     def rule(facts: Facts) -> Proof | str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from modelmark.contract.catalogue import shown_gates, shown_monitors
+from modelmark.domain.audit import RELEASES, Act
 from modelmark.domain.catalogue.gates import GATES
 from modelmark.domain.catalogue.monitors import MONITORS
 from modelmark.domain.contract import Contract, FallbackKind
@@ -123,15 +124,15 @@ def _reviewed(facts: Facts) -> str:
 
 
 def _correlated(facts: Facts) -> str:
-    count = sum(event.act == "released" for event in facts.events)
+    count = sum(event.act == Act.RELEASED for event in facts.events)
     return (
         f"{facts.version.model} was released {count} time{'s' if count != 1 else ''}; no receipt holds what each release "
         "changed offline beside what it changed online."
     )
 
 
-_mark = act("released", "released as canary", fresh=RECORDED_FOR)
-_canary = act("released as canary", again="modelmark release {label} --share 0.1")
+_mark = act(*RELEASES, fresh=RECORDED_FOR)
+_canary = act(Act.RELEASED_AS_CANARY, again="modelmark release {label} --share 0.1")
 
 TWELVE: Final[Board] = {
     "1. No real validation": (
@@ -153,7 +154,7 @@ TWELVE: Final[Board] = {
         ("4.code", "Know the code of a version", registered(_commit, "It was not registered from a git checkout.")),
         ("4.tracking", "Track experiments", registered(_run, "No MLflow run is known.")),
         ("4.reproducible", "Release exactly the bytes that were checked", _mark),
-        ("4.rollback", "Practise the rollback", drill("rolled back")),
+        ("4.rollback", "Practise the rollback", drill(Act.ROLLED_BACK)),
     ),
     "5. Weak tests": (
         ("5.tests", "Test preprocessing and model, unit and integration", None),
@@ -248,7 +249,7 @@ ML_TEST_SCORE: Final[Board] = {
             Nothing("No stored trace of a single request."),
         ),
         ("infra.6", "Models are tested via a canary process before they enter production", _canary),
-        ("infra.7", "Models can be quickly and safely rolled back", drill("rolled back", timedelta(days=90))),
+        ("infra.7", "Models can be quickly and safely rolled back", drill(Act.ROLLED_BACK, timedelta(days=90))),
     ),
     "Monitoring": (
         (

@@ -61,7 +61,7 @@ class Histogram:
 
 
 class Metrics:
-    """One worker's counts."""
+    """What this worker counted. Nothing here raises or waits; `share` writes a file."""
 
     def __init__(self, folder: Path | None) -> None:
         """folder: where workers leave their counts for each other; None when there is one process."""

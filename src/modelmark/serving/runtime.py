@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Health:
-    """What readiness knows."""
+    """Why a worker is ready or not: drained, no snapshot yet, or what it could not load."""
 
     draining: bool = False
     failures: tuple[str, ...] = ()

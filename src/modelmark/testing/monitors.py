@@ -59,7 +59,7 @@ def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
 
 
 def empty_view() -> MonitorContext:
-    """Nobody asked anything."""
+    """A window without a single request: a monitor must say that it cannot tell."""
     return replace(quiet_view(10), observed=Recorded(profiles={}, refused={}, labelled=None))
 
 

@@ -123,5 +123,5 @@ def response(message: Any, names: Sequence[str] | None, answer: Answer) -> bytes
 
 
 def metadata(route: LiveRoute, version: LoadedModel) -> bytes:
-    """The ModelMetadataResponse."""
+    """A version's inputs and outputs as the protocol describes tensors; -1 where the number of rows stands."""
     return bytes(pb.ModelMetadataResponse(**oip_tensors.metadata(route, version)).SerializeToString())

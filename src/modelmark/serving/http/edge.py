@@ -133,7 +133,7 @@ class Request:
 
 
 class Connection(asyncio.Protocol):
-    """One client."""
+    """One connection: requests in, in order; answers out, in the same order. Every limit holds while bytes arrive."""
 
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
