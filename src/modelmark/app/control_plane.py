@@ -32,9 +32,9 @@ class ControlPlane(Workbench):
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:
-        return build(source=self._source(), desk=self._desk())
+        return build(queries=self._queries(), actions=self._actions())
 
-    def _source(self) -> Queries:
+    def _queries(self) -> Queries:
         return Queries(
             workspace=self.workspace,
             artifacts=self.artifacts,
@@ -53,7 +53,7 @@ class ControlPlane(Workbench):
             ),
         )
 
-    def _desk(self) -> Actions:
+    def _actions(self) -> Actions:
         return Actions(
             people=self.people,
             releases=self.releases,

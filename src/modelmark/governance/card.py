@@ -77,31 +77,31 @@ def model_card(
 
     waivers: those that hold.
     """
-    desk = _Desk(side)
+    book = _Receipts(side)
     contract, version = side.contract, side.version
     parts = (
-        CardPart(title="Model details", statements=tuple(_details(desk))),
+        CardPart(title="Model details", statements=tuple(_details(book))),
         _human("Intended use", _uses(contract), approvals, missing),
-        desk.part(CardSection.FACTORS, _groups(contract, desk)),
-        desk.part(CardSection.METRICS, ()),
-        CardPart(title="Evaluation data", statements=tuple(_tables(desk, "holdout"))),
-        CardPart(title="Training data", statements=tuple(_tables(desk, "train"))),
-        desk.part(CardSection.ANALYSES, ()),
+        book.part(CardSection.FACTORS, _groups(contract, book)),
+        book.part(CardSection.METRICS, ()),
+        CardPart(title="Evaluation data", statements=tuple(_tables(book, "holdout"))),
+        CardPart(title="Training data", statements=tuple(_tables(book, "train"))),
+        book.part(CardSection.ANALYSES, ()),
         _human("Ethical considerations", [contract.ethical_considerations], approvals, missing),
-        _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(desk, waivers)),
+        _human("Caveats and recommendations", [contract.caveats], approvals, missing, also=_limits(book, waivers)),
     )
     return Card(
         title=f"{version.model} {version.label}",
         version=version,
         task=TASKS[contract.model.task],
         parts=parts,
-        receipts=tuple(desk.receipts.values()),
-        results=tuple(_results(desk)),
+        receipts=tuple(book.receipts.values()),
+        results=tuple(_results(book)),
         at=at,
     )
 
 
-class _Desk:
+class _Receipts:
     """Hands out receipt numbers as statements are made."""
 
     def __init__(self, side: Side) -> None:
@@ -146,9 +146,9 @@ class _Desk:
             yield Statement(text=check.sentence, receipt=number, sign=check.verdict.sign)
 
 
-def _details(desk: _Desk) -> Iterator[Statement]:
-    version, contract = desk.side.version, desk.side.contract
-    number = desk.of_registration()
+def _details(book: _Receipts) -> Iterator[Statement]:
+    version, contract = book.side.version, book.side.contract
+    number = book.of_registration()
     line = version.lineage
     yield Statement(
         text=f"Version {version.number} of {version.model}, a {contract.model.task} model over {len(contract.inputs)} inputs.",
@@ -158,13 +158,13 @@ def _details(desk: _Desk) -> Iterator[Statement]:
     commit = f"Code: git commit {line.git_commit}." if line.git_commit else "Its code was not in a git checkout."
     yield Statement(text=commit, receipt=number)
     yield Statement(
-        text=f"Served as an ONNX graph of {sized(desk.side.size)}, digest {version.components.artifact}.",
+        text=f"Served as an ONNX graph of {sized(book.side.size)}, digest {version.components.artifact}.",
         receipt=number,
     )
     serving = contract.serving
     yield Statement(
         text=f"Agreed: {serving.rate_per_s:g} requests a second, 99 of 100 answers within {serving.p99_ms:g} ms.",
-        receipt=desk.of_contract(),
+        receipt=book.of_contract(),
     )
 
 
@@ -194,47 +194,47 @@ def _human(
     return CardPart(title=title, statements=(*signed, *also))
 
 
-def _groups(contract: Contract, desk: _Desk) -> list[Statement]:
+def _groups(contract: Contract, book: _Receipts) -> list[Statement]:
     if not contract.data.sensitive:
-        return [Statement(text="The contract names no sensitive column.", receipt=desk.of_contract())]
+        return [Statement(text="The contract names no sensitive column.", receipt=book.of_contract())]
     names = ", ".join(contract.data.sensitive)
-    return [Statement(text=f"Groups that must be treated fairly: {names}.", receipt=desk.of_contract())]
+    return [Statement(text=f"Groups that must be treated fairly: {names}.", receipt=book.of_contract())]
 
 
-def _tables(desk: _Desk, which: str) -> Iterator[Statement]:
-    contract, line = desk.side.contract, desk.side.version.lineage
+def _tables(book: _Receipts, which: str) -> Iterator[Statement]:
+    contract, line = book.side.contract, book.side.version.lineage
     name = contract.data.holdout if which == "holdout" else contract.data.train
     digest = line.holdout_digest if which == "holdout" else line.train_digest
-    yield Statement(text=f"{name}, digest {digest}; target {contract.data.target}.", receipt=desk.of_registration())
+    yield Statement(text=f"{name}, digest {digest}; target {contract.data.target}.", receipt=book.of_registration())
     if contract.data.time:
-        yield Statement(text=f"Ordered in time by {contract.data.time}.", receipt=desk.of_contract())
+        yield Statement(text=f"Ordered in time by {contract.data.time}.", receipt=book.of_contract())
     tables = ("train_keeps_the_contract", "holdout_keeps_the_contract")
-    item = desk.latest.get("data_contract")
+    item = book.latest.get("data_contract")
     for check in item.checks if item else ():
         shared = which == "holdout" and check.id not in tables
         if item is not None and (check.id == f"{which}_keeps_the_contract" or shared):
-            yield Statement(text=check.sentence, receipt=desk.of_gate(item), sign=check.verdict.sign)
+            yield Statement(text=check.sentence, receipt=book.of_gate(item), sign=check.verdict.sign)
 
 
-def _limits(desk: _Desk, waivers: Sequence[Waiver]) -> list[Statement]:
+def _limits(book: _Receipts, waivers: Sequence[Waiver]) -> list[Statement]:
     """What was let through, did not pass, could not be told, or only informs: the limits of what is known."""
     let_through = [
-        Statement(text=waived(w), receipt=desk.note(f"the waiver of the gate {w.gate}", digest_value(w), w.at))
+        Statement(text=waived(w), receipt=book.note(f"the waiver of the gate {w.gate}", digest_value(w), w.at))
         for w in waivers
     ]
     return let_through + [
-        Statement(text=check.sentence, receipt=desk.of_gate(item), sign=check.verdict.sign)
-        for item in desk.latest.values()
+        Statement(text=check.sentence, receipt=book.of_gate(item), sign=check.verdict.sign)
+        for item in book.latest.values()
         for check in item.checks
         if check.verdict is not Verdict.PASS
     ]
 
 
-def _results(desk: _Desk) -> Iterator[tuple[str, float]]:
-    item = desk.latest.get("holdout")
+def _results(book: _Receipts) -> Iterator[tuple[str, float]]:
+    item = book.latest.get("holdout")
     check = item.check("objective") if item else None
     if check is not None and (value := _estimate(check)) is not None:
-        yield desk.side.contract.objective.metric.value, value
+        yield book.side.contract.objective.metric.value, value
 
 
 def _estimate(check: Check) -> float | None:

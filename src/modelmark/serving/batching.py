@@ -265,7 +265,7 @@ class Batcher:
                 run = self._loop.run_in_executor(
                     version.execution.threads, self._run, version, checked.numbers, checked.texts
                 )
-                await self._hold_deadlines(run, kept, lane)
+                await self._watch_deadlines(run, kept, lane)
                 try:
                     scores = run.result()
                 except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
@@ -286,7 +286,7 @@ class Batcher:
                 request.apart = request.alone = True
             lane.waiting = again + lane.waiting
 
-    async def _hold_deadlines(self, run: asyncio.Future[Scores], kept: list[PredictRequest], lane: Lane) -> None:
+    async def _watch_deadlines(self, run: asyncio.Future[Scores], kept: list[PredictRequest], lane: Lane) -> None:
         """Wait for a run; whoever is due meanwhile, in it or behind it, is answered by the fallback at once."""
         while not run.done():
             open_ones = [request for request in (*kept, *lane.waiting) if not request.done]

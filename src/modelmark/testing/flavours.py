@@ -55,7 +55,7 @@ def check_flavour(
     assert np.array_equal(again.run(rows, words), kept), "reloaded, it says otherwise"
     assert flavour.runs in Runs, "it does not say where it runs"
     if flavour.runs is not Runs.LOOP:
-        _hold_threads(flavour, rows, words, kept)
+        _require_threads(flavour, rows, words, kept)
     main, sound = next(iter(files.items()))
     for broken in (b"", b"\0" * 64, sound[: len(sound) // 2]):
         loaded = _loads(kind, {**files, main: broken}, signature, numeric, textual)
@@ -74,7 +74,7 @@ def _require_rows(flavour: Flavour, rows: Scores, words: list[str], scores: Scor
     assert np.allclose(found[::-1], scores, rtol=TOLERANCE, atol=TOLERANCE), "in another order, it says otherwise"
 
 
-def _hold_threads(flavour: Flavour, rows: Scores, words: list[str], scores: Scores) -> None:
+def _require_threads(flavour: Flavour, rows: Scores, words: list[str], scores: Scores) -> None:
     """Runs beside one another answer as runs alone."""
     with ThreadPoolExecutor(2) as threads:
         beside = list(threads.map(lambda _: flavour.run(rows, words), range(8)))

@@ -69,10 +69,10 @@ async def _check(listen: Open, version: LoadedModel, rows: Rows, refused: Mappin
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))
         async with _served(listen, workspace, version) as (runtime, ask):
-            answered = await _hold_answers(ask, version, rows)
-            await _hold_refusals(ask, version, rows, refused)
-            await _hold_failures(ask, runtime, version, rows)
-        _hold_journal(workspace, answered, version)
+            answered = await _require_answers(ask, version, rows)
+            await _require_refusals(ask, version, rows, refused)
+            await _require_failures(ask, runtime, version, rows)
+        _require_journal(workspace, answered, version)
         async with _served(listen, Workspace(Path(scratch) / "full"), version, most=0) as (_, ask):
             heard = await ask(version.model, rows, "full")
             assert heard.code == "OVERLOADED", f"with too many waiting: {heard}"
@@ -90,7 +90,7 @@ async def _served(
         runtime.tidy()
 
 
-async def _hold_answers(ask: Ask, version: LoadedModel, rows: Rows) -> dict[str, str]:
+async def _require_answers(ask: Ask, version: LoadedModel, rows: Rows) -> dict[str, str]:
     """Asks alone and together; the ids heard, with the callers' own."""
     expected = LocalPredictor(version).predict(rows)
     whole = await ask(version.model, rows, "whole")
@@ -106,7 +106,7 @@ async def _hold_answers(ask: Ask, version: LoadedModel, rows: Rows) -> dict[str,
     return ids
 
 
-async def _hold_refusals(ask: Ask, version: LoadedModel, rows: Rows, refused: Mapping[str, Any]) -> None:
+async def _require_refusals(ask: Ask, version: LoadedModel, rows: Rows, refused: Mapping[str, Any]) -> None:
     try:
         LocalPredictor(version).predict([rows[0], refused])
     except Rejected as error:
@@ -119,7 +119,7 @@ async def _hold_refusals(ask: Ask, version: LoadedModel, rows: Rows, refused: Ma
     assert heard.code == "UNKNOWN_MODEL", f"of a model that is not served: {heard}"
 
 
-async def _hold_failures(ask: Ask, runtime: Runtime, version: LoadedModel, rows: Rows) -> None:
+async def _require_failures(ask: Ask, runtime: Runtime, version: LoadedModel, rows: Rows) -> None:
     broken = copy.copy(version)
     broken.execution = Execution(_Broken())
     runtime.serve_only(broken)
@@ -135,7 +135,7 @@ async def _hold_failures(ask: Ask, runtime: Runtime, version: LoadedModel, rows:
     assert heard.code == NotYet.default_code, f"when the journal is full: {heard}"
 
 
-def _hold_journal(workspace: Workspace, answered: Mapping[str, str], version: LoadedModel) -> None:
+def _require_journal(workspace: Workspace, answered: Mapping[str, str], version: LoadedModel) -> None:
     recover_all(workspace.wal)
     records = [r for file in sealed_segments(workspace.wal) for r in read_segment(file).records]
     kept = {record.id: record.request_id for record in records if isinstance(record, Predicted)}

@@ -21,25 +21,25 @@ from modelmark.web.queries import Queries
 class Acts:
     """One method per act: read the form, do it, say where to look next."""
 
-    def __init__(self, source: Queries, desk: Actions) -> None:
-        self._source = source
-        self._desk = desk
+    def __init__(self, queries: Queries, actions: Actions) -> None:
+        self._queries = queries
+        self._actions = actions
 
     async def sign_in(self, request: Request) -> Response:
         form = await posted(request)
-        people = self._desk.people
+        people = self._actions.people
         principal = await run_in_threadpool(people.by_password, form.get("login", ""), form.get("password", ""))
         token = await run_in_threadpool(people.open_session, principal)
         return with_session(RedirectResponse(next_of(form.get("next", "/")), 303), token)
 
     async def sign_out(self, request: Request) -> Response:
-        await run_in_threadpool(self._desk.people.close_session, request.cookies.get(COOKIE, ""))
+        await run_in_threadpool(self._actions.people.close_session, request.cookies.get(COOKIE, ""))
         return without_session(RedirectResponse("/sign-in", 303))
 
     async def approve(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
         await run_in_threadpool(
-            self._desk.releases.redeem, version, form.get("ticket", ""), comment=form.get("comment", ""),
+            self._actions.releases.redeem, version, form.get("ticket", ""), comment=form.get("comment", ""),
             actor=by.login, by=by,
         )  # fmt: skip
         return self._seen(request, version, "approved")
@@ -48,7 +48,7 @@ class Acts:
         """For machines: what a page's form carries."""
         form, version, by = await posted(request), self._version(request), _by(request)
         role = _role(form.get("role", ""))
-        text = await run_in_threadpool(self._desk.releases.ticket, version, role=role, name=by.name, by=by)
+        text = await run_in_threadpool(self._actions.releases.ticket, version, role=role, name=by.name, by=by)
         return JSONResponse({"ticket": text})
 
     async def comment(self, request: Request) -> Response:
@@ -60,7 +60,7 @@ class Acts:
                 "there is no such kind of comment", code="NO_KIND", field="kind", limit=", ".join(CommentKind)
             ) from None
         await run_in_threadpool(
-            self._desk.releases.comments.add, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
+            self._actions.releases.comments.add, version, kind=kind, name=by.name, text=form.get("text", ""), by=by,
             about=form.get("about", ""),
         )  # fmt: skip
         return self._seen(request, version, "comments")
@@ -69,29 +69,29 @@ class Acts:
         form, version, by = await posted(request), self._version(request), _by(request)
         excuse = WaiverRequest(
             gate=form.get("gate", ""), reason=form.get("reason", ""), owner=form.get("owner", ""),
-            expires_at=until(form.get("expires", ""), now=self._source.clock(), field="expires"),
+            expires_at=until(form.get("expires", ""), now=self._queries.clock(), field="expires"),
         )  # fmt: skip
         await run_in_threadpool(
-            self._desk.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by
+            self._actions.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by
         )  # fmt: skip
         return self._seen(request, version, "way")
 
     async def release(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
         share = _number(form.get("share", "100"), "share", 1, 100) / 100
-        await run_in_threadpool(self._desk.release, version, share=share, by=by)
+        await run_in_threadpool(self._actions.release, version, share=share, by=by)
         return self._seen(request, version, "main")
 
     async def rollback(self, request: Request) -> Response:
         form, by, model = await posted(request), _by(request), request.path_params["model"]
-        _, back, _ = await run_in_threadpool(self._desk.rollback, model, reason=form.get("reason", ""), by=by)
+        _, back, _ = await run_in_threadpool(self._actions.rollback, model, reason=form.get("reason", ""), by=by)
         return self._seen(request, back, "main")
 
     async def add_account(self, request: Request) -> Response:
         form, by = await request.form(), _by(request)
         roles = [_role(str(value)) for value in form.getlist("role")]
         await run_in_threadpool(
-            self._desk.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
+            self._actions.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
             password=str(form.get("password", "")), admin=form.get("admin") == "yes", email=str(form.get("email", "")),
             by=by,
         )  # fmt: skip
@@ -99,7 +99,7 @@ class Acts:
 
     async def disable_account(self, request: Request) -> Response:
         form, by = await posted(request), _by(request)
-        await run_in_threadpool(self._desk.people.disable, form.get("login", ""), by=by)
+        await run_in_threadpool(self._actions.people.disable, form.get("login", ""), by=by)
         return RedirectResponse("/people", 303)
 
     async def change_account(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class Acts:
         form, by = await request.form(), _by(request)
         whole = form.get("whole") == "yes"
         await run_in_threadpool(
-            self._desk.people.change, str(form.get("login", "")), enable=form.get("enable") == "yes", by=by,
+            self._actions.people.change, str(form.get("login", "")), enable=form.get("enable") == "yes", by=by,
             roles=[_role(str(value)) for value in form.getlist("role")] if whole else None,
             admin=form.get("admin") == "yes" if whole else None,
         )  # fmt: skip
@@ -115,7 +115,7 @@ class Acts:
 
     async def change_password(self, request: Request) -> Response:
         """One's own, by whoever knows the present one: a browser left open is not enough."""
-        form, people, by = await posted(request), self._desk.people, _by(request)
+        form, people, by = await posted(request), self._actions.people, _by(request)
         proven = await run_in_threadpool(people.by_password, by.login, form.get("now", ""))
         await run_in_threadpool(people.change_password, by.login, form.get("password", ""), by=proven)
         return without_session(RedirectResponse("/sign-in", 303))
@@ -130,16 +130,16 @@ class Acts:
                 "there is no such scope", code="NO_SCOPE", field="scope", limit=", ".join(Permission)
             ) from None
         days = int(_number(str(form.get("days", "90")), "days", 1, 366))
-        key, secret = await run_in_threadpool(self._desk.people.issue_key, by.login, scopes=scopes, days=days, by=by)
+        key, secret = await run_in_threadpool(self._actions.people.issue_key, by.login, scopes=scopes, days=days, by=by)
         return {"key": key, "secret": secret}
 
     async def revoke_key(self, request: Request) -> Response:
         form, by = await posted(request), _by(request)
-        await run_in_threadpool(self._desk.people.revoke_key, form.get("key", ""), by=by)
+        await run_in_threadpool(self._actions.people.revoke_key, form.get("key", ""), by=by)
         return RedirectResponse("/people", 303)
 
     def _version(self, request: Request) -> Version:
-        return self._source.known(request.path_params["id"])
+        return self._queries.known(request.path_params["id"])
 
     @staticmethod
     def _seen(request: Request, version: Version, place: str) -> Response:

@@ -38,7 +38,7 @@ class Authenticator:
 
     people: People
 
-    def door(self, path: str, endpoint: Endpoint, rule: Rule, *, post: bool = False) -> ProtectedRoute:
+    def protected(self, path: str, endpoint: Endpoint, rule: Rule, *, post: bool = False) -> ProtectedRoute:
         async def guarded(request: Request) -> Response:
             request.state.principal = await run_in_threadpool(self.principal, request)
             if rule is not PUBLIC:

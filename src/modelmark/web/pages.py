@@ -45,54 +45,54 @@ LIVE_SECONDS: Final = 2.0
 class Pages:
     """One method per address: fetch, render."""
 
-    def __init__(self, source: Queries, people: People, templates: Templates) -> None:
-        self._source = source
+    def __init__(self, queries: Queries, people: People, templates: Templates) -> None:
+        self._queries = queries
         self._people = people
         self._render = templates.render
 
     async def overview(self, request: Request) -> Response:
         return await self._render(
-            request, "overview.html", page="overview", data=await self._off(series.overview, self._source)
+            request, "overview.html", page="overview", data=await self._off(series.overview, self._queries)
         )
 
     async def overview_data(self, request: Request) -> Response:
-        return JSONResponse(await self._off(series.overview, self._source))
+        return JSONResponse(await self._off(series.overview, self._queries))
 
     async def model(self, request: Request) -> Response:
         name, span = self._model(request)
-        data = await self._off(series.model, self._source, name, span)
-        route = self._source.route(name)
-        arms = [(arm, self._source.version(arm.version)) for arm in route.answering] if route else []
-        back = self._source.version(route.previous) if route and route.previous else None
+        data = await self._off(series.model, self._queries, name, span)
+        route = self._queries.route(name)
+        arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
+        back = self._queries.version(route.previous) if route and route.previous else None
         return await self._render(
             request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back
         )
 
     async def model_data(self, request: Request) -> Response:
         name, span = self._model(request)
-        return JSONResponse(await self._off(series.model, self._source, name, span))
+        return JSONResponse(await self._off(series.model, self._queries, name, span))
 
     async def rows(self, request: Request) -> Response:
         name, _ = self._model(request)
-        rows = await self._off(self._source.rows, name)
-        labels = {version.id.hex: version.label for version in self._source.versions(name)}
+        rows = await self._off(self._queries.rows, name)
+        labels = {version.id.hex: version.label for version in self._queries.versions(name)}
         return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
 
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)
-        names = await self._off(lambda: {s.version.id: self._source.documents.signatures(s).names for s in found})
+        names = await self._off(lambda: {s.version.id: self._queries.documents.signatures(s).names for s in found})
         return await self._render(request, "releases.html", page="releases", statuses=found, lost=lost, names=names)
 
     async def version(self, request: Request, *, refused: Refused = NOTHING) -> Response:
-        version = self._source.known(request.path_params["id"])
+        version = self._queries.known(request.path_params["id"])
         about = await self._off(self._about, request, version)
         return await self._render(request, "version.html", page="releases", refused=refused, **about)
 
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
-        releases, by = self._source.releases, request.state.principal
-        status, side = releases.status(version), self._source.documents.describe(version)
-        signed = self._source.documents.signatures(status)
+        releases, by = self._queries.releases, request.state.principal
+        status, side = releases.status(version), self._queries.documents.describe(version)
+        signed = self._queries.documents.signatures(status)
         read = parts(side, signed.approvals)
         tickets, refusals = {}, {}
         for part in read:
@@ -110,17 +110,17 @@ class Pages:
             "signed": signed,
             "evidence": side.evidence,
             "contract": side.contract,
-            "has_report": self._source.workspace.report(version.id).exists(),
+            "has_report": self._queries.workspace.report(version.id).exists(),
             "parts": read,
             "tickets": tickets,
             "refusals": refusals,
-            "comments": self._source.ledger.comments(version.id),
+            "comments": self._queries.ledger.comments(version.id),
             "champion": champion,
-            "environment": self._source.environment,
+            "environment": self._queries.environment,
         }
 
     async def report(self, request: Request) -> Response:
-        path = self._source.workspace.report(self._source.known(request.path_params["id"]).id)
+        path = self._queries.workspace.report(self._queries.known(request.path_params["id"]).id)
         if not path.exists():
             raise errors.Missing("this version has no report yet", code="NO_REPORT", hint="modelmark check writes it")
         # The report is one offline file with its style inside; it runs no script.
@@ -128,7 +128,7 @@ class Pages:
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": policy})
 
     async def audit(self, request: Request) -> Response:
-        events = await self._off(self._source.ledger.events)
+        events = await self._off(self._queries.ledger.events)
         try:
             fault, count = None, verify_chain(events)
         except errors.Tampered as error:
@@ -140,11 +140,11 @@ class Pages:
         return JSONResponse({"config": CONFIG, "specs": charts.ALL})
 
     async def vega(self, request: Request) -> Response:
-        path: Path = await self._off(vega_bundle, self._source.workspace.cache)
+        path: Path = await self._off(vega_bundle, self._queries.workspace.cache)
         return FileResponse(path, media_type="text/javascript")
 
     async def health(self, request: Request) -> Response:
-        await self._off(self._source.ledger.snapshot)
+        await self._off(self._queries.ledger.snapshot)
         return JSONResponse({"ready": True})
 
     async def live(self, request: Request) -> Response:
@@ -153,7 +153,7 @@ class Pages:
 
     async def _beats(self, request: Request) -> AsyncIterator[bytes]:
         while not await request.is_disconnected():
-            yield f"event: beat\ndata: {self._source.progress()}\n\n".encode()
+            yield f"event: beat\ndata: {self._queries.progress()}\n\n".encode()
             await asyncio.sleep(LIVE_SECONDS)
 
     async def tasks(self, request: Request) -> Response:
@@ -164,20 +164,20 @@ class Pages:
 
     async def diff(self, request: Request) -> Response:
         given = [request.query_params.get(name, "") for name in ("before", "after")]
-        versions = [self._source.known(id) if id else None for id in given]
+        versions = [self._queries.known(id) if id else None for id in given]
         sections: tuple[Any, ...] = ()
         before, after = versions
         if before is not None and after is not None:
             sections = await self._off(
-                lambda: difference(self._source.documents.describe(before), self._source.documents.describe(after))
+                lambda: difference(self._queries.documents.describe(before), self._queries.documents.describe(after))
             )
-        known = await self._off(self._source.versions)
+        known = await self._off(self._queries.versions)
         return await self._render(
             request, "diff.html", page="releases", before=before, after=after, sections=sections, known=known
         )
 
     async def card(self, request: Request) -> Response:
-        made = await self._off(self._source.documents.card, self._source.known(request.path_params["id"]))
+        made = await self._off(self._queries.documents.card, self._queries.known(request.path_params["id"]))
         form = request.query_params.get("form", "html")
         if form == "html":
             policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
@@ -193,29 +193,29 @@ class Pages:
         raise errors.Rejected("there is no such form", code="NO_FORM", field="form", limit=", ".join(card_forms.FORMS))
 
     async def notes(self, request: Request) -> Response:
-        version = self._source.known(request.path_params["id"])
+        version = self._queries.known(request.path_params["id"])
         try:
             audience = Role(request.query_params.get("audience", Role.PRODUCT))
         except ValueError:
             raise errors.Rejected(
                 "there is no such audience", code="NO_AUDIENCE", field="audience", limit=", ".join(Role)
             ) from None
-        text = await self._off(self._source.documents.notes, version, audience)
+        text = await self._off(self._queries.documents.notes, version, audience)
         return await self._render(
             request, "notes.html", page="releases", version=version, audience=audience, lines=text.splitlines()
         )
 
     async def scorecard(self, request: Request) -> Response:
         name, _ = self._model(request)
-        version = self._source.champion(name) or self._source.versions(name)[-1]
-        boards = await self._off(self._source.documents.scorecards, version)
+        version = self._queries.champion(name) or self._queries.versions(name)[-1]
+        boards = await self._off(self._queries.documents.scorecards, version)
         return await self._render(
             request, "scorecard.html", page="scorecard", version=version, boards=boards, band=band(boards[1].minimum)
         )
 
     async def scorecards(self, request: Request) -> Response:
         """The only model's scorecard, or a choice."""
-        models = await self._off(self._source.models)
+        models = await self._off(self._queries.models)
         if len(models) == 1:
             return RedirectResponse(f"/scorecards/{models[0]}", 303)
         return await self._render(request, "scorecards.html", page="scorecard", models=models)
@@ -241,7 +241,7 @@ class Pages:
 
     def _model(self, request: Request) -> tuple[str, str]:
         name, span = request.path_params["model"], request.query_params.get("span", "1h")
-        if name not in self._source.models():
+        if name not in self._queries.models():
             raise errors.Missing(
                 "there is no such model in this workspace", code="NO_MODEL", hint="start at the overview"
             )
@@ -250,7 +250,7 @@ class Pages:
         return name, span
 
     def _statuses(self) -> tuple[list[ReleaseStatus], list[errors.ModelmarkError]]:
-        return self._source.releases.statuses(reversed(self._source.versions()))
+        return self._queries.releases.statuses(reversed(self._queries.versions()))
 
     async def _off(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Off the event loop: these read databases and files."""

@@ -21,11 +21,11 @@ POINTS: Final = 400  # of a line over time
 BINS: Final = 20
 
 
-def overview(source: Queries) -> dict[str, Any]:
+def overview(queries: Queries) -> dict[str, Any]:
     """Is anything wrong? The sentence, and one entry per model; those that need somebody come first."""
-    end = source.clock()
-    alerts = source.alerts()
-    models = [_card(source, model, end, [a for a in alerts if a.model == model]) for model in source.models()]
+    end = queries.clock()
+    alerts = queries.alerts()
+    models = [_card(queries, model, end, [a for a in alerts if a.model == model]) for model in queries.models()]
     models.sort(key=lambda entry: (-entry["open"], entry["champion"] is None, entry["name"]))
     serving = sum(1 for entry in models if entry["champion"])
     return {
@@ -36,11 +36,11 @@ def overview(source: Queries) -> dict[str, Any]:
     }
 
 
-def _card(source: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
-    champion = source.champion(model)
+def _card(queries: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
+    champion = queries.champion(model)
     length, seconds = SPANS["15m"]
     start = _floor(end - length, seconds)
-    seen = source.timeline(model, start, end, seconds, (0.0, 1.0))
+    seen = queries.timeline(model, start, end, seconds, (0.0, 1.0))
     return {
         "name": model,
         "champion": champion.label if champion else None,
@@ -53,29 +53,29 @@ def _card(source: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -
     }
 
 
-def model(source: Queries, name: str, span_name: str) -> dict[str, Any]:
+def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
     """Everything one model page shows for one span of time."""
-    end = source.clock()
+    end = queries.clock()
     length, seconds = SPANS[span_name]
     start = _floor(end - length, seconds)
-    champion = source.champion(name)
-    ends = _ends(source, champion)
-    seen = source.timeline(name, start, end, seconds, ends)
-    refused = source.refused(name, start, end)
-    reference = _score_shares(source, champion, ends) if champion else None
-    looks = {m: source.last_look(champion, m) if champion else [] for m in ("drift", "quality", "performance")}
-    performance = [f for f in source.performance(name, start) if f.measured is not None]
+    champion = queries.champion(name)
+    ends = _ends(queries, champion)
+    seen = queries.timeline(name, start, end, seconds, ends)
+    refused = queries.refused(name, start, end)
+    reference = _score_shares(queries, champion, ends) if champion else None
+    looks = {m: queries.last_look(champion, m) if champion else [] for m in ("drift", "quality", "performance")}
+    performance = [f for f in queries.performance(name, start) if f.measured is not None]
     shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
         "at": _ms(end),
         "wait": min(30_000, seconds * 10),  # milliseconds until asking again is worth it: long spans change slowly
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
-        "marks": _marks(source, name, start),
-        "alerts": [_alert(alert) for alert in source.alerts(name)],
+        "marks": _marks(queries, name, start),
+        "alerts": [_alert(alert) for alert in queries.alerts(name)],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
         "sentences": {
             "traffic": sentences.traffic(seen.span, length.total_seconds(), sum(n for _, _, n in refused)),
-            **_of_contract(source, champion, seen.span, reference),
+            **_of_contract(queries, champion, seen.span, reference),
             **{m: sentences.monitor(looks[m], _no_look(m, champion)) for m in looks},
         },
         "rest": {m: sentences.rest(left, percent=m == "quality") for m, (_, left) in shown.items()},
@@ -89,11 +89,11 @@ def model(source: Queries, name: str, span_name: str) -> dict[str, Any]:
 
 
 def _of_contract(
-    source: Queries, champion: Version | None, span: Span, reference: Sequence[float] | None
+    queries: Queries, champion: Version | None, span: Span, reference: Sequence[float] | None
 ) -> dict[str, str]:
     if champion is None:
         return dict.fromkeys(("latency", "scores"), sentences.NOTHING_RELEASED)
-    contract = source.contract_of(champion)
+    contract = queries.contract_of(champion)
     return {
         "latency": sentences.latency(span, contract),
         "scores": sentences.scores(span, contract, reference),
@@ -113,32 +113,32 @@ def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]
     return found[:DRAWN], found[DRAWN:]
 
 
-def _marks(source: Queries, name: str, start: datetime) -> list[dict[str, Any]]:
+def _marks(queries: Queries, name: str, start: datetime) -> list[dict[str, Any]]:
     """Releases and alerts, for the thin vertical lines."""
     marks = []
-    for event in source.acts(name, start):
-        label = source.version(event.subject).label
+    for event in queries.acts(name, start):
+        label = queries.version(event.subject).label
         marks.append({"at": _ms(event.at), "kind": "release", "label": label, "text": f"{event.act}: {label}"})
-    for alert in source.alerts(name, open_only=False):
+    for alert in queries.alerts(name, open_only=False):
         if alert.opened_at >= start:
             marks.append({"at": _ms(alert.opened_at), "kind": "alert", "label": "✕", "text": alert.sentence})
     return marks
 
 
-def _ends(source: Queries, champion: Version | None) -> tuple[float, float]:
+def _ends(queries: Queries, champion: Version | None) -> tuple[float, float]:
     """The range in which scores are counted: probabilities in [0, 1], values where the holdout's lay."""
-    if champion is None or source.contract_of(champion).model.task is not Task.REGRESSION:
+    if champion is None or queries.contract_of(champion).model.task is not Task.REGRESSION:
         return 0.0, 1.0
-    edges = source.score_reference(champion).edges
+    edges = queries.score_reference(champion).edges
     if len(edges) < 2:
         return 0.0, 1.0
     step = float(edges[-1] - edges[0]) / (BINS - 2)  # the outermost bins take what lies outside
     return float(edges[0]) - step, float(edges[-1]) + step
 
 
-def _score_shares(source: Queries, champion: Version, ends: tuple[float, float]) -> list[float]:
+def _score_shares(queries: Queries, champion: Version, ends: tuple[float, float]) -> list[float]:
     """The holdout's scores in BINS of equal width, spread evenly within the reference's own bins."""
-    column = source.score_reference(champion)
+    column = queries.score_reference(champion)
     counts = column.histogram(column.counts)[: len(column.edges) + 1]
     below = np.concatenate([[0], np.cumsum(counts)]) / max(1, counts.sum())
     edges = np.concatenate([[ends[0]], column.edges, [ends[1]]])

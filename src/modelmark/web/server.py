@@ -36,11 +36,11 @@ HEADERS: Final = (
 Application = Starlette
 
 
-def build(source: Queries, desk: Actions) -> Application:
+def build(queries: Queries, actions: Actions) -> Application:
     """The ASGI application over one workspace. Every door names who may use it."""
     templates = Templates()
-    pages, acts, problems = Pages(source, desk.people, templates), Acts(source, desk), _Problems(templates)
-    door = Authenticator(desk.people).door
+    pages, acts, problems = Pages(queries, actions.people, templates), Acts(queries, actions), _Problems(templates)
+    protected = Authenticator(actions.people).protected
     view, own = Permission.VIEW, Permission
 
     async def show_key(request: Request) -> Response:
@@ -48,41 +48,41 @@ def build(source: Queries, desk: Actions) -> Application:
 
     version, people = pages.version, pages.people
     routes = [
-        door("/sign-in", pages.sign_in, PUBLIC),
-        door("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
-        door("/sign-out", acts.sign_out, view, post=True),
-        door("/", pages.overview, view),
-        door("/tasks", pages.tasks, view),
-        door("/models/{model}", pages.model, view),
-        door("/models/{model}/rows", pages.rows, view),
-        door("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
-        door("/releases", pages.releases, view),
-        door("/diff", pages.diff, view),
-        door("/versions/{id}", pages.version, view),
-        door("/versions/{id}/report", pages.report, view),
-        door("/versions/{id}/card", pages.card, view),
-        door("/versions/{id}/notes", pages.notes, view),
-        door("/versions/{id}/ticket", acts.ticket, own.APPROVE, post=True),
-        door("/versions/{id}/approve", kept(acts.approve, version), own.APPROVE, post=True),
-        door("/versions/{id}/comment", kept(acts.comment, version), own.COMMENT, post=True),
-        door("/versions/{id}/waive", kept(acts.waive, version), own.WAIVE, post=True),
-        door("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
-        door("/scorecards", pages.scorecards, view),
-        door("/scorecards/{model}", pages.scorecard, view),
-        door("/people", pages.people, view),
-        door("/people/add", kept(acts.add_account, people), own.ADMINISTER, post=True),
-        door("/people/disable", kept(acts.disable_account, people), own.ADMINISTER, post=True),
-        door("/people/change", kept(acts.change_account, people), own.ADMINISTER, post=True),
-        door("/people/password", kept(acts.change_password, people), view, post=True),
-        door("/people/key", kept(show_key, people), view, post=True),
-        door("/people/revoke", kept(acts.revoke_key, people), view, post=True),
-        door("/audit", pages.audit, view),
-        door("/api/overview", pages.overview_data, view),
-        door("/api/models/{model}", pages.model_data, view),
-        door("/api/charts", pages.chart_specs, view),
-        door("/live", pages.live, view),
-        door("/health", pages.health, PUBLIC),
-        door("/static/vega.js", pages.vega, PUBLIC),
+        protected("/sign-in", pages.sign_in, PUBLIC),
+        protected("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
+        protected("/sign-out", acts.sign_out, view, post=True),
+        protected("/", pages.overview, view),
+        protected("/tasks", pages.tasks, view),
+        protected("/models/{model}", pages.model, view),
+        protected("/models/{model}/rows", pages.rows, view),
+        protected("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
+        protected("/releases", pages.releases, view),
+        protected("/diff", pages.diff, view),
+        protected("/versions/{id}", pages.version, view),
+        protected("/versions/{id}/report", pages.report, view),
+        protected("/versions/{id}/card", pages.card, view),
+        protected("/versions/{id}/notes", pages.notes, view),
+        protected("/versions/{id}/ticket", acts.ticket, own.APPROVE, post=True),
+        protected("/versions/{id}/approve", kept(acts.approve, version), own.APPROVE, post=True),
+        protected("/versions/{id}/comment", kept(acts.comment, version), own.COMMENT, post=True),
+        protected("/versions/{id}/waive", kept(acts.waive, version), own.WAIVE, post=True),
+        protected("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
+        protected("/scorecards", pages.scorecards, view),
+        protected("/scorecards/{model}", pages.scorecard, view),
+        protected("/people", pages.people, view),
+        protected("/people/add", kept(acts.add_account, people), own.ADMINISTER, post=True),
+        protected("/people/disable", kept(acts.disable_account, people), own.ADMINISTER, post=True),
+        protected("/people/change", kept(acts.change_account, people), own.ADMINISTER, post=True),
+        protected("/people/password", kept(acts.change_password, people), view, post=True),
+        protected("/people/key", kept(show_key, people), view, post=True),
+        protected("/people/revoke", kept(acts.revoke_key, people), view, post=True),
+        protected("/audit", pages.audit, view),
+        protected("/api/overview", pages.overview_data, view),
+        protected("/api/models/{model}", pages.model_data, view),
+        protected("/api/charts", pages.chart_specs, view),
+        protected("/live", pages.live, view),
+        protected("/health", pages.health, PUBLIC),
+        protected("/static/vega.js", pages.vega, PUBLIC),
         Mount("/static", StaticFiles(packages=[("modelmark.web", "static")])),
     ]
     for route in routes:

@@ -36,12 +36,12 @@ class MonitorVersions:
     def run(self, context: JobContext) -> bool:
         for model in sorted({watched.model for watched in context.serving}):
             try:
-                self._look(context, model, [watched for watched in context.serving if watched.model == model])
+                self._evaluate(context, model, [watched for watched in context.serving if watched.model == model])
             except Exception as error:  # noqa: BLE001 - whatever it is, the next model is looked at
                 context.report(JobFault.of(self.name, error, self.owner))
         return True
 
-    def _look(self, context: JobContext, model: str, mine: Sequence[MonitoredVersion]) -> None:
+    def _evaluate(self, context: JobContext, model: str, mine: Sequence[MonitoredVersion]) -> None:
         now, every = context.now, timedelta(seconds=min(watched.contract.monitors.every_seconds for watched in mine))
         key = f"{self.checkpoint}/{model}"
         last = self.monitoring_store.checkpoint(key).get("at")
