@@ -280,7 +280,7 @@ def test_a_body_that_is_no_object_of_text_is_told_so(house: House, body: bytes) 
 
 def test_a_route_without_a_rule_stops_the_dashboard(empty: House, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = lambda _self, path, endpoint, rule, **more: Route(path, endpoint)  # noqa: E731
-    monkeypatch.setattr(Authenticator, "door", plain)
+    monkeypatch.setattr(Authenticator, "protected", plain)
     with pytest.raises(TypeError, match="has no rule"):
         empty.app.dashboard()
 
