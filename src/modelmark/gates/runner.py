@@ -79,8 +79,8 @@ def run_gates(
     done = {gate.name: said for gate in settled if (said := standing_answer(case, gate.name, known)) is not None}
     todo = [gate for gate in chosen if gate.name not in done]
     shared = replace(case, predictor=OneAtATime(case.predictor), champion=_shared(case.champion))
-    beside = workers or (side_by_side(case) if todo else 1)
-    with ThreadPoolExecutor(max_workers=beside, thread_name_prefix="gate") as pool, _one_by_one(progress) as say:
+    parallelism = workers or (side_by_side(case) if todo else 1)
+    with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="gate") as pool, _one_by_one(progress) as say:
         together = [gate for gate in todo if not gate.alone]
         for evidence in pool.map(lambda gate: run_gate(gate, shared, say), together):
             done[evidence.gate] = evidence
