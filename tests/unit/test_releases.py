@@ -163,6 +163,16 @@ def test_new_evidence_voids_approvals_of_the_old() -> None:
         world.desk.release(ONE, actor="ci")
 
 
+def test_a_gate_that_never_ran_is_not_run_yet_and_one_that_could_not_tell_says_so() -> None:
+    world = World()
+    world.desk.register(ONE, actor="ci")
+    before = world.desk.status(ONE)
+    assert (before.said("holdout"), before.obstacles[0]) == ("not run yet", "the gate holdout has not been run yet")
+    world.desk.record(ONE, [evidence(ONE.id, measured=None)], actor="ci")
+    after = world.desk.status(ONE)
+    assert (after.said("holdout"), after.obstacles[0]) == ("cannot tell", "the gate holdout says: cannot tell")
+
+
 def test_a_failed_version_cannot_be_approved() -> None:
     world = World()
     world.desk.register(ONE, actor="ci")

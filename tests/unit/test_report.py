@@ -64,9 +64,9 @@ def test_what_could_not_be_measured_is_no_pass(version):
 
 
 def test_a_gate_that_was_not_asked_is_named(version):
-    assert "The gate load has not been run yet." in page(
-        version, [evidence(version, gate) for gate in GATES if gate != "load"]
-    )
+    text = page(version, [evidence(version, gate) for gate in GATES if gate != "load"])
+    assert "The gate load has not been run yet." in text
+    assert title(text) == f"loans v2 cannot be judged yet: load is not run yet, of {ALL} gates."
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_runs(version):

@@ -154,7 +154,7 @@ def status(
             s.version.id.short,
             s.state.value,
             _traffic(s, app.releases.route(s.version.model)),
-            " ".join(f"{verdict.sign}{gate}" for gate, verdict in s.gates.items()),
+            " ".join(f"{'–' if gate in s.not_run else verdict.sign}{gate}" for gate, verdict in s.gates.items()),
             app.signatures(s).names,
         )
         for s in statuses

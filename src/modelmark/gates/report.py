@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +70,7 @@ def render_report(
         version=version,
         contract=contract,
         verdict=verdict,
-        headline=headline(version, verdict, stands),
+        headline=headline(version, verdict, stands, {item.gate for item in evidence}),
         attention=[(e, c) for e in gates for c in e.checks if c.decides and c.verdict is not Verdict.PASS],
         findings=[(e, c) for e in gates for c in e.checks if not c.decides and c.verdict is not Verdict.PASS],
         silent=[name for name in wanted if name not in latest],
@@ -81,21 +81,25 @@ def render_report(
     )
 
 
-def headline(version: Version, verdict: Verdict, stands: dict[str, Verdict]) -> str:
-    """The verdict in one line.
+def headline(version: Version, verdict: Verdict, stands: dict[str, Verdict], ran: Collection[str]) -> str:
+    """The verdict in one line. ran: gates that ran on these bytes; the others are not run yet, whatever they stand at.
 
     >>> from types import SimpleNamespace
-    >>> headline(SimpleNamespace(model="loans", label="v2"), Verdict.PASS, {"load": Verdict.PASS})
+    >>> headline(SimpleNamespace(model="loans", label="v2"), Verdict.PASS, {"load": Verdict.PASS}, {"load"})
     'loans v2 passes: 1 of 1 gates hold.'
     """
     who, count = f"{version.model} {version.label}", len(stands)
     failed = [name.replace("_", " ") for name, v in stands.items() if v is Verdict.FAIL]
-    unknown = [name.replace("_", " ") for name, v in stands.items() if v is Verdict.CANNOT_TELL]
+    open_gates = [name for name, v in stands.items() if v is Verdict.CANNOT_TELL]
+    unknown = [name.replace("_", " ") for name in open_gates if name in ran]
+    waiting = [name.replace("_", " ") for name in open_gates if name not in ran]
     if verdict is Verdict.PASS:
         return f"{who} passes: {count} of {count} gates hold."
     if failed:
         return f"{who} fails: {_listed(failed)} {'does' if len(failed) == 1 else 'do'} not hold, of {count} gates."
-    return f"{who} cannot be judged yet: {_listed(unknown)} could not be measured, of {count} gates."
+    parts = [f"{_listed(unknown)} could not be measured"] if unknown else []
+    parts += [f"{_listed(waiting)} {'is' if len(waiting) == 1 else 'are'} not run yet"] if waiting else []
+    return f"{who} cannot be judged yet: {'; '.join(parts)}, of {count} gates."
 
 
 def _listed(names: Sequence[str]) -> str:
