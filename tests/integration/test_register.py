@@ -91,15 +91,13 @@ def test_an_onnx_file_is_registered_and_served_as_it_is(bench):
 
 
 def test_an_onnx_file_registered_before_there_were_flavours_is_the_version_it_was(bench):
-    made = register(
-        models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1)),
-        registration(bench, number=7),
-    )
+    (bench[0] / "earlier.onnx").write_bytes(serving_case.gradient_boosting(2))
+    contract = models.contract(names=models.NUMERIC, source="earlier.onnx", outputs=Outputs(classes=(0, 1), positive=1))
+    made = register(contract, registration(bench, number=7))
     parts = replace(made.components, flavour="onnx")
     before = replace(made, id=digest_value(parts), components=parts, files=(), number=5)
     folder = bench[1].version(made.id).rename(bench[1].version(before.id))
     (folder / DESCRIPTION).write_bytes(canonical(before))
-    contract = models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1))
     assert register(contract, registration(bench, number=8)) == before
 
 
