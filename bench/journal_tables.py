@@ -25,7 +25,7 @@ import numpy as np
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import Compactor
 from modelmark.journal.tables.query import counts, find, predictions
-from modelmark.journal.tables.receipts import verify_tables
+from modelmark.journal.tables.verification import verify_tables
 from modelmark.journal.wal.records import Predicted, Schema
 from modelmark.journal.wal.writer import Writer
 

@@ -63,9 +63,10 @@ def test_it_verifies_and_says_how_each_version_stands(folder: Path):
 
 
 def test_its_log_and_tables_go_on(folder: Path):
-    space = ControlPlane.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / ".modelmark").workspace
+    app = ControlPlane.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / ".modelmark")
+    space = app.workspace
     assert counts(space) == {"labels": 34, "predictions/loans": 100}
-    assert compact(space).rows == {"predictions/loans": 40, "labels": 14}
+    assert compact(space, app.witness).rows == {"predictions/loans": 40, "labels": 14}
     assert counts(space) == {"labels": 48, "predictions/loans": 140}
     assert modelmark(folder, "verify").returncode == 0
 

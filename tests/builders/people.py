@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from builders.keys import signer
 from modelmark.domain.people import Account, Principal, Role
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
@@ -23,7 +24,7 @@ def people(ledger: MemoryLedger | None = None, clock: Callable[[], datetime] | N
     from builders.domain import NOON
 
     clock = clock or (lambda: NOON)
-    return People(MemoryAccountStore(), Audit(ledger or MemoryLedger(), clock), clock)
+    return People(MemoryAccountStore(), Audit(ledger or MemoryLedger(), clock, signer), clock)
 
 
 def sign_off(ledger: MemoryLedger, clock: Callable[[], datetime], **changes: Any) -> SignOff:

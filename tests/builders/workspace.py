@@ -74,7 +74,7 @@ class Lived:
         clock = lambda: lived._clock or datetime.now(UTC)  # noqa: E731
         app.releases = Releases(
             app.ledger,
-            Audit(app.ledger, clock),
+            Audit(app.ledger, clock, lambda: app.signer),
             clock,
             contract_of=app.contract_of,
             required=required_gates,
@@ -189,12 +189,12 @@ class Lived:
                 at = int((self.now - timedelta(minutes=30)).timestamp() * 1e9)
                 batch.append(Refused(at, model, "OUT_OF_RANGE", numeric[0].name, refused))
             writer.append_many(batch)
-        compact(self.app.workspace)
+        compact(self.app.workspace, self.app.witness)
         return ids
 
     def steward(self) -> Steward:
         serving = ServingVersions(self.app.monitored)
-        jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None)
+        jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None, self.app.witness)
         return Steward(jobs, serving, self.app.monitoring_store, lambda: self.now, log=lambda line: None)
 
     def watch(self, start: datetime) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from builders.keys import KEY
 from modelmark.contract.read import parse
 from modelmark.domain import version as names
 from modelmark.domain.contract import Contract
@@ -201,7 +202,7 @@ def model() -> bytes:
 
 def audit(version: Version) -> list[Any]:
     ledger, minute = MemoryLedger(), iter(range(100))
-    chain = Audit(ledger, lambda: NOON + timedelta(minutes=next(minute)))
+    chain = Audit(ledger, lambda: NOON + timedelta(minutes=next(minute)), lambda: KEY)
     chain.append("ann", "registered", str(version.id), number=3, source="model.joblib")
     chain.append("ann", "checked", str(version.id), gates={"holdout": "pass", "load": "fail"})
     chain.append("Bob Ray", "waived", str(version.id), gate="load", reason="runs on a laptop")

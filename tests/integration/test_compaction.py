@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from builders.domain import NOON
 from builders.journal import AT, VERSION, journal, label, predicted, refused, schema
+from builders.keys import KEY
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as module
 from modelmark.journal.tables.compact import Compactor, compact, only_committer
 from modelmark.journal.tables.query import counts, find, known, labelled, predictions, refusals
-from modelmark.journal.tables.receipts import Receipts, verify_tables
+from modelmark.journal.tables.receipts import OURS, Receipts
+from modelmark.journal.tables.verification import verify_journal, verify_tables
+from modelmark.journal.tables.witness import JournalHead
 from modelmark.journal.wal.reader import sealed_segments
 from modelmark.journal.wal.writer import Writer
+from modelmark.seal.heads import check_receipt, sign_receipt
 
 LATER = NOON + timedelta(hours=1)
 
@@ -184,16 +189,129 @@ def test_verification_names_what_was_changed(tmp_path: Path) -> None:
         list(verify_tables(space))
 
 
+class Notary:
+    """A witness with a key of its own and its memory elsewhere."""
+
+    def __init__(self) -> None:
+        self.last: JournalHead | None = None
+
+    def sign(self, link: bytes) -> str:
+        return sign_receipt(KEY, link)
+
+    def check(self, link: bytes, signature: str) -> None:
+        check_receipt(KEY.verifier(), link, signature)
+
+    def keep(self, head: JournalHead) -> None:
+        self.last = JournalHead.of(head.plain())
+
+    def kept(self) -> JournalHead | None:
+        return self.last
+
+
 def test_a_changed_receipt_is_named(tmp_path: Path) -> None:
     space = journal(tmp_path, predicted("p1"))
     compact(space)
-    receipts = space.receipts
-    kept = receipts.read_bytes()
-    _flip(receipts)
-    with pytest.raises(Tampered, match="receipt 1 "):
+    _flip(space.receipts)
+    with pytest.raises(Tampered, match=r"receipt \d "):
         list(verify_tables(space))
-    receipts.write_bytes(kept[:0])
-    assert compact(space).damaged == ()  # a lost receipt of our own commit is written again
+
+
+def _verified(space: Workspace, notary: Notary) -> dict[str, int]:
+    return dict(verify_journal(space, notary.last, notary.check))
+
+
+@pytest.mark.parametrize("keep", [0, 1, -1])
+def test_receipts_that_were_cut_are_missed_and_never_written_again(tmp_path: Path, keep: int) -> None:
+    """Without the lines the tables would be checked against nothing, whatever their rows say now."""
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    compact(space, notary)
+    assert _verified(space, notary)["predictions/loans"] == 1
+    lines = space.receipts.read_bytes().splitlines(keepends=True)
+    space.receipts.write_bytes(b"".join(lines[:keep]))
+    if not keep:
+        space.receipts.unlink()
+    code = "RECEIPTS_GONE" if not keep else "RECEIPTS_CUT"
+    with pytest.raises(Tampered) as caught:
+        _verified(space, notary)
+    assert caught.value.code == code
+    with pytest.raises(Tampered) as caught:
+        compact(space, notary)
+    assert caught.value.code == code
+
+
+def test_receipts_recomputed_without_the_key_are_refused(tmp_path: Path) -> None:
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    compact(space, notary)
+    Receipts.of(space).append([{"kind": "damage", "what": "x", "why": "y", "kept": True}])
+    with pytest.raises(Tampered) as caught:
+        _verified(space, notary)
+    assert caught.value.code == "RECEIPT_UNSIGNED"
+    kept = [json.loads(line) for line in space.receipts.read_text().splitlines()]
+    space.receipts.unlink()
+    forged = Receipts(space.receipts)
+    for line in kept:
+        body = {name: value for name, value in line.items() if name not in ("link", "signature")}
+        forged.append([{**body, "why": "nothing"} if body["kind"] == "damage" else body])
+    with pytest.raises(Tampered) as caught:
+        _verified(space, notary)
+    assert caught.value.code == "RECEIPT_UNSIGNED"
+    space.receipts.unlink()
+    forged = Receipts(space.receipts)
+    for line in kept[:-1]:
+        body = {name: value for name, value in line.items() if name not in ("link", "signature")}
+        forged.append([{**body, "removed": ["nothing"]} if body["kind"] == "append" else body])
+    with pytest.raises(Tampered) as caught:
+        _verified(space, notary)
+    assert caught.value.code == "RECEIPTS_REWRITTEN"
+
+
+def test_a_sealed_segment_that_was_seen_is_missed(tmp_path: Path) -> None:
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    Compactor(space, witness=notary).witness()
+    (segment,) = sealed_segments(space.wal)
+    kept = segment.path.read_bytes()
+    segment.path.unlink()
+    with pytest.raises(Tampered) as caught:
+        _verified(space, notary)
+    assert caught.value.code == "SEGMENT_GONE"
+    segment.path.write_bytes(kept)
+    compact(space, notary)
+    assert _verified(space, notary)["predictions/loans"] == 1
+
+
+def test_the_tables_logs_are_covered_too(tmp_path: Path) -> None:
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    compact(space, notary)
+    log = space.tables / "predictions/loans/_delta_log"
+    (first,) = log.glob("*.json")
+    whole = first.read_bytes()
+    first.write_bytes(whole.replace(b'"numRecords\\":1', b'"numRecords\\":7'))
+    assert first.read_bytes() != whole
+    with pytest.raises(Tampered, match="its log was changed"):
+        _verified(space, notary)
+    first.write_bytes(whole)
+    (log / f"{0:020d}.checkpoint.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Tampered, match="has no receipt"):
+        _verified(space, notary)
+
+
+def test_a_commit_that_was_not_intended_is_not_ours(tmp_path: Path) -> None:
+    """It may carry our name in its facts, as ours do: those are no secret."""
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    compact(space, notary)
+    table = DeltaTable(str(space.tables / "predictions/loans"))
+    write_deltalake(
+        table, table.to_pyarrow_table(), mode="overwrite",
+        commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "optimize"})}),
+    )  # fmt: skip
+    with pytest.raises(Tampered, match="not ours"):
+        _verified(space, notary)
+    assert [error.code for error in compact(space, notary).damaged] == ["FOREIGN_COMMIT", "FOREIGN_COMMIT"]
 
 
 def test_small_files_become_few_with_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from builders.domain import NOON
+from builders.keys import signer
 from builders.people import PASSWORD, principal
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
 from modelmark.domain.people import PERMISSIONS, Permission, Role
@@ -24,7 +25,7 @@ class Town:
         self.now = NOON
         self.ledger = MemoryLedger()
         self.directory = MemoryAccountStore()
-        self.people = People(self.directory, Audit(self.ledger, self.clock), self.clock)
+        self.people = People(self.directory, Audit(self.ledger, self.clock, signer), self.clock)
 
     def clock(self) -> datetime:
         return self.now

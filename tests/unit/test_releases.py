@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from builders.domain import ANN, BOB, NOON, approval, contract, digest, evidence, version
+from builders.keys import signer
 from builders.people import sign_off
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
@@ -34,7 +35,7 @@ class World:
     def __init__(self, agreed: Contract | None = None) -> None:
         self.now = NOON
         self.ledger = MemoryLedger()
-        self.audit = Audit(self.ledger, self.clock)
+        self.audit = Audit(self.ledger, self.clock, signer)
         self.marked: list[Version] = []
         self.published: list[Snapshot] = []
         self.contract = agreed or contract()

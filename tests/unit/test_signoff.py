@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, digest, evidence, version
+from builders.keys import signer
 from builders.people import PASSWORD, principal, sign_off
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
 from modelmark.domain.people import Permission, Person, Principal, Role
@@ -42,7 +43,7 @@ class Office:
         self.sign_off = sign_off(self.ledger, self.clock, environment=environment)
         self.desk = Releases(
             self.ledger,
-            Audit(self.ledger, self.clock),
+            Audit(self.ledger, self.clock, signer),
             self.clock,
             contract_of=lambda _: contract(people=(ANN, BOB, CY)),
             required=lambda _: ["holdout"],
@@ -178,7 +179,7 @@ def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
     ledger = MemoryLedger()
     alone = sign_off(ledger, office.clock)
     desk = Releases(
-        ledger, Audit(ledger, office.clock), office.clock, contract_of=lambda _: contract(),
+        ledger, Audit(ledger, office.clock, signer), office.clock, contract_of=lambda _: contract(),
         required=lambda _: ["holdout"], effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
         sign_off=alone,
     )  # fmt: skip

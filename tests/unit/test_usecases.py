@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
+from builders.keys import signer
 from builders.people import sign_off
 from modelmark.app.effects import Announce, FollowRoutes
 from modelmark.app.usecases.describe_version import DescribeVersion
@@ -65,7 +66,7 @@ class Twins:
         self.contract_of = ReadContract(artifacts=self.artifacts)
         clock = lambda: NOON  # noqa: E731
         self.releases = Releases(
-            self.ledger, Audit(self.ledger, clock), clock, contract_of=self.contract_of, required=lambda _: ["holdout"],
+            self.ledger, Audit(self.ledger, clock, signer), clock, contract_of=self.contract_of, required=lambda _: ["holdout"],
             effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
             sign_off=sign_off(self.ledger, clock),
         )  # fmt: skip

@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 from modelmark.app.configuration import configured
-from modelmark.app.effects import Announce, FollowRoutes, WriteMark
+from modelmark.app.effects import Announce, FollowRoutes, SignJournal, WriteMark
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
@@ -25,10 +26,12 @@ from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
+from modelmark.domain.digest import Digest
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
+from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
@@ -36,6 +39,7 @@ from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
+from modelmark.journal.tables.take_over import take_over
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
 from modelmark.seal.keys import Signer, Verifier
@@ -58,6 +62,7 @@ class Container:
         self.settings = settings
         self.clock = clock
         self.workspace: Workspace = settings.place
+        _close_to_others(self.workspace.root)
 
     @classmethod
     def open(cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, **given: Any) -> Self:
@@ -72,7 +77,22 @@ class Container:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return SqlLedger(self.database)
+        ledger = SqlLedger(self.database)
+        if self.database.upgraded_from is not None:
+            self._take_over(ledger)
+        return ledger
+
+    def _take_over(self, ledger: Ledger) -> None:
+        """Seal what an earlier release left without signed heads. Once: afterwards a missing head is a fault."""
+        files = {f"{id}/{name}": digest for id in self.artifacts.ids() for name, digest in self._digests(id).items()}
+        if Audit(ledger, self.clock, lambda: self.signer).take_over(files) is not None:
+            take_over(self.workspace, SignJournal(ledger=ledger, signer=lambda: self.signer))
+
+    def _digests(self, folder: str) -> Mapping[str, str]:
+        try:
+            return self.artifacts.digests(Digest(f"sha256:{folder}"))
+        except ValueError:
+            return {}  # somebody's own folder among the versions: verification names it
 
     @cached_property
     def monitoring_store(self) -> MonitoringStore:
@@ -98,7 +118,11 @@ class Container:
 
     @cached_property
     def audit(self) -> Audit:
-        return Audit(self.ledger, self.clock)
+        return Audit(self.ledger, self.clock, lambda: self.signer)
+
+    @cached_property
+    def witness(self) -> SignJournal:
+        return SignJournal(ledger=self.ledger, signer=lambda: self.signer)
 
     @cached_property
     def people(self) -> People:
@@ -122,7 +146,12 @@ class Container:
     @cached_property
     def effects(self) -> Effects:
         write_mark = WriteMark(artifacts=self.artifacts, contract_of=self.contract_of, signer=lambda: self.signer)
-        return Effects(write_mark=write_mark, publish=self._publish, announce=self.announce or _nobody)
+        return Effects(
+            write_mark=write_mark, publish=self._publish, announce=self.announce or _nobody, digests=self._files_of
+        )
+
+    def _files_of(self, version: Version) -> dict[str, str]:
+        return {f"{version.id.hex}/{name}": digest for name, digest in self.artifacts.digests(version.id).items()}
 
     @cached_property
     def sign_off(self) -> SignOff:
@@ -191,7 +220,6 @@ class Container:
             workspace=self.workspace,
             ledger=self.ledger,
             artifacts=self.artifacts,
-            people=self.people,
             verifier=lambda: self.verifier,
         )
 
@@ -226,6 +254,12 @@ class Container:
 
     def _publish(self, snapshot: Snapshot) -> None:
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+
+def _close_to_others(root: Path) -> None:
+    """What lies in a workspace are people's data and the key: the folder is its owner's alone, whatever the umask was."""
+    if root.is_dir() and root.stat().st_mode & 0o077 and root.stat().st_uid == os.getuid():
+        root.chmod(0o700)
 
 
 def _nobody(*_: object) -> None:

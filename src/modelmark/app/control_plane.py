@@ -28,7 +28,7 @@ class ControlPlane(Workbench):
         if notifier is not None:
             notifier.check()
         serving = ServingVersions(self.monitored)
-        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier)
+        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier, self.witness)
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:
@@ -44,6 +44,7 @@ class ControlPlane(Workbench):
             contract_of=self.contract_of,
             clock=self.clock,
             environment=self.settings.environment,
+            verifier=lambda: self.verifier,
             documents=Documents(
                 describe=self.describe,
                 signatures=self.signatures,

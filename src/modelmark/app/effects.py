@@ -14,8 +14,12 @@ from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import ArmRole, Route
+from modelmark.domain.stored import JOURNAL_HEAD
 from modelmark.domain.version import MARK, Version
+from modelmark.journal.tables.witness import JournalHead
 from modelmark.registry.mlflow import Tracking
+from modelmark.seal.digests import digest_bytes
+from modelmark.seal.heads import check_receipt, open_head, seal_head, sign_receipt
 from modelmark.seal.keys import Signer
 from modelmark.seal.mark import issue
 
@@ -35,12 +39,35 @@ class WriteMark:
         approvals: Sequence[Approval],
         waivers: Sequence[Waiver],
         at: datetime,
-    ) -> None:
-        """Raises Missing or Tampered, writing nothing, when a file is gone or is not what the version was named after."""
+    ) -> dict[str, str]:
+        """What was written, by path below the versions, with its SHA-256. Raises Missing or Tampered, writing nothing, when
+        a file is gone or is not what the version was named after."""
         self.contract_of(version)
         folder = self.artifacts.folder(version.id)
         envelope = issue(version, evidence, approvals, waivers, at=at, folder=folder, signer=self.signer())
         self.artifacts.write(version.id, MARK, envelope)
+        return {f"{version.id.hex}/{MARK}": digest_bytes(envelope).hex}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignJournal:
+    """Implements `journal.tables.witness.Witness`: the head goes into the ledger, away from the files it is about."""
+
+    ledger: Ledger
+    signer: Callable[[], Signer]
+
+    def sign(self, link: bytes) -> str:
+        return sign_receipt(self.signer(), link)
+
+    def check(self, link: bytes, signature: str) -> None:
+        check_receipt(self.signer().verifier(), link, signature)
+
+    def kept(self) -> JournalHead | None:
+        envelope = self.ledger.head(JOURNAL_HEAD)
+        return None if envelope is None else JournalHead.of(open_head(JOURNAL_HEAD, envelope, self.signer().verifier()))
+
+    def keep(self, head: JournalHead) -> None:
+        self.ledger.set_head(JOURNAL_HEAD, seal_head(JOURNAL_HEAD, head.plain(), self.signer()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

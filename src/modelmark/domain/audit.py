@@ -28,6 +28,7 @@ class Act(StrEnum):
     CHANGED_PASSWORD = "changed password"  # noqa: S105  # what was done, not a password
     ISSUED_KEY = "issued key"
     REVOKED_KEY = "revoked key"
+    TOOK_OVER = "took over"
 
 
 #: The acts that give a version traffic.

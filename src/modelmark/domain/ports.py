@@ -16,6 +16,7 @@ from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Account, ApiKey, Session
 from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
+from modelmark.domain.stored import Row
 from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.domain.version import Version
 
@@ -55,6 +56,25 @@ class Ledger(Protocol):
     def last_event(self) -> Event | None: ...
     def events(self, *, after: int = 0, limit: int | None = None) -> Sequence[Event]: ...
 
+    def take_written(self) -> Mapping[str, str | None]:
+        """The rows that this transaction wrote since it was last asked, accounts and keys included: name to SHA-256 of
+        the row (hexadecimal), None for a row that is gone. The audit tells of them."""
+        ...
+
+    def rows(self) -> Iterable[Row]:
+        """Every row that the audit must have told of, undecoded, so that one bad row hides no other."""
+        ...
+
+    def audit_rows(self) -> Iterable[Row]:
+        """Every row of the audit, undecoded, in the order of its numbers."""
+        ...
+
+    def head(self, name: str) -> str | None:
+        """A signed head, as it was set; None where there is none."""
+        ...
+
+    def set_head(self, name: str, envelope: str) -> None: ...
+
 
 class ArtifactStore(Protocol):
     """The files of every version. What it gives is as it was put there or was changed since: whoever loads it checks its
@@ -77,6 +97,15 @@ class ArtifactStore(Protocol):
         """Put one file into a version that is there. Readers see the old one or the new one, never a part.
 
         Raises Missing (NO_FILES) for a version that is not."""
+        ...
+
+    def digests(self, id: Digest) -> Mapping[str, str]:
+        """SHA-256 (hexadecimal) of every file that is there of a version, by path; anything but a plain file has its
+        kind instead. What a crash left half written is left out."""
+        ...
+
+    def ids(self) -> Sequence[str]:
+        """The names of every version's folder, in order: hexadecimal ids, and whatever else somebody put beside them."""
         ...
 
     def add(self, id: Digest, files: Path) -> None:

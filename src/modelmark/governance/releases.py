@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,18 +25,20 @@ from modelmark.governance.signoff import Now, SignOff, said_by
 from modelmark.seal.mark import evidence_digest
 
 LONGEST_WAIVER: Final = timedelta(days=366)
-#: Writes the mark of a version into its folder: (version, evidence, approvals, waivers, at) -> nothing.
-MarkWriter = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], None]
+#: Writes the mark of a version into its folder: (version, evidence, approvals, waivers, at) -> SHA-256 of what it wrote,
+#: by path below the versions.
+MarkWriter = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], Mapping[str, str]]
 #: Publishes a snapshot for workers to follow.
 Publisher = Callable[[Snapshot], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What an act does outside the ledger."""
+    """What an act does outside the ledger. digests: SHA-256 of every file of a version, by path below the versions."""
 
     write_mark: MarkWriter
     publish: Publisher
+    digests: Callable[[Version], Mapping[str, str]] = lambda _: {}
     announce: Announcer = lambda *_: None
 
 
@@ -74,7 +76,10 @@ class Releases:
             if any(known.id == version.id for known in self._ledger.versions(version.model)):
                 return False
             self._ledger.add_version(version)
-            self._audit.append(actor, Act.REGISTERED, version.id, model=version.model, number=version.number)
+            self._audit.append(
+                actor, Act.REGISTERED, version.id, model=version.model, number=version.number,
+                files=self._effects.digests(version),
+            )  # fmt: skip
         return True
 
     def record(
@@ -249,7 +254,7 @@ class Releases:
                 )
             move(now.state, target)
             evidence = self._ledger.evidence(version.id)
-            self._effects.write_mark(version, evidence, now.approvals, now.waived, self._clock())
+            marked = self._effects.write_mark(version, evidence, now.approvals, now.waived, self._clock())
             before = self.route(version.model)
             route = promoted(before, version) if target is State.CHAMPION else canary_route(before, version, share)
             if target is State.CHAMPION:
@@ -257,7 +262,9 @@ class Releases:
             self._ledger.set_state(version.id, target, expected=now.state)
             snapshot = self.routes.next(route)
             act = Act.RELEASED if target is State.CHAMPION else Act.RELEASED_AS_CANARY
-            self._audit.append(actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence)
+            self._audit.append(
+                actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence, files=marked
+            )
             tell(snapshot)
         self._effects.publish(snapshot)
         return snapshot

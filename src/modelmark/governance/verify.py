@@ -1,28 +1,35 @@
-"""Offline verification of mark, artifact, snapshot, audit and journal, without a server and trusting none of them."""
+"""Offline verification without a server, trusting nothing that it checks.
+
+What must be there follows from signed things only: rows and files from the audit chain under its signed head, marks from
+every snapshot that was ever issued, the journal from its own signed head. What is not there is a fault.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from modelmark.domain.audit import Act
+from modelmark.domain.audit import Event
+from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Tampered
 from modelmark.domain.ports import ArtifactStore, Ledger
-from modelmark.domain.release import Approval, CommentKind, State, Waiver
+from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import Snapshot
+from modelmark.domain.stored import AUDIT_HEAD, Row
 from modelmark.domain.version import Version
-from modelmark.governance.audit import verify_chain
-from modelmark.governance.people import People, accounted
-from modelmark.seal.digests import canonical, digest_value, plain
+from modelmark.governance.audit import verify_audit
+from modelmark.seal.digests import canonical, digest_value
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.tickets import authentic
+from modelmark.seal.values import decode
 
-#: States whose versions were released at some time, so they must carry a mark.
-_MARKED = frozenset({State.CANARY, State.CHAMPION, State.RETIRED, State.ROLLED_BACK})
-_ACCOUNT_ACTS = frozenset({Act.ADDED_ACCOUNT, Act.CHANGED_ACCOUNT, Act.DISABLED_ACCOUNT, Act.CHANGED_PASSWORD})
+#: What people call the tables that are called otherwise.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SPOKEN = {"remarks": "comments", "api_keys": "keys"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,52 +42,162 @@ class Item:
     fault: str | None = None
 
 
+@dataclass(slots=True)
+class _Told:
+    """What the audit tells of, by name: SHA-256 of each row and of each file. Filled as far as events can be read."""
+
+    rows: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        for kept, said in ((self.rows, event.details.get("rows")), (self.files, event.details.get("files"))):
+            for name, digest in said.items() if isinstance(said, dict) else ():
+                if digest is None:
+                    kept.pop(name, None)
+                else:
+                    kept[name] = digest
+
+
 def verify(
     artifacts: ArtifactStore,
     ledger: Ledger,
     verifier: Verifier,
     *,
-    people: People,
-    snapshot: Callable[[], Snapshot],
+    keys: Callable[[], str],
+    snapshot: Callable[[], Snapshot | None],
     journal: Callable[[], Iterator[tuple[str, int]]],
 ) -> Iterator[Item]:
     """Every item in turn; a fault in one does not hide the next.
 
-    snapshot: reads and verifies the published snapshot. journal: (writer, records) per writer, raising Tampered.
+    keys: says that the signing key is the public one's half, or raises. snapshot: reads and verifies the published
+    snapshot, None where there is no file. journal: (name, records) of each part, raising Tampered.
     """
-    for version in ledger.versions():
-        name = f"{version.model} {version.label} ({version.id.short})"
-        if ledger.state(version.id) not in _MARKED:
-            continue
-        yield _try("mark", name, partial(_mark, artifacts, ledger, verifier, version))
-    yield _try("approvals", "signatures", partial(_signatures, ledger, verifier))
-    yield _try("audit", "chain", partial(_audit, ledger))
-    yield _try("accounts", "directory", partial(_accounts, ledger, people))
+    told, kept = _Told(), defaultdict[str, list[Row]](list)
+    yield _try("key", "signing key", keys)
+    yield _try("audit", "chain", lambda: _audit(ledger, verifier, told))
+    yield _try("rows", "database", lambda: _read(ledger.rows(), kept))
+    for table in sorted({name.split("/")[0] for name in told.rows} | set(kept)):
+        yield _try("rows", _SPOKEN.get(table, table), partial(_table, table, kept[table], told.rows))
+    for folder in sorted({name.split("/")[0] for name in told.files} | set(artifacts.ids())):
+        yield _try("files", folder[:12], partial(_files, artifacts, folder, told.files))
+    for id in _ever_served(kept["snapshots"]):
+        yield _try("mark", id.short, partial(_mark, artifacts, ledger, verifier, id))
+    yield _try("approvals", "signatures", partial(_signatures, kept, verifier))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
     yield from _journal(journal)
 
 
-def _mark(artifacts: ArtifactStore, ledger: Ledger, verifier: Verifier, version: Version) -> str:
-    marked = open_marked(artifacts.folder(version.id), verifier, expected=version.id)
+def _audit(ledger: Ledger, verifier: Verifier, told: _Told) -> str:
+    """The chain holds up to its signed head. What it tells of is taken even where it does not, to name more."""
+    events: list[Event] = []
+    bad: Tampered | None = None
+    for number, row in enumerate(ledger.audit_rows(), 1):
+        try:
+            event = _event(number, row)
+        except Tampered as error:
+            bad = bad or error
+            continue
+        events.append(event)
+        told.take(event)
+    if bad:
+        raise bad
+    count = verify_audit(events, ledger.head(AUDIT_HEAD), verifier)
+    return f"{count} events, each linked to the one before, up to the signed head"
+
+
+def _event(number: int, row: Row) -> Event:
+    try:
+        event = decode(Event, str(row.columns["body"]).encode())
+        at = (event.at - _EPOCH) // timedelta(microseconds=1)
+    except (Tampered, TypeError, OverflowError):
+        raise Tampered(f"audit event {number} cannot be read", code="AUDIT_CHANGED", row=number) from None
+    if (row.columns["sequence"], row.columns["at"]) != (event.sequence, at) or canonical(event) != str(
+        row.columns["body"]
+    ).encode():
+        raise Tampered(f"audit event {number} was changed ({event.act})", code="AUDIT_CHANGED", row=number)
+    return event
+
+
+def _read(rows: Iterable[Row], kept: dict[str, list[Row]]) -> str:
+    for row in rows:
+        kept[row.table].append(row)
+    return f"{sum(map(len, kept.values()))} rows that the audit must tell of"
+
+
+def _table(table: str, rows: list[Row], told: dict[str, str]) -> str:
+    """Every row is as the last act about it left it; none is gone, none came past the acts."""
+    expected = {name: digest for name, digest in told.items() if name.split("/")[0] == table}
+    faults: list[tuple[str, str]] = []
+    for row in rows:
+        said = expected.pop(row.name, None)
+        if said is None:
+            faults.append(("ROW_UNKNOWN", f"no act tells of {row.name}"))
+        elif digest_value(row.columns).hex != said:
+            faults.append(("ROW_CHANGED", f"{row.name} is not as the audit left it"))
+    faults += [("ROW_GONE", f"{name} is gone") for name in expected]
+    if faults:
+        code, sentence = faults[0]
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise Tampered(sentence + more, code=code, field=table)
+    return f"{len(rows)} rows, as the audit left them"
+
+
+def _files(artifacts: ArtifactStore, folder: str, told: dict[str, str]) -> str:
+    """Every file of a version is as the act that brought it left it; none is gone, none was put beside them."""
+    expected = {name.partition("/")[2]: digest for name, digest in told.items() if name.partition("/")[0] == folder}
+    try:
+        found = artifacts.digests(Digest(f"sha256:{folder}"))
+    except ValueError:
+        found = {}
+    if not expected:
+        raise Tampered(f"no act tells of the folder {folder}", code="FOLDER_UNKNOWN", field=folder)
+    for name, digest in sorted(expected.items()):
+        if name not in found:
+            raise Tampered(f"{name} of version {folder[:12]} is gone", code="FILE_GONE", field=name)
+        if found[name] != digest:
+            raise Tampered(f"{name} of version {folder[:12]} was changed", code="FILE_CHANGED", field=name)
+    for name in sorted(set(found) - set(expected)):
+        raise Tampered(f"no act tells of {name} of version {folder[:12]}", code="FILE_UNKNOWN", field=name)
+    return f"{len(found)} files, as the audit left them"
+
+
+def _ever_served(rows: list[Row]) -> list[Digest]:
+    """Every version in any snapshot that was ever issued: it must carry its mark."""
+    found: set[Digest] = set()
+    for row in rows:
+        try:
+            snapshot = decode(Snapshot, str(row.columns["body"]).encode())
+        except Tampered:
+            continue  # named as a row already
+        found |= {arm.version for route in snapshot.routes for arm in route.arms}
+    return sorted(found)
+
+
+def _mark(artifacts: ArtifactStore, ledger: Ledger, verifier: Verifier, id: Digest) -> str:
+    marked = open_marked(artifacts.folder(id), verifier, expected=id)
+    version: Version = ledger.version(id)
     if canonical(marked.version) != canonical(version):
         raise Tampered("the database describes another version than the mark", code="MARK_MISMATCH")
     predicate = marked.statement["predicate"]
-    kept = {digest_value(item) for item in ledger.evidence(version.id)}
+    kept = {digest_value(item) for item in ledger.evidence(id)}
     for gate in predicate["evidence"]["gates"]:
         if gate["digest"] not in kept:
             raise Tampered(f"the evidence of gate {gate['gate']} is not what was signed", code="EVIDENCE_CHANGED")
     names = ", ".join(approval["name"] for approval in predicate["approvals"])
     count = len(predicate["evidence"]["gates"])
-    return f"artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
+    what = f"{version.model} {version.label}"
+    return f"{what}: artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
 
 
-def _signatures(ledger: Ledger, verifier: Verifier) -> str:
+def _signatures(kept: dict[str, list[Row]], verifier: Verifier) -> str:
     """Every approval that names its ticket, and every waiver that names its evidence, carries this workspace's signature;
     none was written past the act."""
-    versions = ledger.versions()
-    approvals = [a for version in versions for a in ledger.approvals(version.id) if a.nonce or a.signature]
-    waivers = [w for version in versions for w in ledger.waivers(version.id) if w.evidence or w.signature]
-    acts: list[Approval | Waiver] = [*approvals, *waivers]
+    approvals = [decode(Approval, str(row.columns["body"]).encode()) for row in kept["approvals"]]
+    waivers = [decode(Waiver, str(row.columns["body"]).encode()) for row in kept["waivers"]]
+    acts: list[Approval | Waiver] = [
+        *(a for a in approvals if a.nonce or a.signature),
+        *(w for w in waivers if w.evidence or w.signature),
+    ]
     for act in acts:
         if not authentic(act, verifier):
             what = "waiver" if isinstance(act, Waiver) else "approval"
@@ -91,53 +208,12 @@ def _signatures(ledger: Ledger, verifier: Verifier) -> str:
     return f"{len(approvals)} approvals and {len(waivers)} waivers, each signed by this workspace"
 
 
-def _accounts(ledger: Ledger, people: People) -> str:
-    """Accounts and keys are as the last act about each left them."""
-    told = {e.subject: e for e in ledger.events() if e.act in _ACCOUNT_ACTS}
-    known = people.accounts()
-    for account in known:
-        event = told.pop(account.login, None)
-        said = plain(accounted(account))
-        if event is None or any(said[name] != plain(value) for name, value in event.details.items()):
-            raise Tampered(f"the account {account.login} is not as the audit left it", code="ACCOUNT_CHANGED")
-    if told:
-        raise Tampered(f"the account {min(told)} is gone", code="ACCOUNT_GONE")
-    issued = {e.details["key"] for e in ledger.events() if e.act == Act.ISSUED_KEY}
-    revoked = {e.details["key"] for e in ledger.events() if e.act == Act.REVOKED_KEY}
-    keys = people.keys()
-    if {key.id for key in keys} != issued or {key.id for key in keys if key.revoked_at} != revoked:
-        raise Tampered("the keys are not those that the audit tells of", code="KEYS_CHANGED")
-    return f"{len(known)} accounts and {len(keys)} keys, as the audit left them"
-
-
-def _audit(ledger: Ledger) -> str:
-    """The chain holds, and tells of every act the database shows: a chain that was cut short is whole in itself."""
-    events = ledger.events()
-    count = verify_chain(events)
-    told = Counter(event.act for event in events)
-    versions = ledger.versions()
-    kept = {
-        Act.REGISTERED: len(versions),
-        Act.MEASURED: sum(len(ledger.evidence(version.id)) for version in versions),
-        Act.APPROVED: sum(len(ledger.approvals(version.id)) for version in versions),
-        Act.WAIVED: sum(len(ledger.waivers(version.id)) for version in versions),
-        **{
-            Act(kind): sum(r.kind is kind for version in versions for r in ledger.comments(version.id))
-            for kind in CommentKind
-        },
-    }
-    for act, number in kept.items():
-        if told[act] != number:
-            raise Tampered(f"the audit tells {told[act]} times of “{act}”, the database {number} times",
-                           code="AUDIT_INCOMPLETE")  # fmt: skip
-    last = ledger.snapshot()
-    if last is not None and last.sequence not in {event.details.get("snapshot") for event in events}:
-        raise Tampered(f"no audit event tells of snapshot {last.sequence}", code="AUDIT_INCOMPLETE")
-    return f"{count} events, each linked to the one before"
-
-
-def _snapshot(ledger: Ledger, read: Callable[[], Snapshot]) -> str:
+def _snapshot(ledger: Ledger, read: Callable[[], Snapshot | None]) -> str:
     published, known = read(), ledger.snapshot()
+    if published is None and known is None:
+        return "nothing was released yet"
+    if published is None:
+        raise Tampered("the published snapshot is gone", code="SNAPSHOT_GONE")
     if known is None or canonical(published) != canonical(known):
         raise Tampered("the published snapshot is not the last one that was issued", code="SNAPSHOT_DIFFERS")
     return f"number {published.sequence}, {len(published.routes)} models"
@@ -150,8 +226,9 @@ def _journal(read: Callable[[], Iterator[tuple[str, int]]]) -> Iterator[Item]:
             name, records = next(parts)
         except StopIteration:
             return
-        except ModelmarkError as error:
-            yield Item(kind="journal", name=error.field or "journal", sentence=error.message, fault=error.code)
+        except Exception as error:  # noqa: BLE001  # named below; what cannot be read is a fault
+            field = error.field if isinstance(error, ModelmarkError) else None
+            yield _fault("journal", field or "journal", error)
             return
         yield Item(kind="journal", name=name, sentence=f"{records} records, each linked to the one before")
 
@@ -159,5 +236,12 @@ def _journal(read: Callable[[], Iterator[tuple[str, int]]]) -> Iterator[Item]:
 def _try(kind: str, name: str, check: Callable[[], str]) -> Item:
     try:
         return Item(kind=kind, name=name, sentence=check())
-    except ModelmarkError as error:
+    except Exception as error:  # noqa: BLE001  # whatever a changed byte leads to is a fault with a name
+        return _fault(kind, name, error)
+
+
+def _fault(kind: str, name: str, error: Exception) -> Item:
+    if isinstance(error, ModelmarkError):
         return Item(kind=kind, name=name, sentence=error.message, fault=error.code)
+    why = f"it cannot be read: {type(error).__name__}"
+    return Item(kind=kind, name=name, sentence=why, fault="UNREADABLE")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -52,11 +52,28 @@ class Signer:
 def signer(folder: Path) -> Signer:
     """The key in `folder`, made on first use (folder 0700, file 0600).
 
-    Raises NotPermitted when somebody else may read the key.
+    Raises NotPermitted when somebody else may read the key (KEY_EXPOSED), when it is no key (BAD_KEY), when it is not the
+    half of the public key beside it (KEYS_DIFFER), or when only the public key is left (KEY_GONE): nothing is signed that
+    this workspace would not believe.
     """
     path = folder / PRIVATE
     if not path.exists():
+        if (folder / PUBLIC).exists():
+            raise NotPermitted(
+                f"the signing key {path} is gone, its public half is still there",
+                code="KEY_GONE",
+                hint="restore it from a backup; a new key would not be believed beside the old marks",
+            )
         _create(folder)
+    key = read_private(path)
+    if (folder / PUBLIC).exists():
+        _require_halves(path, Signer(key), verifier(folder))
+    _publish(folder, key)
+    return Signer(key)
+
+
+def read_private(path: Path) -> Ed25519PrivateKey:
+    """Raises NotPermitted: KEY_EXPOSED, or BAD_KEY for anything but an Ed25519 key."""
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise NotPermitted(
@@ -65,22 +82,62 @@ def signer(folder: Path) -> Signer:
             limit="mode 0600",
             hint=f"run: chmod 600 {path}, and make a new key if anyone may have read it",
         )
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise NotPermitted(f"{path} is not an Ed25519 key", code="BAD_KEY")
-    _publish(folder, key)
-    return Signer(key)
+        raise _bad(path, "an Ed25519 private key")
+    return key
 
 
 def verifier(folder: Path) -> Verifier:
-    """The public half. Raises Missing before the first mark was made."""
+    """The public half. Raises Missing before the first mark was made, NotPermitted (BAD_KEY) for what is no key."""
     path = folder / PUBLIC
     if not path.exists():
         raise Missing(f"no public key at {path}", code="NO_KEY", hint="release a version first, or copy mark.pub here")
-    key = serialization.load_pem_public_key(path.read_bytes())
+    return read_public(path)
+
+
+def read_public(path: Path) -> Verifier:
+    """Raises NotPermitted (BAD_KEY) for anything but an Ed25519 public key as PEM."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise NotPermitted(f"{path} is not an Ed25519 public key", code="BAD_KEY")
+        raise _bad(path, "an Ed25519 public key")
     return Verifier(key)
+
+
+def require_pair(folder: Path) -> None:
+    """The signing key is here, its owner's alone, and the half of the public one. Raises NotPermitted or Missing."""
+    path = folder / PRIVATE
+    if not path.exists():
+        raise Missing(f"the signing key {path} is gone", code="KEY_GONE", hint="restore it from a backup")
+    mode = folder.stat().st_mode & 0o777
+    if mode & 0o022:
+        raise NotPermitted(
+            f"others may put keys into {folder} (mode {mode:04o})",
+            code="KEY_EXPOSED",
+            limit="mode 0700",
+            hint=f"run: chmod 700 {folder}, and look whether the key is still yours",
+        )
+    _require_halves(path, Signer(read_private(path)), verifier(folder))
+
+
+def _require_halves(path: Path, ours: Signer, public: Verifier) -> None:
+    if ours.verifier().key_id != public.key_id:
+        raise NotPermitted(
+            f"the signing key {path} is not the half of {PUBLIC} beside it",
+            code="KEYS_DIFFER",
+            limit=f"{PUBLIC} is {public.key_id[:19]}",
+            hint="restore both from a backup: what one signs, readers of the other refuse",
+        )
+
+
+def _bad(path: Path, what: str) -> NotPermitted:
+    return NotPermitted(f"{path} is not {what}", code="BAD_KEY", limit="PEM", hint="restore it from a backup")
 
 
 def _create(folder: Path) -> None:

@@ -62,7 +62,10 @@ class SqlAccountStore:
         table = tables.sessions
         which = table.c.login == login if login is not None else table.c.digest == digest
         with self._database.writing() as connection:
+            ended = connection.execute(select(table.c.digest).where(which)).scalars().all()
             connection.execute(delete(table).where(which))
+            for key in ended:
+                self._database.written.note_gone(table, key)
 
     def note_failure(self, login: str, at: datetime) -> None:
         table = tables.failures
@@ -83,6 +86,7 @@ class SqlAccountStore:
         with self._database.writing() as connection:
             if not connection.execute(update(table).where(table.c[name] == wanted).values(**row)).rowcount:
                 connection.execute(insert(table).values(**key, **row))
+            self._database.written.note(connection, table, wanted)
 
     def _first(self, query: Any, kind: type[T]) -> T | None:
         return next(iter(self._all(query, kind)), None)

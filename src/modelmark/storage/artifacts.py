@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.workspace import Workspace
+from modelmark.seal.digests import digest_file
 
 
 class FolderArtifactStore:
@@ -47,6 +49,19 @@ class FolderArtifactStore:
             os.fsync(file.fileno())
         scratch.replace(path)
 
+    def digests(self, id: Digest) -> Mapping[str, str]:
+        folder = self.folder(id)
+        found = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        return {
+            path.relative_to(folder).as_posix(): digest_file(path).hex if _is_plain(path) else "not a plain file"
+            for path in found
+            if not path.name.startswith(".")
+        }
+
+    def ids(self) -> Sequence[str]:
+        folder = self._workspace.versions
+        return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".new-")) if folder.is_dir() else []
+
     def add(self, id: Digest, files: Path) -> None:
         target = self.folder(id)
         with self._staged(files) as folder:
@@ -67,6 +82,10 @@ class FolderArtifactStore:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _missing(id: Digest, name: str) -> Missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from modelmark.domain.errors import NotYet, Rejected
+from modelmark.storage.written import Written
 
 #: The newest migration. A test holds it equal to Alembic's head.
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 #: Names the advisory lock that makes PostgreSQL writers take turns, as SQLite's do by themselves.
 _LOCK: Final = 0x6D6F64656C6D61726B % 2**62
 
@@ -27,8 +29,11 @@ class Database:
         """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers."""
         self.engine = _engine(url)
         self._local = threading.local()
+        self.written = Written()
+        #: The format in which the database was found, when it was an earlier one.
+        self.upgraded_from: str | None = None
         try:
-            _migrate(self.engine)
+            self.upgraded_from = _migrate(self.engine)
         except OperationalError as error:
             where = self.engine.url.render_as_string(hide_password=True)
             raise NotYet(
@@ -53,10 +58,12 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             self._local.connection = connection
+            self.written.take()
             try:
                 yield connection
             finally:
                 self._local.connection = None
+                self.written.take()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -91,11 +98,19 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """The file is its owner's alone, and so is its folder where there was none. What SQLite puts beside it follows."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def _sqlite_connect(connection: Any, _: Any) -> None:
@@ -109,12 +124,13 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine) -> str | None:
+    """The earlier format from which it came, None when it is new or was up to date."""
     with engine.connect() as connection:
         known = inspect(connection).has_table("alembic_version")
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
     if found == HEAD:
-        return
+        return None
     if found is not None and found > HEAD:
         raise Rejected(
             f"the database was written by a newer Modelmark (format {found})",
@@ -132,3 +148,4 @@ def _migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return str(found) if found is not None else None

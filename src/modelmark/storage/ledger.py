@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelmark.domain.audit import Event
@@ -15,11 +15,13 @@ from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
+from modelmark.domain.stored import Row
 from modelmark.domain.version import Version
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
 from modelmark.storage.database import Database
+from modelmark.storage.written import raw_rows
 
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ class SqlLedger:
         )
         with self._database.writing() as connection:
             changed = connection.execute(query).rowcount
+            self._database.written.note(connection, tables.versions, id)
         if changed != 1:
             raise Conflict(
                 f"version {id.short} is no longer {expected}", code="STATE_CHANGED", hint="look again: modelmark status"
@@ -127,10 +130,35 @@ class SqlLedger:
         query = select(table.c.body).where(table.c.sequence > after).order_by(table.c.sequence).limit(limit)
         return self._bodies(query, Event)
 
+    def take_written(self) -> Mapping[str, str | None]:
+        return self._database.written.take()
+
+    def rows(self) -> Iterator[Row]:
+        with self._database.reading() as connection:
+            for table in tables.GOVERNED:
+                yield from raw_rows(connection, table)
+
+    def audit_rows(self) -> Iterator[Row]:
+        with self._database.reading() as connection:
+            yield from raw_rows(connection, tables.audit)
+
+    def head(self, name: str) -> str | None:
+        query = select(tables.heads.c.body).where(tables.heads.c.name == name)
+        with self._database.reading() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
+
+    def set_head(self, name: str, envelope: str) -> None:
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.heads).where(tables.heads.c.name == name))
+            connection.execute(insert(tables.heads).values(name=name, body=envelope))
+
     def _insert(self, table: Table, **values: Any) -> None:
         try:
             with self._database.writing() as connection:
-                connection.execute(insert(table).values(**values))
+                done = connection.execute(insert(table).values(**values))
+                if table in tables.GOVERNED and done.inserted_primary_key is not None:
+                    self._database.written.note(connection, table, done.inserted_primary_key[0])
         except IntegrityError:
             raise Conflict(f"somebody else wrote this {table.name} row first", code="WRITTEN_ALREADY") from None
 

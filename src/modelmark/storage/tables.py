@@ -191,3 +191,11 @@ failures = Table(
     Column("at", Instant, nullable=False),
     Index("sign_in_failures_recent", "login", "at"),
 )
+heads = Table(
+    "heads",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+#: What the audit tells of, row by row. The audit itself is a chain; what else is here is a view or a limit.
+GOVERNED: Final = (versions, evidence, approvals, comments, waivers, snapshots, accounts, api_keys, sessions)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
+from modelmark.seal.digests import digest_bytes
 
 
 class MemoryArtifactStore:
@@ -37,6 +39,12 @@ class MemoryArtifactStore:
         if id not in self._versions:
             raise _missing(id, name)
         self._versions[id][name] = data
+
+    def digests(self, id: Digest) -> Mapping[str, str]:
+        return {name: digest_bytes(data).hex for name, data in sorted(self._versions.get(id, {}).items())}
+
+    def ids(self) -> Sequence[str]:
+        return sorted(id.hex for id in self._versions)
 
     def add(self, id: Digest, files: Path) -> None:
         inside = (path for path in files.rglob("*") if path.is_file())

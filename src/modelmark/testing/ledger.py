@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
@@ -10,7 +12,9 @@ from modelmark.domain.errors import Conflict, Missing
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
+from modelmark.domain.stored import Row
 from modelmark.domain.version import Version
+from modelmark.seal.digests import canonical, digest_value
 from modelmark.testing.transactional import Transactional
 
 
@@ -26,11 +30,14 @@ class MemoryLedger(Transactional):
         self._comments: list[Comment] = []
         self._snapshots: dict[int, Snapshot] = {}
         self._events: list[Event] = []
+        self._heads: dict[str, str] = {}
+        self._written: dict[str, str | None] = {}
 
     def add_version(self, version: Version) -> None:
         if version.id in self._versions:
             raise Conflict("somebody else wrote this versions row first", code="WRITTEN_ALREADY")
         self._versions[version.id] = (version, State.REGISTERED)
+        self._note("versions", version.id, version, state=State.REGISTERED)
 
     def version(self, id: Digest) -> Version:
         return self._row(id)[0]
@@ -47,9 +54,11 @@ class MemoryLedger(Transactional):
         if found is not expected:
             raise Conflict(f"version {id.short} is no longer {expected}", code="STATE_CHANGED")
         self._versions[id] = (version, state)
+        self._note("versions", id, version, state=state)
 
     def add_evidence(self, evidence: Evidence) -> None:
         self._evidence.append(evidence)
+        self._note("evidence", len(self._evidence), evidence)
 
     def evidence(self, id: Digest) -> Sequence[Evidence]:
         return [item for item in self._evidence if item.candidate == id]
@@ -58,12 +67,14 @@ class MemoryLedger(Transactional):
         if approval.nonce and any(known.nonce == approval.nonce for known in self._approvals):
             raise Conflict("this ticket was used before: an approval works once", code="NONCE_USED")
         self._approvals.append(approval)
+        self._note("approvals", len(self._approvals), approval)
 
     def approvals(self, id: Digest) -> Sequence[Approval]:
         return [item for item in self._approvals if item.version == id]
 
     def add_waiver(self, waiver: Waiver) -> None:
         self._waivers.append(waiver)
+        self._note("waivers", len(self._waivers), waiver)
 
     def waivers(self, id: Digest) -> Sequence[Waiver]:
         return [item for item in self._waivers if item.version == id]
@@ -72,6 +83,7 @@ class MemoryLedger(Transactional):
         if any(known.id == comment.id for known in self._comments):
             raise Conflict("somebody else wrote this remarks row first", code="WRITTEN_ALREADY")
         self._comments.append(comment)
+        self._note("remarks", comment.id, comment)
 
     def comments(self, id: Digest) -> Sequence[Comment]:
         return sorted((item for item in self._comments if item.version == id), key=lambda r: (r.at, r.id))
@@ -80,6 +92,7 @@ class MemoryLedger(Transactional):
         if snapshot.sequence in self._snapshots:
             raise Conflict("somebody else wrote this snapshots row first", code="WRITTEN_ALREADY")
         self._snapshots[snapshot.sequence] = snapshot
+        self._note("snapshots", snapshot.sequence, snapshot)
 
     def snapshot(self) -> Snapshot | None:
         return self._snapshots[max(self._snapshots)] if self._snapshots else None
@@ -95,7 +108,47 @@ class MemoryLedger(Transactional):
     def events(self, *, after: int = 0, limit: int | None = None) -> Sequence[Event]:
         return [event for event in self._events if event.sequence > after][:limit]
 
+    def take_written(self) -> Mapping[str, str | None]:
+        taken, self._written = self._written, {}
+        return taken
+
+    def rows(self) -> Iterator[Row]:
+        for version, state in self._versions.values():
+            yield _row("versions", version.id, version, state=state)
+        kept: tuple[tuple[str, Sequence[Any]], ...] = (
+            ("evidence", self._evidence),
+            ("approvals", self._approvals),
+            ("waivers", self._waivers),
+        )
+        for table, values in kept:
+            yield from (_row(table, number, value) for number, value in enumerate(values, 1))
+        yield from (_row("remarks", comment.id, comment) for comment in self._comments)
+        yield from (_row("snapshots", sequence, snapshot) for sequence, snapshot in self._snapshots.items())
+
+    def audit_rows(self) -> Iterator[Row]:
+        for event in self._events:
+            columns = {"sequence": event.sequence, "at": _micros(event.at), "body": canonical(event).decode()}
+            yield Row(table="audit", key=str(event.sequence), columns=columns)
+
+    def head(self, name: str) -> str | None:
+        return self._heads.get(name)
+
+    def set_head(self, name: str, envelope: str) -> None:
+        self._heads[name] = envelope
+
+    def _note(self, table: str, key: object, value: Any, **more: Any) -> None:
+        row = _row(table, key, value, **more)
+        self._written[row.name] = digest_value(row.columns).hex
+
     def _row(self, id: Digest) -> tuple[Version, State]:
         if id not in self._versions:
             raise Missing(f"no version {id.short}", code="NO_VERSION")
         return self._versions[id]
+
+
+def _row(table: str, key: object, value: Any, **more: Any) -> Row:
+    return Row(table=table, key=str(key), columns={"id": str(key), "body": canonical(value).decode(), **more})
+
+
+def _micros(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

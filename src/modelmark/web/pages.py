@@ -25,7 +25,6 @@ from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms
-from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
@@ -130,8 +129,8 @@ class Pages:
     async def audit(self, request: Request) -> Response:
         events = await self._off(self._queries.ledger.events)
         try:
-            fault, count = None, verify_chain(events)
-        except errors.Tampered as error:
+            fault, count = None, await self._off(self._queries.verify_audit, events)
+        except errors.ModelmarkError as error:
             fault, count = error.message, len(events)
         newest = list(reversed(events))[:500]
         return await self._render(request, "audit.html", page="audit", events=newest, count=count, fault=fault)

@@ -15,8 +15,10 @@ from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import ArmRole, Route
+from modelmark.domain.stored import AUDIT_HEAD
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
+from modelmark.governance.audit import verify_audit
 from modelmark.governance.card import Card
 from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
@@ -25,6 +27,7 @@ from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
 from modelmark.journal.tables.timeline import Timeline
+from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Reference
 
 #: Spans a page may show: name -> (length, bucket seconds).
@@ -65,6 +68,11 @@ class Queries:
     clock: Clock
     environment: str
     documents: Documents
+    verifier: Callable[[], Verifier]
+
+    def verify_audit(self, events: Sequence[Event]) -> int:
+        """The number of events, all linked up to the signed head. Raises Tampered naming the first bad one."""
+        return verify_audit(events, self.ledger.head(AUDIT_HEAD), self.verifier()) if events else 0
 
     def models(self) -> list[str]:
         return sorted({version.model for version in self.ledger.versions()})

@@ -1,46 +1,57 @@
-"""Every mark, the audit, the snapshot and the journal, checked offline."""
+"""Every mark, row, file and chain, checked offline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from modelmark.domain.errors import Missing
 from modelmark.domain.ports import ArtifactStore, Ledger
+from modelmark.domain.routes import Snapshot
+from modelmark.domain.stored import JOURNAL_HEAD
 from modelmark.domain.workspace import Workspace
-from modelmark.governance.people import People
 from modelmark.governance.verify import Item, verify
-from modelmark.journal.tables.receipts import Receipts, verify_tables
-from modelmark.journal.wal.reader import verify_wal
-from modelmark.seal.keys import Verifier
+from modelmark.journal.tables.verification import verify_journal
+from modelmark.journal.tables.witness import JournalHead
+from modelmark.seal.heads import check_receipt, open_head
+from modelmark.seal.keys import Verifier, require_pair
 from modelmark.seal.snapshot import read_snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
-    """workspace: where the snapshot and the journal lie."""
+    """workspace: where the snapshot, the keys and the journal lie."""
 
     workspace: Workspace
     ledger: Ledger
     artifacts: ArtifactStore
-    people: People
     verifier: Callable[[], Verifier]
 
     def __call__(self) -> Iterator[Item]:
-        """One item each; a fault in one does not hide the next. Raises Missing where there is no key to verify with."""
+        """One item each; a fault in one does not hide the next. Raises Missing or NotPermitted where there is no key to
+        verify with."""
         verifier = self.verifier()
         return verify(
             self.artifacts,
             self.ledger,
             verifier,
-            people=self.people,
-            snapshot=lambda: read_snapshot(self.workspace.snapshot, verifier),
-            journal=self._journal,
+            keys=self._keys,
+            snapshot=lambda: self._snapshot(verifier),
+            journal=lambda: self._journal(verifier),
         )
 
-    def _journal(self) -> Iterator[tuple[str, int]]:
-        yield from verify_tables(self.workspace)
-        report = verify_wal(self.workspace.wal, Receipts.of(self.workspace).anchors)
-        for writer in report.writers:
-            yield f"log of writer {writer.writer[:8]}", writer.records
-        if report.bad:
-            raise report.bad
+    def _keys(self) -> str:
+        require_pair(self.workspace.keys)
+        return "its owner's alone, and the half of the public one"
+
+    def _snapshot(self, verifier: Verifier) -> Snapshot | None:
+        try:
+            return read_snapshot(self.workspace.snapshot, verifier)
+        except Missing:
+            return None
+
+    def _journal(self, verifier: Verifier) -> Iterator[tuple[str, int]]:
+        envelope = self.ledger.head(JOURNAL_HEAD)
+        head = None if envelope is None else JournalHead.of(open_head(JOURNAL_HEAD, envelope, verifier))
+        yield from verify_journal(self.workspace, head, partial(check_receipt, verifier))

@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,18 @@ from typing import Any, Final
 
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.receipts import OURS, Receipts, check_file, commit_facts, table_names
+from modelmark.journal.tables.receipts import (
+    LOG,
+    OURS,
+    Intent,
+    Receipts,
+    check_file,
+    commit_facts,
+    log_name,
+    table_names,
+)
 from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
+from modelmark.journal.tables.witness import JournalHead, Witness, require_head, sealed_ends
 from modelmark.journal.wal.reader import (
     Anchor,
     Segment,
@@ -66,22 +76,25 @@ class _Batch:
     newest: dict[str, int] = field(default_factory=dict)
 
 
-def compact(workspace: Workspace) -> Compacted:
+def compact(workspace: Workspace, witness: Witness | None = None) -> Compacted:
     """One pass with nothing remembered. Raises NotYet (COMPACTION_RUNS) while another process is at it."""
-    return Compactor(workspace).run()
+    return Compactor(workspace, witness=witness).run()
 
 
 class Compactor:
     """Keeps what it read of the receipts between passes."""
 
-    def __init__(self, workspace: Workspace, *, pass_bytes: int = PASS_BYTES) -> None:
+    def __init__(self, workspace: Workspace, *, witness: Witness | None = None, pass_bytes: int = PASS_BYTES) -> None:
+        """witness: signs receipts and keeps their head. None leaves the journal without one, as a view for tests has it."""
         self._workspace = workspace
+        self._witness = witness
+        self._kept: JournalHead | None = None
         self._pass_bytes = pass_bytes
         self._receipts = Receipts(workspace.receipts)
 
     def run(self) -> Compacted:
         with only_committer(self._workspace):
-            self._receipts.load(repair=True)
+            self._load()
             damaged: list[Tampered] = []
             damaged += self._settle()
             dropped = 0
@@ -95,17 +108,56 @@ class Compactor:
             damaged += self._settle()
             self._retire(segments)
             self._sweep()
+            self._keep_head()
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
 
     def maintain(self) -> tuple[Tampered, ...]:
         """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small
         files."""
         with only_committer(self._workspace):
-            self._receipts.load(repair=True)
+            self._load()
             damaged = self._settle()
             for name in table_names(self._workspace):
                 damaged += self._maintain(name)
+            self._keep_head()
             return tuple(damaged)
+
+    def witness(self) -> JournalHead:
+        """Keep where the journal stands, as it lies there, without compacting anything."""
+        with only_committer(self._workspace):
+            self._load()
+            return self._keep_head()
+
+    def _load(self) -> None:
+        """Raises Tampered, changing nothing, when the receipts do not go through their signed head: more of them would
+        hide what is gone."""
+        if self._witness is not None and self._kept is None:
+            self._kept = self._witness.kept()
+            require_head(self._receipts, self._kept, self._witness.check)
+        self._receipts.load(repair=True)
+
+    def _keep_head(self) -> JournalHead:
+        receipts = self._receipts
+        ends = sealed_ends(self._workspace, receipts.anchors)
+        head = JournalHead(lines=receipts.lines, link=receipts.link, writers=ends)
+        if self._witness is not None and head != self._kept:
+            self._witness.keep(head)
+            self._kept = head
+        return head
+
+    def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Receipts, signed where there is somebody to sign."""
+        self._receipts.append(lines, self._witness.sign if self._witness else None)
+
+    def _intend(self, ranges: Mapping[str, Intent]) -> None:
+        """Say what comes before it comes, so that no other commit is taken for ours."""
+        self._tell(
+            [
+                {"kind": "intent", "table": name, "first": i.first, "last": i.last,
+                 **({} if i.checkpoint is None else {"checkpoint": i.checkpoint})}
+                for name, i in ranges.items()
+            ]
+        )  # fmt: skip
 
     def _read(self, damaged: list[Tampered]) -> tuple[list[Segment], bool]:
         """Sound segments, each checked to continue the one before; the rest is set aside and reported."""
@@ -138,7 +190,7 @@ class Compactor:
                 self._set_aside(error, damaged)
             else:  # sound in itself: what came before it is gone or was changed
                 damaged.append(error)
-                self._receipts.append([{"kind": "damage", "what": error.field, "why": error.message, "kept": True}])
+                self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": True}])
             return alone
 
     def _set_aside(self, error: Tampered, damaged: list[Tampered]) -> None:
@@ -150,7 +202,7 @@ class Compactor:
             return
         target = self._workspace.quarantine / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._receipts.append([{"kind": "damage", "what": error.field, "why": error.message, "kept": False}])
+        self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": False}])
         source.rename(target)
         sync_folder(target.parent)
         sync_folder(source.parent)
@@ -170,6 +222,7 @@ class Compactor:
                 if seen is None or seen < number:
                     batches[name].records += records
                     batches[name].newest[writer] = number
+        self._intend({name: _next_commits(done[name]) for name in sorted(batches)})
         return {
             name: _commit(self._workspace.tables / name, name, batch, schemas, done[name])
             for name, batch in sorted(batches.items())
@@ -182,20 +235,24 @@ class Compactor:
         for name in table_names(self._workspace):
             table = self._workspace.tables / name
             first = self._receipts.versions.get(name, -1) + 1
-            while (table / "_delta_log" / f"{first:020d}.json").exists():
+            while (table / LOG / log_name(first)).exists():
                 try:
                     lines.append(self._receipt(table, name, first))
                 except Tampered as error:
                     damaged.append(error)
                 first += 1
+            intent = self._receipts.intents.get(name)
+            if intent and intent.checkpoint is not None and self._receipts.checkpoints.get(name) != intent.checkpoint:
+                self._checkpoint(name)  # a crash came between the two
         if lines:
             sync_folder(self._workspace.tables)
-            self._receipts.append(lines)
+            self._tell(lines)
         return damaged
 
     def _receipt(self, table: Path, name: str, version: int) -> dict[str, Any]:
         facts, added, removed = commit_facts(table, version)
-        if not facts:
+        intent = self._receipts.intents.get(name)
+        if not facts or intent is None or not intent.first <= version <= intent.last:
             raise Tampered(
                 f"table {name}: commit {version} is not ours", code="FOREIGN_COMMIT", field=name, row=version
             )
@@ -207,10 +264,12 @@ class Compactor:
         before = sum(known[path].rows for path in removed if path in known)
         if facts["kind"] == "optimize" and before != sum(item["rows"] for item in items):
             raise Tampered(f"table {name}: commit {version} lost rows", code="ROWS_LOST", field=name, row=version)
-        _sync(table / "_delta_log" / f"{version:020d}.json")
-        for folder in (table / "_delta_log", table, table.parent):
+        log = table / LOG / log_name(version)
+        _sync(log)
+        for folder in (table / LOG, table, table.parent):
             sync_folder(folder)
-        return {**facts, "table": name, "version": version, "added": items, "removed": sorted(removed)}
+        said = {"table": name, "version": version, "added": items, "removed": sorted(removed)}
+        return {**facts, **said, "log": digest_file(log).hex}
 
     def _retire(self, segments: list[Segment]) -> None:
         if not segments:
@@ -225,7 +284,7 @@ class Compactor:
             }
             for s in segments
         ]
-        self._receipts.append([{"kind": "retire", "segments": covered}])
+        self._tell([{"kind": "retire", "segments": covered}])
         for segment in segments:
             segment.file.path.unlink()
 
@@ -250,6 +309,7 @@ class Compactor:
                     check_file(folder, name, item)
             except Tampered as error:
                 return [error]  # rewriting would launder it
+            self._intend({name: _next_commits(DeltaTable(str(folder)))})
             DeltaTable(str(folder)).optimize.compact(
                 target_size=64 * 1024 * 1024,
                 writer_properties=_writer_properties(),
@@ -257,6 +317,7 @@ class Compactor:
                 post_commithook_properties=_no_hooks(),
             )
             damaged = self._settle()
+            self._intend({name: _next_commits(DeltaTable(str(folder)), 2)})
             DeltaTable(str(folder)).vacuum(
                 retention_hours=KEEP_HOURS,
                 dry_run=False,
@@ -265,17 +326,26 @@ class Compactor:
                 post_commithook_properties=_no_hooks(),
             )
             damaged += self._settle()
-        log = folder / "_delta_log"
         newest = self._receipts.versions.get(name, 0)
-        last = max((int(path.name[:20]) for path in log.glob("*.checkpoint.parquet")), default=0)
-        if newest - last >= CHECKPOINT_EVERY:
-            table = DeltaTable(str(folder))
-            table.create_checkpoint()
-            for path in (*log.glob(f"{table.version():020d}.checkpoint*"), log / "_last_checkpoint"):
-                _sync(path)
-            sync_folder(log)
-            table.cleanup_metadata()
+        if newest - max(self._receipts.checkpoints.get(name, 0), 0) >= CHECKPOINT_EVERY:
+            self._intend({name: Intent(newest + 1, newest, newest)})
+            self._checkpoint(name)
+            DeltaTable(str(folder)).cleanup_metadata()
         return damaged
+
+    def _checkpoint(self, name: str) -> None:
+        """Delta's own checkpoint of the newest version, synced, with a receipt."""
+        from deltalake import DeltaTable
+
+        log = self._workspace.tables / name / LOG
+        table = DeltaTable(str(log.parent))
+        table.create_checkpoint()
+        files = [*sorted(log.glob(f"{table.version():020d}.checkpoint*")), log / "_last_checkpoint"]
+        for path in files:
+            _sync(path)
+        sync_folder(log)
+        told = {path.name: digest_file(path).hex for path in files}
+        self._tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
 
 
 @contextmanager
@@ -341,6 +411,12 @@ def _open_table(folder: Path) -> Any:
     return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
 
 
+def _next_commits(table: Any, count: int = 1) -> Intent:
+    """The versions that the next commits will have. table: None for one that is not there yet."""
+    first = table.version() + 1 if table is not None else 0
+    return Intent(first, first + count - 1)
+
+
 def _writer_properties() -> Any:
     from deltalake import WriterProperties
 
@@ -363,8 +439,10 @@ def _data_file(table: Path, path: str) -> dict[str, Any]:
 
 
 def _sync(path: Path) -> None:
+    """On disk, and its owner's alone: deltalake leaves it to the umask."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        os.fchmod(descriptor, 0o600)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,18 +1,19 @@
 """Receipts: a hash-chained line for everything compaction did, so that compacted history can be verified too.
 
-`journal/receipts.jsonl`. Each line is canonical JSON with `link`, the chain link over the rest of the line. Kinds:
-append and optimize (a Delta commit: table, version, files added with SHA-256 and rows, files removed), retire
-(segments whose records are all committed, with where each writer's chain stood) and damage (what was found broken,
-and where it went). A line is on disk before any segment it speaks of is deleted. Both the receipts and the tables
-rolled back together to an earlier state cannot be told from the receipts alone: keep `Receipts.link` somewhere else
-for that.
+`journal/receipts.jsonl`. Each line is canonical JSON with `link`, the chain link over the rest of the line; the last line
+of every write carries `signature`, the workspace's over its link. Kinds: intent (what compaction is about to commit, so
+that a commit without a receipt is ours only where a crash came between), append, optimize and vacuum (a Delta commit:
+table, version, files added with SHA-256 and rows, files removed, SHA-256 of its log file), checkpoint (Delta's own, with
+the SHA-256 of its files), took_over (the log files of a table as an earlier release left them), retire (segments whose
+records are all committed, with where each writer's chain stood) and damage (what was found broken, and where it went).
+A line is on disk before any segment it speaks of is deleted.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,9 @@ from modelmark.journal.wal.writer import sync_folder
 from modelmark.seal.chain import START, link
 from modelmark.seal.digests import canonical, digest_file
 
+LOG: Final = "_delta_log"
+#: Receipts of a Delta commit.
+COMMITS: Final = ("append", "optimize", "vacuum")
 OURS: Final = "modelmark"  # key of our facts in a Delta commit's info
 
 
@@ -36,6 +40,15 @@ class DataFile:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Versions that compaction was about to commit to a table, the first and the last, or to write a checkpoint of."""
+
+    first: int
+    last: int
+    checkpoint: int | None = None
+
+
 @dataclass(slots=True)
 class Receipts:
     """The receipts read so far, and what they add up to. `load` reads what is new; `append` writes and syncs."""
@@ -45,7 +58,12 @@ class Receipts:
     link: bytes = START
     versions: dict[str, int] = field(default_factory=dict)  # table -> last Delta version with a receipt
     files: dict[str, dict[str, DataFile]] = field(default_factory=dict)  # table -> its active files by path
+    replaced: dict[str, dict[str, DataFile]] = field(default_factory=dict)  # table -> files it had before, by path
+    logs: dict[str, dict[str, str]] = field(default_factory=dict)  # table -> SHA-256 of files of its log, by name
+    checkpoints: dict[str, int] = field(default_factory=dict)  # table -> version of its newest checkpoint
+    intents: dict[str, Intent] = field(default_factory=dict)  # table -> what was about to be committed last
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    signature: str | None = None  # of the last line
     _size: int = 0
 
     @classmethod
@@ -74,19 +92,22 @@ class Receipts:
                 if not raw.endswith(b"\n"):
                     return
                 line = self._verified(raw)
-                self._take(line)
+                try:
+                    self._take(line)
+                except (KeyError, TypeError, ValueError, AttributeError):
+                    raise _broken(self.lines, "it lacks what its kind tells") from None
                 self._size += len(raw)
                 yield line
 
-    def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Durable when this returns."""
+    def append(self, lines: Sequence[Mapping[str, Any]], sign: Callable[[bytes], str] | None = None) -> None:
+        """Durable when this returns. sign: gives the signature of the last line's link."""
         data = b""
-        for line in lines:
-            ours = link(self.link, canonical(line))
-            raw = canonical({**line, "link": ours.hex()}) + b"\n"
-            self._take({**line, "link": ours.hex()})
-            self.link = ours
-            data += raw
+        for number, line in enumerate(lines, 1):
+            self.link = link(self.link, canonical(line))
+            self.signature = sign(self.link) if sign and number == len(lines) else None
+            more = {"link": self.link.hex(), **({"signature": self.signature} if self.signature else {})}
+            data += canonical({**line, **more}) + b"\n"
+            self._take(line)
         if not data:
             return
         new = not self.path.exists()
@@ -103,35 +124,56 @@ class Receipts:
         number = self.lines + 1
         try:
             line: dict[str, Any] = json.loads(raw)
-            claimed = str(line.pop("link"))
-        except (ValueError, KeyError, AttributeError):
+            whole = canonical(line) + b"\n"
+            claimed, signature = str(line.pop("link")), line.pop("signature", None)
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise _broken(number, "it cannot be read") from None
         ours = link(self.link, canonical(line))
-        if ours.hex() != claimed or canonical({**line, "link": claimed}) + b"\n" != raw:
+        if ours.hex() != claimed or whole != raw:
             raise _broken(number, "the hash chain is broken")
-        self.link = ours
+        self.link, self.signature = ours, signature
         return line
 
     def _take(self, line: Mapping[str, Any]) -> None:
         self.lines += 1
-        if line["kind"] in ("append", "optimize"):
-            table = line["table"]
-            self.versions[table] = line["version"]
-            active = self.files.setdefault(table, {})
-            for path in line["removed"]:
-                active.pop(path, None)
-            for item in line["added"]:
-                active[item["path"]] = DataFile(item["path"], item["sha256"], item["rows"])
-        elif line["kind"] == "retire":
+        kind = line["kind"]
+        if kind in COMMITS:
+            self._take_commit(line)
+        elif kind == "intent":
+            self.intents[line["table"]] = Intent(line["first"], line["last"], line.get("checkpoint"))
+        elif kind == "checkpoint":
+            self.checkpoints[line["table"]] = line["version"]
+            self.logs.setdefault(line["table"], {}).update(line["files"])
+        elif kind == "took_over":
+            self.logs.setdefault(line["table"], {}).update(line["files"])
+            self.checkpoints[line["table"]] = line["checkpoint"]
+        elif kind == "retire":
             for item in line["segments"]:
                 self.anchors[item["writer"]] = Anchor(item["number"], item["sequence"], bytes.fromhex(item["link"]))
+
+    def _take_commit(self, line: Mapping[str, Any]) -> None:
+        table = line["table"]
+        self.versions[table] = line["version"]
+        active, replaced = self.files.setdefault(table, {}), self.replaced.setdefault(table, {})
+        for path in line["removed"]:
+            if path in active:
+                replaced[path] = active.pop(path)
+        for item in line["added"]:
+            active[item["path"]] = DataFile(item["path"], item["sha256"], item["rows"])
+        if "log" in line:
+            self.logs.setdefault(table, {})[log_name(line["version"])] = line["log"]
+
+
+def log_name(version: int) -> str:
+    """The file of one commit in a table's `_delta_log`."""
+    return f"{version:020d}.json"
 
 
 def commit_facts(table: Path, version: int) -> tuple[Mapping[str, Any], list[str], list[str]]:
     """(our facts, added paths, removed paths) of one Delta commit, from its log file."""
     ours: Mapping[str, Any] = {}
     added, removed = [], []
-    for raw in (table / "_delta_log" / f"{version:020d}.json").read_text("utf-8").splitlines():
+    for raw in (table / LOG / log_name(version)).read_text("utf-8").splitlines():
         action = json.loads(raw)
         if "add" in action:
             added.append(action["add"]["path"])
@@ -143,64 +185,12 @@ def commit_facts(table: Path, version: int) -> tuple[Mapping[str, Any], list[str
     return ours, added, removed
 
 
-def verify_tables(workspace: Workspace) -> Iterator[tuple[str, int]]:
-    """(table, rows) for each compacted table whose every active file is what its receipt says.
-
-    Raises Tampered naming the first bad item: a receipt, a file, a commit that is not ours, or a quarantined segment.
-    A commit of ours without a receipt yet is left out: its segments are still in the write-ahead log.
-    """
-    receipts = Receipts.of(workspace)
-    for name in sorted(set(receipts.versions) | set(table_names(workspace))):
-        yield name, _verify_table(workspace, receipts, name)
-    held = (
-        sorted(path for path in workspace.quarantine.rglob("*") if path.is_file())
-        if workspace.quarantine.exists()
-        else []
-    )
-    if held:
-        name = held[0].relative_to(workspace.quarantine).as_posix()
-        raise Tampered(
-            f"journal segment {name} was found damaged and set aside",
-            code="QUARANTINED",
-            field=name,
-            hint="restore it from a backup, or move it out of the quarantine folder to accept the loss",
-        )
-
-
 def table_names(workspace: Workspace) -> list[str]:
     """Every table on disk, such as `predictions/loans`."""
     if not workspace.tables.is_dir():
         return []
-    logs = [*workspace.tables.glob("*/_delta_log"), *workspace.tables.glob("predictions/*/_delta_log")]
+    logs = [*workspace.tables.glob(f"*/{LOG}"), *workspace.tables.glob(f"predictions/*/{LOG}")]
     return sorted(log.parent.relative_to(workspace.tables).as_posix() for log in logs)
-
-
-def _verify_table(workspace: Workspace, receipts: Receipts, name: str) -> int:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
-    folder = workspace.tables / name
-    known = receipts.versions.get(name)
-    try:
-        newest = DeltaTable(str(folder)).version()
-        for version in range((-1 if known is None else known) + 1, newest + 1):
-            if not commit_facts(folder, version)[0]:
-                raise Tampered(
-                    f"table {name}: commit {version} is not ours", code="FOREIGN_COMMIT", field=name, row=version
-                )
-        if known is None:
-            return 0
-        active = set(DeltaTable(str(folder), version=known).get_add_actions(flatten=True)["path"].to_pylist())
-    except (DeltaError, TableNotFoundError, OSError) as error:
-        why = str(error).splitlines()[0]
-        raise Tampered(f"table {name} cannot be read: {why}", code="TABLE_DAMAGED", field=name) from None
-    expected = receipts.files.get(name, {})
-    for path in sorted(active ^ set(expected)):
-        what = "has no receipt" if path in active else "is gone from the table"
-        raise Tampered(f"table {name}: file {path} {what}", code="FILE_UNACCOUNTED", field=f"{name}/{path}")
-    for path in sorted(expected):
-        check_file(folder, name, expected[path])
-    return sum(item.rows for item in expected.values())
 
 
 def check_file(folder: Path, name: str, item: DataFile) -> None:

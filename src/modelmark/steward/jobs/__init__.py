@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import Compactor
+from modelmark.journal.tables.witness import Witness
 from modelmark.steward.job import Job
 from modelmark.steward.jobs.close_departed import CloseDeparted
 from modelmark.steward.jobs.compact import Compact
@@ -18,10 +19,15 @@ from modelmark.steward.serving_versions import ServingVersions
 
 
 def builtin(
-    workspace: Workspace, monitoring_store: MonitoringStore, serving: ServingVersions, notifier: Notifier | None
+    workspace: Workspace,
+    monitoring_store: MonitoringStore,
+    serving: ServingVersions,
+    notifier: Notifier | None,
+    witness: Witness | None = None,
 ) -> tuple[Job, ...]:
-    """notifier: None keeps alerts in the monitoring store only."""
-    compactor, profiler, told = Compactor(workspace), Profiler(workspace, monitoring_store), notifier is not None
+    """notifier: None keeps alerts in the monitoring store only. witness: signs where the journal stands."""
+    compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
+    told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
     return (
         follow,  # so that a fault below has somebody to be told to
