@@ -21,6 +21,7 @@ SMALL = {
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
     "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
+    "tamper.py": (["--changes", "12", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 12/12"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "4"], "all hold in"),

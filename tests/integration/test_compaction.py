@@ -15,11 +15,12 @@ from builders.keys import KEY
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as module
-from modelmark.journal.tables.compact import Compactor, compact, only_committer
+from modelmark.journal.tables.compact import Compactor, compact
+from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.query import counts, find, known, labelled, predictions, refusals
 from modelmark.journal.tables.receipts import OURS, Receipts
 from modelmark.journal.tables.verification import verify_journal, verify_tables
-from modelmark.journal.tables.witness import JournalHead
+from modelmark.journal.tables.witness import JournalHead, see
 from modelmark.journal.wal.reader import sealed_segments
 from modelmark.journal.wal.writer import Writer
 from modelmark.seal.heads import check_receipt, sign_receipt
@@ -270,7 +271,7 @@ def test_receipts_recomputed_without_the_key_are_refused(tmp_path: Path) -> None
 def test_a_sealed_segment_that_was_seen_is_missed(tmp_path: Path) -> None:
     notary = Notary()
     space = journal(tmp_path, predicted("p1"))
-    Compactor(space, witness=notary).witness()
+    see(space, notary)
     (segment,) = sealed_segments(space.wal)
     kept = segment.path.read_bytes()
     segment.path.unlink()

@@ -36,6 +36,7 @@ JSON = {
     "card": ("v1",),
     "score": (),
     "verify": (),
+    "checkpoint": (),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account list": (),
     "account change": ("bob", "--role", "risk"),

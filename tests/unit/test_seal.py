@@ -20,7 +20,7 @@ from modelmark.domain.errors import Missing, NoMark, NotPermitted, Tampered
 from modelmark.domain.version import Components, Feed, Signature, Version
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.seal.envelope import unwrap, wrap
-from modelmark.seal.keys import PRIVATE, Signer, signer, verifier
+from modelmark.seal.keys import PRIVATE, PUBLIC, Signer, require_pair, signer, verifier
 from modelmark.seal.mark import issue, open_marked
 from modelmark.seal.values import decode
 
@@ -89,6 +89,62 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in str(caught.value.hint)
 
 
+def test_two_halves_that_do_not_belong_together_sign_nothing(tmp_path: Path) -> None:
+    signer(tmp_path / "one")
+    signer(tmp_path / "two")
+    (tmp_path / "one" / PRIVATE).write_bytes((tmp_path / "two" / PRIVATE).read_bytes())
+    for use in (signer, require_pair):
+        with pytest.raises(NotPermitted) as caught:
+            use(tmp_path / "one")
+        assert caught.value.code == "KEYS_DIFFER"
+
+
+def test_a_lost_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
+    signer(tmp_path)
+    (tmp_path / PRIVATE).unlink()
+    with pytest.raises(NotPermitted) as caught:
+        signer(tmp_path)
+    assert caught.value.code == "KEY_GONE"
+    assert not (tmp_path / PRIVATE).exists()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\0" * 200, b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", b"\xff\xfe"]
+)
+def test_garbage_in_a_key_file_is_named(tmp_path: Path, garbage: bytes) -> None:
+    signer(tmp_path)
+    (tmp_path / PUBLIC).write_bytes(garbage)
+    for use in (verifier, signer, require_pair):
+        with pytest.raises(NotPermitted) as caught:
+            use(tmp_path)
+        assert caught.value.code == "BAD_KEY"
+        assert "mark.pub" in caught.value.message
+    (tmp_path / PUBLIC).unlink()
+    (tmp_path / PRIVATE).write_bytes(garbage)
+    with pytest.raises(NotPermitted) as caught:
+        signer(tmp_path)
+    assert (caught.value.code, "mark.key" in caught.value.message) == ("BAD_KEY", True)
+
+
+@pytest.mark.parametrize("name", [PRIVATE, PUBLIC])
+def test_a_key_file_in_another_form_is_noticed(tmp_path: Path, name: str) -> None:
+    signer(tmp_path)
+    require_pair(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\n")
+    with pytest.raises(NotPermitted) as caught:
+        require_pair(tmp_path)
+    assert caught.value.code == "BAD_KEY"
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_folder_into_which_others_may_put_keys_is_noticed(tmp_path: Path, mode: int) -> None:
+    signer(tmp_path)
+    tmp_path.chmod(mode)
+    with pytest.raises(NotPermitted) as caught:
+        require_pair(tmp_path)
+    assert caught.value.code == "KEY_EXPOSED"
+
+
 def test_without_a_public_key_nothing_verifies(tmp_path: Path) -> None:
     with pytest.raises(Missing):
         verifier(tmp_path)
@@ -111,19 +167,20 @@ def test_an_envelope_gives_back_what_was_put_in(key: Signer) -> None:
             lambda e: {**e, "signatures": [{**e["signatures"][0], "keyid": "sha256:0"}]}, "WRONG_KEY", id="another key"
         ),
         pytest.param(lambda e: {"payload": "%%%"}, "BAD_ENVELOPE", id="not an envelope"),
+        pytest.param(lambda e: {**e, "payload": e["payload"].rstrip("=")}, "BAD_ENVELOPE", id="another base64 text"),
     ],
 )
 def test_an_envelope_is_refused_with(spoil: Callable[[dict], dict], code: str, key: Signer) -> None:
     envelope = json.loads(wrap({"a": 1}, "text/x", key))
     with pytest.raises(Tampered) as caught:
-        unwrap(json.dumps(spoil(envelope)).encode(), "text/x", key.verifier(), what="the letter")
+        unwrap(canonical(spoil(envelope)), "text/x", key.verifier(), what="the letter")
     assert caught.value.code == code
 
 
 def test_the_signature_covers_the_type(key: Signer) -> None:
     envelope = json.loads(wrap({"a": 1}, "text/x", key))
     with pytest.raises(Tampered) as caught:
-        unwrap(json.dumps({**envelope, "payloadType": "text/y"}).encode(), "text/y", key.verifier(), what="the letter")
+        unwrap(canonical({**envelope, "payloadType": "text/y"}), "text/y", key.verifier(), what="the letter")
     assert caught.value.code == "BAD_SIGNATURE"
 
 

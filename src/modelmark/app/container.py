@@ -18,6 +18,7 @@ from modelmark.app.effects import Announce, FollowRoutes, SignJournal, WriteMark
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
+from modelmark.app.usecases.make_checkpoint import MakeCheckpoint
 from modelmark.app.usecases.model_card import ModelCard
 from modelmark.app.usecases.read_contract import ReadContract
 from modelmark.app.usecases.release import Release
@@ -34,6 +35,7 @@ from modelmark.domain.settings import Settings
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
+from modelmark.governance.checkpoints import Checkpoints
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
@@ -215,6 +217,15 @@ class Container:
         )
 
     @cached_property
+    def checkpoint(self) -> MakeCheckpoint:
+        return MakeCheckpoint(
+            workspace=self.workspace,
+            checkpoints=Checkpoints(ledger=self.ledger, clock=self.clock, signer=lambda: self.signer),
+            witness=self.witness,
+            target=self.settings.checkpoint_to,
+        )
+
+    @cached_property
     def verify(self) -> Verify:
         return Verify(
             workspace=self.workspace,
@@ -254,6 +265,7 @@ class Container:
 
     def _publish(self, snapshot: Snapshot) -> None:
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+        self.checkpoint.after_act()
 
 
 def _close_to_others(root: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.workbench import Workbench
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
+from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
+from modelmark.storage.exports import check_target
 from modelmark.web.actions import Actions
 from modelmark.web.queries import Documents, Queries
 from modelmark.web.server import Application, build
@@ -28,7 +31,11 @@ class ControlPlane(Workbench):
         if notifier is not None:
             notifier.check()
         serving = ServingVersions(self.monitored)
-        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier, self.witness)
+        if self.settings.checkpoint_to is not None:
+            check_target(self.settings.checkpoint_to)
+        every = timedelta(minutes=self.settings.checkpoint_minutes)
+        checkpoint = MakeCheckpoint(make=self.checkpoint, interval=every)
+        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier, self.witness, checkpoint)
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:

@@ -1,4 +1,4 @@
-"""People and releases: approve, waive, release, rollback, status, verify."""
+"""People and releases: approve, waive, release, rollback, status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
-from modelmark.cli.output import OK, REFUSED, say, say_json, table
+from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.errors import Rejected
 from modelmark.domain.until import until
 
@@ -168,26 +168,6 @@ def status(
         say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
     if statuses:
         _say_next(statuses[-1])
-    return OK
-
-
-def verify(workspace: options.Workspace = None, json: options.Json = False) -> int:
-    """Check marks, artifacts, snapshot, audit and journal offline; name the first bad item. Exit code 1 if any is bad.
-
-    Example: modelmark verify --json
-    """
-    app = open_app(workspace)
-    items = list(app.verify())
-    bad = [item for item in items if item.fault]
-    if json:
-        say_json({"verdict": "fail" if bad else "pass", "first_bad": bad[0] if bad else None, "items": items})
-        return REFUSED if bad else OK
-    for item in items:
-        say(f"{'✕' if item.fault else '✓'} {item.kind:<9} {item.name}: {item.sentence}")
-    if bad:
-        say(f"\n✕ The first bad item is {bad[0].kind} {bad[0].name}: {bad[0].sentence} [{bad[0].fault}]")
-        return REFUSED
-    say(f"\n✓ All {len(items)} items are what was signed and recorded.")
     return OK
 
 

@@ -65,8 +65,16 @@ class Ledger(Protocol):
         """Every row that the audit must have told of, undecoded, so that one bad row hides no other."""
         ...
 
+    def row_counts(self) -> Mapping[str, int]:
+        """How many rows each table has of which `rows` tells."""
+        ...
+
     def audit_rows(self) -> Iterable[Row]:
         """Every row of the audit, undecoded, in the order of its numbers."""
+        ...
+
+    def heads(self) -> Mapping[str, str]:
+        """Every signed head by name."""
         ...
 
     def head(self, name: str) -> str | None:

@@ -29,6 +29,8 @@ class Settings:
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
     key: str | None = None  # an API key: who acts at the command line; a secret, never printed
+    checkpoint_to: str | None = None  # where checkpoints go: a folder, git+FOLDER, or an http(s) address to PUT them to
+    checkpoint_minutes: int = 10  # how often, beside every release
     journal_sync_ms: int = 50  # how long an answer may wait for the disk to be sure; 0: every flush is synced
 
     @property
@@ -79,6 +81,7 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
     "notify": lambda text: tuple(text.split()),
+    "checkpoint_minutes": _whole("CHECKPOINT_MINUTES", 1, 1440),
     "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
 }
 #: Set by our own scripts and processes for each other, not by people.

@@ -9,6 +9,8 @@ from typing import Any, Final
 #: The head of the audit chain, and that of the journal.
 AUDIT_HEAD: Final = "audit"
 JOURNAL_HEAD: Final = "journal"
+#: The newest checkpoint over all of them.
+CHECKPOINT_HEAD: Final = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

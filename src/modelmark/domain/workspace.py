@@ -36,6 +36,11 @@ class Workspace:
         return self.root / "snapshot.dsse.json"
 
     @property
+    def checkpoint(self) -> Path:
+        """The newest signed checkpoint of everything here. A copy elsewhere is what it is for."""
+        return self.root / "checkpoint.dsse.json"
+
+    @property
     def versions(self) -> Path:
         return self.root / "versions"
 

@@ -88,13 +88,13 @@ class Releases:
         """Keep what gates found. Evidence is only ever added; new evidence voids approvals of the old."""
         self._sign_off.people.permit(by, Permission.REGISTER)
         with self._ledger.transaction():
+            if self._ledger.state(version.id) is State.REGISTERED:
+                self._move(version, State.CHECKED)
             for item in evidence:
                 self._ledger.add_evidence(item)
                 self._audit.append(
                     actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model
                 )
-            if self._ledger.state(version.id) is State.REGISTERED:
-                self._move(version, State.CHECKED)
         return self._ask_signers(self.status(version))
 
     def _ask_signers(self, gate_verdicts: ReleaseStatus) -> ReleaseStatus:
@@ -139,6 +139,9 @@ class Releases:
                     hint="mend the model, or ask a signer for a waiver: modelmark waive --help",
                 )
             self._ledger.add_approval(approval)
+            after = self.status(version)
+            if after.state is State.CHECKED and not after.missing:
+                self._move(version, State.APPROVED)
             self._audit.append(
                 actor,
                 Act.APPROVED,
@@ -147,9 +150,6 @@ class Releases:
                 name=approval.name,
                 evidence=approval.evidence,
             )
-            after = self.status(version)
-            if after.state is State.CHECKED and not after.missing:
-                self._move(version, State.APPROVED)
         return self.status(version)
 
     def waive(

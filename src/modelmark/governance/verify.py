@@ -21,6 +21,8 @@ from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import AUDIT_HEAD, Row
 from modelmark.domain.version import Version
 from modelmark.governance.audit import verify_audit
+from modelmark.governance.checkpoints import require_audit, require_kept, require_rows
+from modelmark.seal.checkpoint import Checkpoint, open_checkpoint
 from modelmark.seal.digests import canonical, digest_value
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
@@ -65,12 +67,13 @@ def verify(
     *,
     keys: Callable[[], str],
     snapshot: Callable[[], Snapshot | None],
+    checkpoint: Callable[[], bytes | None],
     journal: Callable[[], Iterator[tuple[str, int]]],
 ) -> Iterator[Item]:
     """Every item in turn; a fault in one does not hide the next.
 
     keys: says that the signing key is the public one's half, or raises. snapshot: reads and verifies the published
-    snapshot, None where there is no file. journal: (name, records) of each part, raising Tampered.
+    snapshot, None where there is no file; checkpoint likewise, unopened. journal: (name, records) of each part, raising Tampered.
     """
     told, kept = _Told(), defaultdict[str, list[Row]](list)
     yield _try("key", "signing key", keys)
@@ -84,7 +87,24 @@ def verify(
         yield _try("mark", id.short, partial(_mark, artifacts, ledger, verifier, id))
     yield _try("approvals", "signatures", partial(_signatures, kept, verifier))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
+    yield _try(
+        "checkpoint", "newest", lambda: require_kept(ledger, checkpoint(), partial(open_checkpoint, verifier=verifier))
+    )
     yield from _journal(journal)
+
+
+def verify_against(
+    checkpoint: Checkpoint, ledger: Ledger, *, key: Callable[[], str], journal: Callable[[], str]
+) -> Iterator[Item]:
+    """The workspace goes through a checkpoint that was kept elsewhere: nothing that was seen then is gone or rewritten.
+
+    key: says that the workspace's key is the one that signed it, or raises; journal likewise of receipts and segments.
+    """
+    name = f"number {checkpoint.number}"
+    yield _try("checkpoint", f"{name}: key", key)
+    yield _try("checkpoint", f"{name}: audit", lambda: require_audit(checkpoint, ledger))
+    yield _try("checkpoint", f"{name}: rows", lambda: require_rows(checkpoint, ledger))
+    yield _try("checkpoint", f"{name}: journal", journal)
 
 
 def _audit(ledger: Ledger, verifier: Verifier, told: _Told) -> str:

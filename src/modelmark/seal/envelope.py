@@ -47,12 +47,22 @@ def unwrap(envelope: bytes, payload_type: str, verifier: Verifier, *, what: str)
         raise Tampered(said, code=error.code, field=error.field, limit=error.limit) from None
 
 
+def strict_base64(text: str) -> bytes:
+    """The bytes of the one text that base64 has for them. Raises ValueError or TypeError."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not the base64 text of these bytes")
+    return data
+
+
 def _opened(envelope: bytes, payload_type: str, verifier: Verifier) -> Any:
     try:
         outer = json.loads(envelope)
-        payload = base64.b64decode(outer["payload"], validate=True)
+        payload = strict_base64(outer["payload"])
         found_type = outer["payloadType"]
-        signatures = [(s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in outer["signatures"]]
+        signatures = [(s["keyid"], strict_base64(s["sig"])) for s in outer["signatures"]]
+        if canonical(outer) != envelope:
+            raise ValueError("written in another form than ours")
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise Tampered("this is not a DSSE envelope", code="BAD_ENVELOPE") from None
     if found_type != payload_type:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
-from modelmark.seal.envelope import pae, unwrap, wrap
+from modelmark.seal.envelope import pae, strict_base64, unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
 
 #: What a signature under a receipt's link is a signature of.
@@ -38,7 +38,7 @@ def sign_receipt(signer: Signer, link: bytes) -> str:
 def check_receipt(verifier: Verifier, link: bytes, signature: str) -> None:
     """Raises Tampered unless `sign_receipt` gave it with this key."""
     try:
-        raw = base64.b64decode(signature, validate=True)
+        raw = strict_base64(signature)
     except (ValueError, TypeError):
         raise Tampered("a receipt's signature cannot be read", code="BAD_SIGNATURE", field="receipts.jsonl") from None
     verifier.check(raw, pae(RECEIPT_TYPE, link))

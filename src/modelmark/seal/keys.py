@@ -123,7 +123,11 @@ def require_pair(folder: Path) -> None:
             limit="mode 0700",
             hint=f"run: chmod 700 {folder}, and look whether the key is still yours",
         )
-    _require_halves(path, Signer(read_private(path)), verifier(folder))
+    key = read_private(path)
+    _require_halves(path, Signer(key), verifier(folder))
+    for file, pem in ((path, _private_pem(key)), (folder / PUBLIC, _public_pem(key))):
+        if file.read_bytes() != pem:
+            raise _bad(file, "in the form in which it was written")
 
 
 def _require_halves(path: Path, ours: Signer, public: Verifier) -> None:
@@ -136,6 +140,16 @@ def _require_halves(path: Path, ours: Signer, public: Verifier) -> None:
         )
 
 
+def _private_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _public_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def _bad(path: Path, what: str) -> NotPermitted:
     return NotPermitted(f"{path} is not {what}", code="BAD_KEY", limit="PEM", hint="restore it from a backup")
 
@@ -144,10 +158,7 @@ def _create(folder: Path) -> None:
     """Make the private half whole under a name of its own and link it into place: of many first uses, one key counts."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    secret = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    scratch = _written(folder, secret)
+    scratch = _written(folder, _private_pem(Ed25519PrivateKey.generate()))
     try:
         os.link(scratch, folder / PRIVATE)
     except FileExistsError:
@@ -160,8 +171,7 @@ def _publish(folder: Path, key: Ed25519PrivateKey) -> None:
     """Write the public half where it is missing, also after a crash in between."""
     if (folder / PUBLIC).exists():
         return
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    scratch = _written(folder, public)
+    scratch = _written(folder, _public_pem(key))
     scratch.chmod(0o644)
     scratch.replace(folder / PUBLIC)
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from modelmark.domain.errors import NotPermitted, Tampered
 from modelmark.domain.release import Approval, Ticket, Waiver
 from modelmark.seal.digests import canonical
-from modelmark.seal.envelope import pae, unwrap, wrap
+from modelmark.seal.envelope import pae, strict_base64, unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import restore
 
@@ -48,7 +48,7 @@ def signed(act: Act, signer: Signer) -> Act:
 def authentic(act: Approval | Waiver, verifier: Verifier) -> bool:
     """Whether this workspace signed exactly this."""
     try:
-        verifier.check(base64.b64decode(act.signature, validate=True), _said(act))
+        verifier.check(strict_base64(act.signature), _said(act))
     except (Tampered, binascii.Error, ValueError):
         return False
     return True

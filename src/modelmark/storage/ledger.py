@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelmark.domain.audit import Event
@@ -138,9 +138,22 @@ class SqlLedger:
             for table in tables.GOVERNED:
                 yield from raw_rows(connection, table)
 
+    def row_counts(self) -> Mapping[str, int]:
+        with self._database.reading() as connection:
+            return {
+                table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+                for table in tables.GOVERNED
+            }
+
     def audit_rows(self) -> Iterator[Row]:
         with self._database.reading() as connection:
             yield from raw_rows(connection, tables.audit)
+
+    def heads(self) -> Mapping[str, str]:
+        with self._database.reading() as connection:
+            return {
+                row.name: row.body for row in connection.execute(select(tables.heads).order_by(tables.heads.c.name))
+            }
 
     def head(self, name: str) -> str | None:
         query = select(tables.heads.c.body).where(tables.heads.c.name == name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -125,10 +126,16 @@ class MemoryLedger(Transactional):
         yield from (_row("remarks", comment.id, comment) for comment in self._comments)
         yield from (_row("snapshots", sequence, snapshot) for sequence, snapshot in self._snapshots.items())
 
+    def row_counts(self) -> Mapping[str, int]:
+        return Counter(row.table for row in self.rows())
+
     def audit_rows(self) -> Iterator[Row]:
         for event in self._events:
             columns = {"sequence": event.sequence, "at": _micros(event.at), "body": canonical(event).decode()}
             yield Row(table="audit", key=str(event.sequence), columns=columns)
+
+    def heads(self) -> Mapping[str, str]:
+        return dict(sorted(self._heads.items()))
 
     def head(self, name: str) -> str | None:
         return self._heads.get(name)

@@ -10,18 +10,17 @@ receipt.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.domain.errors import NotYet, Tampered
+from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import (
     LOG,
     OURS,
@@ -121,12 +120,6 @@ class Compactor:
                 damaged += self._maintain(name)
             self._keep_head()
             return tuple(damaged)
-
-    def witness(self) -> JournalHead:
-        """Keep where the journal stands, as it lies there, without compacting anything."""
-        with only_committer(self._workspace):
-            self._load()
-            return self._keep_head()
 
     def _load(self) -> None:
         """Raises Tampered, changing nothing, when the receipts do not go through their signed head: more of them would
@@ -346,22 +339,6 @@ class Compactor:
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
         self._tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
-
-
-@contextmanager
-def only_committer(workspace: Workspace) -> Iterator[None]:
-    """Raises NotYet (COMPACTION_RUNS) while another process, or thread, compacts this workspace."""
-    folder = workspace.tables.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "compact.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NotYet("another process compacts this journal", code="COMPACTION_RUNS") from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _by_table(records: tuple[Record, ...], schemas: dict[str, Schema]) -> dict[str, list[Any]]:

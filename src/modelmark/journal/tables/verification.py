@@ -48,6 +48,16 @@ def verify_tables(workspace: Workspace) -> Iterator[tuple[str, int]]:
     yield from _tables(workspace, Receipts.of(workspace))
 
 
+def verify_position(workspace: Workspace, head: JournalHead, check: SignatureCheck) -> int:
+    """The number of receipts, which go through an earlier head, and every segment it saw is there or compacted since.
+    Raises Tampered."""
+    receipts = Receipts(workspace.receipts)
+    require_head(receipts, head, check)
+    for writer, end in sorted(head.writers.items()):
+        _require_segment(workspace, writer, end, receipts.anchors.get(writer))
+    return receipts.lines
+
+
 def read_receipts(workspace: Workspace, head: JournalHead | None, check: SignatureCheck) -> Receipts:
     """The receipts, which go through the head. Raises Tampered: HEAD_GONE, or as `require_head`."""
     if head is None and (workspace.receipts.exists() or table_names(workspace)):

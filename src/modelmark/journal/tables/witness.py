@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from modelmark.domain.errors import Tampered
+from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.wal.reader import Anchor, SegmentFile, folders, read_segment, segment_files
 from modelmark.journal.wal.writer import SEALED
@@ -91,6 +92,27 @@ def require_head(receipts: Receipts, head: JournalHead | None, check: SignatureC
 
 def _receipts(what: str, code: str, row: int | None) -> Tampered:
     return Tampered(what, code=code, field="receipts.jsonl", row=row)
+
+
+def see(workspace: Workspace, witness: Witness) -> JournalHead | None:
+    """Keep where the journal stands now, without compacting anything. None while somebody compacts: they keep it.
+
+    Raises Tampered, keeping nothing, when the receipts do not go through the head that was kept last.
+    """
+    try:
+        with only_committer(workspace):
+            receipts = Receipts(workspace.receipts)
+            before = witness.kept()
+            require_head(receipts, before, witness.check)
+            ends = sealed_ends(workspace, receipts.anchors)
+            head = JournalHead(lines=receipts.lines, link=receipts.link, writers=ends)
+            if head != before:
+                witness.keep(head)
+            return head
+    except NotYet as error:
+        if error.code != "COMPACTION_RUNS":
+            raise
+        return None
 
 
 def sealed_ends(workspace: Workspace, anchors: Mapping[str, Anchor]) -> dict[str, Anchor]:

@@ -7,6 +7,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import Compactor
 from modelmark.journal.tables.witness import Witness
 from modelmark.steward.job import Job
+from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.close_departed import CloseDeparted
 from modelmark.steward.jobs.compact import Compact
 from modelmark.steward.jobs.deliver import Deliver
@@ -24,8 +25,10 @@ def builtin(
     serving: ServingVersions,
     notifier: Notifier | None,
     witness: Witness | None = None,
+    checkpoint: MakeCheckpoint | None = None,
 ) -> tuple[Job, ...]:
-    """notifier: None keeps alerts in the monitoring store only. witness: signs where the journal stands."""
+    """notifier: None keeps alerts in the monitoring store only. witness: signs where the journal stands. checkpoint: None
+    makes none."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -37,5 +40,6 @@ def builtin(
         MonitorVersions(workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, told=told),
         CloseDeparted(monitoring_store=monitoring_store, told=told),
         Maintain(compactor=compactor, profiler=profiler),
+        *((checkpoint,) if checkpoint else ()),
         Deliver(monitoring_store=monitoring_store, notifier=notifier),
     )

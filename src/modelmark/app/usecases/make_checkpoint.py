@@ -1,0 +1,44 @@
+"""A signed checkpoint of everything: kept here, and copied to where the operator of this workspace cannot reach."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.workspace import Workspace
+from modelmark.governance.checkpoints import Checkpoints
+from modelmark.journal.tables.witness import Witness, see
+from modelmark.seal.checkpoint import Checkpoint
+from modelmark.storage.exports import export, write_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeCheckpoint:
+    """witness: keeps how far the log is sealed. target: where copies go; None keeps it here."""
+
+    workspace: Workspace
+    checkpoints: Checkpoints
+    witness: Witness
+    target: str | None
+
+    def __call__(self, *, to: str | None = None) -> tuple[Checkpoint, str]:
+        """The checkpoint, and a sentence on where it went. Raises NotYet (EXPORT_FAILED) after it was kept here."""
+        if self.workspace.receipts.parent.is_dir():
+            see(self.workspace, self.witness)
+        made, envelope = self.checkpoints.make()
+        write_into(self.workspace.root, self.workspace.checkpoint.name, envelope)
+        target = to or self.target
+        if target is None:
+            return (
+                made,
+                f"kept in {self.workspace.checkpoint}: copy it to where nobody who can change this workspace can",
+            )
+        return made, export(target, f"checkpoint-{made.number:08d}.dsse.json", envelope)
+
+    def after_act(self) -> None:
+        """Beside a release or rollback, which stands whatever becomes of this; people are told."""
+        try:
+            self()
+        except ModelmarkError as error:
+            sys.stderr.write(f"warning: no checkpoint of this act: {error.message}\n")
