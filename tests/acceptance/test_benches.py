@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 
+#: A map of its own, gone with the test.
+MAP = str(Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}.json")
 #: bench -> (arguments that make it small, what its output names).
 SMALL = {
     "check.py": (["--rows", "700", "--fast"], "holdout"),
@@ -20,6 +23,21 @@ SMALL = {
     "growth.py": (["--rows", "400", "800", "--only", "data_contract"], "data_contract"),
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
     "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
+    "mutants.py": (
+        [
+            "--count",
+            "3",
+            "--rooms",
+            "seal",
+            "--only",
+            "seal/chain.py",
+            "--tests",
+            "tests/unit/test_vectors.py",
+            "--map",
+            MAP,
+        ],
+        "noticed 3 of 3",
+    ),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
     "tamper.py": (["--changes", "12", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 12/12"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
