@@ -161,6 +161,7 @@ def _create(folder: Path) -> None:
     scratch = _written(folder, _private_pem(Ed25519PrivateKey.generate()))
     try:
         os.link(scratch, folder / PRIVATE)
+        _sync_folder(folder)
     except FileExistsError:
         return  # another first use was quicker; its key counts
     finally:
@@ -174,6 +175,7 @@ def _publish(folder: Path, key: Ed25519PrivateKey) -> None:
     scratch = _written(folder, _public_pem(key))
     scratch.chmod(0o644)
     scratch.replace(folder / PUBLIC)
+    _sync_folder(folder)
 
 
 def _written(folder: Path, data: bytes) -> Path:
@@ -185,3 +187,11 @@ def _written(folder: Path, data: bytes) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return scratch
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -57,6 +57,11 @@ def write_into(folder: Path, name: str, data: bytes) -> str:
         file.flush()
         os.fsync(file.fileno())
     Path(scratch).replace(folder / name)
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
     return f"written to {folder / name}"
 
 
