@@ -41,6 +41,7 @@ kit: Any = importlib.import_module("builders.workspace")  # of tests/, which ben
 TABLES = {
     "versions": "versions", "evidence": "evidence", "approvals": "approvals", "remarks": "comments", "waivers": "waivers",
     "snapshots": "snapshots", "accounts": "accounts", "api_keys": "keys", "sessions": "sessions",
+    "findings": "findings", "alerts": "alerts",
 }  # fmt: skip
 #: Files that no decision leans on, with the reason in docs/journal.md.
 LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", "compact.lock", "/lock")
@@ -118,6 +119,7 @@ def _live(root: Path, predictions: int, seed: int, *, earlier: Path | None) -> A
             life.release(case, version, at())
     life.predict("churn", kit.spread(start, now, predictions - predictions // 2, seed + 1), seed=seed + 1, refused=3)
     life.app.releases.rollback("churn", actor="ann", reason="worse than hoped")
+    life.watch(now - timedelta(hours=6))
     _leave_in_log(life)
     return life
 
@@ -366,7 +368,7 @@ class Changer:
                 return None
             table, key, row = found
             row[_key(table)] = 100_000 + self.chance.randrange(1000) if isinstance(key, int) else f"{key}x"
-            for unique in ("number", "nonce", "digest"):
+            for unique in ("number", "nonce", "digest", "subject"):
                 if unique in row and unique != _key(table):
                     row[unique] = self.chance.randrange(10**6) if unique == "number" else f"{self.chance.random()}"
             marks = ", ".join("?" * len(row))

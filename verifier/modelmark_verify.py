@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 GOVERNED = (
     "versions", "evidence", "approvals", "remarks", "waivers", "snapshots", "accounts", "api_keys", "sessions"
 )  # fmt: skip
+SUMMED = ("findings", "alerts")
 GROWING = ("versions", "evidence", "approvals", "waivers", "remarks", "snapshots")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = bytes(32)
@@ -176,7 +177,7 @@ class Ledger:
             base = sqlite3.connect(f"file:{workspace / 'state.db'}?mode=ro", uri=True)
             base.text_factory = lambda data: data.decode("utf-8", "replace")
             base.row_factory = sqlite3.Row
-            for table, key in [*((t, None) for t in GOVERNED), ("audit", "sequence"), ("heads", "name")]:
+            for table, key in [*((t, None) for t in (*GOVERNED, *SUMMED)), ("audit", "sequence"), ("heads", "name")]:
                 name = key or base.execute(f"PRAGMA table_info({table})").fetchone()["name"]
                 rows[table] = [dict(row) for row in base.execute(f"SELECT * FROM {table} ORDER BY {name}")]
         except (sqlite3.DatabaseError, TypeError) as error:
@@ -279,6 +280,22 @@ def table(name: str, ledger: Ledger, told: Told) -> str:
 
 def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, (int, str)) else str(value)
+
+
+def added_up(name: str, ledger: Ledger, key: Key) -> str:
+    """The rows add up to the signed sum (docs/formats.md, "Sums")."""
+    rows, head = ledger.rows[name], ledger.head(name, key)
+    if head is None:
+        if rows:
+            raise Fault("HEAD_GONE", f"the signed sum of the {name} is gone")
+        return "none yet"
+    total = 0
+    for row in rows:
+        raw = canonical({column: _cell(value) for column, value in row.items()})
+        total += int.from_bytes(hashlib.shake_256(raw).digest(256), "little")
+    if (len(rows), (total % (1 << 2048)).to_bytes(256, "little").hex()) != (head["count"], head["sum"]):
+        raise Fault("SUM_DIFFERS", f"the {name} do not add up to their signed sum")
+    return f"{len(rows)} rows, which add up to their signed sum"
 
 
 def files(folder: str, workspace: Path, told: Told) -> str:
@@ -729,6 +746,8 @@ def verify(workspace: Path, *, key: Path | None, checkpoint: Path | None, lines:
     verdicts.add("audit", "chain", lambda: audit(ledger, public, told))
     for name in sorted({row.split("/")[0] for row in told.rows} | {t for t in GOVERNED if ledger.rows[t]}):
         verdicts.add("rows", name, partial(table, name, ledger, told))
+    for name in SUMMED:
+        verdicts.add("rows", name, partial(added_up, name, ledger, public))
     there = {p.name for p in (workspace / "versions").glob("*") if not p.name.startswith(".new-")}
     for folder in sorted({name.split("/")[0] for name in told.files} | there):
         verdicts.add("files", folder[:12], partial(files, folder, workspace, told))

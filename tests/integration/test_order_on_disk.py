@@ -71,9 +71,8 @@ def test_rows_and_receipts_are_on_disk_before_their_segment_goes(
     with recorded(tmp_path, monkeypatch) as order:
         compact(space)
     order.holds(("sync", "receipts.jsonl"), ("sync", ".parquet"), ("sync", "receipts.jsonl"), ("remove", ".seg"))
-    first_receipt_after = [n for n in order.where("sync", "receipts.jsonl") if n > order.where("sync", ".parquet")[0]][
-        0
-    ]
+    parquet = order.where("sync", ".parquet")[0]
+    first_receipt_after = next(n for n in order.where("sync", "receipts.jsonl") if n > parquet)
     for what in (f"_delta_log/{0:020d}.json", "loans/_delta_log", "predictions/loans", "tables/predictions"):
         assert min(order.where("sync", what)) < first_receipt_after, what
     assert order.where("sync", "journal")  # the new file's own folder

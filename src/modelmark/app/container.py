@@ -51,6 +51,7 @@ from modelmark.storage.artifacts import FolderArtifactStore
 from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.monitoring_store import SqlMonitoringStore
+from modelmark.storage.sums import SignedSums
 
 
 def utc_now() -> datetime:
@@ -89,6 +90,8 @@ class Container:
         files = {f"{id}/{name}": digest for id in self.artifacts.ids() for name, digest in self._digests(id).items()}
         if Audit(ledger, self.clock, lambda: self.signer).take_over(files) is not None:
             take_over(self.workspace, SignJournal(ledger=ledger, signer=lambda: self.signer))
+            with self.database.writing() as connection:
+                SignedSums(lambda: self.signer).take_over(connection)
 
     def _digests(self, folder: str) -> Mapping[str, str]:
         try:
@@ -98,7 +101,7 @@ class Container:
 
     @cached_property
     def monitoring_store(self) -> MonitoringStore:
-        return SqlMonitoringStore(self.database)
+        return SqlMonitoringStore(self.database, SignedSums(lambda: self.signer))
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -65,6 +65,10 @@ class Ledger(Protocol):
         """Every row that the audit must have told of, undecoded, so that one bad row hides no other."""
         ...
 
+    def summed_rows(self) -> Mapping[str, Sequence[Row]]:
+        """Every row of each table that a signed sum covers, by table, undecoded. The sum is the head of that name."""
+        ...
+
     def row_counts(self) -> Mapping[str, int]:
         """How many rows each table has of which `rows` tells."""
         ...

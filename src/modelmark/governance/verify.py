@@ -7,7 +7,7 @@ every snapshot that was ever issued, the journal from its own signed head. What 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,8 +24,10 @@ from modelmark.governance.audit import verify_audit
 from modelmark.governance.checkpoints import require_audit, require_kept, require_rows
 from modelmark.seal.checkpoint import Checkpoint, open_checkpoint
 from modelmark.seal.digests import canonical, digest_value
+from modelmark.seal.heads import open_head
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
+from modelmark.seal.sums import RowSum
 from modelmark.seal.tickets import authentic
 from modelmark.seal.values import decode
 
@@ -81,6 +83,8 @@ def verify(
     yield _try("rows", "database", lambda: _read(ledger.rows(), kept))
     for table in sorted({name.split("/")[0] for name in told.rows} | set(kept)):
         yield _try("rows", _SPOKEN.get(table, table), partial(_table, table, kept[table], told.rows))
+    for table, rows in _summed(ledger):
+        yield _try("rows", table, partial(_sum, table, rows, ledger, verifier))
     for folder in sorted({name.split("/")[0] for name in told.files} | set(artifacts.ids())):
         yield _try("files", folder[:12], partial(_files, artifacts, folder, told.files))
     for id in _ever_served(kept["snapshots"]):
@@ -160,6 +164,31 @@ def _table(table: str, rows: list[Row], told: dict[str, str]) -> str:
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise Tampered(sentence + more, code=code, field=table)
     return f"{len(rows)} rows, as the audit left them"
+
+
+def _summed(ledger: Ledger) -> list[tuple[str, Sequence[Row] | Exception]]:
+    try:
+        return list(ledger.summed_rows().items())
+    except Exception as error:  # noqa: BLE001  # it becomes the item's fault
+        return [("findings and alerts", error)]
+
+
+def _sum(table: str, rows: Sequence[Row] | Exception, ledger: Ledger, verifier: Verifier) -> str:
+    """The rows add up to the signed sum."""
+    if isinstance(rows, Exception):
+        raise rows
+    envelope = ledger.head(table)
+    if envelope is None and not rows:
+        return "none yet"
+    signed = RowSum.restored(open_head(table, envelope, verifier))
+    found = RowSum.of(row.columns for row in rows)
+    if found != signed:
+        raise Tampered(
+            f"the {table} do not add up to their signed sum: {found.count} rows, {signed.count} signed",
+            code="SUM_DIFFERS",
+            field=table,
+        )
+    return f"{found.count} rows, which add up to their signed sum"
 
 
 def _files(artifacts: ArtifactStore, folder: str, told: dict[str, str]) -> str:

@@ -138,6 +138,10 @@ class SqlLedger:
             for table in tables.GOVERNED:
                 yield from raw_rows(connection, table)
 
+    def summed_rows(self) -> Mapping[str, Sequence[Row]]:
+        with self._database.reading() as connection:
+            return {table.name: list(raw_rows(connection, table)) for table in tables.SUMMED}
+
     def row_counts(self) -> Mapping[str, int]:
         with self._database.reading() as connection:
             return {

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, and_, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Alert, Finding
@@ -19,13 +20,16 @@ from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
 from modelmark.storage.database import Database
+from modelmark.storage.sums import SignedSums
 
 
 class SqlMonitoringStore:
     """Implements `domain.ports.MonitoringStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sums: SignedSums | None = None) -> None:
+        """sums: signs what findings and alerts add up to; None signs nothing."""
         self._database = database
+        self._sums = sums or SignedSums(None)
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._database.transaction()
@@ -72,12 +76,9 @@ class SqlMonitoringStore:
                     "outcome": finding.outcome.value,
                     "body": canonical(finding).decode(),
                 }
-                _upsert(
-                    connection,
-                    tables.findings,
-                    row,
-                    key=("model", "version", "monitor", "subject", "start", "end"),
-                )
+                key = ("model", "version", "monitor", "subject", "start", "end")
+                with self._sums.changing(connection, tables.findings, _where(tables.findings, row, key)):
+                    _upsert(connection, tables.findings, row, key=key)
 
     def findings(
         self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
@@ -102,7 +103,7 @@ class SqlMonitoringStore:
             & (table.c.subject == finding.subject)
             & (table.c.closed_at.is_(None))
         )
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, self._sums.changing(connection, table, story):
             row = connection.execute(select(table).where(story)).first()
             if row is None:
                 connection.execute(
@@ -126,11 +127,10 @@ class SqlMonitoringStore:
             return _alert(connection.execute(select(table).where(story)).one()), row is None
 
     def close_alert(self, alert: int, at: datetime) -> None:
-        with self._database.writing() as connection:
+        table = tables.alerts
+        with self._database.writing() as connection, self._sums.changing(connection, table, table.c.id == alert):
             connection.execute(
-                update(tables.alerts)
-                .where(tables.alerts.c.id == alert, tables.alerts.c.closed_at.is_(None))
-                .values(closed_at=at)
+                update(table).where(table.c.id == alert, table.c.closed_at.is_(None)).values(closed_at=at)
             )
 
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
@@ -179,6 +179,10 @@ class SqlMonitoringStore:
         )
         with self._database.reading() as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
+
+
+def _where(table: Table, row: Mapping[str, Any], names: tuple[str, ...]) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == row[name] for name in names))
 
 
 def _insert(connection: Connection, table: Table) -> Any:

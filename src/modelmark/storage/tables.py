@@ -199,3 +199,5 @@ heads = Table(
 )
 #: What the audit tells of, row by row. The audit itself is a chain; what else is here is a view or a limit.
 GOVERNED: Final = (versions, evidence, approvals, comments, waivers, snapshots, accounts, api_keys, sessions)
+#: What a signed sum covers: rows that come and change by the steward's hand, without an act.
+SUMMED: Final = (findings, alerts)

@@ -35,10 +35,10 @@ class Written(threading.local):
         return taken
 
 
-def raw_rows(connection: Connection, table: Table) -> Iterator[Row]:
-    """Every row of a table in the order of its key, bytes that are no text included."""
+def raw_rows(connection: Connection, table: Table, where: ColumnElement[bool] | None = None) -> Iterator[Row]:
+    """Every row of a table, or those that are found, in the order of the key, bytes that are no text included."""
     with _any_text(connection):
-        yield from _selected(connection, table)
+        yield from _selected(connection, table, where)
 
 
 def _selected(connection: Connection, table: Table, where: ColumnElement[bool] | None = None) -> Iterator[Row]:

@@ -126,6 +126,9 @@ class MemoryLedger(Transactional):
         yield from (_row("remarks", comment.id, comment) for comment in self._comments)
         yield from (_row("snapshots", sequence, snapshot) for sequence, snapshot in self._snapshots.items())
 
+    def summed_rows(self) -> Mapping[str, Sequence[Row]]:
+        return {}
+
     def row_counts(self) -> Mapping[str, int]:
         return Counter(row.table for row in self.rows())
 

@@ -48,7 +48,8 @@ class Verify:
 
     def write_ledger(self, path: Path) -> int:
         """Every row that verification reads, one JSON line each, for the stand-alone verifier. The number of lines."""
-        rows = [*self.ledger.rows(), *self.ledger.audit_rows()]
+        summed = [row for rows in self.ledger.summed_rows().values() for row in rows]
+        rows = [*self.ledger.rows(), *self.ledger.audit_rows(), *summed]
         heads = [
             Row(table="heads", key=name, columns={"name": name, "body": body})
             for name, body in self.ledger.heads().items()
