@@ -35,6 +35,7 @@ ROOMS: Final = (
 )  # fmt: skip
 #: Not ours to test line by line.
 LEFT_OUT: Final = ("generated", "templates", "migrations")
+TESTS: Final = ("tests/unit", "tests/integration", "tests/acceptance/test_earlier_workspace.py")
 FIRST: Final = 60  # tests tried first, of those that reach the line
 
 #: Runs inside pytest: switches coverage's context with each test and its phase, and notes how long each took.
@@ -108,6 +109,10 @@ class Site(ast.NodeVisitor):
             self.visit(item)
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for item in node.body:
+            self.visit(item)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -376,7 +381,7 @@ def main() -> int:
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--rooms", nargs="+", default=list(ROOMS), choices=ROOMS)
     reader.add_argument("--only", help="modules whose path matches this pattern, such as seal/chain.py")
-    reader.add_argument("--tests", nargs="+", default=["tests/unit", "tests/integration"])
+    reader.add_argument("--tests", nargs="+", default=list(TESTS))
     reader.add_argument("--map", type=Path, default=ROOT / ".mutants" / "map.json")
     reader.add_argument("--processes", type=int, default=2)
     reader.add_argument("--seconds", type=float, default=60, help="at most, for the tests of one mutant")

@@ -653,6 +653,7 @@ def _two_numbers(payload: bytes) -> tuple[int, int] | None:
 def against(seen: Any, workspace: Path, ledger: Ledger, key: Key, verdicts: Verdicts) -> None:
     name = f"number {seen['number']}"
     verdicts.add("checkpoint", f"{name}: key", partial(_same_key, workspace, key))
+    verdicts.add("checkpoint", f"{name}: number", partial(_same_number, seen, ledger, key))
     verdicts.add("checkpoint", f"{name}: audit", partial(_same_audit, seen["audit"], ledger))
     verdicts.add("checkpoint", f"{name}: rows", partial(_same_rows, seen, ledger))
     verdicts.add("checkpoint", f"{name}: journal", partial(_same_journal, seen["journal"], workspace, key))
@@ -662,6 +663,14 @@ def _same_key(workspace: Path, key: Key) -> str:
     if Key.read(workspace / "keys" / "mark.pub").id != key.id:
         raise Fault("KEY_REPLACED", "the workspace's public key is not the one that signed the checkpoint")
     return "the workspace's key signed it"
+
+
+def _same_number(seen: Any, ledger: Ledger, key: Key) -> str:
+    body = next((row["body"] for row in ledger.rows["heads"] if row["name"] == "checkpoint"), None)
+    number = 0 if body is None else json.loads(key.open(str(body).encode(), "vnd.modelmark.checkpoint+json"))["number"]
+    if number < seen["number"]:
+        raise Fault("ROLLED_BACK", f"the newest checkpoint here is number {number}")
+    return f"the newest here is number {number}"
 
 
 def _same_audit(seen: Any, ledger: Ledger) -> str:

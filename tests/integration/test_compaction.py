@@ -241,6 +241,30 @@ def test_receipts_that_were_cut_are_missed_and_never_written_again(tmp_path: Pat
     assert caught.value.code == code
 
 
+def test_tables_without_a_head_are_believed_by_nobody(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"))
+    compact(space)
+    with pytest.raises(Tampered) as caught:
+        list(verify_journal(space, None, Notary().check))
+    assert caught.value.code == "HEAD_GONE"
+    space.receipts.unlink()
+    with pytest.raises(Tampered) as caught:
+        list(verify_journal(space, None, Notary().check))
+    assert caught.value.code == "HEAD_GONE"
+
+
+def test_a_head_that_was_kept_is_not_kept_again(tmp_path: Path) -> None:
+    notary = Notary()
+    space = journal(tmp_path, predicted("p1"))
+    compactor = Compactor(space, witness=notary)
+    compactor.run()
+    first, notary.last = notary.last, None
+    compactor.run()
+    assert notary.last is None
+    notary.last = first
+    assert see(space, notary) == first
+
+
 def test_receipts_recomputed_without_the_key_are_refused(tmp_path: Path) -> None:
     notary = Notary()
     space = journal(tmp_path, predicted("p1"))

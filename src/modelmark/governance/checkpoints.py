@@ -12,7 +12,7 @@ from modelmark.domain.stored import CHECKPOINT_HEAD, JOURNAL_HEAD
 from modelmark.seal.checkpoint import Checkpoint, open_checkpoint, public_text, seal_checkpoint
 from modelmark.seal.digests import digest_value
 from modelmark.seal.heads import open_head
-from modelmark.seal.keys import Signer
+from modelmark.seal.keys import Signer, Verifier
 
 #: Tables whose rows never go away.
 GROWING: Final = ("versions", "evidence", "approvals", "waivers", "remarks", "snapshots")
@@ -52,6 +52,15 @@ class Checkpoints:
             snapshot={"sequence": snapshot.sequence, "digest": digest_value(snapshot)} if snapshot else None,
             counts=_counts(self.ledger),
         )
+
+
+def require_number(checkpoint: Checkpoint, ledger: Ledger, verifier: Verifier) -> str:
+    """The workspace's newest checkpoint is this one or a later one. Raises Tampered (ROLLED_BACK)."""
+    kept = ledger.head(CHECKPOINT_HEAD)
+    number = open_checkpoint(kept.encode(), verifier).number if kept else 0
+    if number < checkpoint.number:
+        raise Tampered(f"the newest checkpoint here is number {number}", code="ROLLED_BACK")
+    return f"the newest here is number {number}"
 
 
 def require_audit(checkpoint: Checkpoint, ledger: Ledger) -> str:

@@ -21,7 +21,7 @@ from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import AUDIT_HEAD, Row
 from modelmark.domain.version import Version
 from modelmark.governance.audit import verify_audit
-from modelmark.governance.checkpoints import require_audit, require_kept, require_rows
+from modelmark.governance.checkpoints import require_audit, require_kept, require_number, require_rows
 from modelmark.seal.checkpoint import Checkpoint, open_checkpoint
 from modelmark.seal.digests import canonical, digest_value
 from modelmark.seal.heads import open_head
@@ -98,7 +98,7 @@ def verify(
 
 
 def verify_against(
-    checkpoint: Checkpoint, ledger: Ledger, *, key: Callable[[], str], journal: Callable[[], str]
+    checkpoint: Checkpoint, ledger: Ledger, verifier: Verifier, *, key: Callable[[], str], journal: Callable[[], str]
 ) -> Iterator[Item]:
     """The workspace goes through a checkpoint that was kept elsewhere: nothing that was seen then is gone or rewritten.
 
@@ -106,6 +106,7 @@ def verify_against(
     """
     name = f"number {checkpoint.number}"
     yield _try("checkpoint", f"{name}: key", key)
+    yield _try("checkpoint", f"{name}: number", lambda: require_number(checkpoint, ledger, verifier))
     yield _try("checkpoint", f"{name}: audit", lambda: require_audit(checkpoint, ledger))
     yield _try("checkpoint", f"{name}: rows", lambda: require_rows(checkpoint, ledger))
     yield _try("checkpoint", f"{name}: journal", journal)

@@ -66,6 +66,7 @@ class Verify:
         return verify_against(
             opened,
             self.ledger,
+            verifier,
             key=lambda: self._same_key(verifier),
             journal=lambda: self._position(opened, verifier),
         )
