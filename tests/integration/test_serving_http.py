@@ -263,6 +263,11 @@ LINE = b"POST /models/churn/predict HTTP/1.1\r\nHost: localhost\r\n"
         pytest.param(LINE + b"Host: other\r\n\r\n", 400, id="two hosts"),
         pytest.param(b"GET /v2 HTTP/1.1\r\n\r\n", 400, id="no host"),
         pytest.param(b"GET /v2 HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, id="somebody else's host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost: a@localhost\r\n\r\n", 421, id="a user before the host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost: localhost:1:1\r\n\r\n", 421, id="two ports"),
+        pytest.param(
+            b"GET /v2 HTTP/1.1\r\nHost: localhost:" + b"1" * 5000 + b"\r\n\r\n", 421, id="5,000 digits of port"
+        ),
         pytest.param(LINE + b"X: a\r\n b\r\n\r\n", 400, id="folded header"),
         pytest.param(LINE + b"X : a\r\n\r\n", 400, id="space before colon"),
         pytest.param(LINE.replace(b"\r\n", b"\n") + b"\n", 400, id="bare line feeds"),

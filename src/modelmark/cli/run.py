@@ -118,14 +118,12 @@ def _ready(what: str, address: str, json: bool) -> None:
 
 def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
-    import uvicorn
-
     from modelmark.serving.http.listening import reserve
+    from modelmark.web.transport import server as server_of
 
     listener = reserve(settings.host, settings.dashboard_port)
     listener.listen(64)
-    config = uvicorn.Config(pages, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = server_of(pages)
     # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
