@@ -11,8 +11,9 @@ from builders.domain import NOON
 from builders.people import PASSWORD, principal
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
 from modelmark.domain.people import PERMISSIONS, Permission, Role
+from modelmark.governance.attempts import OF_A_LOGIN
 from modelmark.governance.audit import Audit, verify_chain
-from modelmark.governance.people import FAILURES, KEY_DAYS, SESSION, People
+from modelmark.governance.people import KEY_DAYS, SESSION, People
 from modelmark.testing.account_store import MemoryAccountStore
 from modelmark.testing.ledger import MemoryLedger
 
@@ -117,7 +118,7 @@ def test_signing_in_says_the_same_for_a_wrong_password_and_an_unknown_login(town
 
 def test_ten_failures_in_a_minute_close_a_login_for_a_minute(town: Town) -> None:
     principal(town.people, "ann", "Ann Lee", Role.PRODUCT)
-    for _ in range(FAILURES):
+    for _ in range(OF_A_LOGIN):
         with pytest.raises(NotPermitted):
             town.people.by_password("ann", "wrong password")
     with pytest.raises(Overloaded):

@@ -28,6 +28,9 @@ class Act(StrEnum):
     CHANGED_PASSWORD = "changed password"  # noqa: S105  # what was done, not a password
     ISSUED_KEY = "issued key"
     REVOKED_KEY = "revoked key"
+    SIGNED_IN = "signed in"
+    FAILED_TO_SIGN_IN = "failed to sign in"
+    SIGNED_OUT = "signed out"
 
 
 #: The acts that give a version traffic.

@@ -29,8 +29,9 @@ class Acts:
     async def sign_in(self, request: Request) -> Response:
         form = await posted(request)
         people = self._actions.people
-        principal = await run_in_threadpool(people.by_password, form.get("login", ""), form.get("password", ""))
-        token = await run_in_threadpool(people.open_session, principal)
+        login, password, source = form.get("login", ""), form.get("password", ""), _source(request)
+        principal = await run_in_threadpool(people.by_password, login, password, source=source)
+        token = await run_in_threadpool(people.open_session, principal, source=source)
         return with_session(RedirectResponse(next_of(form.get("next", "/")), 303), token)
 
     async def sign_out(self, request: Request) -> Response:
@@ -117,7 +118,8 @@ class Acts:
     async def change_password(self, request: Request) -> Response:
         """One's own, by whoever knows the present one: a browser left open is not enough."""
         form, people, by = await posted(request), self._actions.people, _by(request)
-        proven = await run_in_threadpool(people.by_password, by.login, form.get("now", ""))
+        now, source = form.get("now", ""), _source(request)
+        proven = await run_in_threadpool(people.by_password, by.login, now, source=source)
         await run_in_threadpool(people.change_password, by.login, form.get("password", ""), by=proven)
         return without_session(RedirectResponse("/sign-in", 303))
 
@@ -152,6 +154,11 @@ class Acts:
 def _by(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
+
+
+def _source(request: Request) -> str:
+    """Where somebody signs in from: the address that reached us, never one that a header claims."""
+    return request.client.host if request.client else "nowhere"
 
 
 def _role(text: str) -> Role:
