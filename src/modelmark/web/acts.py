@@ -15,7 +15,7 @@ from modelmark.domain.until import until
 from modelmark.domain.version import Version
 from modelmark.web.actions import Actions
 from modelmark.web.authenticator import COOKIE, next_of, with_session, without_session
-from modelmark.web.forms import form_of, posted
+from modelmark.web.forms import posted, read_form
 from modelmark.web.queries import Queries
 
 
@@ -90,7 +90,7 @@ class Acts:
         return self._seen(request, back, "main")
 
     async def add_account(self, request: Request) -> Response:
-        form, by = await form_of(request), _by(request)
+        form, by = await read_form(request), _by(request)
         roles = [_role(str(value)) for value in form.getlist("role")]
         await run_in_threadpool(
             self._actions.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
@@ -106,7 +106,7 @@ class Acts:
 
     async def change_account(self, request: Request) -> Response:
         """Open it again, or give it exactly the roles that are ticked."""
-        form, by = await form_of(request), _by(request)
+        form, by = await read_form(request), _by(request)
         whole = form.get("whole") == "yes"
         await run_in_threadpool(
             self._actions.people.change, str(form.get("login", "")), enable=form.get("enable") == "yes", by=by,
@@ -125,7 +125,7 @@ class Acts:
 
     async def issue_key(self, request: Request) -> dict[str, Any]:
         """The key and its secret, for the page that shows it this once."""
-        form, by = await form_of(request), _by(request)
+        form, by = await read_form(request), _by(request)
         try:
             scopes = [Permission(str(value)) for value in form.getlist("scope")]
         except ValueError:

@@ -15,7 +15,7 @@ from modelmark.web.bounds import BODY
 FIELDS: Final = 64
 
 
-async def form_of(request: Request) -> FormData:
+async def read_form(request: Request) -> FormData:
     """The form's fields; none for a body of another kind. Raises Malformed for one that cannot be read or brings files,
     TooLarge for more than `FIELDS` fields."""
     try:
@@ -37,7 +37,7 @@ async def posted(request: Request) -> dict[str, str]:
     """The form's fields, or a JSON object's, as text. Raises Malformed, TooLarge."""
     if request.headers.get("content-type", "").startswith("application/json"):
         return _from_json(await request.body())
-    return {key: str(value) for key, value in (await form_of(request)).items()}
+    return {key: str(value) for key, value in (await read_form(request)).items()}
 
 
 def _from_json(body: bytes) -> dict[str, str]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelmark.domain import errors
-from modelmark.web.forms import form_of
+from modelmark.web.forms import read_form
 
 #: Which status each error has. The first kind that fits counts.
 STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
@@ -62,7 +62,7 @@ def kept(act: Callable[[Request], Awaitable[Any]], page: Page) -> Callable[[Requ
     """
 
     async def tried(request: Request) -> Any:
-        form = await form_of(request)  # one that cannot be read has nothing to keep
+        form = await read_form(request)  # one that cannot be read has nothing to keep
         try:
             return await act(request)
         except errors.Missing:
