@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
-from modelmark.cli.output import OK, say, say_json
+from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
 
 if TYPE_CHECKING:
     from modelmark.domain.settings import Settings
@@ -75,6 +74,7 @@ def steward(
     from modelmark.serving.supervisor import follow_parent
 
     follow_parent()
+    log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()
@@ -173,5 +173,5 @@ def label(
         return int(left > 0)
     say(f"{'✓' if not left else '!'} {found.accepted} labels taken, {found.duplicates} repeated, {left} not taken")
     for line in found.examples:
-        sys.stderr.write(f"  {file}:{line.number}: {line.reason}\n")
+        note(f"  {file}:{line.number}: {line.reason}")
     return int(left > 0)

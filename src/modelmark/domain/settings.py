@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Rejected
+from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 
 PREFIX: Final = "MODELMARK_"
+MAX_LENGTH: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Settings:
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or variable in _INTERNAL:
                 continue
+            _require_short(variable, text)
             if variable not in names:
                 near = difflib.get_close_matches(variable, names, n=1)
                 raise Rejected(
@@ -58,9 +61,23 @@ class Settings:
         return cls(**values)
 
 
+def _require_short(variable: str, text: str) -> None:
+    """Raises Rejected for what no setting needs, before anything is made of it. Nothing is repeated: it may be a secret."""
+    named = variable if len(variable) <= 64 and variable.isprintable() else f"{PREFIX}…"
+    words = (
+        " ".join(text.split()) if variable == f"{PREFIX}NOTIFY" else text
+    )  # addresses may stand on lines of their own
+    if named != variable or len(text) > MAX_LENGTH or one_line(words, MAX_LENGTH) != words:
+        raise Rejected(
+            f"{named} is no setting that can be read", code="BAD_SETTING", field=named,
+            limit=f"printable text, at most {MAX_LENGTH} characters",
+        )  # fmt: skip
+
+
 def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
     def form(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        # Ten digits: int() itself refuses thousands of them, in words of its own.
+        if not text.isascii() or not text.isdigit() or len(text) > 10 or not low <= int(text) <= high:
             raise Rejected(
                 f"{PREFIX}{name} is not a whole number in its range",
                 code="BAD_SETTING",

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelmark.domain import errors
 from modelmark.domain.people import Permission
+from modelmark.domain.printable import one_line
 from modelmark.web.actions import Actions
 from modelmark.web.acts import Acts
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
@@ -145,7 +146,7 @@ class _Problems:
         return await self._problem(request, 404, known)
 
     async def broken(self, request: Request, error: Exception) -> Response:
-        _log.error("the page %s failed", request.url.path, exc_info=error)
+        _log.error("the page %s failed", one_line(request.url.path), exc_info=error)
         return await self._problem(
             request, 500, errors.ModelmarkError("This page failed; the server's log has the reason")
         )

@@ -51,6 +51,6 @@ def server(app: ASGIApp, *, grace: int = 2) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app, http=PromptProtocol, ws="none", h11_max_incomplete_event_size=HEAD, limit_concurrency=CONNECTIONS,
-            log_level="warning", access_log=False, timeout_graceful_shutdown=grace,
+            log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=grace,
         )
     )  # fmt: skip
