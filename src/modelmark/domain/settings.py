@@ -31,6 +31,7 @@ class Settings:
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
     key: str | None = None  # an API key: who acts at the command line; a secret, never printed
+    table_mb: int = 2048  # memory that one table may take once it is read
     journal_sync_ms: int = 50  # how long an answer may wait for the disk to be sure; 0: every flush is synced
 
     @property
@@ -95,8 +96,17 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "grpc_port": _whole("GRPC_PORT", 0, 65535),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
+    "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),
     "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
 }
+
+
+def table_bytes(environ: Mapping[str, str]) -> int:
+    """How much one table may take, for whoever reads tables and holds no settings: files are read in many places."""
+    name = f"{PREFIX}TABLE_MB"
+    return Settings.read({name: environ[name]} if name in environ else {}).table_mb * 1_048_576
+
+
 #: Set by our own scripts and processes for each other, not by people.
 _INTERNAL: Final = frozenset({"MODELMARK_TEST_PROCESSES", "MODELMARK_SUPERVISED"})
