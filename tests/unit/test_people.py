@@ -80,6 +80,10 @@ def test_the_first_account_administers_and_the_next_do_not(town: Town) -> None:
         pytest.param({"login": "Bob Ray"}, "BAD_NAME", id="a login with a blank"),
         pytest.param({"login": "../etc"}, "BAD_NAME", id="a login that is a path"),
         pytest.param({"name": " "}, "NO_NAME", id="no name"),
+        pytest.param({"name": "Bob\nBcc: all"}, "BAD_NAME", id="a name of two lines"),
+        pytest.param({"name": "\u202eyaR boB"}, "BAD_NAME", id="a name turned around"),
+        pytest.param({"name": "b" * 5000}, "BAD_NAME", id="a name of 5,000 characters"),
+        pytest.param({"email": "a@b\r\nBcc: all"}, "BAD_NAME", id="an address of two lines"),
     ],
 )
 def test_an_account_is_refused_with(town: Town, given: dict[str, Any], code: str) -> None:

@@ -13,6 +13,7 @@ from modelmark.domain.audit import Act
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Rejected
 from modelmark.domain.people import Account, ApiKey, Permission, Principal, Role, Session
 from modelmark.domain.ports import AccountStore, Clock
+from modelmark.domain.printable import one_line
 from modelmark.governance.attempts import COMMAND_LINE, Attempts
 from modelmark.governance.audit import Audit
 from modelmark.seal import passwords
@@ -59,10 +60,7 @@ class People:
         self.permit(by, Permission.ADMINISTER)
         _require_login(login)
         _require_password(password, login, name)
-        if not name.strip():
-            raise Rejected(
-                "an account needs the person's full name", code="NO_NAME", field="name", limit="as in contracts"
-            )
+        _require_name(name, email)
         with self._directory.transaction():
             known = self._directory.accounts()
             if any(account.login == login for account in known):
@@ -279,6 +277,16 @@ def _require_login(login: str) -> None:
         raise Rejected(
             "this is no login", code="BAD_NAME", field="login", limit="1 to 63 of a-z 0-9 . _ -, a letter first"
         )
+
+
+def _require_name(name: str, email: str) -> None:
+    if not name.strip():
+        raise Rejected("an account needs the person's full name", code="NO_NAME", field="name", limit="as in contracts")
+    for field, text in (("name", name), ("email", email)):
+        if len(text) > 255 or one_line(text) != text:
+            raise Rejected(
+                f"this is no {field}", code="BAD_NAME", field=field, limit="one line of at most 255 characters"
+            )
 
 
 def _require_password(password: str, login: str, name: str) -> None:
