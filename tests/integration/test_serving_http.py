@@ -301,6 +301,19 @@ def test_framing(port, data, status):
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize(
+    "path", ["/models/churn/labels", "/models/none/labels", "/v2/models/churn/infer", "/v2", "/metrics", "/nowhere"]
+)
+def test_no_route_takes_a_body_without_end(port, path):
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+    assert raw(port, head + b"Content-Length: 1073741824\r\n\r\n", seconds=1.5).split()[1] == b"413"
+    endless = (b"10000\r\n" + b" " * 65536 + b"\r\n") * 300
+    assert raw(port, head + b"Transfer-Encoding: chunked\r\n\r\n" + endless, seconds=1.5).split()[1] == b"413"
+    deep = b"[" * 100_000
+    answer = raw(port, head + b"Connection: close\r\nContent-Length: 100000\r\n\r\n" + deep, seconds=1.5)
+    assert 400 <= int(answer.split()[1]) < 500
+
+
 def test_an_upgrade_without_a_body_is_ignored(port):
     answer = raw(port, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")

@@ -9,6 +9,7 @@ import pytest
 
 from modelmark.domain.errors import Rejected
 from modelmark.registry.artifact_places import require_address, require_no_links, require_place
+from modelmark.registry.mlflow import _model_file
 
 RUN = "a" * 32
 GOOD = (f"runs:/{RUN}/model", f"runs:/{RUN}", f"runs:/{RUN}/a/b/model.onnx", "models:/churn/3", "models:/churn@champion",
@@ -104,3 +105,26 @@ def test_links_and_pipes_among_the_files_are_refused(tmp_path: Path):
         require_place(str(link), [str(tmp_path)], tracking="sqlite:///x")
     with pytest.raises(Rejected):
         require_place(str(link / "model.pkl"), [str(tmp_path)], tracking="sqlite:///x")
+
+
+MLMODELS = (
+    "", "[1, 2]", "flavors: 3", "flavors: {sklearn: 3}", "flavors: {sklearn: {pickled_model: [a]}}", "[" * 100_000,
+    "flavors: !!python/name:os.system x", "flavors: {sklearn: {pickled_model: ../../secret}}", "a: &a [x]\nflavors: *a",
+    "flavors: {sklearn: {pickled_model: /etc/passwd}}", "flavors: {onnx: {data: nothing.onnx}}", "flavors: {other: {}}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MLMODELS, ids=lambda text: text[:40])
+def test_an_mlmodel_that_a_stranger_wrote_names_a_file_of_its_own_folder_or_none(text: str, tmp_path: Path):
+    (tmp_path / "MLmodel").write_text(text)
+    with pytest.raises(Rejected) as caught:
+        _model_file(tmp_path, "runs:/x")
+    assert caught.value.code in ("NOT_A_MODEL", "UNKNOWN_FLAVOUR")
+
+
+def test_an_mlmodel_with_a_long_signature_is_read(tmp_path: Path):
+    (tmp_path / "model.pkl").write_bytes(b"x")
+    (tmp_path / "MLmodel").write_text(
+        f"flavors: {{sklearn: {{pickled_model: model.pkl}}}}\nsignature: '{'x' * 100_000}'\n"
+    )
+    assert _model_file(tmp_path, "runs:/x") == (tmp_path / "model.pkl").resolve()

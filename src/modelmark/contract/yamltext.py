@@ -68,10 +68,12 @@ class Place:
     inside: dict[str, Place] | list[Place] | None = None
 
 
-def read(data: bytes) -> tuple[dict[str, Any], Place]:
-    """The mapping that a UTF-8 YAML text holds, as plain values, and where each stands. Raises NotYaml."""
-    events = _events(_text(data))
-    found = _Builder().build(events)
+def read(data: bytes, *, longest: int = MAX_TEXT) -> tuple[dict[str, Any], Place]:
+    """The mapping that a UTF-8 YAML text holds, as plain values, and where each stands. longest: characters of a text.
+
+    Raises NotYaml.
+    """
+    found = _Builder(longest).build(_events(_text(data)))
     if not isinstance(found[0], dict):
         raise NotYaml("fields", line=1)
     return found
@@ -108,7 +110,8 @@ def _events(text: str) -> Iterator[Any]:
 class _Builder:
     """Plain values from events, without recursion: `open` holds the lists and mappings that have not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
         self.open: list[tuple[Any, Place]] = []
         self.keys: list[tuple[str, int] | None] = []
         self.root: tuple[Any, Place] | None = None
@@ -147,6 +150,8 @@ class _Builder:
         _require_untagged(event.tag, line)
         text: str = event.value
         if not self._wants_key():
+            if len(text) > self.longest:
+                raise NotYaml("text", f"{len(text):,}", line)
             self._put(_value(text, line) if event.implicit[0] else _written(text, line), Place(line))
             return
         if len(text) > MAX_KEY:
@@ -202,8 +207,6 @@ def _value(text: str, line: int) -> Any:
 
 def _written(text: str, line: int) -> str:
     """A text that can be stored and shown again."""
-    if len(text) > MAX_TEXT:
-        raise NotYaml("text", f"{len(text):,}", line)
     if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise NotYaml("control", "NUL" if "\x00" in text else "half of a surrogate pair", line)
     return text

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.contract import yamltext
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Rejected, Tampered
 from modelmark.domain.version import DESCRIPTION, Version
@@ -237,17 +238,12 @@ def _logged(client: Any, id: str, tracking: str) -> str:
 
 def _model_file(folder: Path, address: str) -> Path:
     """The one file of an MLflow model folder that holds the model, by what its MLmodel says."""
-    import yaml
-
-    try:
-        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-        flavors = described["flavors"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise Malformed(f"{address} is no MLflow model: {type(error).__name__}", code="NOT_A_MODEL") from None
+    flavors = _flavors(folder, address)
     for flavor, key in (("onnx", "data"), ("sklearn", "pickled_model")):
-        inside = flavors.get(flavor, {}).get(key)
-        if inside:
-            path = (folder / str(inside)).resolve()
+        said = flavors.get(flavor)
+        inside = said.get(key) if isinstance(said, dict) else None
+        if isinstance(inside, str) and inside:
+            path = (folder / inside).resolve()
             if not path.is_relative_to(folder.resolve()) or not path.is_file():
                 raise Malformed(f"{address} names the model file {inside!r}, which is not in it", code="NOT_A_MODEL")
             return _as_onnx(path) if flavor == "onnx" else path
@@ -255,6 +251,20 @@ def _model_file(folder: Path, address: str) -> Path:
         f"{address} holds the flavours {', '.join(sorted(flavors))}; scikit-learn and ONNX can be registered",
         code="UNKNOWN_FLAVOUR",
     )
+
+
+def _flavors(folder: Path, address: str) -> dict[str, Any]:
+    """What the folder's MLmodel says of each flavour. Raises Malformed."""
+    try:
+        with (folder / "MLmodel").open("rb") as file:
+            described, _ = yamltext.read(file.read(yamltext.MAX_BYTES + 1), longest=yamltext.MAX_BYTES)
+    except (OSError, yamltext.NotYaml) as error:
+        why = error if isinstance(error, yamltext.NotYaml) else type(error).__name__
+        raise Malformed(f"{address} is no MLflow model: {why}", code="NOT_A_MODEL") from None
+    flavors = described.get("flavors")
+    if not isinstance(flavors, dict):
+        raise Malformed(f"{address} is no MLflow model: no flavors", code="NOT_A_MODEL")
+    return flavors
 
 
 def _as_onnx(path: Path) -> Path:
