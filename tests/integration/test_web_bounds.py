@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from builders.people import PASSWORD, principal
 from loops import run
 from modelmark.app.control_plane import ControlPlane
+from modelmark.domain.audit import Act
 from modelmark.domain.people import Role
 from modelmark.seal import passwords
 from modelmark.serving.http.listening import reserve
@@ -266,16 +268,39 @@ def sent(desk: Desk, *headers: tuple[str, str], token: str | None = None, form: 
     return stream.ends()[0], people.by_session(token) is not None
 
 
-def test_a_head_that_does_not_come_whole_closes_its_connection(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.2)
+@contextmanager
+def served(desk: Desk) -> Iterator[int]:
+    """The port of the dashboard as it is really served."""
     listener = reserve("127.0.0.1", 0)
     listener.listen(8)
     server = transport.server(desk.web, grace=1)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    port = listener.getsockname()[1]
-    whole = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
     try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_what_a_header_claims_of_an_address_is_not_believed(desk: Desk) -> None:
+    with served(desk) as port:
+        home = f"http://127.0.0.1:{port}"
+        body = b"login=nobody.yet&password=wrong"
+        head = f"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {home}\r\nContent-Length: {len(body)}\r\n"
+        head += f"Content-Type: {FORM.decode()}\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as caller:
+            caller.sendall(head.encode() + body)
+            assert caller.recv(65_536).startswith(b"HTTP/1.1 403")
+    failed = [event.actor for event in desk.app.ledger.events() if event.act == Act.FAILED_TO_SIGN_IN]
+    assert failed == ["somebody at 127.0.0.1"]
+
+
+def test_a_head_that_does_not_come_whole_closes_its_connection(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.2)
+    with served(desk) as port:
+        whole = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
         for begun in (b"", b"GET /health HTTP/1.1\r\nHost: 127"):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
                 slow.sendall(begun)
@@ -289,10 +314,6 @@ def test_a_head_that_does_not_come_whole_closes_its_connection(desk: Desk, monke
         with socket.create_connection(("127.0.0.1", port), timeout=20) as large:
             large.sendall(b"GET /health HTTP/1.1\r\nx: " + b"a" * 100_000)
             assert large.recv(65_536).startswith(b"HTTP/1.1 400")
-    finally:
-        server.should_exit = True
-        thread.join(10)
-    assert not thread.is_alive()
 
 
 def test_machines_hear_limits_in_json(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,10 +80,11 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
         for fault in error.faults:
             note(f"error: {fault}")
         return
+    message = re.sub(r"\s*\n\s*", " ", error.message.strip())  # a library's words may come in lines
     row = f" (row {error.row})" if error.row is not None else ""
     bounds = f" [{error.bounds}]" if error.limit else ""
     hint = f" → {error.hint}" if error.hint else ""
-    note(f"error: {error.message}{row}{bounds}{hint}")
+    note(f"error: {message}{row}{bounds}{hint}")
 
 
 def misused(error: Any, *, as_json: bool) -> None:

@@ -47,10 +47,13 @@ class PromptProtocol(H11Protocol):
 
 
 def server(app: ASGIApp, *, grace: int = 2) -> uvicorn.Server:
-    """A server that has not begun. grace: seconds that answers under way get when it ends."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app, http=PromptProtocol, ws="none", h11_max_incomplete_event_size=HEAD, limit_concurrency=CONNECTIONS,
-            log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=grace,
-        )
+    """A server that has not begun. grace: seconds that answers under way get when it ends.
+
+    What a header claims of an address or a scheme is not believed: whoever reaches loopback could claim anything.
+    """
+    config = uvicorn.Config(
+        app, http=PromptProtocol, ws="none", h11_max_incomplete_event_size=HEAD, limit_concurrency=CONNECTIONS,
+        proxy_headers=False, server_header=False, log_config=None, log_level="warning", access_log=False,
+        timeout_graceful_shutdown=grace,
     )  # fmt: skip
+    return uvicorn.Server(config)
