@@ -108,3 +108,45 @@ def test_an_address_that_mlflow_does_not_know_is_an_error_in_one_line(released):
     released.contract.write_text(changed)
     said = released.run("register", code=3).err.splitlines()[-1]
     assert said.startswith("error: MLflow has no such thing")
+
+
+def test_what_mlflow_names_never_leads_out_of_the_run(tmp_path, template, mlflow):
+    from modelmark.domain.errors import ModelmarkError
+    from modelmark.domain.workspace import Workspace
+    from modelmark.registry.mlflow import Tracking
+
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.root.mkdir()
+    shutil.copy(template.workspace / "mlflow.db", workspace.mlflow_database)
+    uri = f"sqlite:///{workspace.mlflow_database}"
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    experiment = client.create_experiment("training", artifact_location=(tmp_path / "artifacts").as_uri())
+    run = client.create_run(experiment).info
+    client.log_text(run.run_id, "flavors: {sklearn: {pickled_model: ../../../secret}}\n", "m/MLmodel")
+    client.log_text(run.run_id, "x", "linked/model.onnx")
+    artifacts = tmp_path / "artifacts" / run.run_id / "artifacts"
+    (artifacts / "linked" / "other").symlink_to(secret)
+    (artifacts / "alias").symlink_to(tmp_path)
+    client.create_registered_model("trained")
+    client.create_model_version("trained", (artifacts / "linked").as_uri(), run_id=run.run_id)
+    tracking = Tracking(workspace=workspace)
+    addresses = (
+        "m",
+        "linked",
+        "linked/other",
+        "alias/secret",
+        "../../../secret",
+        "%2e%2e/%2e%2e/%2e%2e/secret",
+        "//" + str(secret),
+    )
+    for address in (*(f"runs:/{run.run_id}/{path}" for path in addresses), "models:/trained/1"):
+        target = tmp_path / "target"
+        target.mkdir()
+        with pytest.raises(ModelmarkError) as caught:
+            tracking.download(address, target)
+        assert caught.value.code in ("BAD_ADDRESS", "UNSAFE_PLACE", "NOT_A_MODEL"), (address, caught.value.code)
+        assert all(path.read_text() != "canary" for path in target.rglob("*") if path.is_file()), address
+        shutil.rmtree(target)
+    assert secret.read_text() == "canary"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from builders import workspace as made
@@ -22,6 +21,7 @@ from builders.workspace import Lived
 from modelmark.app.control_plane import ControlPlane
 from modelmark.serving.http.listening import reserve
 from modelmark.web.bundle import vega_bundle
+from modelmark.web.transport import server as server_of
 
 SCRIPT = "<script>window.pwned = 1</script>"
 NAUGHTY = (
@@ -39,9 +39,7 @@ def dashboard_of(app: ControlPlane) -> Iterator[str]:
     """The address of a running dashboard, as `modelmark dashboard` serves it."""
     listener = reserve("127.0.0.1", 0)
     listener.listen(64)
-    server = uvicorn.Server(
-        uvicorn.Config(app.dashboard(), log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    )
+    server = server_of(app.dashboard(), grace=1)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

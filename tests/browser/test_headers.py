@@ -68,13 +68,13 @@ def test_a_report_may_style_itself_but_runs_nothing(address: str, lived: Lived):
     assert "default-src 'self'" not in headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""])
-def test_another_name_for_this_address_gets_421(address: str, host: str):
+@pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1:1234", ""])
+def test_another_name_or_port_for_this_address_gets_421(address: str, host: str):
     status, headers = ask(address, "/", host)
     assert status == 421
     assert "content-security-policy" in headers
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1234", "[::1]:8081", "LOCALHOST"])
-def test_this_machine_s_own_names_are_answered(address: str, host: str):
-    assert ask(address, "/health", host)[0] == 200
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+def test_this_machine_s_own_names_are_answered(address: str, name: str):
+    assert ask(address, "/health", f"{name}:{urlsplit(address).port}")[0] == 200

@@ -77,7 +77,7 @@ def sign_in(visit: Visit, login: str, then: str = "/") -> Page:
     return page
 
 
-PAGES = ("tasks", "version", "diff", "scorecard", "people", "notes", "sign-in", "model")
+PAGES = ("tasks", "version", "diff", "scorecard", "people", "notes", "sign-in", "model", "audit")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -89,7 +89,7 @@ def test_a_page_of_people_is_legible_and_fits_wide_and_narrow_in_light_and_dark(
     addresses = {
         "tasks": "/tasks", "version": desk.page, "people": "/people", "scorecard": "/scorecards/churn",
         "diff": f"/diff?before={desk.first.id.hex}&after={desk.second.id.hex}", "notes": f"{desk.page}/notes?audience=risk",
-        "sign-in": "/sign-in", "model": "/models/churn",
+        "sign-in": "/sign-in", "model": "/models/churn", "audit": "/audit",
     }  # fmt: skip
     page.goto(home + addresses[name])
     for details in page.locator("main details").all():

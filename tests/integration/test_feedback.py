@@ -73,3 +73,38 @@ def test_labels_become_the_contracts_own_values() -> None:
     for text in ("", "nan", "inf", "x"):
         with pytest.raises(Rejected, match="finite"):
             parse_label(number, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("id,label\n" + "p1,1\n" * 40_000, "TABLE_TOO_LARGE", id="more than fits"),
+        pytest.param("id,label" + ",x" * 21_000 + "\n", "TOO_MANY_COLUMNS", id="21,000 columns"),
+        pytest.param("id,label\np1," + "1" * 200_000 + "\n", "BAD_CSV", id="a field of 200,000 characters"),
+        pytest.param("id,label\n\ud800,1\n", "BAD_CSV", id="half of a surrogate pair"),
+    ],
+)
+def test_a_file_of_labels_that_would_not_fit_is_refused(tmp_path: Path, text: str, code: str, monkeypatch) -> None:
+    monkeypatch.setenv("MODELMARK_TABLE_MB", "2")
+    path = tmp_path / "labels.csv"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(Rejected) as caught, Writer(tmp_path / "wal") as writer:
+        import_labels(path, "loans", contract(), Workspace(tmp_path), writer, NOON)
+    assert caught.value.code == code
+
+
+def test_odd_lines_of_labels_are_refused_one_by_one(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("p1"))
+    lines = [
+        "id,row,label",
+        "p1,," + "9" * 5000,
+        "p1," + "9" * 5000 + ",1",
+        "=cmd(),,1",
+        "p1,,=1",
+        "\x1b[31m,,1",
+        "p1,,\x00",
+        ",,",
+        "p1",
+    ]
+    found = bring(space, tmp_path, "\n".join(lines) + "\n")
+    assert (found.accepted, found.unknown + found.refused) == (0, 8)

@@ -49,3 +49,9 @@ def test_an_address_of_no_known_kind_is_refused_without_repeating_it(url: str) -
     with pytest.raises(Rejected) as caught:
         AppriseNotifier([url]).check()
     assert "s3cret" not in json.dumps(caught.value.facts())
+
+
+def test_what_strangers_wrote_begins_no_line_of_a_title_and_steers_no_reader(inboxes: tuple[Inbox, Inbox]) -> None:
+    one, _ = inboxes
+    AppriseNotifier([one.url]).send("Eve\r\nBcc: all asks", "first\nsecond \x1b[2J\u202e")
+    assert (one.got[0]["title"], one.got[0]["message"]) == ("Eve\\r\\nBcc: all asks", "first\nsecond \\x1b[2J\\u202e")

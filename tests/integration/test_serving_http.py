@@ -263,6 +263,11 @@ LINE = b"POST /models/churn/predict HTTP/1.1\r\nHost: localhost\r\n"
         pytest.param(LINE + b"Host: other\r\n\r\n", 400, id="two hosts"),
         pytest.param(b"GET /v2 HTTP/1.1\r\n\r\n", 400, id="no host"),
         pytest.param(b"GET /v2 HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, id="somebody else's host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost: a@localhost\r\n\r\n", 421, id="a user before the host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost: localhost:1:1\r\n\r\n", 421, id="two ports"),
+        pytest.param(
+            b"GET /v2 HTTP/1.1\r\nHost: localhost:" + b"1" * 5000 + b"\r\n\r\n", 421, id="5,000 digits of port"
+        ),
         pytest.param(LINE + b"X: a\r\n b\r\n\r\n", 400, id="folded header"),
         pytest.param(LINE + b"X : a\r\n\r\n", 400, id="space before colon"),
         pytest.param(LINE.replace(b"\r\n", b"\n") + b"\n", 400, id="bare line feeds"),
@@ -294,6 +299,19 @@ def test_framing(port, data, status):
     assert (int(answer.split()[1]) if answer else 0) == status
     assert answer.count(b"HTTP/1.1 ") == (1 if answer else 0), "one answer per broken connection"
     assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize(
+    "path", ["/models/churn/labels", "/models/none/labels", "/v2/models/churn/infer", "/v2", "/metrics", "/nowhere"]
+)
+def test_no_route_takes_a_body_without_end(port, path):
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+    assert raw(port, head + b"Content-Length: 1073741824\r\n\r\n", seconds=1.5).split()[1] == b"413"
+    endless = (b"10000\r\n" + b" " * 65536 + b"\r\n") * 300
+    assert raw(port, head + b"Transfer-Encoding: chunked\r\n\r\n" + endless, seconds=1.5).split()[1] == b"413"
+    deep = b"[" * 100_000
+    answer = raw(port, head + b"Connection: close\r\nContent-Length: 100000\r\n\r\n" + deep, seconds=1.5)
+    assert 400 <= int(answer.split()[1]) < 500
 
 
 def test_an_upgrade_without_a_body_is_ignored(port):

@@ -125,7 +125,7 @@ def test_a_contract_survives_its_canonical_form() -> None:
         ("max_rows: 1000", "max_rows: many", 'serving.max_rows: found "many"; allowed: a valid integer'),
         ("kind: review", "kind: constant, value: 7", "fallback[1].value: found 7; allowed: one of [0, 1]"),
         ("gates: {}", "gates: {}\ngates: {}", "found the field 'gates' twice; allowed: each field once"),
-        ("gates: {}", "gates: &a {}\nguardrails: *a", "an alias (*a)"),
+        ("gates: {}", "gates: &a {}\nothers: *a", "an alias (*a)"),
         ("max_rows: 1000", "max_rows: .inf", "serving.max_rows"),
         (
             "gates: {}",
@@ -239,3 +239,20 @@ def test_a_monitor_s_limit_outside_its_range_is_refused() -> None:
     text = re.sub(r"(?m)^monitors: .*", "monitors: {drift: {false_alarm_rate: 5}}", GOOD)
     (fault,) = faults(text)
     assert "monitors.drift.false_alarm_rate: found 5; allowed: 1e-06 to 0.5" in fault
+
+
+def test_an_input_s_minimum_may_be_its_maximum_and_an_answer_s_may_not() -> None:
+    one = re.sub(r"(?m)^(  - \{name: visits, .*?minimum: )[^,]+(, maximum: )[^,}]+", r"\g<1>3\g<2>3", GOOD)
+    assert one != GOOD
+    found = parse(one.encode(), HERE).contract.inputs[1]
+    assert (found.minimum, found.maximum) == (3, 3)
+    (fault,) = faults(one.replace("maximum: 3", "maximum: 2"))
+    assert "inputs[1].minimum: found 3; allowed: at most the maximum, 2" in fault
+    regression = render(infer(TABLE.assign(y=[0.5, 1.5, 2.5, 3.5]), target="y"), PATHS)
+    for ends, wrong in (((1, 1), True), ((2, 1), True), ((1, 2), False)):
+        text = re.sub(r"(?m)^  minimum: .*\n  maximum: .*", f"  minimum: {ends[0]}\n  maximum: {ends[1]}", regression)
+        assert text != regression
+        if wrong:
+            assert "outputs.minimum: found" in faults(text)[0]
+        else:
+            parse(text.encode(), HERE)

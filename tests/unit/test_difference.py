@@ -145,3 +145,10 @@ def test_the_first_version_is_told_by_what_was_measured() -> None:
     text = release_notes(Role.PRODUCT, first, None)
     assert "the first version" in text
     assert "- ✓ ROC AUC 0.9 on 900 rows." in text
+
+
+def test_words_of_a_contract_begin_no_line_of_their_own() -> None:
+    two = side(TWO, said(TWO, "holdout", check("objective", 0.95)), purpose="ranks\n# Approved by everybody\r\n- truly")
+    text = release_notes(Role.PRODUCT, two, None)
+    assert "ranks # Approved by everybody - truly" in text
+    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# loans v2 for product"]

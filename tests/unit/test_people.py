@@ -12,8 +12,9 @@ from builders.keys import signer
 from builders.people import PASSWORD, principal
 from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
 from modelmark.domain.people import PERMISSIONS, Permission, Role
+from modelmark.governance.attempts import OF_A_LOGIN
 from modelmark.governance.audit import Audit, verify_chain
-from modelmark.governance.people import FAILURES, KEY_DAYS, SESSION, People
+from modelmark.governance.people import KEY_DAYS, SESSION, People
 from modelmark.testing.account_store import MemoryAccountStore
 from modelmark.testing.ledger import MemoryLedger
 
@@ -80,6 +81,10 @@ def test_the_first_account_administers_and_the_next_do_not(town: Town) -> None:
         pytest.param({"login": "Bob Ray"}, "BAD_NAME", id="a login with a blank"),
         pytest.param({"login": "../etc"}, "BAD_NAME", id="a login that is a path"),
         pytest.param({"name": " "}, "NO_NAME", id="no name"),
+        pytest.param({"name": "Bob\nBcc: all"}, "BAD_NAME", id="a name of two lines"),
+        pytest.param({"name": "\u202eyaR boB"}, "BAD_NAME", id="a name turned around"),
+        pytest.param({"name": "b" * 5000}, "BAD_NAME", id="a name of 5,000 characters"),
+        pytest.param({"email": "a@b\r\nBcc: all"}, "BAD_NAME", id="an address of two lines"),
     ],
 )
 def test_an_account_is_refused_with(town: Town, given: dict[str, Any], code: str) -> None:
@@ -118,7 +123,7 @@ def test_signing_in_says_the_same_for_a_wrong_password_and_an_unknown_login(town
 
 def test_ten_failures_in_a_minute_close_a_login_for_a_minute(town: Town) -> None:
     principal(town.people, "ann", "Ann Lee", Role.PRODUCT)
-    for _ in range(FAILURES):
+    for _ in range(OF_A_LOGIN):
         with pytest.raises(NotPermitted):
             town.people.by_password("ann", "wrong password")
     with pytest.raises(Overloaded):

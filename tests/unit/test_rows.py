@@ -187,3 +187,24 @@ def test_in_process_rows_take_numpy_scalars():
         [{"age": np.float32(2), "count": np.int64(3), "active": np.bool_(False)}]
     )
     assert np.frombuffer(rows.numbers).tolist() == [2.0, 3.0, 0.0]
+
+
+@pytest.mark.parametrize("rows", [1, 21, 65, 500])
+@pytest.mark.parametrize("value", [1.5, -0.25, 2**51 + 0.5])
+def test_a_fraction_for_an_integer_is_refused_however_many_rows_come(rows, value):
+    whole = GOOD | {"note": "nothing else is odd, so the quick way is taken"}
+    sent = [whole] * (rows - 1) + [whole | {"count": value}]
+    with pytest.raises(Rejected) as caught:
+        parse(json.dumps({"rows": sent}).encode())
+    assert (caught.value.code, caught.value.field, caught.value.row) == ("WRONG_TYPE", "count", rows - 1)
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+def test_where_minimum_and_maximum_are_equal_that_value_alone_passes(rows):
+    fixed = Input(name="age", type=DataType.NUMBER, minimum=7, maximum=7)
+    sent = [{"age": 7}] * rows
+    assert parse(json.dumps({"rows": sent}).encode(), fixed).numbers.tolist() == [[7.0]] * rows
+    for value in (7.0000000000000009, 6.9999999999999991):
+        with pytest.raises(Rejected) as caught:
+            parse(json.dumps({"rows": [*sent[1:], {"age": value}]}).encode(), fixed)
+        assert caught.value.code == "OUT_OF_RANGE"

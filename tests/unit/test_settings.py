@@ -9,6 +9,8 @@ import pytest
 from modelmark.domain.errors import Rejected
 from modelmark.domain.settings import Settings
 
+READABLE = "printable text, at most 4096 characters"
+
 
 def test_the_command_line_wins_over_the_environment():
     found = Settings.read({"MODELMARK_PORT": "9000", "MODELMARK_WORKERS": "3"}, port=9001, workers=None)
@@ -49,6 +51,13 @@ def test_every_setting_can_be_said_in_the_environment():
         pytest.param("MODELMARK_PORT", "٨٠", "0 to 65535", id="digits of another script"),
         pytest.param("MODELMARK_WORKERS", "0", "1 to 256", id="no workers"),
         pytest.param("MODELMARK_JOURNAL_SYNC_MS", "1.5", "0 to 10000", id="a fraction"),
+        pytest.param("MODELMARK_PORT", "9" * 3000, "0 to 65535", id="a port of 3,000 digits"),
+        pytest.param("MODELMARK_PORT", "9" * 5000, READABLE, id="a port of 5,000 digits"),
+        pytest.param("MODELMARK_WORKSPACE", "w" * 5000, READABLE, id="a folder of 5,000 characters"),
+        pytest.param("MODELMARK_ACTOR", "ann\x1b[31m", READABLE, id="an escape sequence"),
+        pytest.param("MODELMARK_ACTOR", "ann\nbob", READABLE, id="two lines"),
+        pytest.param("MODELMARK_ENVIRONMENT", "\u202eprod", READABLE, id="text turned around"),
+        pytest.param("MODELMARK_HOST", "\udc80", READABLE, id="bytes of no text"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_name(variable, text, limit):

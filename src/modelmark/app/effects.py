@@ -12,6 +12,7 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
+from modelmark.domain.printable import one_line
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.stored import JOURNAL_HEAD
@@ -110,4 +111,5 @@ class FollowRoutes:
                 else:
                     self.tracking.remove_alias(model, alias)
         except ModelmarkError as error:
-            sys.stderr.write(f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}\n")
+            warning = f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}"
+            sys.stderr.write(one_line(warning) + "\n")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import Final
 
 from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
-from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.errors import ModelmarkError, Rejected
+
+#: What the system refuses for reasons that are the user's to mend.
+_SYSTEM: Final = frozenset({
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENOSPC, errno.EDQUOT, errno.ENXIO,
+})  # fmt: skip
 
 
 def main() -> None:
@@ -16,6 +24,7 @@ def main() -> None:
 
     as_json = "--json" in sys.argv
     try:
+        _require_text(sys.argv[1:])
         code = app(standalone_mode=False, prog_name="modelmark")
     except ModelmarkError as error:
         complain(error, as_json=as_json)
@@ -27,9 +36,28 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         code = 0  # whoever read us has seen enough
+    except OSError as error:
+        code = _refused_by_system(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
         code = _broke(error, as_json=as_json)
     raise SystemExit(code or 0)
+
+
+def _require_text(words: list[str]) -> None:
+    """Raises Rejected for a word of bytes that are no text: nothing could store, compare or show it."""
+    for place, word in enumerate(words, 1):
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise Rejected(f"word {place} of the command is not UTF-8", code="BAD_TEXT", limit="UTF-8 text")
+
+
+def _refused_by_system(error: OSError, *, as_json: bool) -> int:
+    """A file that the system will not open, make or write is told as such; whatever else it refuses is a failure of ours."""
+    if error.filename is None or error.errno not in _SYSTEM:
+        return _broke(error, as_json=as_json)
+    why = (error.strerror or type(error).__name__).lower()
+    told = Rejected(f"{error.filename}: {why}", code="FILE_REFUSED", field="path", hint="name another file or folder")
+    complain(told, as_json=as_json)
+    return ERROR
 
 
 def _broke(error: Exception, *, as_json: bool) -> int:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import typer
 
+from modelmark.cli.output import say
+
 #: name -> where it is. Spelled out, so `grep` finds every command.
 COMMANDS: Final[dict[str, str]] = {
     "init": "modelmark.cli.model:init",
@@ -47,7 +49,7 @@ def _version(asked: bool) -> None:
     if asked:
         from modelmark import __version__
 
-        typer.echo(f"modelmark {__version__}")
+        say(f"modelmark {__version__}")
         raise typer.Exit
 
 

@@ -9,7 +9,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_app
-from modelmark.cli.output import OK, say, say_json, table, written
+from modelmark.cli.output import OK, say, say_document, say_json, table, written
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Role
 
@@ -61,7 +61,7 @@ def notes(
     app = open_app(workspace)
     found = app.find(version, model)
     text = app.notes(found, audience, app.find(against, model) if against else None)
-    say_json({"version": found.id, "audience": audience, "markdown": text}) if json else say(text.rstrip())
+    say_json({"version": found.id, "audience": audience, "markdown": text}) if json else say_document(text.rstrip())
     return OK
 
 
@@ -94,7 +94,7 @@ def card(
         say_json(made)
         return OK
     if out is None:
-        say(str(card_forms.FORMS[form](made)).rstrip())
+        say_document(str(card_forms.FORMS[form](made)).rstrip())
         return OK
     gaps = [part.title for part in made.parts if part.waits_for]
     say(f"✓ wrote {out}: {len(made.receipts)} receipts; {'empty: ' + ', '.join(gaps) if gaps else 'nothing is empty'}")

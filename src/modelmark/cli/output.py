@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
+from modelmark.domain import printable
 from modelmark.domain.errors import ContractInvalid, ModelmarkError, NotPermitted, Rejected, Unmeasured
 
 #: Exit codes, the same for every command: docs/commands.md.
+#: Characters of a usage error: what it repeats may be as long as a command line.
+_MOST: Final = 500
 OK, REFUSED, UNMEASURED, ERROR, USAGE = 0, 1, 2, 3, 64
 
 
@@ -22,15 +27,48 @@ def exit_code(error: ModelmarkError) -> int:
 
 
 def say(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """One line. Line ends before and after are blank lines of ours; inside, what somebody wrote is spelled out."""
+    line = text.strip("\n")
+    before, _, after = text.partition(line) if line else ("", "", "")
+    _write(sys.stdout, f"{before}{printable.one_line(line)}{after}")
+
+
+def say_document(text: str) -> None:
+    """A text of several lines."""
+    _write(sys.stdout, printable.lines(text))
+
+
+def note(text: str) -> None:
+    """One line on standard error."""
+    _write(sys.stderr, printable.one_line(text))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """The one place where commands print. A character that the terminal's encoding lacks is spelled out."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+class PrintableLogs(logging.Formatter):
+    """Log records, tracebacks included, made harmless line by line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable.lines(super().format(record))
+
+
+def log_to_stderr() -> None:
+    """What libraries and pages log, from warnings up, once for the process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableLogs("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
 def say_json(value: Any) -> None:
     """One document on standard output, in the form that `seal.digests.plain` gives."""
     from modelmark.seal.digests import plain
 
-    say(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    _write(sys.stdout, printable.in_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
 
 
 def complain(error: ModelmarkError, *, as_json: bool) -> None:
@@ -39,12 +77,14 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
         say_json({"error": error.facts()})
         return
     if isinstance(error, ContractInvalid):
-        sys.stderr.writelines(f"error: {fault}\n" for fault in error.faults)
+        for fault in error.faults:
+            note(f"error: {fault}")
         return
+    message = re.sub(r"\s*\n\s*", " ", error.message.strip())  # a library's words may come in lines
     row = f" (row {error.row})" if error.row is not None else ""
     bounds = f" [{error.bounds}]" if error.limit else ""
     hint = f" → {error.hint}" if error.hint else ""
-    sys.stderr.write(f"error: {error.message}{row}{bounds}{hint}\n")
+    note(f"error: {message}{row}{bounds}{hint}")
 
 
 def misused(error: Any, *, as_json: bool) -> None:
@@ -55,6 +95,7 @@ def misused(error: Any, *, as_json: bool) -> None:
         error.show()
         return
     said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    said = said if len(said) <= _MOST else f"{said[:_MOST]}…"
     complain(Rejected(said, code="USAGE", hint=f"{place} --help"), as_json=as_json)
 
 
@@ -89,13 +130,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[i], (int, float)) for row in rows)
         drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
+        drawn.add_row(*(Text("" if cell is None else printable.one_line(cell)) for cell in row))  # Text: no markup
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140).print(drawn)
 
 
@@ -114,11 +156,10 @@ class ProgressBar:
         if self._bars is None:
             if done >= total and self._known.get(step) != "done":
                 self._known[step] = "done"
-                sys.stderr.write(f"  {step}\n")
-                sys.stderr.flush()
+                note(f"  {step}")
             return
         if step not in self._known:
-            self._known[step] = self._bars.add_task(step, total=total)
+            self._known[step] = self._bars.add_task(printable.one_line(step), total=total)
         self._bars.update(self._known[step], completed=done, total=total)
 
 
@@ -133,7 +174,7 @@ def progress(*, quiet: bool) -> Iterator[ProgressBar]:
 
     columns = (
         rich.SpinnerColumn(finished_text="✓"),
-        rich.TextColumn("{task.description}"),
+        rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(bar_width=30),
         rich.TaskProgressColumn(),
         rich.TimeElapsedColumn(),

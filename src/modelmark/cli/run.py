@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
-from modelmark.cli.output import OK, say, say_json
+from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
 
 if TYPE_CHECKING:
     from modelmark.domain.settings import Settings
@@ -75,6 +74,7 @@ def steward(
     from modelmark.serving.supervisor import follow_parent
 
     follow_parent()
+    log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
     app.releases.republish()
     stop = threading.Event()
@@ -118,14 +118,12 @@ def _ready(what: str, address: str, json: bool) -> None:
 
 def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
-    import uvicorn
-
     from modelmark.serving.http.listening import reserve
+    from modelmark.web.transport import server as server_of
 
     listener = reserve(settings.host, settings.dashboard_port)
     listener.listen(64)
-    config = uvicorn.Config(pages, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = server_of(pages)
     # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -175,5 +173,5 @@ def label(
         return int(left > 0)
     say(f"{'✓' if not left else '!'} {found.accepted} labels taken, {found.duplicates} repeated, {left} not taken")
     for line in found.examples:
-        sys.stderr.write(f"  {file}:{line.number}: {line.reason}\n")
+        note(f"  {file}:{line.number}: {line.reason}")
     return int(left > 0)

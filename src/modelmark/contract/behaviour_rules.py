@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from modelmark.contract.nearest import nearest
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.catalogue.condition import Condition
@@ -91,8 +91,8 @@ def _is_number(value: object) -> bool:
 
 
 def _known(name: str, inputs: dict[str, Input]) -> str:
-    near = difflib.get_close_matches(name, inputs, n=1)
-    return "an input of this contract" + (f"; did you mean {near[0]!r}?" if near else ": " + ", ".join(inputs))
+    near = nearest(name, inputs)
+    return "an input of this contract" + (f"; did you mean {near!r}?" if near else ": " + ", ".join(inputs))
 
 
 def _rates(path: tuple[str | int, ...], test: Behaviour) -> Iterator[RuleViolation]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from modelmark.contract import yamltext
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.contract.rules import rule_violations
 from modelmark.contract.schema_faults import schema_faults
@@ -20,7 +21,8 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ContractFault, ContractInvalid, Missing
 
 FILE: Final = "modelmark.yaml"
-MAX_BYTES: Final = 1_048_576
+#: So many faults are told at once; whoever has more mends these first.
+MAX_FAULTS: Final = 50
 Path_ = tuple[str | int, ...]
 
 
@@ -39,30 +41,50 @@ def load(path: Path) -> Document:
         path = path / FILE
     if not path.exists():
         raise Missing(f"no contract at {path}", code="NO_CONTRACT", hint="write one with: modelmark init MODEL --help")
-    return parse(path.read_bytes(), path)
+    with path.open("rb") as file:
+        return parse(file.read(yamltext.MAX_BYTES + 1), path)
 
 
 def parse(data: bytes, path: Path) -> Document:
-    node = _compose(data, str(path))
-    lines = _Lines(node)
-    values = _Loader("").construct_document(node)
+    """The contract in `data`. Raises ContractInvalid: at once for what is no YAML within its budgets (`yamltext`), else
+    with the first `MAX_FAULTS` faults."""
     try:
-        contract = adapter().validate_json(json.dumps(values, default=str), strict=True)
+        values, root = yamltext.read(data)
+    except yamltext.NotYaml as error:
+        raise ContractInvalid((_whole(path, error.line, error.found, error.allowed),)) from None
+    lines = _Lines(root)
+    try:
+        contract = adapter().validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        raise ContractInvalid(_faults(schema_faults(error), str(path), lines)) from None
-    faults = _faults(rule_violations(contract), str(path), lines)
+        raise ContractInvalid(_faults(schema_faults(error), path, lines)) from None
+    faults = _faults(rule_violations(contract), path, lines)
     if faults:
         raise ContractInvalid(faults)
     return Document(path, contract, lines)
 
 
 def _faults(
-    broken: Iterable[RuleViolation], file: str, line: Callable[[Path_], int | None]
+    broken: Iterable[RuleViolation], path: Path, line: Callable[[Path_], int | None]
 ) -> tuple[ContractFault, ...]:
-    return tuple(
-        ContractFault(file=file, line=line(rule.path), field=dotted(rule.path), found=rule.found, allowed=rule.allowed)
-        for rule in broken
-    )
+    first = [
+        ContractFault(
+            file=str(path), line=line(rule.path), field=_short(dotted(rule.path)),
+            found=_short(rule.found), allowed=_short(rule.allowed),
+        )
+        for rule in islice(broken, MAX_FAULTS + 1)
+    ]  # fmt: skip
+    if len(first) > MAX_FAULTS:
+        first[MAX_FAULTS] = _whole(path, None, f"more than {MAX_FAULTS} faults", "none; mend those above first")
+    return tuple(first)
+
+
+def _whole(path: Path, line: int | None, found: str, allowed: str) -> ContractFault:
+    return ContractFault(file=str(path), line=line, field=dotted(()), found=_short(found), allowed=allowed)
+
+
+def _short(text: str, most: int = 300) -> str:
+    """Enough to find it by: what was written may be as long as the file."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 @cache
@@ -97,79 +119,19 @@ def undotted(field: str) -> Path_:
     return tuple(int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", field))
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core types: `no` is text, 1e-5 is a number, dates stay text."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"~|null|", "~n"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [*_first])
-_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^$")))
-
-
-def _compose(data: bytes, file: str) -> yaml.Node:
-    def fail(line: int | None, found: str, allowed: str) -> ContractInvalid:
-        return ContractInvalid((ContractFault(file=file, line=line, field=dotted(()), found=found, allowed=allowed),))
-
-    if len(data) > MAX_BYTES:
-        raise fail(None, f"{len(data)} bytes", f"at most {MAX_BYTES}")
-    try:
-        text = data.decode()
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise fail(_row(event.start_mark), f"an alias (*{event.anchor})", "values written out")
-        node = yaml.compose(text, Loader=_Loader)
-    except UnicodeDecodeError as error:
-        raise fail(data[: error.start].count(b"\n") + 1, "bytes that are not UTF-8", "UTF-8 text") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "nesting that is too deep"
-        raise fail(mark.line + 1 if mark else None, str(problem), "YAML") from None
-    if not isinstance(node, yaml.MappingNode):
-        raise fail(1, "no fields", "a mapping of fields, as `modelmark init` writes it")
-    for twin in _duplicate_keys(node):
-        raise fail(_row(twin.start_mark), f"the field {twin.value!r} twice", "each field once")
-    return node
-
-
-def _row(mark: Any) -> int:
-    return int(mark.line) + 1
-
-
-def _duplicate_keys(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key
-            seen.add(key.value)
-            yield from _duplicate_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _duplicate_keys(item)
-
-
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    root: yaml.Node
+    root: yamltext.Place
 
     def __call__(self, path: Path_) -> int | None:
         """The line of the deepest part of the path that the file holds."""
-        node, line = self.root, 0
+        place = self.root
         for part in path:
-            if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == str(part)]
-                if not found:
-                    break
-                line, node = found[0][0].start_mark.line, found[0][1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line
+            inside = place.inside
+            if isinstance(inside, dict) and str(part) in inside:
+                place = inside[str(part)]
+            elif isinstance(inside, list) and isinstance(part, int) and part < len(inside):
+                place = inside[part]
             else:
                 break
-        return int(line) + 1
+        return 1 if place is self.root else place.line

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
+from typing import Final
 
 from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
 from modelmark.contract.gate_rules import fairness_violations, replay_violations
+from modelmark.contract.nearest import nearest
 from modelmark.contract.plugin_settings import broken_plugins
 from modelmark.contract.ranges import broken_limits
 from modelmark.contract.rule_violation import RuleViolation
@@ -17,6 +18,8 @@ from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, P
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.tiles import TILES
 
+#: Longest name of an input, in characters.
+MAX_NAME: Final = 255
 #: Which task each metric can judge.
 _BOTH = frozenset({Task.BINARY, Task.MULTICLASS})
 _ONE = frozenset({Task.BINARY})
@@ -63,9 +66,10 @@ def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
 def _claims(contract: Contract) -> Iterator[RuleViolation]:
     for id in contract.claims:
         if id not in TILES:
-            (nearest,) = get_close_matches(id, TILES, n=1, cutoff=0)
             yield RuleViolation(
-                ("claims", id), f"the unknown tile {id!r}", f"{nearest!r}? `modelmark score` lists every id"
+                ("claims", id),
+                f"the unknown tile {id!r}",
+                f"{nearest(id, TILES, cutoff=0)!r}? `modelmark score` lists every id",
             )
 
 
@@ -74,11 +78,13 @@ def _inputs(contract: Contract) -> Iterator[RuleViolation]:
         yield RuleViolation(("inputs",), "no inputs", "at least one")
     if len(contract.inputs) > 10_000:
         yield RuleViolation(("inputs",), f"{len(contract.inputs)} inputs", "at most 10000")
-    for name, count in Counter(item.name for item in contract.inputs).items():
-        if count > 1:
-            index = [item.name for item in contract.inputs].index(name)
-            yield RuleViolation(("inputs", index, "name"), f"{name!r} {count} times", "each name once")
+    counts = Counter(item.name for item in contract.inputs)
     for i, item in enumerate(contract.inputs):
+        if (count := counts.pop(item.name, 1)) > 1:
+            yield RuleViolation(("inputs", i, "name"), f"{item.name!r} {count} times", "each name once")
+        if not 0 < len(item.name) <= MAX_NAME:
+            limit = f"1 to {MAX_NAME} characters"
+            yield RuleViolation(("inputs", i, "name"), f"a name of {len(item.name):,} characters", limit)
         if item.name == contract.data.target:
             yield RuleViolation(("inputs", i, "name"), f"the target {item.name!r}", "a column other than the target")
         yield from _input(i, item)
@@ -158,10 +164,11 @@ def _limits(contract: Contract) -> Iterator[RuleViolation]:
 
 
 def _slices(contract: Contract) -> Iterator[RuleViolation]:
-    names = [part.name for part in contract.slices]
+    names: set[str] = set()
     for i, part in enumerate(contract.slices):
-        if names.index(part.name) < i:
+        if part.name in names:
             yield RuleViolation(("slices", i, "name"), f"{part.name!r} twice", "each name once")
+        names.add(part.name)
         if not part.where:
             yield RuleViolation(("slices", i, "where"), "no condition", "at least one")
         for j, rule in enumerate(part.where):

@@ -32,5 +32,10 @@ def _is_union_branch(part: str) -> bool:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """The beginning of it: a value may be as large as the file, and is written only as far as it is shown."""
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        text += piece
+        if len(text) > 60:
+            return text[:57] + "..."
+    return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
 from modelmark.domain.errors import Malformed, Missing, Rejected
@@ -69,11 +71,12 @@ def _load(path: Path) -> pd.DataFrame:
     name = path.name.lower()
     if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
         raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
+    require_fits(path)
     try:
         if name.endswith((".parquet", ".pq")):
             return pd.read_parquet(path)
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error) as error:
         raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
     return frame.assign(**{str(c): _numbers(frame[c]) for c in frame.columns if _is_text(frame[c])})
 

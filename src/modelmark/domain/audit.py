@@ -29,6 +29,9 @@ class Act(StrEnum):
     ISSUED_KEY = "issued key"
     REVOKED_KEY = "revoked key"
     TOOK_OVER = "took over"
+    SIGNED_IN = "signed in"
+    FAILED_TO_SIGN_IN = "failed to sign in"
+    SIGNED_OUT = "signed out"
 
 
 #: The acts that give a version traffic.

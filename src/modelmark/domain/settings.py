@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Rejected
+from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 
 PREFIX: Final = "MODELMARK_"
+MAX_LENGTH: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Settings:
     key: str | None = None  # an API key: who acts at the command line; a secret, never printed
     checkpoint_to: str | None = None  # where checkpoints go: a folder, git+FOLDER, or an http(s) address to PUT them to
     checkpoint_minutes: int = 10  # how often, beside every release
+    table_mb: int = 2048  # memory that one table may take once it is read
     journal_sync_ms: int = 50  # how long an answer may wait for the disk to be sure; 0: every flush is synced
 
     @property
@@ -45,6 +48,7 @@ class Settings:
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or variable in _INTERNAL:
                 continue
+            _require_short(variable, text)
             if variable not in names:
                 near = difflib.get_close_matches(variable, names, n=1)
                 raise Rejected(
@@ -60,9 +64,23 @@ class Settings:
         return cls(**values)
 
 
+def _require_short(variable: str, text: str) -> None:
+    """Raises Rejected for what no setting needs, before anything is made of it. Nothing is repeated: it may be a secret."""
+    named = variable if len(variable) <= 64 and variable.isprintable() else f"{PREFIX}…"
+    words = (
+        " ".join(text.split()) if variable == f"{PREFIX}NOTIFY" else text
+    )  # addresses may stand on lines of their own
+    if named != variable or len(text) > MAX_LENGTH or one_line(words, MAX_LENGTH) != words:
+        raise Rejected(
+            f"{named} is no setting that can be read", code="BAD_SETTING", field=named,
+            limit=f"printable text, at most {MAX_LENGTH} characters",
+        )  # fmt: skip
+
+
 def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
     def form(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        # Ten digits: int() itself refuses thousands of them, in words of its own.
+        if not text.isascii() or not text.isdigit() or len(text) > 10 or not low <= int(text) <= high:
             raise Rejected(
                 f"{PREFIX}{name} is not a whole number in its range",
                 code="BAD_SETTING",
@@ -80,9 +98,18 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "grpc_port": _whole("GRPC_PORT", 0, 65535),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
+    "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),
     "checkpoint_minutes": _whole("CHECKPOINT_MINUTES", 1, 1440),
     "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
 }
+
+
+def table_bytes(environ: Mapping[str, str]) -> int:
+    """How much one table may take, for whoever reads tables and holds no settings: files are read in many places."""
+    name = f"{PREFIX}TABLE_MB"
+    return Settings.read({name: environ[name]} if name in environ else {}).table_mb * 1_048_576
+
+
 #: Set by our own scripts and processes for each other, not by people.
 _INTERNAL: Final = frozenset({"MODELMARK_TEST_PROCESSES", "MODELMARK_SUPERVISED"})

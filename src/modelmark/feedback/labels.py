@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Malformed, Missing, Rejected, Tampered
@@ -109,6 +110,7 @@ def import_labels(
 def _lines(path: Path, contract: Contract) -> Iterator[_Given | Line]:
     if not path.is_file():
         raise Missing(f"there is no file {path}", code="NO_FILE", field=str(path))
+    require_fits(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

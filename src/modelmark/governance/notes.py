@@ -40,7 +40,7 @@ def release_notes(audience: Role, after: Side, before: Side | None, waivers: Seq
     else:
         lines += _compared(audience, difference(before, after))
     lines += [*_residual(audience, after, waivers), *_terms(audience, after.contract)]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(" ".join(line.split()) for line in lines).rstrip() + "\n"  # data begins no line of its own
 
 
 def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:

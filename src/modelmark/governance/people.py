@@ -10,16 +10,16 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modelmark.domain.audit import Act
-from modelmark.domain.errors import Conflict, Missing, NotPermitted, Overloaded, Rejected
+from modelmark.domain.errors import Conflict, Missing, NotPermitted, Rejected
 from modelmark.domain.people import Account, ApiKey, Permission, Principal, Role, Session
 from modelmark.domain.ports import AccountStore, Clock
+from modelmark.domain.printable import one_line
+from modelmark.governance.attempts import COMMAND_LINE, Attempts
 from modelmark.governance.audit import Audit
 from modelmark.seal import passwords
 
 SESSION: Final = timedelta(hours=12)
 KEY_DAYS: Final = 90
-FAILURES: Final = 10
-MINUTE: Final = timedelta(minutes=1)
 
 
 class People:
@@ -29,6 +29,7 @@ class People:
         self._directory = directory
         self._audit = audit
         self._clock = clock
+        self._attempts = Attempts(directory, audit, clock)
 
     def permit(self, by: Principal | None, permission: Permission) -> None:
         """Raises NotPermitted unless `by` may. Until the first account exists, the workspace's owner may everything."""
@@ -59,10 +60,7 @@ class People:
         self.permit(by, Permission.ADMINISTER)
         _require_login(login)
         _require_password(password, login, name)
-        if not name.strip():
-            raise Rejected(
-                "an account needs the person's full name", code="NO_NAME", field="name", limit="as in contracts"
-            )
+        _require_name(name, email)
         with self._directory.transaction():
             known = self._directory.accounts()
             if any(account.login == login for account in known):
@@ -142,25 +140,27 @@ class People:
             self._directory.end_sessions(login=login)
             self._audit.append(_actor(by), Act.CHANGED_PASSWORD, login, **accounted(changed))
 
-    def by_password(self, login: str, password: str) -> Principal:
-        """Raises NotPermitted for a wrong pair (the same words for either), Overloaded after ten failures in a minute."""
-        now = self._clock()
-        if self._directory.failures(login, now - MINUTE) >= FAILURES:
-            raise Overloaded("too many sign-ins failed for this login", retry_after=60)
+    def by_password(self, login: str, password: str, *, source: str = COMMAND_LINE) -> Principal:
+        """Raises NotPermitted for a wrong pair (the same words and the same work for either), Overloaded after too many
+        failures from that source in a minute, or while others are looked at."""
+        begun = self._attempts.begin(login, source)
         account = self._directory.account(login)
         good = passwords.verify_password(account.password if account else None, password[: passwords.LONGEST])
         if account is None or not good or account.disabled_at is not None:
-            self._directory.note_failure(login, now)
+            self._attempts.failed(account.login if account else None, source)
             raise NotPermitted("login and password do not belong together", code="BAD_LOGIN")
+        self._attempts.succeeded(login, source, begun)
         return Principal(account=account, permissions=account.permissions(), via="password")
 
-    def open_session(self, principal: Principal) -> str:
+    def open_session(self, principal: Principal, *, source: str = COMMAND_LINE) -> str:
         """The token for the browser's cookie."""
         token, now = passwords.new_secret(), self._clock()
         session = Session(
             digest=passwords.digest_secret(token), login=principal.login, created_at=now, expires_at=now + SESSION
         )
-        self._directory.add_session(session)
+        with self._directory.transaction():
+            self._directory.add_session(session)
+            self._audit.append(principal.login, Act.SIGNED_IN, principal.login, source=source)
         return token
 
     def by_session(self, token: str) -> Principal | None:
@@ -174,7 +174,13 @@ class People:
         return Principal(account=account, permissions=account.permissions(), via="session")
 
     def close_session(self, token: str) -> None:
-        self._directory.end_sessions(digest=passwords.digest_secret(token))
+        """Sign out; of a token that opens nothing, nothing is told."""
+        digest = passwords.digest_secret(token)
+        with self._directory.transaction():
+            session = self._directory.session(digest)
+            if session is not None:
+                self._directory.end_sessions(digest=digest)
+                self._audit.append(session.login, Act.SIGNED_OUT, session.login)
 
     def issue_key(
         self, login: str, *, scopes: Collection[Permission], days: int = KEY_DAYS, by: Principal | None = None
@@ -271,6 +277,16 @@ def _require_login(login: str) -> None:
         raise Rejected(
             "this is no login", code="BAD_NAME", field="login", limit="1 to 63 of a-z 0-9 . _ -, a letter first"
         )
+
+
+def _require_name(name: str, email: str) -> None:
+    if not name.strip():
+        raise Rejected("an account needs the person's full name", code="NO_NAME", field="name", limit="as in contracts")
+    for field, text in (("name", name), ("email", email)):
+        if len(text) > 255 or one_line(text) != text:
+            raise Rejected(
+                f"this is no {field}", code="BAD_NAME", field=field, limit="one line of at most 255 characters"
+            )
 
 
 def _require_password(password: str, login: str, name: str) -> None:

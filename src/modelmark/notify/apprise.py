@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from modelmark.domain.errors import NotYet, Rejected
 from modelmark.domain.people import Role
+from modelmark.domain.printable import lines, one_line
 
 _REMEMBERED: Final = 256
 
@@ -40,7 +41,7 @@ class AppriseNotifier:
         for i, target in enumerate(self._open()):
             if i in reached or i not in wanted:
                 continue
-            if target.notify(title=title, body=body):
+            if target.notify(title=one_line(title), body=lines(body)):
                 reached.add(i)
             else:
                 failed.append(_name(self._urls[i], i))

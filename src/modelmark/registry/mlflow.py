@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.contract import yamltext
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Rejected, Tampered
 from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.domain.workspace import Workspace
+from modelmark.registry.artifact_places import require_address, require_no_links, require_place
 from modelmark.seal import manifest
 from modelmark.seal.values import decode
 
@@ -123,16 +125,23 @@ class Tracking:
         return next((path for path in paths if path.is_dir()), None)
 
     def download(self, address: str, target: Path) -> Path:
-        """The model file behind `runs:/RUN/path` or `models:/NAME/VERSION`: a pickle or ONNX, not yet opened."""
-        artifacts = _mlflow().artifacts
-        got = Path(
-            self._call(
-                lambda client: artifacts.download_artifacts(
-                    artifact_uri=_stored(client, address), dst_path=str(target), tracking_uri=self.address
-                )
-            )
-        )
+        """The model file behind `runs:/RUN/path` or `models:/NAME/VERSION`: a pickle or ONNX, not yet opened.
+
+        Always below `target`. Raises Rejected for an address or a place that could lead elsewhere.
+        """
+        require_address(address)
+        got = Path(self._call(lambda client: self._download(client, address, target)))
+        require_no_links(target)
+        if not got.resolve().is_relative_to(target.resolve()):
+            raise Rejected(f"{address} was not brought into our folder", code="UNSAFE_PLACE", field="model.source")
         return got if got.is_file() else _model_file(got, address)
+
+    def _download(self, client: Any, address: str, target: Path) -> str:
+        place = _checked_place(client, address, self.address)
+        got = _mlflow().artifacts.download_artifacts(
+            artifact_uri=place, dst_path=str(target), tracking_uri=self.address, registry_uri=self.address
+        )
+        return str(got)
 
     def _call(self, act: Callable[[Any], Any]) -> Any:
         mlflow = _mlflow()
@@ -194,30 +203,47 @@ def _lineage(version: Version) -> dict[str, str]:
     }
 
 
-def _stored(client: Any, address: str) -> str:
-    """Where the model of a `models:/` address lies; MLflow itself would ask its process-wide registry, not this one."""
+def _checked_place(client: Any, address: str, tracking: str) -> str:
+    """What to download: a run's address as it is, for a `models:/` address where its files lie; MLflow itself would ask its
+    process-wide registry, not this one. Raises Rejected for a place that is not the run's own."""
     if not address.startswith("models:/"):
+        number, _, path = address.removeprefix("runs:/").partition("/")
+        run = client.get_run(number)
+        root = str(run.info.artifact_uri)
+        require_place(f"{root}/{path}".rstrip("/"), [root], tracking=tracking)
+        for made in run.outputs.model_outputs if run.outputs else ():
+            _logged(client, made.model_id, tracking)
         return address
     from mlflow.store.artifact.utils.models import get_model_name_and_version
 
     found = get_model_name_and_version(client, address)
-    place = client.get_model_version_download_uri(*found) if len(found) == 2 else None
-    return str(place or client.get_logged_model(found[0]).artifact_location)
+    if len(found) != 2:
+        return _logged(client, found[0], tracking)
+    version = client.get_model_version(*found)
+    place = str(client.get_model_version_download_uri(*found))
+    if place.startswith("models:/m-"):
+        return _logged(client, place.removeprefix("models:/"), tracking)
+    roots = [str(client.get_run(version.run_id).info.artifact_uri)] if version.run_id else []
+    require_place(place, roots, tracking=tracking)
+    return place
+
+
+def _logged(client: Any, id: str, tracking: str) -> str:
+    """Where a logged model lies: within its experiment's artifacts."""
+    model = client.get_logged_model(id)
+    root = str(client.get_experiment(model.experiment_id).artifact_location)
+    require_place(str(model.artifact_location), [root], tracking=tracking)
+    return str(model.artifact_location)
 
 
 def _model_file(folder: Path, address: str) -> Path:
     """The one file of an MLflow model folder that holds the model, by what its MLmodel says."""
-    import yaml
-
-    try:
-        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-        flavors = described["flavors"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise Malformed(f"{address} is no MLflow model: {type(error).__name__}", code="NOT_A_MODEL") from None
+    flavors = _flavors(folder, address)
     for flavor, key in (("onnx", "data"), ("sklearn", "pickled_model")):
-        inside = flavors.get(flavor, {}).get(key)
-        if inside:
-            path = (folder / str(inside)).resolve()
+        said = flavors.get(flavor)
+        inside = said.get(key) if isinstance(said, dict) else None
+        if isinstance(inside, str) and inside:
+            path = (folder / inside).resolve()
             if not path.is_relative_to(folder.resolve()) or not path.is_file():
                 raise Malformed(f"{address} names the model file {inside!r}, which is not in it", code="NOT_A_MODEL")
             return _as_onnx(path) if flavor == "onnx" else path
@@ -225,6 +251,20 @@ def _model_file(folder: Path, address: str) -> Path:
         f"{address} holds the flavours {', '.join(sorted(flavors))}; scikit-learn and ONNX can be registered",
         code="UNKNOWN_FLAVOUR",
     )
+
+
+def _flavors(folder: Path, address: str) -> dict[str, Any]:
+    """What the folder's MLmodel says of each flavour. Raises Malformed."""
+    try:
+        with (folder / "MLmodel").open("rb") as file:
+            described, _ = yamltext.read(file.read(yamltext.MAX_BYTES + 1), longest=yamltext.MAX_BYTES)
+    except (OSError, yamltext.NotYaml) as error:
+        why = error if isinstance(error, yamltext.NotYaml) else type(error).__name__
+        raise Malformed(f"{address} is no MLflow model: {why}", code="NOT_A_MODEL") from None
+    flavors = described.get("flavors")
+    if not isinstance(flavors, dict):
+        raise Malformed(f"{address} is no MLflow model: no flavors", code="NOT_A_MODEL")
+    return flavors
 
 
 def _as_onnx(path: Path) -> Path:

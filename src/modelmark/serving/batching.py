@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
 from modelmark.domain.prediction import ServedBy
+from modelmark.domain.printable import one_line
 from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
@@ -206,7 +207,7 @@ class Batcher:
     def _blame(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, error: Exception) -> None:
         """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
         it was, so that nobody else suffers."""
-        print(f"model {version.model} {version.label} failed: {type(error).__name__}", file=sys.stderr)  # noqa: T201
+        print(one_line(f"model {version.model} {version.label} failed: {type(error).__name__}"), file=sys.stderr)  # noqa: T201
         if len(kept) == 1:
             why = OutputInvalid("the model could not compute an answer")
             self._fall_back(kept[0], _flags(checked, 0), why, "error", in_time=True)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from modelmark.domain.printable import one_line
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics
 
@@ -64,4 +65,4 @@ class Observers:
                     observer(request, answer)
                 except Exception as error:  # noqa: BLE001  # nobody waits for an observer
                     self._metrics.add("modelmark_observer_failures_total")
-                    print(f"an observer failed: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+                    print(one_line(f"an observer failed: {type(error).__name__}: {error}"), file=sys.stderr)  # noqa: T201

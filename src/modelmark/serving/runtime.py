@@ -16,6 +16,7 @@ from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
+from modelmark.domain.printable import one_line
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
@@ -238,7 +239,7 @@ class Runtime:
         if failures and failures != self.health.failures:
             self.metrics.add(key("modelmark_snapshot_failures_total"), len(failures))
             for failure in failures:
-                print(f"serving: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+                print(one_line(f"serving: {failure}"), file=sys.stderr, flush=True)  # noqa: T201
         self.health.failures = failures
 
 

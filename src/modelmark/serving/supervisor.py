@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from modelmark.domain.errors import Conflict, NotYet
+from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.serving.http.listening import require_loopback, reserve
 
@@ -68,7 +69,8 @@ class Worker:
         settled = now - self.started_at >= SETTLED or self.ready.is_set()
         self.delay = 0.0 if settled else min(max(0.1, 2 * self.delay), MAX_DELAY)
         self.due_at = now + self.delay
-        print(f"worker {process.pid} ended ({status}); replaced in {self.delay:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+        told = one_line(f"worker {process.pid} ended ({status}); replaced in {self.delay:.1f} s")
+        print(told, file=sys.stderr, flush=True)  # noqa: T201
         if process.stdin is not None:
             process.stdin.close()
         self.process = None

@@ -22,6 +22,7 @@ import uvloop
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import verifier
@@ -140,7 +141,7 @@ async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
     """A writer that failed never recovers: be not ready for a moment, then make way for a worker with a new one."""
     while writer.failure is None:
         await asyncio.sleep(0.2)
-    print(f"the journal failed: {writer.failure}; this worker ends", file=sys.stderr, flush=True)  # noqa: T201
+    print(one_line(f"the journal failed: {writer.failure}; this worker ends"), file=sys.stderr, flush=True)  # noqa: T201
     await asyncio.sleep(JOURNAL_NOTICE)
     stop.set()
 
@@ -200,7 +201,7 @@ def _watch_tasks(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            print(f"a background task failed: {task.exception()!r}", file=sys.stderr, flush=True)  # noqa: T201
+            print(one_line(f"a background task failed: {task.exception()!r}"), file=sys.stderr, flush=True)  # noqa: T201
             stop.set()
 
     for task in tasks:
@@ -229,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             uvloop.run(run(options))
         except ModelmarkError as error:
-            print(f"worker: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+            print(one_line(f"worker: {error.message}"), file=sys.stderr, flush=True)  # noqa: T201
             return 1
     return 0
 

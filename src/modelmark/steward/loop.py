@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from modelmark.domain.finding import Finding, Window
 from modelmark.domain.ports import Clock, MonitoringStore
+from modelmark.domain.printable import one_line
 from modelmark.steward.alerts import tell
 from modelmark.steward.expiries import NAME
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
@@ -124,4 +125,4 @@ class Steward:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(one_line(line) + "\n")

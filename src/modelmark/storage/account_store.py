@@ -67,17 +67,22 @@ class SqlAccountStore:
             for key in ended:
                 self._database.written.note_gone(table, key)
 
-    def note_failure(self, login: str, at: datetime) -> None:
+    def note_failure(self, key: str, at: datetime) -> None:
         table = tables.failures
         with self._database.writing() as connection:
             connection.execute(delete(table).where(table.c.at < at - KEPT))
-            connection.execute(insert(table).values(login=login[:63], at=at))
+            connection.execute(insert(table).values(login=key, at=at))
 
-    def failures(self, login: str, since: datetime) -> int:
+    def failures(self, key: str, since: datetime) -> int:
         table = tables.failures
-        query = select(func.count()).where(table.c.login == login[:63], table.c.at >= since)
+        query = select(func.count()).where(table.c.login == key, table.c.at >= since)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def forget_failure(self, key: str, at: datetime) -> None:
+        table = tables.failures
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(table.c.login == key, table.c.at == at))
 
     def _put(self, table: Table, key: dict[str, str], value: Any, more: dict[str, str]) -> None:
         """Update the row of this key, or insert it. The writer's lock makes the two one act."""

@@ -50,8 +50,11 @@ class MemoryAccountStore(Transactional):
 
         self._sessions = {key: session for key, session in self._sessions.items() if not ends(session)}
 
-    def note_failure(self, login: str, at: datetime) -> None:
-        self._failures.append((login[:63], at))
+    def note_failure(self, key: str, at: datetime) -> None:
+        self._failures.append((key, at))
 
-    def failures(self, login: str, since: datetime) -> int:
-        return sum(1 for name, at in self._failures if name == login[:63] and at >= since)
+    def failures(self, key: str, since: datetime) -> int:
+        return sum(1 for name, at in self._failures if name == key and at >= since)
+
+    def forget_failure(self, key: str, at: datetime) -> None:
+        self._failures = [item for item in self._failures if item != (key, at)]

@@ -14,7 +14,8 @@ from modelmark.domain.release import CommentKind, WaiverRequest
 from modelmark.domain.until import until
 from modelmark.domain.version import Version
 from modelmark.web.actions import Actions
-from modelmark.web.authenticator import COOKIE, next_of, posted, with_session, without_session
+from modelmark.web.authenticator import COOKIE, next_of, with_session, without_session
+from modelmark.web.forms import posted, read_form
 from modelmark.web.queries import Queries
 
 
@@ -28,8 +29,9 @@ class Acts:
     async def sign_in(self, request: Request) -> Response:
         form = await posted(request)
         people = self._actions.people
-        principal = await run_in_threadpool(people.by_password, form.get("login", ""), form.get("password", ""))
-        token = await run_in_threadpool(people.open_session, principal)
+        login, password, source = form.get("login", ""), form.get("password", ""), _source(request)
+        principal = await run_in_threadpool(people.by_password, login, password, source=source)
+        token = await run_in_threadpool(people.open_session, principal, source=source)
         return with_session(RedirectResponse(next_of(form.get("next", "/")), 303), token)
 
     async def sign_out(self, request: Request) -> Response:
@@ -88,7 +90,7 @@ class Acts:
         return self._seen(request, back, "main")
 
     async def add_account(self, request: Request) -> Response:
-        form, by = await request.form(), _by(request)
+        form, by = await read_form(request), _by(request)
         roles = [_role(str(value)) for value in form.getlist("role")]
         await run_in_threadpool(
             self._actions.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
@@ -104,7 +106,7 @@ class Acts:
 
     async def change_account(self, request: Request) -> Response:
         """Open it again, or give it exactly the roles that are ticked."""
-        form, by = await request.form(), _by(request)
+        form, by = await read_form(request), _by(request)
         whole = form.get("whole") == "yes"
         await run_in_threadpool(
             self._actions.people.change, str(form.get("login", "")), enable=form.get("enable") == "yes", by=by,
@@ -116,13 +118,14 @@ class Acts:
     async def change_password(self, request: Request) -> Response:
         """One's own, by whoever knows the present one: a browser left open is not enough."""
         form, people, by = await posted(request), self._actions.people, _by(request)
-        proven = await run_in_threadpool(people.by_password, by.login, form.get("now", ""))
+        now, source = form.get("now", ""), _source(request)
+        proven = await run_in_threadpool(people.by_password, by.login, now, source=source)
         await run_in_threadpool(people.change_password, by.login, form.get("password", ""), by=proven)
         return without_session(RedirectResponse("/sign-in", 303))
 
     async def issue_key(self, request: Request) -> dict[str, Any]:
         """The key and its secret, for the page that shows it this once."""
-        form, by = await request.form(), _by(request)
+        form, by = await read_form(request), _by(request)
         try:
             scopes = [Permission(str(value)) for value in form.getlist("scope")]
         except ValueError:
@@ -151,6 +154,11 @@ class Acts:
 def _by(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
+
+
+def _source(request: Request) -> str:
+    """Where somebody signs in from: the address that reached us, never one that a header claims."""
+    return request.client.host if request.client else "nowhere"
 
 
 def _role(text: str) -> Role:

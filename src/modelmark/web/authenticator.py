@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from modelmark.domain.errors import Malformed, NotPermitted
+from modelmark.domain.errors import NotPermitted
 from modelmark.domain.people import Permission, Principal
 from modelmark.governance.people import SESSION, People
 from modelmark.seal import passwords
+from modelmark.web.bounds import require_bounded
+from modelmark.web.forms import posted
 
 COOKIE: Final = "modelmark"
 #: Anybody may ask: the way in, and what says that we live.
@@ -40,6 +42,8 @@ class Authenticator:
 
     def protected(self, path: str, endpoint: Endpoint, rule: Rule, *, post: bool = False) -> ProtectedRoute:
         async def guarded(request: Request) -> Response:
+            request.state.principal = None
+            require_bounded(request)
             request.state.principal = await run_in_threadpool(self.principal, request)
             if rule is not PUBLIC:
                 refused = await run_in_threadpool(self._refusal, request, rule)
@@ -103,8 +107,8 @@ class Authenticator:
 def _from_here(request: Request, own: str) -> bool:
     """Whether a page of ours sent this. Browsers say so in Sec-Fetch-Site, which no script can set; they blank Origin
     because our pages send no referrer. Older ones are asked for Origin."""
-    site = request.headers.get("sec-fetch-site")
-    return site == "same-origin" if site is not None else request.headers.get("origin") == own
+    sites, origins = request.headers.getlist("sec-fetch-site"), request.headers.getlist("origin")
+    return sites == ["same-origin"] if sites else origins == [own]
 
 
 def form_of(request: Request) -> str:
@@ -130,26 +134,3 @@ def next_of(given: str) -> str:
 
 def _here(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
-
-
-async def posted(request: Request) -> dict[str, str]:
-    """The form's fields, or a JSON object's, as text."""
-    if request.headers.get("content-type", "").startswith("application/json"):
-        try:
-            body: Any = await request.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Malformed("the body is not a JSON object", code="MALFORMED")
-        return _text({str(key): str(value) for key, value in body.items()})
-    return _text({key: str(value) for key, value in (await request.form()).items()})
-
-
-def _text(fields: dict[str, str]) -> dict[str, str]:
-    """Raises Malformed for what no UTF-8 can carry: half of a surrogate pair."""
-    for key, value in fields.items():
-        try:
-            (key + value).encode()
-        except UnicodeEncodeError:
-            raise Malformed("this is not text", code="MALFORMED", field=ascii(key)[:63]) from None
-    return fields

@@ -32,6 +32,7 @@ from modelmark.governance.score import band
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.bundle import vega_bundle
+from modelmark.web.events import EventRow, event_rows
 from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
@@ -39,6 +40,7 @@ from modelmark.web.tasks import tasks
 from modelmark.web.templating import Templates
 
 LIVE_SECONDS: Final = 2.0
+SHOWN_EVENTS: Final = 500
 
 
 class Pages:
@@ -127,13 +129,18 @@ class Pages:
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": policy})
 
     async def audit(self, request: Request) -> Response:
-        events = await self._off(self._queries.ledger.events)
+        rows, count, fault = await self._off(self._events)
+        return await self._render(request, "audit.html", page="audit", rows=rows, count=count, fault=fault)
+
+    def _events(self) -> tuple[list[EventRow], int, str | None]:
+        """The newest events, how many there are, and what breaks their chain."""
+        events = self._queries.ledger.events()
         try:
-            fault, count = None, await self._off(self._queries.verify_audit, events)
+            fault, count = None, self._queries.verify_audit(events)
         except errors.ModelmarkError as error:
             fault, count = error.message, len(events)
-        newest = list(reversed(events))[:500]
-        return await self._render(request, "audit.html", page="audit", events=newest, count=count, fault=fault)
+        newest = list(reversed(events))[:SHOWN_EVENTS]
+        return event_rows(newest, self._queries.versions()), count, fault
 
     async def chart_specs(self, request: Request) -> Response:
         return JSONResponse({"config": CONFIG, "specs": charts.ALL})

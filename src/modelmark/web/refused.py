@@ -10,23 +10,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelmark.domain import errors
+from modelmark.web.forms import read_form
 
 #: Which status each error has. The first kind that fits counts.
 STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (errors.Missing, 404),
     (errors.NotPermitted, 403),
     (errors.Conflict, 409),
+    (errors.TooLarge, 413),
     (errors.Rejected, 400),
+    (errors.TimedOut, 408),
     (errors.Overloaded, 429),
     (errors.NotYet, 503),
     (errors.ModelmarkError, 500),
 )
+#: Codes that have a status of their own.
+_BY_CODE: Final = {"SIGN_IN": 401, "ADDRESS_TOO_LONG": 414, "HEADERS_TOO_LARGE": 431}
 
 
 def status_of(error: errors.ModelmarkError) -> int:
-    if error.code == "SIGN_IN":
-        return 401
-    return next(status for kind, status in STATUS if isinstance(error, kind))
+    return _BY_CODE.get(error.code) or next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ def kept(act: Callable[[Request], Awaitable[Any]], page: Page) -> Callable[[Requ
     """
 
     async def tried(request: Request) -> Any:
+        form = await read_form(request)  # one that cannot be read has nothing to keep
         try:
             return await act(request)
         except errors.Missing:
@@ -66,7 +70,6 @@ def kept(act: Callable[[Request], Awaitable[Any]], page: Page) -> Callable[[Requ
         except errors.ModelmarkError as error:
             if "authorization" in request.headers:
                 raise
-            form = await request.form()
             typed = {name: [str(v) for v in form.getlist(name)] for name in form if name not in SECRET}
             answer = await page(
                 request, refused=Refused(error=error, act=request.url.path.rsplit("/", 1)[-1], typed=typed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -15,9 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelmark.domain import errors
 from modelmark.domain.people import Permission
+from modelmark.domain.printable import one_line
 from modelmark.web.actions import Actions
 from modelmark.web.acts import Acts
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
+from modelmark.web.bounds import Bounded
 from modelmark.web.pages import Pages
 from modelmark.web.queries import Queries
 from modelmark.web.refused import kept, status_of
@@ -30,7 +33,7 @@ HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-
+_HOST: Final = re.compile(rb"(?i:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
 
 #: What `build` gives: an ASGI application, for whoever serves it without knowing the framework.
 Application = Starlette
@@ -89,13 +92,11 @@ def build(queries: Queries, actions: Actions) -> Application:
         if not isinstance(route, ProtectedRoute | Mount):
             raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
-    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard)])
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard), Middleware(Bounded)])
 
 
 class _Guard:
     """Answers only to loopback names (a page elsewhere cannot rebind DNS onto us) and sets security headers on all."""
-
-    NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -111,12 +112,23 @@ class _Guard:
                 message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in own)]
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
-        if host.rsplit(":", 1)[0] not in self.NAMES and host not in self.NAMES:
-            answer = PlainTextResponse("This address answers only to 127.0.0.1 and localhost.\n", 421)
+        if not _is_ours(scope):
+            answer = PlainTextResponse("This address answers only to 127.0.0.1 and localhost, under its port.\n", 421)
             await answer(scope, receive, guarded)
             return
         await self.app(scope, receive, guarded)
+
+
+def _is_ours(scope: Scope) -> bool:
+    """Whether the one Host header names loopback and the port that was reached, and says nothing else: no user, no dot at
+    the end, no second port, no other spelling of an address."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if found is None:
+        return False
+    default = 443 if scope.get("scheme") == "https" else 80
+    reached = (scope.get("server") or (None, None))[1]
+    return reached is None or int(found[1] or default) == reached
 
 
 class _Problems:
@@ -134,7 +146,7 @@ class _Problems:
         return await self._problem(request, 404, known)
 
     async def broken(self, request: Request, error: Exception) -> Response:
-        _log.error("the page %s failed", request.url.path, exc_info=error)
+        _log.error("the page %s failed", one_line(request.url.path), exc_info=error)
         return await self._problem(
             request, 500, errors.ModelmarkError("This page failed; the server's log has the reason")
         )

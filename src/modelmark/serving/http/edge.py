@@ -59,7 +59,7 @@ class Edge:
     def allows(self, host: bytes) -> bool:
         if host in self._known_hosts:
             return True
-        name = host.rpartition(b":")[0] if re.search(rb":\d*$", host) else host
+        name = host.rpartition(b":")[0] if re.search(rb":\d{0,5}$", host) else host
         if name.lower() in self.hosts:
             if len(self._known_hosts) < 64:
                 self._known_hosts.add(host)

@@ -1,0 +1,111 @@
+"""The audit page's rows: a sentence for every act, the account or key it is about, and nothing that looks like a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders.domain import NOON, version
+from modelmark.domain.audit import Act, Event
+from modelmark.web.events import _SENTENCES, event_rows
+
+ONE = version()
+ACCOUNT = {"name": "Bob Ray", "roles": ["risk", "data_science"], "admin": True, "disabled": False, "password": "f" * 64}
+DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
+    Act.REGISTERED: (ONE.id, {"model": "loans", "number": 1}, "registered as v1 of loans"),
+    Act.MEASURED: (
+        ONE.id,
+        {"gate": "supply_chain", "verdict": "pass", "model": "loans"},
+        "measured by the gate supply chain: pass",
+    ),
+    Act.APPROVED: (
+        ONE.id,
+        {"role": "data_science", "name": "Ann Lee", "evidence": "sha256:0"},
+        "approved by Ann Lee as data science",
+    ),
+    Act.WAIVED: (
+        ONE.id,
+        {"gate": "load", "name": "Ann", "reason": "pilot", "owner": "Ann", "expires_at": "2027-01-31T00:00:00"},
+        "gate load waived by Ann until 2027-01-31: “pilot”",
+    ),
+    Act.RELEASED: (ONE.id, {"model": "loans", "share": 1, "snapshot": 3}, "released to 100% of the traffic"),
+    Act.RELEASED_AS_CANARY: (
+        ONE.id,
+        {"model": "loans", "share": 0.1, "snapshot": 3},
+        "released as a canary to 10% of the traffic",
+    ),
+    Act.ROLLED_BACK: (
+        ONE.id,
+        {"model": "loans", "to": ONE.id, "reason": "noise", "snapshot": 4},
+        "rolled back to v1: “noise”",
+    ),
+    Act.COMMENTED: (ONE.id, {"name": "Cy", "text": "why?", "about": ""}, "Cy commented: “why?”"),
+    Act.REQUESTED_CHANGE: (ONE.id, {"name": "Cy", "text": "why?", "about": ""}, "Cy asked for a change: “why?”"),
+    Act.SETTLED_CHANGE: (ONE.id, {"name": "Cy", "text": "done", "about": "r1"}, "Cy settled a change request: “done”"),
+    Act.ADDED_ACCOUNT: ("bob", ACCOUNT, "account made: Bob Ray, risk, data science; administrator"),
+    Act.CHANGED_ACCOUNT: ("bob", ACCOUNT, "account changed: Bob Ray, risk, data science; administrator"),
+    Act.DISABLED_ACCOUNT: (
+        "bob",
+        ACCOUNT | {"disabled": True, "admin": False},
+        "account ended: Bob Ray, risk, data science; it has ended",
+    ),
+    Act.CHANGED_PASSWORD: ("bob", ACCOUNT, "password changed; its sessions ended"),
+    Act.ISSUED_KEY: (
+        "bob",
+        {"key": "a1b2", "scopes": ["view"], "expires_at": "2027-01-31T00:00:00"},
+        "key made for view, until 2027-01-31",
+    ),
+    Act.REVOKED_KEY: ("bob", {"key": "a1b2"}, "key revoked"),
+    Act.SIGNED_IN: ("bob", {"source": "127.0.0.1"}, "signed in from 127.0.0.1"),
+    Act.FAILED_TO_SIGN_IN: (
+        "bob",
+        {"failures_in_the_last_hour": 3},
+        "failed to sign in; 3 in the last hour from there",
+    ),
+    Act.SIGNED_OUT: ("bob", {}, "signed out"),
+}
+
+
+def row(act: str, subject: str, details: dict[str, Any]):
+    event = Event(sequence=1, at=NOON, actor="ann", act=act, subject=subject, details=details, previous="0", hash="1")
+    (found,) = event_rows([event], [ONE])
+    return found
+
+
+@pytest.mark.parametrize("act", list(Act), ids=str)
+def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
+    assert act in _SENTENCES, "a new act needs a sentence"
+    subject, details, sentence = DETAILS[act]
+    found = row(act, subject, details)
+    assert found.sentence == sentence
+    assert (found.about, found.address) in (
+        ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people")
+    )  # fmt: skip
+    assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
+
+
+def test_a_key_s_row_names_the_key_and_whose_it_is():
+    assert row(Act.ISSUED_KEY, *DETAILS[Act.ISSUED_KEY][:2]).about == "key a1b2 of bob"
+    assert row(Act.REVOKED_KEY, *DETAILS[Act.REVOKED_KEY][:2]).about == "key a1b2 of bob"
+
+
+@pytest.mark.parametrize(
+    ("act", "subject", "details"),
+    [
+        ("an act of a later release", ONE.id, {"stage": "shadow", "password": "f" * 64}),
+        (Act.RELEASED, ONE.id, {"share": "much"}),
+        (Act.ROLLED_BACK, "sha256:" + "0" * 64, {}),
+        (Act.ADDED_ACCOUNT, "", {}),
+        (Act.FAILED_TO_SIGN_IN, "a login of nobody", {}),
+    ],
+)
+def test_what_is_not_known_is_still_told_without_an_empty_link(act: str, subject: str, details: dict[str, Any]):
+    found = row(act, subject, details)
+    assert found.sentence.startswith(act)
+    assert found.about.strip() not in ("", "the account")
+    assert "f" * 20 not in found.sentence
+
+
+def test_a_long_text_is_cut():
+    assert len(row(Act.COMMENTED, ONE.id, {"name": "Cy", "text": "x" * 5000}).sentence) == 201
