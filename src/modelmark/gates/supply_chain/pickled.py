@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
 
-import numpy as np
-
 from modelmark.domain.errors import Rejected
 
 _DEPTH: Final = 20  # nested pickles
@@ -83,6 +81,8 @@ def _is_wrapper(thing: Any) -> bool:
 
 def _skip_array(file: BytesIO, wrapper: _Thing, streams: list[bytes], names: list[Name], depth: int) -> None:
     """As joblib reads it: a nested pickle for objects, else an alignment byte, padding, and the raw items."""
+    import numpy as np
+
     code = wrapper.state["dtype"].arguments[0]
     kind = np.dtype(code)
     if kind.hasobject:
