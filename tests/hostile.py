@@ -1,7 +1,7 @@
 """Harmless hostile model files: each would leave a trace outside the sandbox, or use more than is granted. None may.
 
 A case is a kind, a payload and a container. `Bystanders` is what they would act upon: a key, a process, a listener and a
-folder. The bench in bench/hostile.py runs all of them; the tests run a seeded part that covers every kind.
+folder. The bench in bench/sandbox.py runs all of them; the tests run a seeded part that covers every kind.
 """
 
 from __future__ import annotations

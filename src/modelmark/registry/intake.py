@@ -19,29 +19,36 @@ def take(source: Path, target: Path, most: int) -> None:
     most: bytes. Raises Missing (NO_MODEL); TooLarge; Rejected with NOT_A_FILE for a pipe or a device, SPARSE_FILE for a
     large file that is mostly holes, SOURCE_CHANGED when it changes while it is read.
     """
+    descriptor = _open(source)
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        before = os.fstat(descriptor)
+        _require_plain(descriptor, before, source, most)
+        with open(target, "xb", opener=_private) as copy:
+            size = 0
+            while block := os.read(descriptor, _STEP):
+                size += len(block)
+                if size > most:
+                    raise _too_large(source, most)
+                copy.write(block)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if (size, after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
+        raise Rejected(
+            f"{source.name} changed while it was read", code="SOURCE_CHANGED", field="model.source", hint="try again"
+        )
+
+
+def _open(source: Path) -> int:
+    """A descriptor; a pipe that nobody writes to does not hold us up."""
+    try:
+        return os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise Missing(f"there is no model file {source}", code="NO_MODEL", field="model.source") from None
     except OSError as error:
         raise Rejected(
             f"{source.name} cannot be opened: {error.strerror}", code="NOT_A_FILE", field="model.source"
         ) from None
-    with open(descriptor, "rb", buffering=0) as file:
-        before = os.fstat(descriptor)
-        _require_plain(descriptor, before, source, most)
-        with open(target, "xb", opener=_private) as copy:
-            size = 0
-            while block := file.read(_STEP):
-                size += len(block)
-                if size > most:
-                    raise _too_large(source, most)
-                copy.write(block)
-        after = os.fstat(descriptor)
-    if (size, after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
-        raise Rejected(
-            f"{source.name} changed while it was read", code="SOURCE_CHANGED", field="model.source", hint="try again"
-        )
 
 
 def _private(path: str, flags: int) -> int:
