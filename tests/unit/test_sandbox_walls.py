@@ -1,11 +1,14 @@
 """Each wall of the sandbox alone: armed without the others, it must stop what it is there for."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -197,6 +200,38 @@ def test_the_audit_hook_alone_ends_the_process(act, tmp_path):
     )
     assert (done.returncode, done.stdout) == (77, ""), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["ended.txt"]
+
+
+def test_once_the_calls_are_narrowed_no_loader_brings_native_code_in(tmp_path):
+    """By seccomp alone, whatever would load it: a library that nobody has loaded yet lies beside the artifact."""
+    library = next(Path(sysconfig.get_path("platlib"), "msgspec").glob("_core*.so"))
+    shutil.copy(library, tmp_path / "evil.so")
+    done = run(
+        """
+        import importlib.machinery, importlib.util
+        import cffi, numpy.ctypeslib, onnxruntime, _ctypes
+        from modelmark.registry import seccomp, syscalls
+        so, folder = sys.argv[1] + "/evil.so", sys.argv[1]
+        def extension():
+            loader = importlib.machinery.ExtensionFileLoader("evil", so)
+            loader.create_module(importlib.util.spec_from_loader("evil", loader))
+        ways = {
+            "ctypes": lambda: ctypes.CDLL(so), "_ctypes": lambda: _ctypes.dlopen(so, 258), "cffi": lambda: cffi.FFI().dlopen(so),
+            "numpy": lambda: numpy.ctypeslib.load_library("evil", folder), "importlib": extension,
+            "onnxruntime": lambda: onnxruntime.SessionOptions().register_custom_ops_library(so),
+            "provider": lambda: onnxruntime.register_execution_provider_library("evil", so),
+            "global": lambda: (sys.setdlopenflags(258), extension()),
+        }
+        seccomp.install(syscalls.NARROW)
+        for name, way in ways.items():
+            try: way()
+            except Exception as error: print(name, "cannot" if "failed to map segment" in str(error) else repr(error))
+            else: print(name, "LOADED")
+        """,
+        tmp_path,
+    )
+    ways = ["ctypes", "_ctypes", "cffi", "numpy", "importlib", "onnxruntime", "provider", "global"]
+    assert done.stdout.splitlines() == [f"{way} cannot" for way in ways], done.stdout + done.stderr
 
 
 def test_a_pickle_asks_for_names_of_a_closed_list():

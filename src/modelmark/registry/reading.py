@@ -18,8 +18,8 @@ from modelmark.registry.refusal import Refusal
 
 _WORDS: Final = 20_000
 _OPERATIONS: Final = 1_000_000  # looked through for words
-#: Streams larger than this are judged by the closed list alone; the gate gives them to the scanners.
-_FOR_SCANNERS: Final = 32 << 20
+#: Streams larger than this are judged by the closed list alone: scanners take seconds for a large vocabulary.
+_FOR_SCANNERS: Final = 1 << 20
 
 
 def warm_up() -> None:

@@ -48,7 +48,7 @@ class Limits:
     memory_bytes: int = 4 << 30
     seconds: float = 300.0
     file_bytes: int = 2 << 30
-    source_bytes: int = 4 << 30
+    source_bytes: int = 2 << 30  # no ONNX file can be larger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

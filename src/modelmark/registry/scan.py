@@ -19,6 +19,10 @@ from modelmark.registry.answers import Scanned
 #: The quick ones; the gate `supply_chain` asks all of its scanners again.
 SCANNERS: Final = ("picklescan", "fickling")
 _SECONDS: Final = 60.0
+_GAVE_UP: Final = "ResourceExhaustion"  # fickling says this of any large vocabulary
+#: What a compressed file may unpack to: this many bytes, or so many times its size.
+_UNPACKED: Final = 256 << 20
+_RATIO: Final = 100
 _HINT: Final = "do not open this file; find out where it comes from"
 
 
@@ -37,8 +41,8 @@ def scan(source: Path, limits: sandbox.Limits) -> Scan:
     finding, FOREIGN_CODE for a name of somebody's own code.
     """
     size = source.stat().st_size
-    most = max(512 << 20, 50 * size)
-    granted = replace(limits, memory_bytes=min(limits.memory_bytes, max(1 << 30, 4 * size)))
+    most = max(_UNPACKED, _RATIO * size)
+    granted = replace(limits, memory_bytes=max(limits.memory_bytes, 3 * size + (512 << 20)))
     with sandbox.run("scan", {"most_bytes": most}, {"source.bin": source}, granted) as result:
         found = result.answer
         assert isinstance(found, Scanned)
@@ -82,7 +86,10 @@ def _asked(streams: Sequence[bytes]) -> tuple[str, ...]:
 
 
 def _hits(name: str, streams: Sequence[bytes]) -> list[str] | None:
+    """What a scanner found; None when it did not do its work, or gave up on a pickle for its size."""
     try:
-        return scanners.scan(name, streams, _SECONDS)
+        hits = scanners.scan(name, streams, _SECONDS)
     except Unmeasured:
         return None
+    found = [hit for hit in hits if not hit.startswith(_GAVE_UP)]
+    return None if hits and not found else found

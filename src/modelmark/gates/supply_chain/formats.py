@@ -13,7 +13,7 @@ from typing import Any, Final
 from modelmark.domain.errors import Rejected
 
 _MOST: Final = 4 << 30  # bytes a file may unpack to; more is a bomb or no model for one machine
-_STEP: Final = 1 << 16  # a bomb makes a thousand times as much of it
+_STEP: Final = 1 << 20
 
 
 class Format(StrEnum):
@@ -57,14 +57,13 @@ def content(path: Path, most: int = _MOST) -> tuple[Format, str, bytes]:
 
 
 def _unpacked(data: bytes, machine: Any, packing: str, most: int) -> bytes:
-    found, size = bytearray(), 0
+    found = bytearray()
     for at in range(0, len(data), _STEP):
         try:
-            found += machine.decompress(data[at : at + _STEP])
+            found += machine.decompress(data[at : at + _STEP], most + 1 - len(found))
         except (zlib.error, OSError, EOFError, lzma.LZMAError) as error:
             raise Rejected(f"the {packing} stream is damaged: {error}", code="WRONG_FORMAT") from None
-        size = len(found)
-        if size > most:
+        if len(found) > most:
             raise Rejected(f"the {packing} stream unpacks to more than {most >> 20:,} MiB", code="TOO_LARGE")
     if not machine.eof:
         raise Rejected(f"the {packing} stream is cut off", code="WRONG_FORMAT")
