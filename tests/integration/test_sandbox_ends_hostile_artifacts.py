@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import time
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -13,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 
 import hostile
 import models
+import serving_case
 from modelmark.domain import errors
-from modelmark.registry import sandbox
+from modelmark.registry import convert, sandbox
 from modelmark.registry.register import register
 
 
@@ -44,6 +46,29 @@ def test_a_hostile_file_is_refused_and_nobody_is_harmed(there, folder, case):
     assert sorted(path.name for path in there.base.iterdir()) == [
         ".modelmark", "holdout.csv", "marker", "models", "train.csv"
     ]  # fmt: skip
+
+
+def test_what_the_scan_refuses_is_never_opened(there, folder):
+    hostile.cases()[0].write(folder / "model.pkl", there)
+    with pytest.raises(errors.Rejected, match=r"asks for os\.system, .*; it was not opened"):
+        register(hostile.contract_of("models/model.pkl"), hostile.registration(there))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: replace(found, feeds=(replace(found.feeds[0], columns=found.feeds[0].columns[::-1][:1] * 2),)),
+        lambda found: replace(found, score_output="label"),
+        lambda found: replace(found, feeds=(replace(found.feeds[0], dtype="float64"),)),
+    ],
+    ids=["a column twice", "another output", "another type"],
+)
+def test_a_child_that_lies_about_the_graph_is_not_believed(there, folder, monkeypatch, change):
+    (folder / "model.onnx").write_bytes(serving_case.gradient_boosting(2))
+    said = convert._signature
+    monkeypatch.setattr(convert, "_signature", lambda answer: change(said(answer)))
+    with pytest.raises(errors.Rejected, match="does not fit the graph"):
+        register(hostile.contract_of("models/model.onnx"), hostile.registration(there))
 
 
 def test_the_corpus_holds_every_kind_and_more_than_enough():
@@ -88,7 +113,7 @@ def dumped(thing, compress=0):
         lambda m: pickle.dumps(Calls(os.system, f"touch {m}")),
         lambda m: dumped({"weights": np.arange(3), "x": Calls(os.system, f"touch {m}")}, 3),
         lambda m: dumped(np.array([Calls(os.system, f"touch {m}")], dtype=object)),
-        lambda m: f"csklearn.linear_model._base\nnp\n(S'{m}'\ntR.".encode(),
+        lambda m: f"csklearn.metrics._classification\nnp\n(S'{m}'\ntR.".encode(),
     ],
     ids=["a pickle", "compressed", "an array of objects", "what a module imported"],
 )
