@@ -1,29 +1,82 @@
-"""Harmless hostile artifacts: each would leave a marker file behind; none may."""
+"""Harmless hostile model files through the real `register`: each would leave a trace; none may."""
 
-import builtins
+import io
 import os
 import pickle
-import socket
-import subprocess
-from pathlib import Path
+import shutil
+import time
+from dataclasses import replace
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+import hostile
+import models
+import serving_case
 from modelmark.domain import errors
-from modelmark.registry import sandbox
+from modelmark.registry import convert, sandbox
+from modelmark.registry.register import register
 
-REQUEST = {
-    "name": "m",
-    "task": "binary",
-    "classes": [0, 1],
-    "positive": 1,
-    "threshold": 0.5,
-    "inputs": [{"name": "a", "type": "number", "nullable": False}],
-    "rows_per_run": 1000,
-}
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory):
+    with hostile.bystanders(tmp_path_factory.mktemp("hostile")) as found:
+        yield found
+
+
+@pytest.fixture
+def folder(there):
+    """Where one model file lies; it goes afterwards."""
+    place = there.base / "models"
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("case", hostile.sample(), ids=str)
+def test_a_hostile_file_is_refused_and_nobody_is_harmed(there, folder, case):
+    case.write(folder / case.file, there)
+    with pytest.raises((errors.Rejected, errors.TimedOut, errors.Missing)) as caught:
+        register(hostile.contract_of(f"models/{case.file}"), hostile.registration(there))
+    hostile.assert_never_shown(caught.value)
+    assert caught.value.code != "CRASHED"
+    assert there.harmed() == []
+    assert sorted(path.name for path in there.base.iterdir()) == [
+        ".modelmark", "holdout.csv", "marker", "models", "train.csv"
+    ]  # fmt: skip
+
+
+def test_what_the_scan_refuses_is_never_opened(there, folder):
+    hostile.cases()[0].write(folder / "model.pkl", there)
+    with pytest.raises(errors.Rejected, match=r"asks for os\.system, .*; it was not opened"):
+        register(hostile.contract_of("models/model.pkl"), hostile.registration(there))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: replace(found, feeds=(replace(found.feeds[0], columns=found.feeds[0].columns[::-1][:1] * 2),)),
+        lambda found: replace(found, score_output="label"),
+        lambda found: replace(found, feeds=(replace(found.feeds[0], dtype="float64"),)),
+    ],
+    ids=["a column twice", "another output", "another type"],
+)
+def test_a_child_that_lies_about_the_graph_is_not_believed(there, folder, monkeypatch, change):
+    (folder / "model.onnx").write_bytes(serving_case.gradient_boosting(2))
+    said = convert._signature
+    monkeypatch.setattr(convert, "_signature", lambda answer: change(said(answer)))
+    with pytest.raises(errors.Rejected, match="does not fit the graph"):
+        register(hostile.contract_of("models/model.onnx"), hostile.registration(there))
+
+
+def test_the_corpus_holds_every_kind_and_more_than_enough():
+    everything = hostile.cases()
+    assert len({str(case) for case in everything}) == len(everything) >= 120
+    assert {case.kind for case in hostile.sample()} == {case.kind for case in everything}
+    containers = {str(case).rpartition(" in ")[2] for case in hostile.sample() if case.kind == "pickle"}
+    assert containers == hostile.CONTAINERS.keys()
 
 
 class Calls:
@@ -36,103 +89,84 @@ class Calls:
         return self.call
 
 
-def opcodes(module, name, argument):
-    """A hand-made protocol-0 stream, as attackers write it."""
-    return f"c{module}\n{name}\n(S'{argument}'\ntR.".encode()
+REQUEST = {"name": "m", "task": "binary", "classes": [0, 1], "positive": 1, "threshold": 0.5, "rows_per_run": 1000,
+           "inputs": [{"name": "a", "type": "number", "nullable": False}]}  # fmt: skip
 
 
-def stack_global(module, name, argument):
-    def text(value):
-        return b"\x8c" + bytes([len(value)]) + value.encode()
-
-    return b"\x80\x04" + text(module) + text(name) + b"\x93" + text(argument) + b"\x85R."
-
-
-def run(tmp_path, payload, **limits):
-    source, table = tmp_path / "source.bin", tmp_path / "holdout.parquet"
-    source.write_bytes(payload)
-    pd.DataFrame({"a": [0.0, 1.0]}).to_parquet(table)
-    with sandbox.run(
-        "convert", REQUEST, {"source.bin": source, "holdout.parquet": table}, sandbox.Limits(**limits)
-    ) as answer:
-        return answer.facts
+def inspected(tmp_path, payload, **limits):
+    """The file straight into the child that opens it: nobody looked at it before."""
+    (tmp_path / "source.bin").write_bytes(payload)
+    files = {"source.bin": tmp_path / "source.bin"}
+    with sandbox.run("inspect", REQUEST, files, sandbox.Limits(**limits)) as answer:
+        return answer.answer
 
 
-def touch(marker):
-    return f"touch {marker}"
-
-
-HOSTILE = {
-    "os.system": lambda m: pickle.dumps(Calls(os.system, touch(m))),
-    "posix by hand": lambda m: opcodes("posix", "system", touch(m)),
-    "stack global": lambda m: stack_global("os", "system", touch(m)),
-    "subprocess": lambda m: pickle.dumps(Calls(subprocess.check_output, ["touch", str(m)])),
-    "open for writing": lambda m: pickle.dumps(Calls(builtins.open, str(m), "w")),
-    "eval": lambda m: pickle.dumps(Calls(eval, f"open({str(m)!r}, 'w')")),
-    "exec": lambda m: pickle.dumps(Calls(exec, f"import pathlib; pathlib.Path({str(m)!r}).touch()")),
-    "getattr on a module": lambda m: pickle.dumps(Calls(getattr, Calls(__import__, "os"), "system")),
-    "a fork": lambda m: pickle.dumps(Calls(os.fork)),
-    "execv": lambda m: pickle.dumps(Calls(os.execv, "/usr/bin/touch", ["touch", str(m)])),
-    "a socket": lambda m: pickle.dumps(Calls(socket.create_connection, ("127.0.0.1", 9))),
-    "numpy writes a file": lambda m: pickle.dumps(Calls(np.save, str(m), 1)),
-    "numpy's own exec": lambda m: opcodes("numpy.testing._private.utils", "runstring", f"open('{m}','w')"),
-    "a model that acts when unpickled deep inside": lambda m: pickle.dumps({"model": [Calls(os.system, touch(m))]}),
-    "joblib dumps to a file": lambda m: pickle.dumps(Calls(joblib.dump, 1, str(m))),
-    "pandas writes a table": lambda m: pickle.dumps(Calls(pd.DataFrame.to_csv, pd.DataFrame({"a": [1]}), str(m))),
-    "a hook of its own": lambda m: opcodes("sys", "addaudithook", "x"),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_the_child_is_ended_before_it_can_act(tmp_path, name):
-    marker = tmp_path / "marker"
-    payload = HOSTILE[name](marker)
-    with pytest.raises(errors.Rejected) as caught:
-        run(tmp_path, payload)
-    assert not any(tmp_path.glob("marker*"))
-    assert caught.value.code in {"UNSAFE_ARTIFACT", "NOT_A_MODEL"}
-    if name != "numpy's own exec":
-        assert caught.value.code == "UNSAFE_ARTIFACT"
-
-
-@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("lzma", 3)])
-def test_compression_hides_nothing(tmp_path, compress):
-    marker, path = tmp_path / "marker", tmp_path / "m.joblib"
-    joblib.dump({"weights": np.arange(3), "x": Calls(os.system, touch(marker))}, path, compress=compress)
-    with pytest.raises(errors.Rejected, match="no model may do") as caught:
-        run(tmp_path, path.read_bytes())
-    assert caught.value.code == "UNSAFE_ARTIFACT"
-    assert not marker.exists()
-
-
-def test_the_event_is_named(tmp_path):
-    with pytest.raises(errors.Rejected, match="system"):
-        run(tmp_path, HOSTILE["os.system"](tmp_path / "marker"))
-
-
-def test_a_memory_bomb_is_refused_and_harms_nobody(tmp_path):
-    bomb = pickle.dumps(Calls(bytearray, 64 << 30))
-    with pytest.raises(errors.Rejected) as caught:
-        run(tmp_path, bomb, memory_bytes=512 << 20)
-    assert caught.value.code == "OUT_OF_MEMORY"
-
-
-def test_an_endless_loop_is_cut_off(tmp_path):
-    endless = pickle.dumps(Calls(sum, Calls(iter, int, 1)))
-    with pytest.raises(errors.TimedOut) as caught:
-        run(tmp_path, endless, seconds=8)
-    assert caught.value.code == "TOO_SLOW"
+def dumped(thing, compress=0):
+    data = io.BytesIO()
+    joblib.dump(thing, data, compress=compress)
+    return data.getvalue()
 
 
 @pytest.mark.parametrize(
-    "payload",
-    [b"", b"\x80\x05", b"hello", pickle.dumps({"a": 1}), pickle.dumps(Path), b"\x1f\x8b\x08\x00rest"],
-    ids=["empty", "truncated", "text", "a dict", "a class", "broken gzip"],
+    "make",
+    [
+        lambda m: pickle.dumps(Calls(os.system, f"touch {m}")),
+        lambda m: dumped({"weights": np.arange(3), "x": Calls(os.system, f"touch {m}")}, 3),
+        lambda m: dumped(np.array([Calls(os.system, f"touch {m}")], dtype=object)),
+        lambda m: f"csklearn.metrics._classification\nnp\n(S'{m}'\ntR.".encode(),
+    ],
+    ids=["a pickle", "compressed", "an array of objects", "what a module imported"],
 )
-def test_what_is_no_model_is_called_so(tmp_path, payload):
+def test_the_child_holds_the_closed_list_itself(tmp_path, make):
     with pytest.raises(errors.Rejected) as caught:
-        run(tmp_path, payload)
-    assert caught.value.code in {"NOT_A_MODEL", "UNSAFE_ARTIFACT"}
+        inspected(tmp_path, make(tmp_path / "marker"))
+    assert caught.value.code == "UNSAFE_ARTIFACT"
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_memory_bomb_is_refused_and_harms_nobody(tmp_path):
+    with pytest.raises(errors.Rejected) as caught:
+        inspected(tmp_path, pickle.dumps(Calls(bytearray, 64 << 30)), memory_bytes=512 << 20)
+    assert caught.value.code == "OUT_OF_MEMORY"
+    assert caught.value.limit == "512 MiB"
+
+
+def test_what_takes_too_long_is_cut_off(tmp_path):
+    endless = pickle.dumps(Calls(sum, [1]))
+    started = time.monotonic()
+    with pytest.raises(errors.TimedOut) as caught:
+        inspected(tmp_path, endless, seconds=0.0)
+    assert caught.value.code == "TOO_SLOW"
+    assert time.monotonic() - started < 60
+
+
+def test_walls_are_told_before_the_artifact_is_looked_at(tmp_path):
+    model = LogisticRegression().fit(models.frame(50, 1)[models.NUMERIC], models.frame(50, 1)["y"])
+    (tmp_path / "source.bin").write_bytes(dumped(model))
+    asked = []
+    with sandbox.run(
+        "inspect",
+        REQUEST,
+        {"source.bin": tmp_path / "source.bin"},
+        sandbox.Limits(),
+        before=lambda: asked.append(1) or set(),
+    ) as answer:
+        assert asked == [1]
+        assert answer.walls.seccomp
+        assert answer.answer.estimator == ["LogisticRegression"]
+
+
+def test_a_refusal_before_ends_the_child(tmp_path):
+    (tmp_path / "source.bin").write_bytes(b"x")
+
+    def refuse():
+        raise errors.Rejected("no", code="NO")
+
+    with (
+        pytest.raises(errors.Rejected, match="no"),
+        sandbox.run("inspect", REQUEST, {"source.bin": tmp_path / "source.bin"}, sandbox.Limits(), before=refuse),
+    ):
+        pass
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def test_pages_say_where_somebody_signs_in_from(tmp_path: Path) -> None:
     forged = {"origin": HOME, "x-forwarded-for": "1.2.3.4", "forwarded": "for=1.2.3.4"}
     assert client.post("/sign-in", data={"login": "ann", "password": "wrong one"}, headers=forged).status_code == 403
     assert client.post("/sign-in", data={"login": "ann", "password": PASSWORD}, headers=forged).status_code == 303
-    told = [(e.act, e.actor, dict(e.details)) for e in app.ledger.events() if e.act != Act.ADDED_ACCOUNT]
+    told = [(e.act, e.actor, said(e)) for e in app.ledger.events() if e.act != Act.ADDED_ACCOUNT]
     assert told == [
         ("failed to sign in", "somebody at 127.0.0.7", {"failures_in_the_last_hour": 1}),
         ("signed in", "ann", {"source": "127.0.0.7"}),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 #: Compiled into ONNX Runtime, not loaded from a library; text vectorisers need it.
-_BUILT_IN: Final = frozenset({("com.microsoft", "Tokenizer")})
+BUILT_IN: Final = frozenset({("com.microsoft", "Tokenizer")})
 
 
 def foreign_operators(model: Any) -> Iterator[tuple[str, str]]:
@@ -23,7 +23,7 @@ def foreign_operators(model: Any) -> Iterator[tuple[str, str]]:
     own = {(function.domain, function.name) for function in model.functions}
     for node in _messages(model, onnx.NodeProto):
         key = (node.domain, node.op_type)
-        if node.domain not in DOMAINS and key not in _BUILT_IN and key not in own:
+        if node.domain not in DOMAINS and key not in BUILT_IN and key not in own:
             yield key
 
 

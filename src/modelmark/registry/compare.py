@@ -25,16 +25,20 @@ def decisions(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
 
 
 def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, Any]) -> tuple[int, float]:
-    """(rows whose decision differs, largest difference of any score); a score that is not finite counts as flipped."""
+    """(rows whose decision differs, largest difference of any score).
+
+    A row with a score that is not finite, on either side, counts as flipped.
+    """
     import numpy as np
 
     if original.shape != converted.shape:
         return len(original), float("inf")
-    broken = ~np.isfinite(converted).all(axis=1)
+    broken = ~(np.isfinite(original) & np.isfinite(converted)).all(axis=1)
     difference = np.abs(original - converted)
     largest = float(np.max(difference[~broken], initial=0.0))
     if request["task"] == "regression":
-        moved = difference[:, 0] > MOVED * max(float(np.std(original)), 1e-12)
+        spread = 0.0 if broken.all() else float(np.std(original[~broken]))
+        moved = difference[:, 0] > MOVED * max(spread, 1e-12)
     else:
         moved = decisions(original, request) != decisions(converted, request)
     return int(np.sum(moved | broken)), largest

@@ -7,14 +7,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import Rejected
+from modelmark.domain.digest import Digest
+from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ONNX, ONNX_FILE, Parity, Signature
-from modelmark.registry import compare, sandbox
-from modelmark.seal.digests import canonical, plain
+from modelmark.registry import answers, compare, graph, graph_facts, intake, sandbox, scan
+from modelmark.seal.digests import canonical, digest_file, plain
 from modelmark.seal.values import restore
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 
 StageListener = Callable[[str], None]
 
+#: An ONNX file is one protobuf message, which cannot be larger.
+_MOST_ONNX: Final = (2 << 30) - 1
+_MOST_SIGNATURE: Final = 4 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
     """A graph, how to feed it, how it compares with the original on every holdout row, and its holdout scores.
 
     flavour: how it is served. scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the
-    original model's.
+    original model's, which only the child that opened it can say. source: digest of the very bytes that were read.
+    missing: walls that the kernel did not give the children, by name.
     """
 
     model: bytes
@@ -38,6 +44,20 @@ class Conversion:
     parity: Parity
     scores: np.ndarray
     original: np.ndarray
+    source: Digest
+    estimator: str
+    parameters: Mapping[str, str]
+    notes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """What the child that opened the original answered, its texts checked."""
+
+    model: bytes
+    signature: Signature
+    scores: np.ndarray
     estimator: str
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
@@ -48,44 +68,100 @@ def convert(
 ) -> Conversion:
     """Convert in one child, which may unpickle; score the result in another, which never does, and compare.
 
-    An ONNX source is only scored: it is the original, and its very bytes are what is served.
-    Raises Rejected or TimedOut as `sandbox.run` does.
+    An ONNX source is only scored: it is the original, and its very bytes are what is served. What the graph takes and
+    gives is read from its bytes here.
+    Raises Rejected or TimedOut as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
     """
     request = request_of(contract)
-    original: np.ndarray | None
-    facts: dict[str, Any] = {}
+    opened: _Opened | None = None
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
-        table = Path(name) / "holdout.parquet"
-        holdout[[item.name for item in contract.inputs]].to_parquet(table)
+        folder = Path(name)
         as_it_is = source.suffix.lower() == ".onnx"
+        taken = folder / "taken"
+        intake.take(source, taken, min(limits.source_bytes, _MOST_ONNX) if as_it_is else limits.source_bytes)
+        holdout[[item.name for item in contract.inputs]].to_parquet(folder / "holdout.parquet")
         if as_it_is:
             progress("running the ONNX graph on the holdout")
-            model, given = source.read_bytes(), None
-            original = None
+            model = taken.read_bytes()
         else:
             progress("unpickling and converting in the sandbox")
-            with sandbox.run("convert", request, {"source.bin": source, "holdout.parquet": table}, limits) as answer:
-                model, given = answer.bytes_of("model.out.onnx"), _signature(answer)
-                original, facts = _array(answer), dict(answer.facts)
+            opened = _open(taken, contract, holdout, request, limits)
+            model = opened.model
             progress("comparing original and converted on every holdout row")
-        graph = Path(name) / "model.onnx"
-        graph.write_bytes(model)
-        wanted = {**request, "signature": plain(given) if given else None}
-        with sandbox.run("score", wanted, {"model.onnx": graph, "holdout.parquet": table}, limits) as answer:
-            scores, signature = _array(answer), _signature(answer)
-            facts = {**answer.facts, **facts}
-    flipped, distance = (0, 0.0) if original is None else compare.parity(original, scores, request)
+        facts = graph_facts.read(model)
+        (folder / "model.onnx").write_bytes(model)
+        wanted = {**request, "signature": plain(opened.signature) if opened else None}
+        files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
+        known = frozenset(map(ascii_name, facts.inputs))
+        with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
+            scores, signature = _array(answer, len(holdout), contract), _signature(answer)
+            missing = answer.walls.missing
+        require_fit(signature, facts, contract)
+        digest = digest_file(taken)
+    flipped, distance = (0, 0.0) if opened is None else compare.parity(opened.scores, scores, request)
     return Conversion(
         model=model,
-        flavour=ONNX_FILE if as_it_is else ONNX,
+        flavour=ONNX_FILE if opened is None else ONNX,
         signature=signature,
         parity=Parity(rows=len(scores), flipped=flipped, max_difference=distance),
         scores=scores,
-        original=scores if original is None else original,
-        estimator=str(facts.get("estimator", "")),
-        parameters={str(k): str(v) for k, v in dict(facts.get("parameters", {})).items()},
-        notes=tuple(str(note) for note in facts.get("notes", ())),
+        original=scores if opened is None else opened.scores,
+        source=digest,
+        estimator="ONNX" if opened is None else opened.estimator,
+        parameters={} if opened is None else opened.parameters,
+        notes=() if opened is None else opened.notes,
+        missing=missing,
     )
+
+
+def _open(
+    taken: Path, contract: Contract, holdout: pd.DataFrame, request: Mapping[str, Any], limits: sandbox.Limits
+) -> _Opened:
+    """Read the original without opening it while the child that will open it loads its libraries; then let it."""
+    scanned: list[scan.Scan] = []
+    named = (
+        {item.name for item in contract.inputs} | {str(c) for c in contract.outputs.classes} | {"nan", "inf", "-inf"}
+    )
+
+    def look() -> frozenset[str]:
+        scanned.append(scan.scan(taken, limits))
+        return scanned[0].words | named
+
+    files = {"source.bin": taken, "holdout.parquet": taken.parent / "holdout.parquet"}
+    with sandbox.run("convert", request, files, limits, before=look) as answer:
+        found, words = answer.answer, scanned[0].words | named
+        assert isinstance(found, answers.Answer)
+        notes = [
+            f"Saved with scikit-learn {number}, which is not the one installed here." for number in found.written_by
+        ]
+        notes += [f"{name} did not look at the pickle." for name in scanned[0].silent]
+        return _Opened(
+            model=answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
+            signature=_signature(answer),
+            scores=_array(answer, len(holdout), contract),
+            estimator=" → ".join(answers.known(found.estimator, words)),
+            parameters=answers.plain_parameters(found.parameters, words),
+            notes=tuple(notes),
+        )
+
+
+def ascii_name(name: str) -> str:
+    return name if name.isprintable() and len(name) <= 100 else answers.UNKNOWN
+
+
+def require_fit(signature: Signature, facts: graph_facts.GraphFacts, contract: Contract) -> None:
+    """Refuse a signature that is not of this graph and this contract: each input fed once, and its type the graph's."""
+    fed = {feed.graph_input: graph.TYPES.get(facts.inputs.get(feed.graph_input, 0)) for feed in signature.feeds}
+    columns = [name for feed in signature.feeds for name in feed.columns]
+    fits = (
+        fed.keys() == facts.inputs.keys()
+        and len(fed) == len(signature.feeds)
+        and all(feed.dtype == fed[feed.graph_input] for feed in signature.feeds)
+        and sorted(columns) == sorted(item.name for item in contract.inputs)
+        and facts.outputs.get(signature.score_output) in graph.SCORES
+    )
+    if not fits:
+        raise Rejected("the converter's signature does not fit the graph", code="CONVERSION_FAILED")
 
 
 def request_of(contract: Contract) -> dict[str, Any]:
@@ -104,18 +180,28 @@ def request_of(contract: Contract) -> dict[str, Any]:
 def _signature(answer: sandbox.ChildResult) -> Signature:
     import msgspec
 
-    return restore(Signature, msgspec.json.decode(answer.bytes_of("signature.out.json")))
+    try:
+        return restore(Signature, msgspec.json.decode(answer.bytes_of("signature.out.json", _MOST_SIGNATURE)))
+    except (ValueError, TypeError, LookupError, RecursionError, ModelmarkError):
+        raise Rejected("the converter left no readable signature", code="CONVERSION_FAILED") from None
 
 
-def _array(answer: sandbox.ChildResult) -> np.ndarray:
+def _array(answer: sandbox.ChildResult, rows: int, contract: Contract) -> np.ndarray:
+    """Scores as they must be: float64, one row a row, one column a class."""
     import numpy as np
 
+    width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
+    data = answer.bytes_of("scores.npy", rows * width * 8 + 4096)
     try:
-        values: np.ndarray = np.load(io.BytesIO(answer.bytes_of("scores.npy")), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise Rejected(f"the converter left no readable scores: {error}", code="CONVERSION_FAILED") from None
-    if values.dtype != np.float64 or values.ndim != 2:
-        raise Rejected("the converter left scores of a wrong form", code="CONVERSION_FAILED")
+        values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=1000)
+    except (ValueError, EOFError, MemoryError, OverflowError):
+        raise Rejected("the converter left no readable scores", code="CONVERSION_FAILED") from None
+    if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.shape != (rows, width):
+        raise Rejected(
+            "the converter left scores of a wrong form",
+            code="CONVERSION_FAILED",
+            limit=f"{rows} rows of {width} numbers",
+        )
     return values
 
 

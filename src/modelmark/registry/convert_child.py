@@ -1,10 +1,12 @@
 """The process that alone may unpickle. Started by `sandbox` as `python -s -P -m modelmark.registry.convert_child VERB`.
 
-It works in an empty folder that holds `request.json` and what that names. It answers through files that it opens
-before it arms itself; the parent treats them as untrusted and parses none of them as pickle.
+It works in a folder that holds `request.json` and what that names. It loads its libraries, waits for a word, narrows
+itself, says which walls stand, and only then looks at the artifact. It answers through files that it opened before; the
+parent treats them as untrusted and parses none of them as pickle.
 
-Verbs: `inspect` (source.bin -> facts), `convert` (source.bin, holdout.parquet -> model, signature, original scores)
-and `score` (model.onnx, holdout.parquet, signature or none -> signature, its scores); `score` never unpickles.
+Verbs: `scan` (source.bin -> what is in it, unopened), `inspect` (source.bin -> facts), `convert` (source.bin,
+holdout.parquet -> model, signature, original scores) and `score` (model.onnx, holdout.parquet, signature or none ->
+signature, its scores); `scan` and `score` never unpickle.
 """
 
 from __future__ import annotations
@@ -13,63 +15,103 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from modelmark.registry import estimators, graph, sandbox_child, seccomp, tensors, unpickle
-from modelmark.registry.refusal import Refusal
+from modelmark.registry import (
+    estimators,
+    graph,
+    namespaces,
+    reading,
+    sandbox_child,
+    seccomp,
+    syscalls,
+    tensors,
+    unpickle,
+)
+from modelmark.registry.refusal import Refusal, kind_of
 
-OUTPUTS = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "ended.txt")
+OUTPUTS: Final = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "streams.bin", "ended.txt")
+GO: Final = b"go\n"
 
 
 def main(verb: str) -> None:
     """Arm, work, answer, and end without running anything an artifact may have left behind."""
-    sandbox_child.die_with_parent()
-    isolated = sandbox_child.cut_network()
+    namespaces.die_with_parent()
+    statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
+    left = namespaces.enter()
     out = {name: open(name, "wb") for name in OUTPUTS}  # noqa: SIM115
     with open("request.json", "rb") as file:
         request = json.load(file)
-    _warm_up(verb)
-    holdout = None if verb == "inspect" else tensors.load_frame("holdout.parquet")
-    filtered = seccomp.install()
-    sandbox_child.limit(
-        memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"], file_bytes=request["file_bytes"]
+    seccomp.install(syscalls.LOADING)
+    {"scan": reading.warm_up, "score": _warm_up}.get(verb, _warm_up_all)()
+    holdout = tensors.load_frame("holdout.parquet") if verb in ("convert", "score") else None
+    _wait_for_go()
+    landlock_version, filtered = sandbox_child.arm(
+        folder=os.getcwd(),
+        memory_bytes=request["memory_bytes"],
+        cpu_seconds=request["cpu_seconds"],
+        file_bytes=request["file_bytes"],
+        statm=statm,
+        report=out["ended.txt"].fileno(),
     )
-    sandbox_child.watch(out["ended.txt"].fileno())
+    _tell({"seccomp": filtered, "landlock": landlock_version, "left": sorted(left)})
+    if sys.platform == "linux" and not filtered:
+        os._exit(sandbox_child.NO_WALL)
     end = os._exit
-    facts: dict[str, Any] = {"network_cut": isolated, "seccomp": filtered}
-    try:
-        facts |= {"inspect": _inspect, "convert": _convert, "score": _score}[verb](request, holdout, out)
-        code = sandbox_child.DONE
-    except Refusal as refusal:
-        facts |= {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
-        code = sandbox_child.REFUSED
-    except MemoryError:
-        facts |= {"code": "OUT_OF_MEMORY", "message": "the model needs more memory than the sandbox grants"}
-        code = sandbox_child.REFUSED
-    except BaseException as error:  # noqa: BLE001 - the parent must hear why, whatever it was
-        facts |= {"code": "CONVERSION_FAILED", "message": f"{type(error).__name__}: {str(error)[:400]}"}
-        code = sandbox_child.REFUSED
-    _finish(out, facts)
+    facts, code = _work(verb, request, holdout, out)
+    out["result.json"].write(json.dumps(facts).encode())
+    for output in out.values():
+        output.flush()
     end(code)
 
 
-def _finish(out: Mapping[str, IO[bytes]], facts: Mapping[str, Any]) -> None:
-    out["result.json"].write(json.dumps(facts).encode())
-    for file in out.values():
-        file.flush()
+def _wait_for_go() -> None:
+    """The parent has looked at the artifact by other means and lets us. It says nothing when it does not."""
+    if os.read(0, len(GO)) != GO:
+        os._exit(sandbox_child.REFUSED)
 
 
-def _warm_up(verb: str) -> None:
-    """Import now what loads libraries by ctypes or opens caches; later that would end the process."""
+def _tell(walls: Mapping[str, Any]) -> None:
+    """The last word on a pipe: what comes after it, whoever writes it, nobody reads."""
+    os.write(1, json.dumps(walls).encode() + b"\n")
+    os.close(1)
+    os.close(0)
+
+
+def _work(
+    verb: str, request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]
+) -> tuple[dict[str, Any], int]:
+    """The verb's facts, or the reason why there are none."""
+    verbs = {"scan": _scan, "inspect": _inspect, "convert": _convert, "score": _score}
+    try:
+        return verbs[verb](request, holdout, out), sandbox_child.DONE
+    except Refusal as refusal:
+        found = {"reason": refusal.reason, "kind": refusal.kind, "names": refusal.names, "numbers": refusal.numbers}
+        return found, sandbox_child.REFUSED
+    except MemoryError:
+        return {"reason": "out_of_memory"}, sandbox_child.REFUSED
+    except BaseException as error:  # noqa: BLE001 - the parent must hear that it failed, whatever it was
+        return {"reason": "failed", "kind": kind_of(error)}, sandbox_child.REFUSED
+
+
+def _warm_up() -> None:
+    """Import now what loads native libraries; after arming none can be loaded."""
     import numpy  # noqa: F401, ICN001
     import onnx
     import onnxruntime
     import pandas  # noqa: F401, ICN001
 
-    onnxruntime.set_default_logger_severity(3)
+    onnxruntime.set_default_logger_severity(4)
     onnx.load_model_from_string(onnx.ModelProto(ir_version=8).SerializeToString())
-    if verb != "score":
-        unpickle.warm_up()
+
+
+def _warm_up_all() -> None:
+    _warm_up()
+    unpickle.warm_up()
+
+
+def _scan(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+    return reading.read("source.bin", int(request["most_bytes"]), out["streams.bin"])
 
 
 def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
@@ -78,14 +120,14 @@ def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[byt
     model = estimators.unwrap(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     return {
-        "estimator": estimators.name_of(model),
+        "estimator": estimators.names_of(model),
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
     }
 
 
 def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    model, notes = unpickle.load("source.bin")
+    model, written_by = unpickle.load("source.bin")
     model = estimators.unwrap(model)
     estimators.check(model, request)
     original = estimators.original_scores(model, holdout, request)
@@ -93,8 +135,8 @@ def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[byte
     out["model.out.onnx"].write(converted.model)
     out["signature.out.json"].write(json.dumps(converted.signature).encode())
     tensors.write_array(out["scores.npy"], original)
-    facts = {"estimator": estimators.name_of(model), "parameters": estimators.parameters_of(model)}
-    return facts | {"plan": converted.plan, "notes": notes}
+    facts = {"estimator": estimators.names_of(model), "parameters": estimators.parameters_of(model)}
+    return facts | {"written_by": written_by}
 
 
 def _score(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
@@ -102,12 +144,12 @@ def _score(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]
         data = file.read()
     model = graph.read(data)
     signature = request["signature"] or graph.infer_signature(model, request)
-    session = tensors.session(data)
+    session = graph.session(data)
     graph.check_signature(session, signature)
     out["signature.out.json"].write(json.dumps(signature).encode())
-    scores = tensors.run(session, holdout, signature, int(request["rows_per_run"]))
+    scores = graph.scores(session, holdout, signature, request)
     tensors.write_array(out["scores.npy"], graph.check_scores(scores, request))
-    return {"estimator": "ONNX", "parameters": {}, "notes": []}
+    return {}
 
 
 if __name__ == "__main__":

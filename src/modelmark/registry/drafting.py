@@ -11,6 +11,8 @@ from modelmark.domain.progress import Progress, step
 from modelmark.registry.inspect import inspect
 from modelmark.registry.mlflow import ADDRESSES
 
+_MOST_KNOWN = 10_000  # distinct targets that may name a class
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafted:
@@ -33,7 +35,8 @@ def draft_contract(
     in_mlflow = model.startswith(ADDRESSES)
     frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
     step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
-    facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model)))
+    known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
+    facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
     found = infer.infer(frame, target=target, facts=facts)
     paths = draft.Paths(
         name=name or draft.name_from(base.name),

@@ -7,13 +7,14 @@ that flips no decision wins, else the one that flips fewest.
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.registry import compare, tensors
-from modelmark.registry.refusal import Refusal
+from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,56 +64,47 @@ def unwrap(model: Any) -> Any:
     return model
 
 
-def name_of(model: Any) -> str:
-    steps = getattr(model, "steps", None)
-    return " → ".join(type(step).__name__ for _, step in steps) if steps else type(model).__name__
+def names_of(model: Any) -> list[str]:
+    """The kind of each step, first to last."""
+    return [type(step).__name__ for _, step in getattr(model, "steps", ((None, model),))]
 
 
-def parameters_of(model: Any) -> dict[str, str]:
-    """Hyper-parameters as short text, of the last step only; at most a hundred."""
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Hyper-parameters of the last step: numbers, texts, and of other objects what kind they are; at most a hundred."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    return {name: str(value)[:200] for name, value in sorted(last.get_params(deep=False).items())[:100]}
+    return {name: _value(value) for name, value in sorted(last.get_params(deep=False).items())[:100]}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if value is None or isinstance(value, (bool, int, str)) else type(value).__name__
 
 
 def check(model: Any, request: Mapping[str, Any]) -> None:
     """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
     if not hasattr(model, "predict") or not hasattr(model, "get_params"):
-        raise Refusal(
-            "NOT_A_MODEL",
-            f"the file holds a {type(model).__name__}, not a scikit-learn estimator",
-            "save the fitted pipeline itself",
-        )
+        raise Refusal("not_an_estimator", names=[type(model).__name__])
     wants_classes = request["task"] != "regression"
     if wants_classes and not hasattr(model, "predict_proba"):
-        raise Refusal(
-            "NO_PROBABILITIES",
-            f"{name_of(model)} gives no probabilities",
-            "wrap it in CalibratedClassifierCV, or fit SVC with probability=True",
-        )
+        raise Refusal("no_probabilities", names=names_of(model))
     if not wants_classes and hasattr(model, "classes_"):
-        raise Refusal("WRONG_TASK", f"{name_of(model)} is a classifier, but model.task says regression")
+        raise Refusal("is_a_classifier", names=names_of(model))
     learned = [value.item() if hasattr(value, "item") else value for value in getattr(model, "classes_", ())]
     if wants_classes and [str(c) for c in learned] != [str(c) for c in request["classes"]]:
-        raise Refusal(
-            "CLASSES_DIFFER",
-            f"the model's classes are {learned}; outputs.classes says {request['classes']}",
-            "write the model's classes, in the model's order, in outputs.classes",
-        )
+        raise Refusal("classes_differ", names=[str(c)[:200] for c in learned[:20]])
     _check_columns(model, [item["name"] for item in request["inputs"]])
 
 
 def _check_columns(model: Any, names: list[str]) -> None:
     learned = getattr(model, "feature_names_in_", None)
     if learned is not None and list(learned) != names:
-        first = next((a for a, b in zip(learned, names, strict=False) if a != b), "the number of columns")
-        raise Refusal(
-            "COLUMNS_DIFFER",
-            f"the model learned the columns {', '.join(map(str, learned))}; inputs differ at {first}",
-            "list the inputs under the model's names and in its order",
-        )
+        alike = [a == b for a, b in zip(learned, names, strict=False)]
+        first = alike.index(False) if False in alike else len(alike)
+        raise Refusal("columns_differ", names=[str(name)[:200] for name in learned[:20]], numbers=[first + 1])
     count = getattr(model, "n_features_in_", len(names))
     if count != len(names):
-        raise Refusal("COLUMNS_DIFFER", f"the model takes {count} columns; inputs lists {len(names)}")
+        raise Refusal("column_count", numbers=[int(count), len(names)])
 
 
 def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any]) -> np.ndarray:
@@ -128,14 +120,10 @@ def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any])
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - any failure of foreign code is the artifact's fault
-        raise Refusal(
-            "MODEL_FAILED",
-            f"{name_of(model)} cannot answer the holdout table: {type(error).__name__}: {str(error)[:300]}",
-            "check that inputs have the names and types the model was fitted on",
-        ) from None
+        raise Refusal("cannot_answer", names=names_of(model), kind=kind_of(error)) from None
     scores = np.asarray(answers, dtype=np.float64)
     if scores.ndim > 2 or (scores.ndim == 2 and request["task"] == "regression" and scores.shape[1] != 1):
-        raise Refusal("WRONG_TASK", f"the model answers an array of shape {scores.shape}; one answer a row is needed")
+        raise Refusal("not_one_answer", numbers=[int(np.size(scores)) // max(len(frame), 1)])
     return scores.reshape(len(frame), -1)
 
 
@@ -276,11 +264,7 @@ def _walk(model: Any) -> Iterator[Any]:
 
 def _explain(model: Any, error: Exception) -> Refusal:
     """Name the estimator that could not be converted."""
-    text = " ".join(str(error).split())
+    text = str(error)
     names = sorted({type(step).__name__ for step in _walk(model)}, key=len, reverse=True)
-    culprit = next((name for name in names if name in text), name_of(model))
-    return Refusal(
-        "CONVERSION_FAILED",
-        f"{culprit} cannot be converted to ONNX: {type(error).__name__}: {text[:240]}",
-        "use estimators that skl2onnx supports, or export the model to ONNX yourself",
-    )
+    culprit = next((name for name in names if name in text), None)
+    return Refusal("not_convertible", names=[culprit] if culprit else names_of(model), kind=kind_of(error))

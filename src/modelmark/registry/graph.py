@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.onnx_graph import foreign_operators, outside_tensors
-from modelmark.registry.refusal import Refusal
+from modelmark.registry import tensors
+from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-_TYPES: Final = {1: "float32", 11: "float64", 7: "int64", 9: "bool", 8: "string"}
+_ROW_SECONDS: Final = 5.0  # a model that needs longer for one row answers nobody in time
+
+#: Element types of inputs we feed, and of outputs that are scores.
+TYPES: Final = {1: "float32", 11: "float64", 7: "int64", 9: "bool", 8: "string"}
+SCORES: Final = (1, 11)
 
 
 def read(data: bytes) -> Any:
@@ -21,17 +29,13 @@ def read(data: bytes) -> Any:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # noqa: BLE001 - protobuf raises its own family
-        raise Refusal("NOT_A_MODEL", f"this is not an ONNX model: {type(error).__name__}") from None
+        raise Refusal("not_a_graph", kind=kind_of(error)) from None
     if not model.graph.node:
-        raise Refusal("NOT_A_MODEL", "the ONNX graph has no nodes")
-    if foreign := {domain for domain, _ in foreign_operators(model)}:
-        raise Refusal("CUSTOM_OPERATOR", f"the model uses operators of {', '.join(sorted(foreign))}")
-    for name, _ in outside_tensors(model):
-        raise Refusal(
-            "EXTERNAL_DATA",
-            f"the tensor {name!r} is kept in another file",
-            "save the model with its weights inside",
-        )
+        raise Refusal("not_a_graph")
+    if any(foreign_operators(model)):
+        raise Refusal("foreign_operators")
+    if any(outside_tensors(model)):
+        raise Refusal("outside_tensors")
     return model
 
 
@@ -46,8 +50,8 @@ def infer_signature(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
         known = {_plain(name): name for name in names}
         absent = [value.name for value in graph_inputs if _plain(value.name) not in known]
         if absent or len(graph_inputs) != len(names):
-            have = ", ".join(value.name for value in graph_inputs)
-            raise Refusal("COLUMNS_DIFFER", f"the graph takes {have}; the contract lists {', '.join(names)}")
+            have = [value.name[:200] for value in graph_inputs[:20]]
+            raise Refusal("graph_inputs", names=have, numbers=[len(graph_inputs), len(names)])
         feeds = [
             {"graph_input": value.name, "columns": [known[_plain(value.name)]], "dtype": _dtype(value)}
             for value in graph_inputs
@@ -61,21 +65,17 @@ def _plain(name: str) -> str:
 
 def _dtype(value: Any) -> str:
     code = value.type.tensor_type.elem_type
-    if code not in _TYPES:
-        raise Refusal("CONVERSION_FAILED", f"the graph input {value.name!r} has an element type we do not feed")
-    return _TYPES[code]
+    if code not in TYPES:
+        raise Refusal("graph_type", names=[value.name[:200]])
+    return TYPES[code]
 
 
 def _score_output(model: Any, request: Mapping[str, Any]) -> str:
     if any(value.type.HasField("sequence_type") for value in model.graph.output):
-        raise Refusal(
-            "CONVERSION_FAILED",
-            "the graph answers a list of dictionaries instead of a tensor",
-            "convert with the option zipmap=False",
-        )
-    numbers = [value.name for value in model.graph.output if value.type.tensor_type.elem_type in (1, 11)]
+        raise Refusal("graph_list")
+    numbers = [value.name for value in model.graph.output if value.type.tensor_type.elem_type in SCORES]
     if not numbers:
-        raise Refusal("CONVERSION_FAILED", "the graph has no output of floating-point numbers")
+        raise Refusal("graph_no_numbers")
     named = [name for name in numbers if "prob" in name.lower()]
     return str((named or numbers)[0 if request["task"] == "regression" else -1])
 
@@ -86,12 +86,52 @@ def check_signature(session: Any, signature: Mapping[str, Any]) -> None:
     fed = {feed["graph_input"] for feed in signature["feeds"]}
     gives = {value.name for value in session.get_outputs()}
     if takes != fed or signature["score_output"] not in gives:
-        raise Refusal("CONVERSION_FAILED", f"the graph takes {sorted(takes)}, the signature feeds {sorted(fed)}")
+        raise Refusal("graph_signature")
+
+
+def session(data: bytes) -> Any:
+    """An ONNX Runtime session. Raises MemoryError, or Refusal for a graph that it does not take."""
+    with _told_plainly():
+        return tensors.session(data)
+
+
+def scores(session: Any, frame: pd.DataFrame, signature: Mapping[str, Any], request: Mapping[str, Any]) -> np.ndarray:
+    """The graph's scores of the whole table, after one row has shown that it answers in time at all."""
+    import onnxruntime as ort
+
+    options, feeds = ort.RunOptions(), tensors.feeds_of(frame.iloc[:1], signature)
+    late = threading.Timer(_ROW_SECONDS, lambda: setattr(options, "terminate", True))
+    late.daemon = True
+    late.start()
+    try:
+        with _told_plainly():
+            session.run([signature["score_output"]], feeds, options)
+    except Refusal:
+        if options.terminate:
+            raise Refusal("slow_row", numbers=[int(_ROW_SECONDS)]) from None
+        raise
+    finally:
+        late.cancel()
+    with _told_plainly():
+        return tensors.run(session, frame, signature, int(request["rows_per_run"]))
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """What ONNX Runtime raises, as a reason. It has one family of errors for memory and everything else."""
+    try:
+        yield
+    except (MemoryError, Refusal):
+        raise
+    except Exception as error:  # noqa: BLE001 - any failure of a foreign graph is the graph's fault
+        if "allocate memory" in str(error) or "bad_alloc" in str(error) or "bad allocation" in str(error):
+            raise MemoryError from None
+        raise Refusal("graph_failed", kind=kind_of(error)) from None
 
 
 def check_scores(scores: np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
     """The scores, when there is one column per class (one for regression)."""
     wanted = 1 if request["task"] == "regression" else len(request["classes"])
     if scores.shape[1] != wanted:
-        raise Refusal("CONVERSION_FAILED", f"the graph answers {scores.shape[1]} numbers a row; {wanted} are needed")
+        raise Refusal("graph_width", numbers=[scores.shape[1], wanted])
     return scores

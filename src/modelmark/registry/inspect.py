@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from modelmark.contract.infer import Facts
 from modelmark.domain.errors import Missing
-from modelmark.registry import sandbox
+from modelmark.registry import answers, intake, sandbox, scan
+from modelmark.registry.answers import Value
 
 
-def inspect(source: Path, limits: sandbox.Limits | None = None) -> Facts:
-    """What the model says of itself; an ONNX graph says nothing of columns. Raises as `sandbox.run` does."""
+def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.Limits | None = None) -> Facts:
+    """What the model says of itself; an ONNX graph says nothing of columns.
+
+    known: texts of the tables. A column or class whose name stands neither there nor in the file is not believed.
+    Raises as `intake.take`, `scan.scan` and `sandbox.run` do.
+    """
     if not source.is_file():
         raise Missing(f"there is no model file {source}", code="NO_MODEL", field="MODEL")
     if source.suffix.lower() == ".onnx":
         return Facts(estimator="ONNX")
-    with sandbox.run("inspect", {}, {"source.bin": source}, limits or sandbox.Limits()) as answer:
-        facts = answer.facts
-        return Facts(
-            estimator=str(facts["estimator"]),
-            features=_texts(facts.get("features")),
-            classes=_classes(facts.get("classes")),
-        )
+    limits = limits or sandbox.Limits()
+    with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
+        taken = Path(name) / "taken"
+        intake.take(source, taken, limits.source_bytes)
+        words: list[frozenset[str]] = []
+
+        def look() -> frozenset[str]:
+            words.append(scan.scan(taken, limits).words | frozenset(known))
+            return words[0]
+
+        with sandbox.run("inspect", {}, {"source.bin": taken}, limits, before=look) as answer:
+            found = answer.answer
+            assert isinstance(found, answers.Answer)
+            return Facts(
+                estimator=" → ".join(answers.known(found.estimator, words[0])),
+                features=_features(found.features, words[0]),
+                classes=_classes(found.classes, words[0]),
+            )
 
 
-def _texts(found: Any) -> tuple[str, ...] | None:
-    return tuple(map(str, found)) if isinstance(found, list) else None
+def _features(found: list[str] | None, words: frozenset[str]) -> tuple[str, ...] | None:
+    return tuple(found) if found is not None and words.issuperset(found) else None
 
 
-def _classes(found: Any) -> tuple[bool | int | str, ...] | None:
+def _classes(found: list[Value] | None, words: frozenset[str]) -> tuple[bool | int | str, ...] | None:
     """None for what is not a flat list of classes, such as the classes of a multi-output model."""
-    if not isinstance(found, list):
+    if found is None:
         return None
     whole = [int(c) if isinstance(c, float) and c.is_integer() else c for c in found]
-    return tuple(whole) if all(isinstance(c, bool | int | str) for c in whole) else None
+    if not words.issuperset(c for c in whole if isinstance(c, str)):
+        return None
+    return tuple(c for c in whole if isinstance(c, bool | int | str)) if all(map(_is_class, whole)) else None
+
+
+def _is_class(value: Value) -> bool:
+    return isinstance(value, bool | int | str)

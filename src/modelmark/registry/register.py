@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from modelmark import __version__
 from modelmark.contract.table import as_texts, read_table
 from modelmark.domain.contract import Contract
-from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
@@ -88,8 +87,11 @@ def register(contract: Contract, how: Registration) -> Version:
     if contract.data.validation:
         read_table(how.base / contract.data.validation, columns=wanted)
     with _source(contract, how) as source:
-        digest = digest_file(source)
         conversion = convert(source, contract, holdout, limits=how.limits, progress=how.progress)
+    for note in conversion.notes:
+        how.progress(note)
+    if conversion.missing:
+        how.progress(f"this kernel gave the sandbox no {', no '.join(conversion.missing)}")
     files = {
         ARTIFACT: conversion.model,
         CONTRACT: canonical(contract),
@@ -103,7 +105,7 @@ def register(contract: Contract, how: Registration) -> Version:
     how.progress("describing the training data")
     texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
     files[REFERENCE] = how.reference(contract, train.assign(**texts), conversion.scores)
-    return _record(contract, how, conversion, files, digest, holdout)
+    return _record(contract, how, conversion, files, holdout)
 
 
 def _known(artifacts: ArtifactStore, files: Mapping[str, bytes], flavour: str) -> Version | None:
@@ -129,7 +131,6 @@ def _record(
     how: Registration,
     conversion: Conversion,
     files: dict[str, bytes],
-    source_digest: Digest,
     holdout: pd.DataFrame,
 ) -> Version:
     how.progress("recording in MLflow")
@@ -144,7 +145,11 @@ def _record(
         "objective": contract.objective.metric.value,
         **{f"model.{name}": value for name, value in conversion.parameters.items()},
     }
-    tags = {"modelmark.git_dirty": str(dirty).lower(), "mlflow.runName": f"{contract.name} v{how.number}"}
+    tags = {
+        "modelmark.git_dirty": str(dirty).lower(),
+        "modelmark.walls_missing": ", ".join(conversion.missing) or "none",
+        "mlflow.runName": f"{contract.name} v{how.number}",
+    }
     run = how.tracking.start(contract.name, parameters, tags)
     recorded = False
     try:
@@ -155,7 +160,7 @@ def _record(
             components=components,
             lineage=Lineage(
                 source=contract.model.source,
-                source_digest=source_digest,
+                source_digest=conversion.source,
                 train_digest=digest_file(how.base / contract.data.train),
                 holdout_digest=digest_file(how.base / contract.data.holdout),
                 git_commit=commit,

@@ -1,26 +1,26 @@
 """What the child does to itself before it touches an artifact. Runs in the child only, standard library only.
 
-Three walls, each of which holds without the others: the kernel's (no network namespace, a seccomp filter, resource
-limits), Python's (an audit hook that knows what is allowed and ends the process on anything else), and the folder's
-(output files are opened beforehand, so nothing is ever opened for writing afterwards).
+Walls, each of which holds without the others: the kernel's (namespaces, a list of system calls, Landlock, resource
+limits), Python's (an audit hook that knows what is allowed and ends the process on anything else, and a closed list of
+names for pickles), and the folder's (output files are opened beforehand, so nothing is opened for writing afterwards).
 
-What this does not stop: reading files this user may read, and burning the granted time and memory. Nothing that was
-read can leave, except through the output files, which the parent treats as untrusted.
+What this does not stop: burning the granted time and memory, and lying in the answers. docs/sandbox.md says more.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 from typing import Any, Final
+
+from modelmark.registry import landlock, pickle_names, seccomp, syscalls
 
 #: The child's exit codes. The parent reads what happened from the files, never from text on a pipe.
 DONE: Final = 0
 REFUSED: Final = 76  # the child says why in its result
 ENDED: Final = 77  # the audit hook ended it
+NO_WALL: Final = 78  # the kernel gives no filter of system calls, and nothing was opened
 
 #: Audit events that loading and running a model raises in good faith. Everything else ends the process.
 ALLOWED: Final = frozenset(
@@ -51,116 +51,39 @@ ALLOWED: Final = frozenset(
     }
 )
 
-#: Names no honest model needs from these modules: refused by name when a pickle asks, before they could run.
-_FORBIDDEN_MODULES: Final = frozenset(
-    [
-        "os",
-        "posix",
-        "nt",
-        "subprocess",
-        "_posixsubprocess",
-        "pty",
-        "socket",
-        "_socket",
-        "shutil",
-        "sys",
-        "ctypes",
-        "_ctypes",
-        "importlib",
-        "imp",
-        "runpy",
-        "code",
-        "codeop",
-        "pdb",
-        "bdb",
-        "timeit",
-        "profile",
-        "cProfile",
-        "trace",
-        "webbrowser",
-        "multiprocessing",
-        "concurrent",
-        "asyncio",
-        "http",
-        "urllib",
-        "ftplib",
-        "smtplib",
-        "telnetlib",
-        "xmlrpc",
-        "signal",
-        "resource",
-        "gc",
-        "inspect",
-        "marshal",
-        "mmap",
-        "fcntl",
-        "tempfile",
-        "pathlib",
-        "io",
-        "_io",
-        "linecache",
-        "pickle",
-        "_pickle",
-        "pip",
-        "ensurepip",
-        "venv",
-        "test",
-        "idlelib",
-        "lib2to3",
-        "distutils",
-        "setuptools",
-        "pkgutil",
-        "zipimport",
-        "threading",
-        "_thread",
-        "sysconfig",
-    ]
-)
-_FORBIDDEN_BUILTINS: Final = frozenset(
-    [
-        "eval",
-        "exec",
-        "compile",
-        "open",
-        "__import__",
-        "input",
-        "breakpoint",
-        "globals",
-        "locals",
-        "vars",
-        "delattr",
-        "setattr",
-        "memoryview",
-        "exit",
-        "quit",
-    ]
-)
-
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def cut_network() -> bool:
-    """Leave the machine's network for an empty one. Must run before the first thread. False: the kernel says no."""
-    if sys.platform != "linux":
-        return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    new_user, new_net = 0x10000000, 0x40000000
-    return bool(libc.unshare(new_net) == 0 or libc.unshare(new_user | new_net) == 0)
+def arm(
+    *, folder: str, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int, report: int
+) -> tuple[int, bool]:
+    """Narrow this process for good: from here on it may read an artifact. statm, report: descriptors that are open.
+
+    Returns the version of Landlock that holds (0 for none) and whether the system calls are filtered.
+    """
+    landlock_version = landlock.read_only([folder, *readable()])
+    limit(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, file_bytes=file_bytes, statm=statm)
+    filtered = seccomp.install(syscalls.NARROW)
+    watch(report)
+    return landlock_version, filtered
 
 
-def die_with_parent() -> None:
-    """No orphan: the kernel kills this process when its parent ends. Also: no core dumps, no new privileges."""
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    libc.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+def readable() -> tuple[str, ...]:
+    """What libraries still read after arming: their own Python files, and data of the C library. No one's home."""
+    import sysconfig
+
+    places = sysconfig.get_paths()
+    libraries = (places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return (*dict.fromkeys(libraries), package, "/usr/lib/locale", "/usr/share/zoneinfo", "/dev/null")
 
 
-def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
-    """Hard limits of this process. memory_bytes counts what comes on top of what is mapped now."""
-    mapped = _mapped_bytes()
+def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int | None = None) -> None:
+    """Hard limits of this process. memory_bytes counts what comes on top of what is mapped now.
+
+    statm: /proc/self/statm, opened before /proc went.
+    """
+    mapped = _mapped_bytes(statm)
     for kind, value in (
         (resource.RLIMIT_AS, mapped + memory_bytes),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -172,11 +95,13 @@ def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _mapped_bytes() -> int:
+def _mapped_bytes(statm: int | None) -> int:
     if sys.platform != "linux":
         return 0
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+    if statm is None:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    return int(os.pread(statm, 200, 0).split()[0]) * resource.getpagesize()
 
 
 def watch(report: int) -> None:
@@ -187,7 +112,7 @@ def watch(report: int) -> None:
 def _hook(report: int) -> Any:
     # Bound here so that an artifact which rebinds module globals changes nothing for the hook.
     end, write, allowed, writes = os._exit, os.write, ALLOWED, _WRITES
-    modules, builtins, text = _FORBIDDEN_MODULES, _FORBIDDEN_BUILTINS, str
+    allows, text = pickle_names.allows, str
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in allowed:
@@ -199,13 +124,10 @@ def _hook(report: int) -> Any:
                 return
         elif event == "pickle.find_class":
             module, name = args[0], args[1]
-            if module.split(".")[0] not in modules and not (
-                module in ("builtins", "__builtin__") and name.split(".")[0] in builtins
-            ):
+            if allows(module, name):
                 return
-            event = f"pickle.find_class {module}.{name}"
         try:
-            write(report, text(event)[:200].encode("utf-8", "replace"))
+            write(report, text(event)[:60].encode("utf-8", "replace"))
         finally:
             end(ENDED)
 

@@ -1,7 +1,7 @@
-"""A seccomp filter for the child: the kernel itself refuses processes, sockets and opening anything for writing.
+"""Installs a stage's list of system calls in the kernel, as a seccomp filter. Runs in the child only.
 
-Runs in the child only. Written out as classic BPF, because it must need nothing but ctypes.
-Source of the numbers: linux/seccomp.h, linux/bpf_common.h, asm/unistd_64.h and asm-generic/unistd.h.
+Written out as classic BPF, because it must need nothing but ctypes. A filter binds for ever, and a second one can only
+take away. Source of the numbers: linux/seccomp.h and linux/bpf_common.h.
 """
 
 from __future__ import annotations
@@ -10,80 +10,68 @@ import ctypes
 import platform
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Final
 
-_LOAD, _JUMP_EQUAL, _JUMP_SET, _JUMP_ABOVE, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
-_KILL, _ALLOW, _NOT_PERMITTED, _NO_SUCH_CALL = 0x80000000, 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38
-_NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32  # offsets in struct seccomp_data
-_THREAD: Final = 0x00010000  # CLONE_THREAD
-_WRITES: Final = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000
+from modelmark.registry.syscalls import ARCHITECTURES, NUMBERS, Argument, Stage
+
+LOAD, JUMP_EQUAL, JUMP_SET, JUMP_ABOVE, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
+KILL, ALLOW, NOT_PERMITTED, NO_SUCH_CALL = 0x80000000, 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_X32: Final = 0x40000000  # the x32 numbers name the same calls
+_FILTER: Final = 2  # SECCOMP_MODE_FILTER
+
+Line = tuple[int, int, int, int]
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split()))
-
-
-#: Machine -> (audit architecture, calls that kill, calls refused, open, openat, clone, calls that "do not exist").
-_CALLS: Final = {
-    "x86_64": (
-        0xC000003E,
-        # socket connect accept bind listen sendto sendmsg fork vfork execve ptrace process_vm_* execveat accept4 bpf
-        # io_uring_*
-        (41, 42, 43, 49, 50, 44, 46, 57, 58, 59, 101, 310, 311, 322, 288, 321, 425, 426, 427),
-        # rename mkdir rmdir creat link unlink symlink chmod chown truncate, their -at forms, mount, memfd_create ...
-        _numbers(
-            "82 83 84 85 86 87 88 90 92 94 76 258 260 263 264 265 266 268 316 133 259 165 166 161"
-            " 272 308 319 53 62 175 313 248 250 298 323"
-        ),
-        2,
-        257,
-        56,
-        (435, 437),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        (198, 203, 202, 200, 201, 206, 211, 221, 117, 270, 271, 281, 242, 280, 425, 426, 427),
-        (34, 54, 37, 35, 36, 38, 53, 52, 55, 45, 276, 33, 40, 39, 51, 97, 268, 279, 199, 129, 105, 273, 217, 219, 241),
-        None,
-        56,
-        220,
-        (435, 437),
-    ),
-}
-
-
-def install() -> bool:
+def install(stage: Stage) -> bool:
     """Bind this thread and its later ones for ever. False where the kernel or the machine offers no seccomp."""
-    if sys.platform != "linux" or platform.machine() not in _CALLS:
+    if sys.platform != "linux" or platform.machine() not in NUMBERS:
         return False
-    program = _program(platform.machine())
-    buffer = ctypes.create_string_buffer(program)
+    code = program(stage, platform.machine())
+    buffer = ctypes.create_string_buffer(code)
     # struct sock_fprog: the count, padding, the address.
-    header = ctypes.create_string_buffer(struct.pack("@HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer)))
+    header = ctypes.create_string_buffer(struct.pack("@HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer)))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, without which the next needs root
-    return bool(libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(header)), 0, 0) == 0)  # PR_SET_SECCOMP, MODE_FILTER
+    where = ctypes.c_void_p(ctypes.addressof(header))
+    return bool(libc.prctl(22, _FILTER, where, 0, 0) == 0)  # PR_SET_SECCOMP
 
 
-def _program(machine: str) -> bytes:
-    architecture, kill, refuse, opening, opening_at, clone, absent = _CALLS[machine]
-    lines = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_JUMP_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER),
-        (_JUMP_ABOVE, 0, 1, 0x40000000),  # the x32 numbers name the same calls
-        (_RETURN, 0, 0, _KILL),
-    ]
-    for numbers, answer in ((kill, _KILL), (refuse, _NOT_PERMITTED), (absent, _NO_SUCH_CALL)):
-        for number in numbers:
-            lines += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, answer)]
-    # A new thread is fine, a new process is not.
-    lines += [(_JUMP_EQUAL, 0, 4, clone), (_LOAD, 0, 0, _FIRST), (_JUMP_SET, 1, 0, _THREAD)]
-    lines += [(_RETURN, 0, 0, _KILL), (_RETURN, 0, 0, _ALLOW)]
-    for opens, flags in ((opening, _SECOND), (opening_at, _THIRD)):
-        if opens is not None:
-            lines += [(_JUMP_EQUAL, 0, 4, opens), (_LOAD, 0, 0, flags), (_JUMP_SET, 0, 1, _WRITES)]
-            lines += [(_RETURN, 0, 0, _NOT_PERMITTED), (_RETURN, 0, 0, _ALLOW)]
-    lines.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("<HBBI", *line) for line in lines)
+def program(stage: Stage, machine: str) -> bytes:
+    """The filter as struct sock_filter after struct sock_filter."""
+    return b"".join(struct.pack("<HBBI", *line) for line in _lines(stage, machine))
+
+
+def _lines(stage: Stage, machine: str) -> Iterator[Line]:
+    numbers = NUMBERS[machine]
+    yield from [(LOAD, 0, 0, _ARCHITECTURE), (JUMP_EQUAL, 1, 0, ARCHITECTURES[machine]), (RETURN, 0, 0, KILL)]
+    yield from [(LOAD, 0, 0, _NUMBER), (JUMP_ABOVE, 0, 1, _X32), (RETURN, 0, 0, KILL)]
+    for name in sorted(stage.plain & numbers.keys(), key=numbers.__getitem__):
+        yield from [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ALLOW)]
+    for name, arguments in stage.checked.items():
+        if name in numbers:
+            refused = KILL if name in stage.deadly else NOT_PERMITTED
+            block = [line for argument in arguments for line in _check(argument, refused)]
+            yield from [(JUMP_EQUAL, 0, len(block) + 1, numbers[name]), *block, (RETURN, 0, 0, ALLOW)]
+    for names, answer in ((stage.deadly - stage.checked.keys(), KILL), (stage.absent, NO_SUCH_CALL)):
+        for name in sorted(names & numbers.keys()):
+            yield from [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, answer)]
+    yield (RETURN, 0, 0, NOT_PERMITTED)
+
+
+def _check(argument: Argument, refused: int) -> Iterator[Line]:
+    """Falls through when the argument is as it must be; returns otherwise. Little-endian: the low half comes first."""
+    low = _ARGUMENTS + 8 * argument.place
+    yield (LOAD, 0, 0, low)
+    if argument.without:
+        yield from [(JUMP_SET, 0, 1, argument.without), (RETURN, 0, 0, refused)]
+    if argument.with_any:
+        yield from [(JUMP_SET, 1, 0, argument.with_any), (RETURN, 0, 0, refused)]
+    if argument.one_of:
+        for left, value in zip(range(len(argument.one_of), 0, -1), argument.one_of, strict=True):
+            yield (JUMP_EQUAL, left, 0, value)
+        yield (RETURN, 0, 0, refused)
+    if argument.null:
+        yield from [(JUMP_EQUAL, 1, 0, 0), (RETURN, 0, 0, refused)]
+        yield from [(LOAD, 0, 0, low + 4), (JUMP_EQUAL, 1, 0, 0), (RETURN, 0, 0, refused)]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.registry import sandbox_child
+from modelmark.registry import namespaces, sandbox_child
 
 _LINE: Final = 300
 
@@ -50,8 +50,8 @@ def _last_line(report: Any) -> str:
 
 def main(scratch: Path) -> None:
     """Arm, run, report."""
-    sandbox_child.die_with_parent()
-    isolated = sandbox_child.cut_network()
+    namespaces.die_with_parent()
+    isolated = namespaces.cut_network()
     request = json.loads((scratch / "request.json").read_bytes())
     sandbox_child.limit(
         memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"], file_bytes=request["file_bytes"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, Final
 
-from modelmark.registry.refusal import Refusal
+from modelmark.registry import pickle_names
+from modelmark.registry.refusal import Refusal, kind_of
 
 _PRELOADED: Final = (
     "joblib",
@@ -21,16 +22,21 @@ _PRELOADED: Final = (
     "sklearn.gaussian_process",
     "sklearn.impute",
     "sklearn.isotonic",
+    "sklearn.kernel_approximation",
+    "sklearn.kernel_ridge",
     "sklearn.linear_model",
+    "sklearn.manifold",
     "sklearn.mixture",
     "sklearn.model_selection",
     "sklearn.multiclass",
+    "sklearn.multioutput",
     "sklearn.naive_bayes",
     "sklearn.neighbors",
     "sklearn.neural_network",
     "sklearn.pipeline",
     "sklearn.preprocessing",
     "sklearn.random_projection",
+    "sklearn.semi_supervised",
     "sklearn.svm",
     "sklearn.tree",
     "skl2onnx",
@@ -40,7 +46,7 @@ _PRELOADED: Final = (
 
 
 def warm_up() -> None:
-    """Load scikit-learn and the thread-pool handles it looks up by ctypes at first use."""
+    """Load every native library a model of the closed list needs: after arming, none can be loaded any more."""
     import importlib
 
     for name in _PRELOADED:
@@ -55,35 +61,37 @@ def warm_up() -> None:
 
 
 def load(path: str) -> tuple[Any, list[str]]:
-    """The object in a joblib (compressed too), pickle or cloudpickle file, and notes for people."""
-    notes: list[str] = []
+    """The object in a joblib (compressed too), pickle or cloudpickle file; which versions of scikit-learn wrote it."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            import joblib
-
-            model = joblib.load(path)
-        except ModuleNotFoundError as error:
-            raise Refusal(
-                "MISSING_MODULE",
-                f"the model needs the module {error.name!r}, which is not installed here",
-                "install it, or export the model without code of its own",
-            ) from None
-        except MemoryError:
+            model = _open(path)
+        except (MemoryError, Refusal):
             raise
+        except ModuleNotFoundError:
+            raise Refusal("missing_module") from None
         except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
-            kind = "gzip " if _is_gzip(path) else ""
-            raise Refusal(
-                "NOT_A_MODEL",
-                f"the {kind}file cannot be read as joblib or pickle: {type(error).__name__}: {str(error)[:200]}",
-                "save it with joblib.dump(model, path) and the scikit-learn version installed here",
-            ) from None
-    for warning in heard:
-        if type(warning.message).__name__ == "InconsistentVersionWarning":
-            notes.append(str(warning.message).split(". ")[0])
-    return model, sorted(set(notes))
+            raise Refusal("unreadable", kind=kind_of(error)) from None
+    written_by = {
+        str(warning.message.original_sklearn_version)  # type: ignore[union-attr]
+        for warning in heard
+        if type(warning.message).__name__ == "InconsistentVersionWarning"
+    }
+    return model, sorted(written_by)
 
 
-def _is_gzip(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+def _open(path: str) -> Any:
+    import joblib
+    from joblib import numpy_pickle
+
+    class ClosedList(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
+        def find_class(self, module: str, name: str) -> Any:
+            if not pickle_names.allows(module, name):
+                raise Refusal("name_not_allowed")
+            found = super().find_class(module, name)
+            if not pickle_names.is_what_it_says(module, found):
+                raise Refusal("name_not_allowed")
+            return found
+
+    numpy_pickle.NumpyUnpickler = ClosedList
+    return joblib.load(path)

@@ -44,28 +44,27 @@ _UNPACK: Final[tuple[tuple[bytes, str, Callable[[], Any]], ...]] = (
 )
 
 
-def content(path: Path) -> tuple[Format, str, bytes]:
-    """(format, how it was compressed or nothing, the bytes inside).
+def content(path: Path, most: int = _MOST) -> tuple[Format, str, bytes]:
+    """(format, how it was compressed or nothing, the bytes inside). most: bytes it may unpack to.
 
     Raises Rejected: WRONG_FORMAT for anything that is not a pickle or an ONNX graph, TOO_LARGE for a bomb.
     """
     data = path.read_bytes()
     for start, packing, make in _UNPACK:
         if data.startswith(start):
-            return _kind(inner := _unpacked(data, make(), packing)), packing, inner
+            return _kind(inner := _unpacked(data, make(), packing, most)), packing, inner
     return _kind(data), "", data
 
 
-def _unpacked(data: bytes, machine: Any, packing: str) -> bytes:
-    found, size = bytearray(), 0
+def _unpacked(data: bytes, machine: Any, packing: str, most: int) -> bytes:
+    found = bytearray()
     for at in range(0, len(data), _STEP):
         try:
-            found += machine.decompress(data[at : at + _STEP])
+            found += machine.decompress(data[at : at + _STEP], most + 1 - len(found))
         except (zlib.error, OSError, EOFError, lzma.LZMAError) as error:
             raise Rejected(f"the {packing} stream is damaged: {error}", code="WRONG_FORMAT") from None
-        size = len(found)
-        if size > _MOST:
-            raise Rejected(f"the {packing} stream unpacks to more than {_MOST >> 30} GiB", code="TOO_LARGE")
+        if len(found) > most:
+            raise Rejected(f"the {packing} stream unpacks to more than {most >> 20:,} MiB", code="TOO_LARGE")
     if not machine.eof:
         raise Rejected(f"the {packing} stream is cut off", code="WRONG_FORMAT")
     if machine.unused_data:

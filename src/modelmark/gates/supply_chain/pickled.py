@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
 
-import numpy as np
-
 from modelmark.domain.errors import Rejected
 
 _DEPTH: Final = 20  # nested pickles
@@ -52,7 +50,7 @@ def read(data: bytes) -> Read:
     streams: list[bytes] = []
     names: list[Name] = []
     try:
-        _stream(file, streams, names, 0)
+        _stream(file, memoryview(data), streams, names, 0)
     except Rejected:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file makes our reading stumble over is its fault
@@ -63,16 +61,16 @@ def read(data: bytes) -> Read:
     return Read(tuple(streams), tuple(dict.fromkeys(names)))
 
 
-def _stream(file: BytesIO, streams: list[bytes], names: list[Name], depth: int) -> None:
+def _stream(file: BytesIO, data: memoryview, streams: list[bytes], names: list[Name], depth: int) -> None:
     """One pickle to its STOP; the file stands behind it then."""
     if depth > _DEPTH:
         raise Rejected("pickles are nested too deep", code="NOT_A_PICKLE")
     machine, kept, started = _Machine(names), bytearray(), file.tell()
     for operation, argument, _ in pickletools.genops(file):
-        kept += file.getbuffer()[started : file.tell()]
+        kept += data[started : file.tell()]
         machine.step(operation.name, argument)
         if operation.name == "BUILD" and _is_wrapper(machine.top()):
-            _skip_array(file, machine.top(), streams, names, depth)
+            _skip_array(file, data, machine.top(), streams, names, depth)
         started = file.tell()
     streams.append(bytes(kept))
 
@@ -81,12 +79,16 @@ def _is_wrapper(thing: Any) -> bool:
     return isinstance(thing, _Thing) and isinstance(thing.kind, Name) and thing.kind.name == _WRAPPER
 
 
-def _skip_array(file: BytesIO, wrapper: _Thing, streams: list[bytes], names: list[Name], depth: int) -> None:
+def _skip_array(
+    file: BytesIO, data: memoryview, wrapper: _Thing, streams: list[bytes], names: list[Name], depth: int
+) -> None:
     """As joblib reads it: a nested pickle for objects, else an alignment byte, padding, and the raw items."""
+    import numpy as np
+
     code = wrapper.state["dtype"].arguments[0]
     kind = np.dtype(code)
     if kind.hasobject:
-        _stream(file, streams, names, depth + 1)
+        _stream(file, data, streams, names, depth + 1)
         return
     if wrapper.state.get("numpy_array_alignment_bytes") is not None:
         file.seek(file.read(1)[0], 1)
@@ -94,7 +96,7 @@ def _skip_array(file: BytesIO, wrapper: _Thing, streams: list[bytes], names: lis
     for size in wrapper.state["shape"]:
         items *= int(size)
     end = file.tell() + items * kind.itemsize
-    if items < 0 or end > len(file.getbuffer()):
+    if items < 0 or end > len(data):
         raise Rejected("an array is longer than the file", code="NOT_A_PICKLE")
     file.seek(end)
 

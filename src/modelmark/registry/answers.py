@@ -1,0 +1,182 @@
+"""What a child may answer, and what the parent makes of it: a closed form, and sentences that are ours.
+
+A child that opened an artifact may be the artifact's puppet. So nothing it sends is shown as it is: reasons and kinds of
+errors come from closed lists, sizes are bounded, and a text is shown only when the parent knew it before the artifact
+was opened, from the file's own bytes or from the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from modelmark.domain.errors import ModelmarkError, Rejected, TimedOut
+from modelmark.registry.refusal import KINDS
+
+RESULT_BYTES: Final = 4 << 20
+#: What stands for a text that the parent does not know.
+UNKNOWN: Final = "another"
+
+Text = Annotated[str, Meta(max_length=200)]
+Number = Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)]
+Value = bool | int | float | Text | None
+Form = TypeVar("Form", bound=Struct)
+
+
+class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Everything any verb answers; absent fields are empty. Texts are not yet to be shown: see `known`."""
+
+    reason: Annotated[str, Meta(max_length=40)] = ""
+    kind: Annotated[str, Meta(max_length=40)] = ""
+    names: Annotated[list[Text], Meta(max_length=100)] = []
+    numbers: Annotated[list[Number], Meta(max_length=10_000)] = []
+    estimator: Annotated[list[Text], Meta(max_length=100)] = []
+    parameters: Annotated[dict[Text, Value], Meta(max_length=100)] = {}
+    written_by: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9][0-9.]{0,15}$")]], Meta(max_length=20)] = []
+    features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
+    classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
+
+
+class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What the reader that opens nothing found in a pickle. streams: bytes of each, as they lie in streams.bin."""
+
+    reason: Annotated[str, Meta(max_length=40)] = ""
+    kind: Annotated[str, Meta(max_length=40)] = ""
+    names: Annotated[list[Text], Meta(max_length=100)] = []
+    numbers: Annotated[list[Number], Meta(max_length=100)] = []
+    refused: Annotated[list[tuple[Text, Text]], Meta(max_length=20)] = []
+    hostile: bool = False
+    words: Annotated[list[Text], Meta(max_length=20_000)] = []
+    streams: Annotated[list[Number], Meta(max_length=100_000)] = []
+
+
+class Walls(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What the kernel gave a child, said before it read the artifact. landlock: the version, 0 for none."""
+
+    seccomp: bool
+    landlock: Annotated[int, Meta(ge=0, le=1000)]
+    left: Annotated[list[Annotated[str, Meta(pattern=r"^(network|processes|/proc)$")]], Meta(max_length=3)]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The walls that are not there, by name."""
+        walls = {
+            "seccomp": self.seccomp,
+            "Landlock": bool(self.landlock),
+            "network namespace": "network" in self.left,
+            "process namespace": "processes" in self.left,
+        }
+        return tuple(name for name, stands in walls.items() if not stands)
+
+
+class Reason(NamedTuple):
+    """template may use {kind}, {names}, {first} (name), {a} and {b} (the first two numbers)."""
+
+    code: str
+    template: str
+    hint: str = ""
+    error: type[ModelmarkError] = Rejected
+
+
+_SAVE: Final = "save it with joblib.dump(model, path) and the scikit-learn version installed here"
+_EXPORT: Final = "use estimators that skl2onnx supports, or export the model to ONNX yourself"
+_NAMES: Final = "list the inputs under the model's names and in its order"
+_UNSAFE: Final = "do not open this file; find out where it comes from"
+
+REASONS: Final[dict[str, Reason]] = {
+    "out_of_memory": Reason("OUT_OF_MEMORY", "the model needs more memory than the sandbox grants"),
+    "failed": Reason("CONVERSION_FAILED", "the conversion ended with an error ({kind})", _EXPORT),
+    "wrong_format": Reason("NOT_A_MODEL", "the file is neither a pickle (joblib, compressed too) nor ONNX", _SAVE),
+    "graph_by_another_name": Reason("NOT_A_MODEL", "the file is an ONNX graph by its content", "name it .onnx"),
+    "bomb": Reason("TOO_LARGE", "the file unpacks to more than a model of its size may"),
+    "not_a_pickle": Reason("NOT_A_MODEL", "the pickle cannot be followed to its end", _SAVE),
+    "unreadable": Reason("NOT_A_MODEL", "the file cannot be read as joblib or pickle ({kind})", _SAVE),
+    "name_not_allowed": Reason("UNSAFE_ARTIFACT", "the model asked for a name no model may ask for", _UNSAFE),
+    "missing_module": Reason(
+        "MISSING_MODULE", "the model needs a module that is not installed here", "save it with the versions used here"
+    ),
+    "not_an_estimator": Reason(
+        "NOT_A_MODEL", "the file holds no scikit-learn estimator ({first})", "save the fitted pipeline itself"
+    ),
+    "no_probabilities": Reason(
+        "NO_PROBABILITIES",
+        "{names} gives no probabilities",
+        "wrap it in CalibratedClassifierCV, or fit SVC with probability=True",
+    ),
+    "is_a_classifier": Reason("WRONG_TASK", "{names} is a classifier, but model.task says regression"),
+    "classes_differ": Reason(
+        "CLASSES_DIFFER",
+        "the model's classes are {names}; outputs.classes says otherwise",
+        "write the model's classes, in the model's order, in outputs.classes",
+    ),
+    "columns_differ": Reason(
+        "COLUMNS_DIFFER", "the model learned the columns {names}; inputs differ at number {a}", _NAMES
+    ),
+    "column_count": Reason("COLUMNS_DIFFER", "the model takes {a} columns; inputs lists {b}"),
+    "cannot_answer": Reason(
+        "MODEL_FAILED",
+        "{names} cannot answer the holdout table ({kind})",
+        "check that inputs have the names and types the model was fitted on",
+    ),
+    "not_one_answer": Reason("WRONG_TASK", "the model answers {a} numbers a row; one answer a row is needed"),
+    "not_convertible": Reason("CONVERSION_FAILED", "{names} cannot be converted to ONNX ({kind})", _EXPORT),
+    "not_a_graph": Reason("NOT_A_MODEL", "this is not an ONNX model ({kind})"),
+    "foreign_operators": Reason("CUSTOM_OPERATOR", "the model uses operators outside the standard"),
+    "outside_tensors": Reason(
+        "EXTERNAL_DATA", "a tensor is kept in another file", "save the model with its weights inside"
+    ),
+    "graph_inputs": Reason("COLUMNS_DIFFER", "the graph takes {a} inputs, {names}; the contract lists {b} others"),
+    "graph_type": Reason("CONVERSION_FAILED", "a graph input ({names}) has an element type we do not feed"),
+    "graph_list": Reason(
+        "CONVERSION_FAILED",
+        "the graph answers a list of dictionaries instead of a tensor",
+        "convert with the option zipmap=False",
+    ),
+    "graph_no_numbers": Reason("CONVERSION_FAILED", "the graph has no output of floating-point numbers"),
+    "graph_signature": Reason("CONVERSION_FAILED", "the graph takes other inputs than the signature feeds"),
+    "graph_width": Reason("CONVERSION_FAILED", "the graph answers {a} numbers a row; {b} are needed"),
+    "graph_failed": Reason("CONVERSION_FAILED", "the graph cannot run on the holdout ({kind})"),
+    "slow_row": Reason("TOO_SLOW", "one row takes longer than {a} s", error=TimedOut),
+}
+
+
+def decoded(data: bytes, form: type[Form]) -> Form | None:
+    """The answer when it has its form, else None; a child that answers nonsense has answered nothing."""
+    try:
+        return msgspec.json.decode(data, type=form)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def known(texts: Sequence[str], vocabulary: Collection[str]) -> list[str]:
+    """The texts, with a fixed word in place of each that the parent did not know before."""
+    return [text if text in vocabulary else UNKNOWN for text in texts]
+
+
+def refusal(answer: Answer | Scanned, vocabulary: Collection[str], limit: str | None = None) -> ModelmarkError:
+    """The error that a child's reason stands for, in our words. An unknown reason is a crash."""
+    reason = REASONS.get(answer.reason)
+    if reason is None:
+        return Rejected("the converter gave an answer that is none", code="CRASHED")
+    names = known(answer.names[:20], vocabulary)
+    a, b = ([*answer.numbers[:2], 0, 0])[:2]
+    said = reason.template.format(
+        kind=answer.kind if answer.kind in KINDS else "Exception",
+        names=", ".join(names) or UNKNOWN,
+        first=names[0] if names else UNKNOWN,
+        a=a,
+        b=b,
+    )
+    return reason.error(said, code=reason.code, hint=reason.hint or None, limit=limit)
+
+
+def plain_parameters(found: dict[str, Any], vocabulary: Collection[str]) -> dict[str, str]:
+    """Settings to record: numbers as they are, texts and names only when the parent knows them."""
+    return {
+        name: str(value)
+        for name, value in found.items()
+        if name in vocabulary and (not isinstance(value, str) or value in vocabulary)
+    }

@@ -1,0 +1,70 @@
+"""A pickle read without being opened, in a child of its own: whether each name it asks for may be asked for.
+
+Bytes nobody vouches for are unpacked and followed here, behind the child's walls and under its limits. No name is
+imported and no object is built.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, Final
+
+from modelmark.domain.errors import Rejected
+from modelmark.gates.supply_chain import formats, pickled
+from modelmark.registry import pickle_names
+from modelmark.registry.refusal import Refusal
+
+_WORDS: Final = 20_000
+_OPERATIONS: Final = 1_000_000  # looked through for words
+#: Streams larger than this are judged by the closed list alone: scanners take seconds for a large vocabulary.
+_FOR_SCANNERS: Final = 1 << 20
+
+
+def warm_up() -> None:
+    """What the reading needs of native libraries."""
+    import numpy  # noqa: F401, ICN001
+
+
+def read(path: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
+    """Facts in the form of `answers.Scanned`. most: bytes it may unpack to. Writes the pickles, arrays cut out."""
+    try:
+        kind, _, data = formats.content(Path(path), most)
+        if kind is formats.Format.ONNX:
+            raise Refusal("graph_by_another_name")
+        found = pickled.read(data)
+    except Rejected as error:
+        raise Refusal(_REASONS.get(error.code, "not_a_pickle")) from None
+    refused = [(n.module, n.name) for n in found.names if not pickle_names.allows(n.module, n.name)]
+    small = sum(map(len, found.streams)) <= _FOR_SCANNERS and not refused
+    if small:
+        streams.writelines(found.streams)
+    return {
+        "refused": [(module[:100], name[:100]) for module, name in refused[:20]],
+        "hostile": any(pickle_names.is_hostile(module) for module, _ in refused),
+        "words": sorted(_words(found))[:_WORDS],
+        "streams": [len(stream) for stream in found.streams] if small else [],
+    }
+
+
+_REASONS: Final = {"WRONG_FORMAT": "wrong_format", "TOO_LARGE": "bomb"}
+
+
+def _words(found: pickled.Read) -> set[str]:
+    """Short texts of the file and the names it asks for: what may be repeated to people, because the file says it."""
+    words = {name.name for name in found.names}
+    left = _OPERATIONS
+    for stream in found.streams:
+        for text in _texts(stream, left):
+            left -= 1
+            if text is not None and len(text) <= 100 and text.isprintable():
+                words.add(text)
+        if left <= 0 or len(words) > _WORDS:
+            break
+    return words
+
+
+def _texts(stream: bytes, most: int) -> Iterable[str | None]:
+    for (_, argument, _), _ in zip(pickletools.genops(stream), range(most), strict=False):
+        yield argument if isinstance(argument, str) else None
