@@ -148,6 +148,11 @@ def test_an_unknown_login_is_as_much_work_as_a_known_one(town: Town, cheap: Chea
     assert asked == [1, 1, 1]
 
 
+def said(event: Event) -> dict[str, object]:
+    """An event's details without the rows that its act wrote."""
+    return {name: value for name, value in event.details.items() if name != "rows"}
+
+
 def test_the_audit_tells_who_came_who_failed_and_who_left(town: Town) -> None:
     people = town.people
     token = people.open_session(people.by_password("ann", PASSWORD, source="10.0.0.2"), source="10.0.0.2")
@@ -157,7 +162,7 @@ def test_the_audit_tells_who_came_who_failed_and_who_left(town: Town) -> None:
     (came,) = town.events(Act.SIGNED_IN)
     (failed,) = town.events(Act.FAILED_TO_SIGN_IN)
     (left,) = town.events(Act.SIGNED_OUT)
-    assert (came.actor, came.subject, came.details) == ("ann", "ann", {"source": "10.0.0.2"})
+    assert (came.actor, came.subject, said(came)) == ("ann", "ann", {"source": "10.0.0.2"})
     assert (failed.actor, failed.subject) == ("somebody at 10.0.0.1", "ann")
     assert failed.details == {"failures_in_the_last_hour": 1}
     assert (left.actor, left.subject) == ("ann", "ann")

@@ -64,6 +64,11 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
         "failed to sign in; 3 in the last hour from there",
     ),
     Act.SIGNED_OUT: ("bob", {}, "signed out"),
+    Act.TOOK_OVER: (
+        "earlier records",
+        {"rows": {"versions/a": "f" * 64}, "files": {}},
+        "sealed as found, when the workspace was first opened by this release: 1 rows, 0 files",
+    ),
 }
 
 
@@ -80,7 +85,8 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     found = row(act, subject, details)
     assert found.sentence == sentence
     assert (found.about, found.address) in (
-        ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people")
+        ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
+        ("earlier records", ""),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 
