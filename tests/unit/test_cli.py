@@ -37,6 +37,9 @@ JSON = {
     "score": (),
     "verify": (),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
+    "account reset": ("bob",),
+    "account redeem": ("--password-stdin",),
+    "account confirm": ("bob", "--by", "cy", "--password-stdin"),
     "account list": (),
     "account change": ("bob", "--role", "risk"),
     "account disable": ("bob",),
@@ -167,6 +170,9 @@ def test_misuse_is_one_json_document_for_machines(tmp_path):
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (USAGE, "USAGE")
 
 
+REFUSALS = ("BAD_LOGIN", "BAD_LINK", "NO_ACCOUNTS")
+
+
 @pytest.mark.parametrize("command", JSON)
 def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
@@ -175,7 +181,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     if command in ("status", "account list", "account keys"):
         assert done.returncode == OK
     else:
-        assert done.returncode == (REFUSED if document["error"]["code"] == "BAD_LOGIN" else ERROR)
+        assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)
         assert document["error"]["code"].isupper()
         assert document["error"]["message"]
 
@@ -185,7 +191,7 @@ def test_every_command_with_json_is_tried_above():
     assert with_json == {*JSON, "demo", "serve", "steward", "up"}  # the last four answer when they are up
     assert set(WORDS) - with_json == {"schema"}  # it never says anything but JSON
     assert {name.removeprefix("account ") for name in WORDS if name.startswith("account ")} == {
-        "add", "list", "change", "disable", "password", "key", "keys", "revoke",
+        "add", "reset", "redeem", "confirm", "list", "change", "disable", "password", "key", "keys", "revoke",
     }  # fmt: skip
 
 

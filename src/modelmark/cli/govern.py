@@ -160,6 +160,10 @@ def status(
         for s in statuses
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
+    for s in statuses:
+        for a in app.signatures(s).approvals:
+            if a.via:
+                say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
     for error in lost:

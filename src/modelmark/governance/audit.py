@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from modelmark.domain.audit import Act, Event
@@ -35,6 +35,10 @@ class Audit:
         event = Event(**body, previous=previous, hash=_hash(previous, body))  # type: ignore[arg-type]
         self._ledger.append_event(event)
         return event
+
+    def events(self) -> Sequence[Event]:
+        """All of them, oldest first."""
+        return self._ledger.events()
 
 
 def verify_chain(events: Iterable[Event]) -> int:

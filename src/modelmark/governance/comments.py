@@ -9,7 +9,7 @@ from typing import Final
 
 from modelmark.domain.audit import Act
 from modelmark.domain.errors import Missing, NotPermitted, Rejected
-from modelmark.domain.people import Permission, Principal, Role
+from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import Comment, CommentKind, open_requests
 from modelmark.domain.version import Version
@@ -55,8 +55,9 @@ class Comments:
                 self._require_settling(version, said, by)
             self.ledger.add_comment(said)
             self.audit.append(
-                said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about
-            )
+                said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about,
+                **credential(by),
+            )  # fmt: skip
         if kind is CommentKind.CHANGE_REQUEST:
             title = f"{said.name} asks for a change of {version.model} {version.label}"
             self.announce(f"change-{said.id}", Role.DATA_SCIENCE, title, said.text)

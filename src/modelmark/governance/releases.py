@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +12,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, gate_verdicts
-from modelmark.domain.people import Permission, Principal, Role
+from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import SERVING, Approval, State, Waiver, WaiverRequest, move, open_requests
 from modelmark.domain.routes import ArmRole, Route, Snapshot
@@ -74,7 +74,10 @@ class Releases:
             if any(known.id == version.id for known in self._ledger.versions(version.model)):
                 return False
             self._ledger.add_version(version)
-            self._audit.append(actor, Act.REGISTERED, version.id, model=version.model, number=version.number)
+            self._audit.append(
+                actor, Act.REGISTERED, version.id, model=version.model, number=version.number,
+                **({"through": by.also} if by and by.also else {}), **credential(by),
+            )  # fmt: skip
         return True
 
     def record(
@@ -86,8 +89,9 @@ class Releases:
             for item in evidence:
                 self._ledger.add_evidence(item)
                 self._audit.append(
-                    actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model
-                )
+                    actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model,
+                    **credential(by),
+                )  # fmt: skip
             if self._ledger.state(version.id) is State.REGISTERED:
                 self._move(version, State.CHECKED)
         return self._ask_signers(self.status(version))
@@ -109,7 +113,7 @@ class Releases:
     def ticket(self, version: Version, *, role: Role, name: str, by: Principal | None) -> str:
         """What a signer is shown, as text to approve with, once. Raises NotPermitted for whoever may not."""
         return self._sign_off.ticket(
-            version, self._contract_of(version), self._now(version), role=role, name=name, by=by
+            version, self._contract_of(version), self._now_for_signing(version), role=role, name=name, by=by
         )
 
     def approve(
@@ -124,7 +128,7 @@ class Releases:
         opened = self._sign_off.open(ticket)
         with self._ledger.transaction():
             approval = self._sign_off.redeem(
-                opened, version, self._contract_of(version), self._now(version), by=by, comment=comment
+                opened, version, self._contract_of(version), self._now_for_signing(version), by=by, comment=comment
             )
             before = self.status(version)
             if before.open_gates:
@@ -141,6 +145,7 @@ class Releases:
                 role=approval.role.value,
                 name=approval.name,
                 evidence=approval.evidence,
+                **credential(by),
             )
             after = self.status(version)
             if after.state is State.CHECKED and not after.missing:
@@ -154,7 +159,7 @@ class Releases:
         self._sign_off.people.permit(by, Permission.WAIVE)
         self._sign_off.require_identity(by, role, name)
         self._sign_off.require_signer(version, self._contract_of(version), role, name)
-        self._sign_off.require_another(version, name, by)
+        self._sign_off.require_another(version, self._now_for_signing(version), name, by)
         now, said = self._clock(), said_by(excuse.gate, self._ledger.evidence(version.id))
         self._require_reason(version, excuse, now, said)
         waiver = Waiver(
@@ -168,12 +173,13 @@ class Releases:
             login=by.login if by else "",
             evidence=said,
             environment=self._sign_off.environment,
+            **credential(by),
         )
         with self._ledger.transaction():
             self._ledger.add_waiver(self._sign_off.sign_waiver(waiver))
             self._audit.append(
                 actor, Act.WAIVED, version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
-                expires_at=waiver.expires_at,
+                expires_at=waiver.expires_at, **credential(by),
             )  # fmt: skip
         return self._ask_signers(self.status(version))
 
@@ -257,7 +263,9 @@ class Releases:
             self._ledger.set_state(version.id, target, expected=now.state)
             snapshot = self.routes.next(route)
             act = Act.RELEASED if target is State.CHAMPION else Act.RELEASED_AS_CANARY
-            self._audit.append(actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence)
+            self._audit.append(
+                actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence, **credential(by)
+            )
             tell(snapshot)
         self._effects.publish(snapshot)
         return snapshot
@@ -290,8 +298,9 @@ class Releases:
             self._move(left, State.ROLLED_BACK)
             snapshot = self.routes.next(route)
             self._audit.append(
-                actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence
-            )
+                actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence,
+                **credential(by),
+            )  # fmt: skip
         self._effects.publish(snapshot)
         return left, back, snapshot
 
@@ -315,7 +324,7 @@ class Releases:
             state=state,
             gates=gates,
             not_run=frozenset(gates) - {item.gate for item in evidence},
-            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence),
+            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence, serving=state in SERVING),
             approvals=approvals,
             missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
             unfilled=contract.unfilled(),
@@ -340,6 +349,13 @@ class Releases:
         if self._ledger.state(version.id) is State.ROLLED_BACK:
             ended = [e.at for e in self._ledger.events() if e.act == Act.ROLLED_BACK and e.subject == version.id]
         return Now(evidence=seen, champion=route.champion.version if route else None, since=max(ended, default=None))
+
+    def _now_for_signing(self, version: Version) -> Now:
+        """With whose credential the version was registered, which only signing asks."""
+        for event in self._ledger.events():
+            if event.act == Act.REGISTERED and event.subject == version.id:
+                return replace(self._now(version), registered_through=str(event.details.get("through", "")))
+        return self._now(version)
 
     def route(self, model: str) -> Route | None:
         return self.routes.of(model)

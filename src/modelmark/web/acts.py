@@ -87,14 +87,30 @@ class Acts:
         _, back, _ = await run_in_threadpool(self._actions.rollback, model, reason=form.get("reason", ""), by=by)
         return self._seen(request, back, "main")
 
-    async def add_account(self, request: Request) -> Response:
+    async def add_account(self, request: Request) -> dict[str, Any]:
+        """The account, and the token of its link, for the page that shows it this once."""
         form, by = await request.form(), _by(request)
         roles = [_role(str(value)) for value in form.getlist("role")]
-        await run_in_threadpool(
-            self._actions.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
-            password=str(form.get("password", "")), admin=form.get("admin") == "yes", email=str(form.get("email", "")),
+        account, token = await run_in_threadpool(
+            self._actions.people.invite, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
+            admin=form.get("admin") == "yes", machine=form.get("machine") == "yes", email=str(form.get("email", "")),
             by=by,
         )  # fmt: skip
+        return {"link_of": account, "token": token} if token else {}
+
+    async def reset_password(self, request: Request) -> dict[str, Any]:
+        form, by, people = await posted(request), _by(request), self._actions.people
+        token = await run_in_threadpool(people.reset, form.get("login", ""), by=by)
+        return {"link_of": await run_in_threadpool(people.links.behind, token), "token": token}
+
+    async def redeem_link(self, request: Request) -> Response:
+        form = await posted(request)
+        await run_in_threadpool(self._actions.people.links.redeem, form.get("link", ""), form.get("password", ""))
+        return RedirectResponse("/sign-in", 303)
+
+    async def confirm_account(self, request: Request) -> Response:
+        form, by = await posted(request), _by(request)
+        await run_in_threadpool(self._actions.people.links.confirm, form.get("login", ""), by=by)
         return RedirectResponse("/people", 303)
 
     async def disable_account(self, request: Request) -> Response:
@@ -130,7 +146,8 @@ class Acts:
                 "there is no such scope", code="NO_SCOPE", field="scope", limit=", ".join(Permission)
             ) from None
         days = int(_number(str(form.get("days", "90")), "days", 1, 366))
-        key, secret = await run_in_threadpool(self._actions.people.issue_key, by.login, scopes=scopes, days=days, by=by)
+        login = str(form.get("login", "")) or by.login
+        key, secret = await run_in_threadpool(self._actions.people.issue_key, login, scopes=scopes, days=days, by=by)
         return {"key": key, "secret": secret}
 
     async def revoke_key(self, request: Request) -> Response:

@@ -27,6 +27,7 @@ from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
 from modelmark.governance.difference import difference
+from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
@@ -223,17 +224,25 @@ class Pages:
     async def people(
         self, request: Request, shown: Mapping[str, Any] | None = None, *, refused: Refused = NOTHING
     ) -> Response:
-        """Everybody for an administrator; one's own account and keys for everybody else. shown: a key made just now."""
+        """Everybody for an administrator; one's own account and keys for everybody else, and whom they can confirm. shown: a
+        key or a link made just now."""
         by, people = request.state.principal, self._people
         everybody = by is not None and by.may(Permission.ADMINISTER)
-        accounts = [
-            a for a in await self._off(people.accounts) if everybody or (by is not None and a.login == by.login)
-        ]
+        known = await self._off(people.accounts)
+        accounts = [a for a in known if everybody or (by is not None and a.login == by.login)]
+        sure = by is not None and by.account.confirmed and not by.by_key
+        waiting = [a for a in known if sure and awaits(a) and by.login not in (a.login, a.issued_by)]
         keys = await self._off(people.keys, None if everybody or by is None else by.login)
         return await self._render(
-            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody,
-            refused=refused,
+            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown or {}, everybody=everybody,
+            refused=refused, waiting=waiting, origin=f"{request.url.scheme}://{request.headers.get('host', '')}",
         )  # fmt: skip
+
+    async def redeem(self, request: Request, *, refused: Refused = NOTHING) -> Response:
+        """Where a link leads: its person chooses a password. The token stays in the form, whatever is refused."""
+        token = refused.was("redeem", "link", request.query_params.get("link", ""))
+        account = await self._off(self._people.links.behind, token)
+        return await self._render(request, "redeem.html", page="", account=account, token=token, refused=refused)
 
     async def sign_in(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         given = refused.was("sign-in", "next", request.query_params.get("next", "/"))

@@ -46,10 +46,18 @@ def build(queries: Queries, actions: Actions) -> Application:
     async def show_key(request: Request) -> Response:
         return await pages.people(request, await acts.issue_key(request))
 
+    async def show_invitation(request: Request) -> Response:
+        return await pages.people(request, await acts.add_account(request))
+
+    async def show_reset(request: Request) -> Response:
+        return await pages.people(request, await acts.reset_password(request))
+
     version, people = pages.version, pages.people
     routes = [
         protected("/sign-in", pages.sign_in, PUBLIC),
         protected("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
+        protected("/redeem", pages.redeem, PUBLIC),
+        protected("/redeem", kept(acts.redeem_link, pages.redeem), PUBLIC, post=True),
         protected("/sign-out", acts.sign_out, view, post=True),
         protected("/", pages.overview, view),
         protected("/tasks", pages.tasks, view),
@@ -70,7 +78,9 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/scorecards", pages.scorecards, view),
         protected("/scorecards/{model}", pages.scorecard, view),
         protected("/people", pages.people, view),
-        protected("/people/add", kept(acts.add_account, people), own.ADMINISTER, post=True),
+        protected("/people/add", kept(show_invitation, people), own.ADMINISTER, post=True),
+        protected("/people/reset", kept(show_reset, people), own.ADMINISTER, post=True),
+        protected("/people/confirm", kept(acts.confirm_account, people), view, post=True),
         protected("/people/disable", kept(acts.disable_account, people), own.ADMINISTER, post=True),
         protected("/people/change", kept(acts.change_account, people), own.ADMINISTER, post=True),
         protected("/people/password", kept(acts.change_password, people), view, post=True),
