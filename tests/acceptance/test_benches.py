@@ -20,6 +20,7 @@ SMALL = {
     "growth.py": (["--rows", "400", "800", "--only", "data_contract"], "data_contract"),
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
     "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
+    "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),

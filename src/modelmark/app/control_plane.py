@@ -28,7 +28,7 @@ class ControlPlane(Workbench):
         if notifier is not None:
             notifier.check()
         serving = ServingVersions(self.monitored)
-        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier)
+        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier, self.releases.republish)
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:

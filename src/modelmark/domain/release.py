@@ -98,12 +98,14 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverRequest:
-    """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives."""
+    """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives. evidence: the
+    digest of what they had read; empty where it is read only now."""
 
     gate: str
     reason: str
     expires_at: datetime
     owner: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

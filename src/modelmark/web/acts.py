@@ -70,21 +70,25 @@ class Acts:
         excuse = WaiverRequest(
             gate=form.get("gate", ""), reason=form.get("reason", ""), owner=form.get("owner", ""),
             expires_at=until(form.get("expires", ""), now=self._queries.clock(), field="expires"),
+            evidence=form.get("evidence", ""),
         )  # fmt: skip
         await run_in_threadpool(
-            self._actions.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by
+            self._actions.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by,
+            expected=_expected(form),
         )  # fmt: skip
         return self._seen(request, version, "way")
 
     async def release(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
         share = _number(form.get("share", "100"), "share", 1, 100) / 100
-        await run_in_threadpool(self._actions.release, version, share=share, by=by)
+        await run_in_threadpool(self._actions.release, version, share=share, by=by, expected=_expected(form))
         return self._seen(request, version, "main")
 
     async def rollback(self, request: Request) -> Response:
         form, by, model = await posted(request), _by(request), request.path_params["model"]
-        _, back, _ = await run_in_threadpool(self._actions.rollback, model, reason=form.get("reason", ""), by=by)
+        _, back, _ = await run_in_threadpool(
+            self._actions.rollback, model, reason=form.get("reason", ""), by=by, expected=_expected(form)
+        )
         return self._seen(request, back, "main")
 
     async def add_account(self, request: Request) -> dict[str, Any]:
@@ -168,6 +172,20 @@ class Acts:
 def _by(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
+
+
+def _expected(form: dict[str, str]) -> str:
+    """What served when whoever sends this decided. Raises Rejected where it is not said: nobody acts on what they did not
+    see."""
+    if not form.get("expected"):
+        raise Rejected(
+            "say what served when this was decided",
+            code="NO_EXPECTED",
+            field="expected",
+            limit="such as v4; v4+v5 beside a canary; nothing before the first release",
+            hint="GET /api/models/NAME tells it as `seen`",
+        )
+    return form["expected"]
 
 
 def _role(text: str) -> Role:

@@ -31,6 +31,7 @@ from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
+from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.bundle import vega_bundle
@@ -62,16 +63,17 @@ class Pages:
     async def model(self, request: Request) -> Response:
         name, span = self._model(request)
         data = await self._off(series.model, self._queries, name, span)
-        route = self._queries.route(name)
+        seen, route = self._queries.releases.routes.seen(name), self._queries.route(name)
         arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
         back = self._queries.version(route.previous) if route and route.previous else None
         return await self._render(
-            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back
+            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back, seen=seen
         )
 
     async def model_data(self, request: Request) -> Response:
         name, span = self._model(request)
-        return JSONResponse(await self._off(series.model, self._queries, name, span))
+        data = await self._off(series.model, self._queries, name, span)
+        return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
 
     async def rows(self, request: Request) -> Response:
         name, _ = self._model(request)
@@ -92,6 +94,7 @@ class Pages:
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._queries.releases, request.state.principal
+        seen = releases.routes.seen(version.model)  # before anything that is shown: acts name what was read, or older
         status, side = releases.status(version), self._queries.documents.describe(version)
         signed = self._queries.documents.signatures(status)
         read = parts(side, signed.approvals)
@@ -117,6 +120,8 @@ class Pages:
             "refusals": refusals,
             "comments": self._queries.ledger.comments(version.id),
             "champion": champion,
+            "seen": seen,
+            "read_evidence": evidence_digest(side.evidence),
             "environment": self._queries.environment,
         }
 
