@@ -25,11 +25,17 @@ def write_snapshot(path: Path, snapshot: Snapshot, signer: Signer) -> bool:
 
     Writers take turns, and none replaces a newer one: False where one at least as new, of this key, is there already.
     """
+    return keep_snapshot(path, wrap(plain(snapshot), SNAPSHOT_TYPE, signer), signer.verifier())
+
+
+def keep_snapshot(path: Path, data: bytes, verifier: Verifier) -> bool:
+    """As `write_snapshot`, for one that is signed already. Raises Tampered when its signature does not hold."""
+    sequence = open_snapshot(data, verifier).sequence
     path.parent.mkdir(parents=True, exist_ok=True)
     with _turn(path):
-        if _sequence(path, signer.verifier()) >= snapshot.sequence:
+        if _sequence(path, verifier) >= sequence:
             return False
-        replace_file(path, wrap(plain(snapshot), SNAPSHOT_TYPE, signer))
+        replace_file(path, data)
     return True
 
 
@@ -58,4 +64,9 @@ def read_snapshot(path: Path, verifier: Verifier) -> Snapshot:
         data = path.read_bytes()
     except FileNotFoundError:
         raise Missing("no release yet: there is no snapshot to follow", code="NO_SNAPSHOT") from None
+    return open_snapshot(data, verifier)
+
+
+def open_snapshot(data: bytes, verifier: Verifier) -> Snapshot:
+    """Raises Tampered when the signature does not hold."""
     return restore(Snapshot, unwrap(data, SNAPSHOT_TYPE, verifier, what="the release snapshot"))
