@@ -336,3 +336,21 @@ def test_a_steward_that_could_tell_nobody_says_so_and_does_not_start(tmp_path):
     assert (done.returncode, done.stdout) == (ERROR, "")
     assert done.stderr.startswith("error: notification address 1 (unreadable) is of no kind Apprise knows")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_workspace_half_made(tmp_path):
+    """On a disk of 64 KiB; the next run, elsewhere, knows nothing of it."""
+    small = tmp_path / "small"
+    small.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=64k tmpfs {small} && cd {small} && "
+        f"{sys.executable} -m modelmark account add bob --name 'Bob Ray' --role product --password-stdin"
+    )
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
+        pytest.skip("takes a mount namespace")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], input="a long enough secret\n", capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "disk is full" in done.stderr

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
-from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.errors import ModelmarkError, NotYet
 
 
 def main() -> None:
@@ -28,8 +29,19 @@ def main() -> None:
     except BrokenPipeError:
         code = 0  # whoever read us has seen enough
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
-        code = _broke(error, as_json=as_json)
+        code = _full(as_json=as_json) if _is_full(error) else _broke(error, as_json=as_json)
     raise SystemExit(code or 0)
+
+
+def _is_full(error: Exception) -> bool:
+    """Of a disk or a quota, whether a file or SQLite met it."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "database or disk is full" in str(error)
+
+
+def _full(*, as_json: bool) -> int:
+    told = NotYet("the disk is full, so nothing was changed", code="DISK_FULL", hint="make room and run it again")
+    complain(told, as_json=as_json)
+    return ERROR
 
 
 def _broke(error: Exception, *, as_json: bool) -> int:
