@@ -29,8 +29,10 @@ from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.domain.version import Feed, Lineage, Parity, Signature, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.seal import keys, manifest, mark
-from modelmark.seal.digests import canonical, digest_bytes, digest_value
-from modelmark.seal.snapshot import write_snapshot
+from modelmark.seal.digests import canonical, digest_bytes, digest_value, plain
+from modelmark.seal.envelope import wrap
+from modelmark.seal.files import replace_file
+from modelmark.seal.snapshot import SNAPSHOT_TYPE
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOTHING = digest_bytes(b"")
@@ -163,7 +165,7 @@ def build(
 
 
 def release(*built: Built, sequence: int = 1, previous: Built | None = None, weights: tuple[float, ...] = ()) -> None:
-    """Sign a snapshot in which the first version is champion and others are canaries of it."""
+    """Sign a snapshot in which the first version is champion and others are canaries of it; an older one, too."""
     workspace, model = built[0].workspace, built[0].contract.name
     shares = weights or (1.0, *(0.0 for _ in built[1:]))
     arms = tuple(
@@ -172,7 +174,7 @@ def release(*built: Built, sequence: int = 1, previous: Built | None = None, wei
     )
     route = Route(model=model, arms=arms, previous=previous.id if previous else None)
     snapshot = Snapshot(sequence=sequence, issued_at=NOW, routes=(route,))
-    write_snapshot(workspace.snapshot, snapshot, keys.signer(workspace.keys))
+    replace_file(workspace.snapshot, wrap(plain(snapshot), SNAPSHOT_TYPE, keys.signer(workspace.keys)))
 
 
 def row(built: Built, value: float = 0.5) -> dict[str, Any]:

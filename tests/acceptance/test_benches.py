@@ -38,6 +38,7 @@ SMALL = {
         ],
         "noticed 3 of 3",
     ),
+    "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
     "tamper.py": (["--changes", "12", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 12/12"),

@@ -23,9 +23,12 @@ def test_the_first_account_makes_the_others_as_the_readme_says(tmp_path: Path) -
         if line.startswith("export MODELMARK_KEY="):
             environ["MODELMARK_KEY"] = said.split()[-1]
             continue
-        words = [sys.executable, "-m", *shlex.split(line), "--password-stdin"]
-        done = subprocess.run(words, cwd=tmp_path, env=environ, input=PASSWORD + "\n", capture_output=True, text=True)
+        words = [sys.executable, "-m", *shlex.split(line, comments=True), "--password-stdin"]
+        given = f"{said.split()[-1]}\n{PASSWORD}\n" if "redeem" in line else PASSWORD + "\n"
+        done = subprocess.run(words, cwd=tmp_path, env=environ, input=given, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         said = done.stdout
-    assert said.startswith("✓ Ann Lee may sign in as ann (data_science)")
+    assert said.startswith(
+        "✓ Ann Lee holds ann, says the workspace's owner; may: approve, comment, register, view, waive"
+    )
     assert environ["MODELMARK_KEY"].startswith("mm_")

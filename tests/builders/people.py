@@ -9,7 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from builders.keys import signer
-from modelmark.domain.people import Account, Principal, Role
+from modelmark.domain.people import Account, Permission, Principal, Role
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
 from modelmark.governance.signoff import SignOff
@@ -40,10 +40,23 @@ def sign_off(ledger: MemoryLedger, clock: Callable[[], datetime], **changes: Any
 
 
 def principal(of: People, login: str, name: str, *roles: Role) -> Principal:
-    """An account made now, signed in. The first made in a directory administers as well."""
+    """An account made now, signed in; its person chose the password, and somebody else confirmed it. The first made in a
+    directory administers as well."""
     known: Account | None = next((a for a in of.accounts() if a.login == login), None)
-    if known is None:
-        admins = [a for a in of.accounts() if a.admin]
-        boss = Principal(account=admins[0], permissions=admins[0].permissions(), via="password") if admins else None
-        known = of.add(login, name=name, roles=roles, password=PASSWORD, by=boss)
-    return Principal(account=known, permissions=known.permissions(), via="password")
+    if known is None and not of.accounts():
+        known = of.add(login, name=name, roles=roles, password=PASSWORD)
+    elif known is None:
+        invited(of, login, name, *roles)
+        known = of.links.confirm(login, by=None)
+    return signed_in(known)
+
+
+def signed_in(account: Account) -> Principal:
+    return Principal(account=account, permissions=account.permissions(), via="password", issued_by=account.issued_by)
+
+
+def invited(of: People, login: str, name: str, *roles: Role, admin: bool = False) -> Account:
+    """An account whose person redeemed the link of the first administrator, and whom nobody has confirmed."""
+    boss = next(a for a in of.accounts() if Permission.ADMINISTER in a.permissions())
+    _, token = of.invite(login, name=name, roles=roles, admin=admin, by=signed_in(boss))
+    return of.links.redeem(token, PASSWORD)

@@ -48,11 +48,6 @@ class Place:
         self.lived._clock = None
         self.app = self.lived.app
         self.ends = now + timedelta(days=30)
-        self.app.waive(
-            self.versions[2],
-            WaiverRequest(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
-            role=Role.PRODUCT, name="Bob Ray",
-        )  # fmt: skip
         for number in (4, 5):
             other = dataclasses.replace(case, contract=dataclasses.replace(case.contract, name="lost"))
             self.versions.append(self.lived.register(other, number, now - timedelta(minutes=number)))
@@ -63,7 +58,12 @@ class Place:
         self.folder(4).rename(root / "elsewhere")
         with (self.folder(5) / CONTRACT).open("ab") as file:
             file.write(b" ")
-        principal(self.app.people, "bob", "Bob Ray", Role.PRODUCT)
+        bob = principal(self.app.people, "bob", "Bob Ray", Role.PRODUCT)
+        self.app.waive(
+            self.versions[2],
+            WaiverRequest(gate="holdout", reason="pilot of 50 users", expires_at=self.ends, owner="Cy Fox"),
+            role=Role.PRODUCT, name="Bob Ray", by=bob,
+        )  # fmt: skip
 
     def folder(self, number: int) -> Path:
         return self.app.workspace.version(self.versions[number - 1].id)
@@ -169,7 +169,10 @@ def test_a_day_that_cannot_be_kept_is_refused_in_a_sentence(day: str, place: Pla
 
 def test_a_refused_waiver_and_a_refused_approval_keep_what_was_typed(place: Place, bob: TestClient) -> None:
     token = passwords.form_token(bob.cookies[COOKIE])
-    form = {"gate": "holdout", "role": "product", "reason": "a <pilot>", "owner": "Cy Fox", "expires": "2020-01-31"}
+    form = {
+        "gate": "holdout", "role": "product", "reason": "a <pilot>", "owner": "Cy Fox", "expires": "2020-01-31",
+        "expected": place.app.releases.routes.seen(place.versions[5].model),
+    }  # fmt: skip
     answer = bob.post(place.page(6, "/waive"), data={**form, "form": token}, headers={"origin": HOME})
     assert answer.status_code == 400
     assert "A waiver must end later than now" in answer.text
@@ -209,3 +212,26 @@ def test_a_card_is_written_and_told_in_json_at_once(place: Place, tmp_path: Path
     done = modelmark(place, "card", place.versions[0].id.hex[:12], "--out", str(gone))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
     assert done.stderr.startswith(f"error: {gone} cannot be written: no such file or directory")
+
+
+def test_a_page_that_was_left_open_acts_on_nothing_it_did_not_show(place: Place, bob: TestClient) -> None:
+    token, path = passwords.form_token(bob.cookies[COOKIE]), place.page(6, "/waive")
+    ends = f"{place.ends:%Y-%m-%d}"
+    form = {"gate": "holdout", "role": "product", "reason": "why", "expires": ends, "form": token}
+    unsaid = bob.post(path, data=form, headers={"origin": HOME})
+    assert (unsaid.status_code, "NO_EXPECTED" in unsaid.text) == (400, True)
+    changed = bob.post(path, data={**form, "expected": "v99"}, headers={"origin": HOME})
+    assert (changed.status_code, "CHAMPION_CHANGED" in changed.text) == (409, True)
+    seen = place.app.releases.routes.seen(place.versions[5].model)
+    old = bob.post(path, data={**form, "expected": seen, "evidence": "sha256:1"}, headers={"origin": HOME})
+    assert (old.status_code, "EVIDENCE_CHANGED" in old.text) == (409, True)
+    page = bob.get(place.page(6)).text
+    shown = dict(re.findall(r'<input type="hidden" name="(expected|evidence)" value="([^"]+)">', page))
+    assert (shown["expected"], shown["evidence"][:7]) == (seen, "sha256:")
+
+
+def test_a_command_that_saw_something_else_is_refused_in_one_line(place: Place) -> None:
+    model = place.versions[5].model
+    for words in (("rollback", "--model", model), ("release", "v6", "--model", model)):
+        done = modelmark(place, *words, "--expect", "v99")
+        assert (done.returncode, done.stderr.count("\n")) in ((3, 1), (1, 1)), done.stderr

@@ -45,7 +45,9 @@ class World:
             self.clock,
             contract_of=lambda _: self.contract,
             required=lambda _: ["holdout"],
-            effects=Effects(write_mark=lambda v, *_: self.marked.append(v), publish=self.published.append),
+            effects=Effects(
+                issue_mark=lambda *_: b"", keep_mark=lambda v, _: self.marked.append(v), publish=self.published.append
+            ),
             sign_off=sign_off(self.ledger, self.clock),
         )
 

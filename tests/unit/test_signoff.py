@@ -47,7 +47,7 @@ class Office:
             self.clock,
             contract_of=lambda _: contract(people=(ANN, BOB, CY)),
             required=lambda _: ["holdout"],
-            effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
             sign_off=self.sign_off,
         )
         people = self.sign_off.people
@@ -180,7 +180,8 @@ def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
     alone = sign_off(ledger, office.clock)
     desk = Releases(
         ledger, Audit(ledger, office.clock, signer), office.clock, contract_of=lambda _: contract(),
-        required=lambda _: ["holdout"], effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+        required=lambda _: ["holdout"],
+        effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
         sign_off=alone,
     )  # fmt: skip
     desk.register(ONE, actor="ci")

@@ -122,6 +122,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
     table = jobs.builtin(Workspace(tmp_path), MemoryMonitoringStore(), ServingVersions(list), None)
     assert [(job.name, job.interval.total_seconds(), job.checkpoint) for job in table] == [
         ("versions", 0, ""),
+        ("snapshot", 5, ""),
         ("compaction", 0, ""),
         ("versions", 0, ""),
         ("profiles", 0, "profile"),

@@ -67,7 +67,7 @@ class Twins:
         clock = lambda: NOON  # noqa: E731
         self.releases = Releases(
             self.ledger, Audit(self.ledger, clock, signer), clock, contract_of=self.contract_of, required=lambda _: ["holdout"],
-            effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
             sign_off=sign_off(self.ledger, clock),
         )  # fmt: skip
         self.describe = DescribeVersion(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)

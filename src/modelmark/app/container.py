@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelmark.app.configuration import configured
-from modelmark.app.effects import Announce, FollowRoutes, SignJournal, WriteMark
+from modelmark.app.effects import Announce, FollowRoutes, Marks, SignJournal
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
@@ -150,9 +150,13 @@ class Container:
 
     @cached_property
     def effects(self) -> Effects:
-        write_mark = WriteMark(artifacts=self.artifacts, contract_of=self.contract_of, signer=lambda: self.signer)
+        marks = Marks(artifacts=self.artifacts, contract_of=self.contract_of, signer=lambda: self.signer)
         return Effects(
-            write_mark=write_mark, publish=self._publish, announce=self.announce or _nobody, digests=self._files_of
+            issue_mark=marks.issue,
+            keep_mark=marks.keep,
+            publish=self._publish,
+            announce=self.announce or _nobody,
+            digests=self._files_of,
         )
 
     def _files_of(self, version: Version) -> dict[str, str]:
@@ -206,7 +210,7 @@ class Container:
             releases=self.releases,
             notes=self.notes,
             announce=self.announce,
-            keep=self.routes_in_mlflow.keep_mark,
+            keep=self._after_release,
             owner=self.settings.actor,
         )
 
@@ -215,7 +219,7 @@ class Container:
         return Rollback(
             releases=self.releases,
             announce=self.announce or _nobody,
-            follow=self.routes_in_mlflow.follow,
+            follow=self._after_rollback,
             owner=self.settings.actor,
         )
 
@@ -268,6 +272,13 @@ class Container:
 
     def _publish(self, snapshot: Snapshot) -> None:
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+    def _after_release(self, version: Version) -> None:
+        self.routes_in_mlflow.keep_mark(version)
+        self.checkpoint.after_act()
+
+    def _after_rollback(self, model: str) -> None:
+        self.routes_in_mlflow.follow(model)
         self.checkpoint.after_act()
 
 

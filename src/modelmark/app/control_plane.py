@@ -34,8 +34,15 @@ class ControlPlane(Workbench):
         if self.settings.checkpoint_to is not None:
             check_target(self.settings.checkpoint_to)
         every = timedelta(minutes=self.settings.checkpoint_minutes)
-        checkpoint = MakeCheckpoint(make=self.checkpoint, interval=every)
-        jobs = builtin(self.workspace, self.monitoring_store, serving, notifier, self.witness, checkpoint)
+        jobs = builtin(
+            self.workspace,
+            self.monitoring_store,
+            serving,
+            notifier,
+            self.releases.republish,
+            witness=self.witness,
+            checkpoint=MakeCheckpoint(make=self.checkpoint, interval=every),
+        )
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
 
     def dashboard(self) -> Application:

@@ -19,35 +19,34 @@ from modelmark.domain.stored import JOURNAL_HEAD
 from modelmark.domain.version import MARK, Version
 from modelmark.journal.tables.witness import JournalHead
 from modelmark.registry.mlflow import Tracking
-from modelmark.seal.digests import digest_bytes
 from modelmark.seal.heads import check_receipt, open_head, seal_head, sign_receipt
 from modelmark.seal.keys import Signer
 from modelmark.seal.mark import issue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteMark:
-    """Issues the mark and puts it beside the version's files."""
+class Marks:
+    """Issues the mark, and puts it beside the version's files."""
 
     artifacts: ArtifactStore
     contract_of: Callable[[Version], Contract]
     signer: Callable[[], Signer]
 
-    def __call__(
+    def issue(
         self,
         version: Version,
         evidence: Sequence[Evidence],
         approvals: Sequence[Approval],
         waivers: Sequence[Waiver],
         at: datetime,
-    ) -> dict[str, str]:
-        """What was written, by path below the versions, with its SHA-256. Raises Missing or Tampered, writing nothing, when
-        a file is gone or is not what the version was named after."""
+    ) -> bytes:
+        """Raises Missing or Tampered when a file is gone or is not what the version was named after."""
         self.contract_of(version)
         folder = self.artifacts.folder(version.id)
-        envelope = issue(version, evidence, approvals, waivers, at=at, folder=folder, signer=self.signer())
+        return issue(version, evidence, approvals, waivers, at=at, folder=folder, signer=self.signer())
+
+    def keep(self, version: Version, envelope: bytes) -> None:
         self.artifacts.write(version.id, MARK, envelope)
-        return {f"{version.id.hex}/{MARK}": digest_bytes(envelope).hex}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

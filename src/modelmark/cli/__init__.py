@@ -7,12 +7,12 @@ import sys
 from typing import Final
 
 from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
-from modelmark.domain.errors import ModelmarkError, Rejected
+from modelmark.domain.errors import ModelmarkError, NotYet, Rejected
 
 #: What the system refuses for reasons that are the user's to mend.
 _SYSTEM: Final = frozenset({
     errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
-    errno.ENOSPC, errno.EDQUOT, errno.ENXIO,
+    errno.ENXIO,
 })  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     except OSError as error:
         code = _refused_by_system(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
-        code = _broke(error, as_json=as_json)
+        code = _full(as_json=as_json) if _is_full(error) else _broke(error, as_json=as_json)
     raise SystemExit(code or 0)
 
 
@@ -52,10 +52,23 @@ def _require_text(words: list[str]) -> None:
 
 def _refused_by_system(error: OSError, *, as_json: bool) -> int:
     """A file that the system will not open, make or write is told as such; whatever else it refuses is a failure of ours."""
+    if _is_full(error):
+        return _full(as_json=as_json)
     if error.filename is None or error.errno not in _SYSTEM:
         return _broke(error, as_json=as_json)
     why = (error.strerror or type(error).__name__).lower()
     told = Rejected(f"{error.filename}: {why}", code="FILE_REFUSED", field="path", hint="name another file or folder")
+    complain(told, as_json=as_json)
+    return ERROR
+
+
+def _is_full(error: Exception) -> bool:
+    """Of a disk or a quota, whether a file or SQLite met it."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "database or disk is full" in str(error)
+
+
+def _full(*, as_json: bool) -> int:
+    told = NotYet("the disk is full, so nothing was changed", code="DISK_FULL", hint="make room and run it again")
     complain(told, as_json=as_json)
     return ERROR
 

@@ -1,4 +1,4 @@
-"""Accounts and keys: account add, list, change, disable, password, key, keys, revoke."""
+"""Accounts and keys: account add, reset, redeem, confirm, list, change, disable, password, key, keys, revoke."""
 
 from __future__ import annotations
 
@@ -37,23 +37,103 @@ def add(
     admin: Annotated[
         bool, typer.Option("--admin", help="May also make accounts; the first account always may.")
     ] = False,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="No person: it has keys and no password, and never approves or waives.")
+    ] = False,
     password_stdin: Stdin = False,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Make an account. From the first one on, every approval, release and rollback needs an account.
+    """Make an account. The first is your own, with a password; the others get a link, and choose theirs.
 
     Example: modelmark account add bob --name "Bob Ray" --role product
     """
     app = open_app(workspace)
-    made = app.people.add(
-        login, name=name, roles=role, password=_password(password_stdin), admin=admin, email=email, by=app.principal
-    )
+    token = ""
+    if app.people.accounts() or app.principal is not None:
+        made, token = app.people.invite(
+            login, name=name, roles=role, admin=admin, machine=machine, email=email, by=app.principal
+        )
+    else:
+        made = app.people.add(login, name=name, roles=role, password=_password(password_stdin), email=email)
     if json:
-        say_json(_facts(made))
+        say_json(_facts(made) | ({"link": token} if token else {}))
         return OK
-    say(f"✓ {made.name} may sign in as {made.login} ({', '.join(made.roles)}{', administrator' if made.admin else ''})")
-    say(f"  a key for scripts: modelmark account key {made.login} --scope approve")
+    held = f"{', '.join(made.roles)}{', administrator' if made.admin else ''}"
+    if machine:
+        say(f"✓ the machine {made.name} is {made.login} ({held})")
+        say(f"  a key for it: modelmark account key {made.login} --scope view --scope register")
+    elif token:
+        say(f"✓ {made.name} is invited as {made.login} ({held})")
+        _say_link(made.login, token)
+    else:
+        say(f"✓ {made.name} may sign in as {made.login} ({held})")
+        say(f"  a key for scripts: modelmark account key {made.login} --scope approve")
+    return OK
+
+
+def _say_link(login: str, token: str) -> None:
+    say(f"  for {login} alone, once, within 24 hours: /redeem?link=… on the dashboard, or modelmark account redeem")
+    say(f"  then somebody else says that only {login} holds it: modelmark account confirm {login}; shown this once:")
+    say(f"  {token}")
+
+
+@account.command()
+def reset(login: Login, workspace: options.Workspace = None, json: options.Json = False) -> int:
+    """Make a link with which a person chooses a new password; theirs works until then. Takes an administrator's key.
+
+    Example: modelmark account reset bob
+    """
+    app = open_app(workspace)
+    token = app.people.reset(login, by=app.principal)
+    if json:
+        say_json({"login": login, "link": token})
+        return OK
+    say(f"✓ a link for {login} is made")
+    _say_link(login, token)
+    return OK
+
+
+@account.command()
+def redeem(password_stdin: Stdin = False, workspace: options.Workspace = None, json: options.Json = False) -> int:
+    """Choose the password of your account with the link you were given: its part after `link=`.
+
+    Example: modelmark account redeem
+    """
+    app = open_app(workspace)
+    token = _line() if password_stdin else _ask("The link: ")
+    account = app.people.links.redeem(token.rpartition("link=")[2], _password(password_stdin))
+    if json:
+        say_json(_facts(account))
+        return OK
+    say(f"✓ {account.name} may sign in as {account.login}; earlier sessions and keys have ended")
+    say(f"  somebody other than {account.issued_by} confirms it: modelmark account confirm {account.login}")
+    return OK
+
+
+@account.command()
+def confirm(
+    login: Login,
+    by: Annotated[
+        str, typer.Option(help="Your login: your password is asked for [default: the owner, at set-up].")
+    ] = "",
+    password_stdin: Stdin = False,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Say that a person, and nobody else, holds their password. Until then they approve, waive and administer nothing.
+
+    The owner of the workspace says so while it is set up, and for accounts of earlier versions; later another person does.
+
+    Example: modelmark account confirm bob --by cy
+    """
+    app = open_app(workspace)
+    principal = app.people.by_password(by, _line() if password_stdin else _ask(f"Password of {by}: ")) if by else None
+    confirmed = app.people.links.confirm(login, by=principal)
+    if json:
+        say_json(_facts(confirmed))
+    else:
+        say(f"✓ {confirmed.name} holds {login}, says {confirmed.confirmed_by}; may: {_may(confirmed)}")
     return OK
 
 
@@ -70,10 +150,8 @@ def list_accounts(workspace: options.Workspace = None, json: options.Json = Fals
     if not found:
         say("No account yet: the owner of this workspace acts for everybody. Next: modelmark account add LOGIN --help")
         return OK
-    rows = [
-        (a.login, a.name, ", ".join(a.roles), ", ".join(sorted(a.permissions())) or "nothing; disabled") for a in found
-    ]
-    table(("login", "name", "roles", "may"), rows)
+    rows = [(a.login, a.name, ", ".join(a.roles), _may(a), _credential(a)) for a in found]
+    table(("login", "name", "roles", "may", "credential"), rows)
     return OK
 
 
@@ -112,9 +190,7 @@ def change(
     if json:
         say_json(_facts(changed))
         return OK
-    say(
-        f"✓ {changed.name} ({login}) may: {', '.join(sorted(changed.permissions())) or 'nothing; the account has ended'}"
-    )
+    say(f"✓ {changed.name} ({login}) may: {_may(changed)}")
     return OK
 
 
@@ -122,16 +198,14 @@ def change(
 def password(
     login: Login, password_stdin: Stdin = False, workspace: options.Workspace = None, json: options.Json = False
 ) -> int:
-    """Change a password; one's own, or with an administrator's MODELMARK_KEY anybody's.
+    """Change your password. Whoever has forgotten theirs is given a link: modelmark account reset.
 
-    With --password-stdin the first line is the password now, where no key says who asks, and the next the new one.
+    With --password-stdin the first line is the password now, and the next the new one.
 
     Example: modelmark account password bob
     """
     app = open_app(workspace)
-    by = app.principal
-    if by is None:
-        by = app.people.by_password(login, _line() if password_stdin else _ask("Password now: "))
+    by = app.people.by_password(login, _line() if password_stdin else _ask("Password now: "))
     app.people.change_password(login, _password(password_stdin), by=by)
     if json:
         say_json({"login": login, "changed": True})
@@ -149,7 +223,8 @@ def key(
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Make an API key. It is shown once; set it as MODELMARK_KEY, or send it as `Authorization: Bearer KEY`.
+    """Make an API key of yours, or as an administrator a machine's. It is shown once, for MODELMARK_KEY or
+    `Authorization: Bearer KEY`.
 
     Example: modelmark account key bob --scope view --scope approve --days 30
     """
@@ -176,13 +251,20 @@ def keys(workspace: options.Workspace = None, json: options.Json = False) -> int
     found = open_app(workspace).people.keys()
     if json:
         say_json([{"id": k.id, "login": k.login, "scopes": k.scopes, "expires_at": k.expires_at,
-                   "revoked_at": k.revoked_at} for k in found])  # fmt: skip
+                   "revoked_at": k.revoked_at, "issued_by": k.issued_by} for k in found])  # fmt: skip
         return OK
     rows = [
-        (k.id, k.login, ", ".join(k.scopes), f"{k.expires_at:%Y-%m-%d}", "revoked" if k.revoked_at else "")
+        (
+            k.id,
+            k.login,
+            ", ".join(k.scopes),
+            f"{k.expires_at:%Y-%m-%d}",
+            k.issued_by or "not recorded",
+            "revoked" if k.revoked_at else "",
+        )
         for k in found
     ]
-    table(("key", "login", "may", "until", ""), rows) if rows else say("No key yet.")
+    table(("key", "login", "may", "until", "made by", ""), rows) if rows else say("No key yet.")
     return OK
 
 
@@ -226,6 +308,23 @@ def _ask(prompt: str) -> str:
     return getpass.getpass(prompt)
 
 
+def _may(account: Account) -> str:
+    return ", ".join(sorted(account.permissions())) or "nothing; disabled"
+
+
+def _credential(account: Account) -> str:
+    """Who had a hand in it."""
+    if account.machine:
+        return "machine"
+    if not account.password:
+        return f"invited by {account.issued_by}"
+    if not account.issued_by:
+        return "own"
+    return f"issued by {account.issued_by}, " + (
+        f"confirmed by {account.confirmed_by}" if account.confirmed_by else "not confirmed"
+    )
+
+
 def _facts(account: Account) -> dict[str, Any]:
     return {
         "login": account.login,
@@ -235,4 +334,7 @@ def _facts(account: Account) -> dict[str, Any]:
         "email": account.email,
         "permissions": sorted(account.permissions()),
         "disabled_at": account.disabled_at,
+        "machine": account.machine,
+        "issued_by": account.issued_by,
+        "confirmed_by": account.confirmed_by,
     }

@@ -27,6 +27,7 @@ def approve(
     role: options.RoleOption,
     name: options.Name = None,
     comment: Annotated[str, typer.Option(help="What should be remembered.")] = "",
+    expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -38,7 +39,9 @@ def approve(
     app = open_app(workspace)
     found = app.find(version, model)
     name = _speaker(app.principal, name)
-    status = app.releases.approve(found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal)
+    status = app.releases.approve(
+        found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal, expected=expect
+    )
     if json:
         say_json(status)
     else:
@@ -56,6 +59,7 @@ def waive(
     expires: Annotated[str, typer.Option(help="Last day: 2027-01-31, or a number of days: 30d.")],
     name: options.Name = None,
     owner: Annotated[str, typer.Option(help="Who sees to it by then [default: who waives].")] = "",
+    expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -70,7 +74,7 @@ def waive(
     found = app.find(version, model)
     ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app.principal, name)
     excuse = WaiverRequest(gate=gate, reason=reason, expires_at=ends, owner=owner)
-    status = app.waive(found, excuse, role=role, name=name, by=app.principal)
+    status = app.waive(found, excuse, role=role, name=name, by=app.principal, expected=expect)
     if json:
         say_json(status)
     else:
@@ -82,6 +86,7 @@ def waive(
 def release(
     version: options.Version = None,
     share: Annotated[float, typer.Option(help="Part of the traffic, 0 to 1; less than 1 makes a canary.")] = 1.0,
+    expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -92,18 +97,23 @@ def release(
     """
     app = open_app(workspace)
     found = app.find(version, model)
-    snapshot = app.release(found, share=share, by=app.principal)
+    seen = expect or app.releases.routes.seen(found.model)
+    snapshot = app.release(found, share=share, by=app.principal, expected=seen)
     if json:
-        say_json({"version": found.id, "label": found.label, "share": share, "snapshot": snapshot.sequence})
+        say_json(
+            {"version": found.id, "label": found.label, "share": share, "snapshot": snapshot.sequence, "seen": seen}
+        )
     else:
         part = "all" if share == 1 else f"{share:.0%}"
-        say(f"✓ {found.model} {found.label} ({found.id.short}) carries its mark and takes {part} of the traffic")
+        said = f"{found.model} {found.label} ({found.id.short}) carries its mark and takes {part} of the traffic"
+        say(f"✓ {said}; before, {seen} served")
         say("  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback")
     return OK
 
 
 def rollback(
     reason: Annotated[str, typer.Option(help="Why; it goes into the audit.")] = "",
+    expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -114,11 +124,14 @@ def rollback(
     """
     app = open_app(workspace)
     name = app.find.model(model)
-    left, back, snapshot = app.rollback(name, reason=reason, by=app.principal)
+    seen = expect or app.releases.routes.seen(name)
+    left, back, snapshot = app.rollback(name, reason=reason, by=app.principal, expected=seen)
     if json:
-        say_json({"model": name, "left": left.id, "serving": back.id, "snapshot": snapshot.sequence})
+        say_json({"model": name, "left": left.id, "serving": back.id, "snapshot": snapshot.sequence, "seen": seen})
     else:
-        say(f"✓ {name} rolled back from {left.label} to {back.label}; {back.label} takes all of the traffic")
+        say(
+            f"✓ {name} rolled back from {left.label} to {back.label}; {back.label} takes all of the traffic; before, {seen} served"
+        )
     return OK
 
 
@@ -160,6 +173,10 @@ def status(
         for s in statuses
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
+    for s in statuses:
+        for a in app.signatures(s).approvals:
+            if a.via:
+                say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
     for error in lost:

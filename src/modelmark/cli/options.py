@@ -21,3 +21,9 @@ Version = Annotated[
 Contract = Annotated[Path, typer.Option("--contract", help="The contract file, or the folder that holds it.")]
 RoleOption = Annotated[Role, typer.Option("--role", help="The role in which this person is named in the contract.")]
 Name = Annotated[str | None, typer.Option("--name", help="Full name, as in the contract [default: your key's].")]
+Expect = Annotated[
+    str | None,
+    typer.Option(
+        "--expect", help="What serves, as you saw it: v4, v4+v5 beside a canary, or nothing [default: what serves now]."
+    ),
+]

@@ -105,7 +105,8 @@ def written(path: Path, option: str = "--out") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or Path(error.filename) != path:
+        about = Path(error.filename or "")
+        if about != path and not (about.parent == path.parent and about.name.startswith(f".{path.name}.")):
             raise
         raise cannot_write(path, error.strerror or str(error), option) from None
 

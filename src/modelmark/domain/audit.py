@@ -26,6 +26,9 @@ class Act(StrEnum):
     CHANGED_ACCOUNT = "changed account"
     DISABLED_ACCOUNT = "disabled account"
     CHANGED_PASSWORD = "changed password"  # noqa: S105  # what was done, not a password
+    ISSUED_LINK = "issued link"
+    REDEEMED_LINK = "redeemed link"
+    CONFIRMED_ACCOUNT = "confirmed account"
     ISSUED_KEY = "issued key"
     REVOKED_KEY = "revoked key"
     TOOK_OVER = "took over"

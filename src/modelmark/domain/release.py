@@ -11,7 +11,7 @@ from typing import Final
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.later import later
-from modelmark.domain.people import Role
+from modelmark.domain.people import Role, credential_told
 
 
 class State(StrEnum):
@@ -72,7 +72,8 @@ class Approval:
     """One person's yes to one version and the evidence they saw, in one environment, after one predecessor.
 
     New evidence or another champion voids it. nonce: of its ticket, so that a ticket works once. signature: of this
-    workspace's key over all the other fields, so that a row written past the act is not an approval.
+    workspace's key over all the other fields, so that a row written past the act is not an approval. via: session, password
+    or `key ID`. issued_by, confirmed_by: whose link or key that was, and who said that only its person holds it.
     """
 
     version: Digest
@@ -85,24 +86,34 @@ class Approval:
     predecessor: Digest | None = later(default=None)
     login: str = later(default="")
     nonce: str = later(default="")
+    via: str = later(default="")
+    issued_by: str = later(default="")
+    confirmed_by: str = later(default="")
     signature: str = later(default="")
+
+    @property
+    def credential(self) -> str:
+        return credential_told(self.via, self.issued_by, self.confirmed_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverRequest:
-    """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives."""
+    """What somebody who waives a gate must say. owner: who sees to it by then, empty for whoever waives. evidence: the
+    digest of what they had read; empty where it is read only now."""
 
     gate: str
     reason: str
     expires_at: datetime
     owner: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
     """A failed gate let through by a named person, for a reason, until a day. owner: who sees to it by then.
 
-    evidence: what the gate had said, one digest; other evidence of it voids the waiver. signature: as an approval's.
+    evidence: what the gate had said, one digest; other evidence of it voids the waiver. via, issued_by, confirmed_by,
+    signature: as an approval's.
     """
 
     version: Digest
@@ -115,7 +126,14 @@ class Waiver:
     login: str = later(default="")
     evidence: Digest | None = later(default=None)
     environment: str = later(default="")
+    via: str = later(default="")
+    issued_by: str = later(default="")
+    confirmed_by: str = later(default="")
     signature: str = later(default="")
+
+    @property
+    def credential(self) -> str:
+        return credential_told(self.via, self.issued_by, self.confirmed_by)
 
     def holds(self, now: datetime) -> bool:
         return now < self.expires_at

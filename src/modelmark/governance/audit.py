@@ -69,6 +69,10 @@ class Audit:
         self._ledger.set_head(AUDIT_HEAD, seal_head(AUDIT_HEAD, head, signer))
         return event
 
+    def events(self) -> Sequence[Event]:
+        """All of them, oldest first."""
+        return self._ledger.events()
+
 
 def require_head(last: Event | None, envelope: str | None, verifier: Verifier) -> None:
     """Raises Tampered unless the chain ends with this event and the head, signed by this key, says so."""

@@ -189,9 +189,14 @@ def _human(
         return CardPart(title=title, statements=tuple(also), waits_for=waits)
     if not said:
         return CardPart(title=title, statements=tuple(also), waits_for="nobody has written this; only a person can")
-    names = ", ".join(f"{a.name} ({a.role.replace('_', ' ')}) on {a.at:%Y-%m-%d}" for a in approvals)
+    names = ", ".join(_signature(a) for a in approvals)
     signed = [*(Statement(text=text) for text in said), Statement(text=f"Signed by {names}.")]
     return CardPart(title=title, statements=(*signed, *also))
+
+
+def _signature(approval: Approval) -> str:
+    how = f" {approval.credential}" if approval.via else ""
+    return f"{approval.name} ({approval.role.replace('_', ' ')}) on {approval.at:%Y-%m-%d}{how}"
 
 
 def _groups(contract: Contract, book: _Receipts) -> list[Statement]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelmark.domain.audit import Act
-from modelmark.domain.errors import Missing, NotPermitted, Rejected
-from modelmark.domain.people import Permission, Principal, Role
+from modelmark.domain.errors import Conflict, Missing, NotPermitted, Rejected
+from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import Comment, CommentKind, open_requests
 from modelmark.domain.version import Version
@@ -55,8 +55,9 @@ class Comments:
                 self._require_settling(version, said, by)
             self.ledger.add_comment(said)
             self.audit.append(
-                said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about
-            )
+                said.login or said.name, Act(kind), version.id, name=said.name, text=said.text, about=about,
+                **credential(by),
+            )  # fmt: skip
         if kind is CommentKind.CHANGE_REQUEST:
             title = f"{said.name} asks for a change of {version.model} {version.label}"
             self.announce(f"change-{said.id}", Role.DATA_SCIENCE, title, said.text)
@@ -64,7 +65,10 @@ class Comments:
 
     def _require_settling(self, version: Version, said: Comment, by: Principal | None) -> None:
         """By full name: a request made before there were accounts is its author's as well."""
-        asked = {request.id: request for request in open_requests(self.ledger.comments(version.id))}
+        comments = self.ledger.comments(version.id)
+        asked = {request.id: request for request in open_requests(comments)}
+        if any(c.kind is CommentKind.SETTLED and c.about == said.about for c in comments):
+            raise Conflict("this request was settled already", code="SETTLED_ALREADY", field="about")
         if said.about not in asked:
             raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
         author = asked[said.about].name

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from modelmark.domain.audit import Act
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, ModelmarkError, NotPermitted, Rejected, Tampered
+from modelmark.domain.errors import Conflict, Missing, ModelmarkError, NotPermitted, NotYet, Rejected, Tampered
 from modelmark.domain.evidence import Evidence, gate_verdicts
-from modelmark.domain.people import Permission, Principal, Role
+from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import SERVING, Approval, State, Waiver, WaiverRequest, move, open_requests
 from modelmark.domain.routes import ArmRole, Route, Snapshot
-from modelmark.domain.version import Version
+from modelmark.domain.version import MARK, Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.comments import Announcer, Comments
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
 from modelmark.governance.signoff import Now, SignOff, said_by
+from modelmark.seal.digests import digest_bytes
 from modelmark.seal.mark import evidence_digest
 
 LONGEST_WAIVER: Final = timedelta(days=366)
-#: Writes the mark of a version into its folder: (version, evidence, approvals, waivers, at) -> SHA-256 of what it wrote,
-#: by path below the versions.
-MarkWriter = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], Mapping[str, str]]
+#: Issues the mark of a version, writing nothing: (version, evidence, approvals, waivers, at) -> the signed envelope.
+MarkIssuer = Callable[[Version, Sequence[Evidence], Sequence[Approval], Sequence[Waiver], datetime], bytes]
 #: Publishes a snapshot for workers to follow.
 Publisher = Callable[[Snapshot], None]
 
@@ -36,7 +36,8 @@ Publisher = Callable[[Snapshot], None]
 class Effects:
     """What an act does outside the ledger. digests: SHA-256 of every file of a version, by path below the versions."""
 
-    write_mark: MarkWriter
+    issue_mark: MarkIssuer
+    keep_mark: Callable[[Version, bytes], None]
     publish: Publisher
     digests: Callable[[Version], Mapping[str, str]] = lambda _: {}
     announce: Announcer = lambda *_: None
@@ -79,6 +80,7 @@ class Releases:
             self._audit.append(
                 actor, Act.REGISTERED, version.id, model=version.model, number=version.number,
                 files=self._effects.digests(version),
+                **({"through": by.also} if by and by.also else {}), **credential(by),
             )  # fmt: skip
         return True
 
@@ -93,8 +95,9 @@ class Releases:
             for item in evidence:
                 self._ledger.add_evidence(item)
                 self._audit.append(
-                    actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model
-                )
+                    actor, Act.MEASURED, version.id, gate=item.gate, verdict=item.verdict.value, model=version.model,
+                    **credential(by),
+                )  # fmt: skip
         return self._ask_signers(self.status(version))
 
     def _ask_signers(self, gate_verdicts: ReleaseStatus) -> ReleaseStatus:
@@ -114,13 +117,22 @@ class Releases:
     def ticket(self, version: Version, *, role: Role, name: str, by: Principal | None) -> str:
         """What a signer is shown, as text to approve with, once. Raises NotPermitted for whoever may not."""
         return self._sign_off.ticket(
-            version, self._contract_of(version), self._now(version), role=role, name=name, by=by
+            version, self._contract_of(version), self._now_for_signing(version), role=role, name=name, by=by
         )
 
     def approve(
-        self, version: Version, *, role: Role, name: str, comment: str, actor: str, by: Principal | None = None
+        self,
+        version: Version,
+        *,
+        role: Role,
+        name: str,
+        comment: str,
+        actor: str,
+        by: Principal | None = None,
+        expected: str | None = None,
     ) -> ReleaseStatus:
-        """Ticket and approval in one go, for a command line."""
+        """Ticket and approval in one go, for a command line. expected: what served when the signer decided."""
+        self.routes.require_seen(version.model, expected)
         ticket = self.ticket(version, role=role, name=name, by=by)
         return self.redeem(version, ticket, comment=comment, actor=actor, by=by)
 
@@ -129,7 +141,7 @@ class Releases:
         opened = self._sign_off.open(ticket)
         with self._ledger.transaction():
             approval = self._sign_off.redeem(
-                opened, version, self._contract_of(version), self._now(version), by=by, comment=comment
+                opened, version, self._contract_of(version), self._now_for_signing(version), by=by, comment=comment
             )
             before = self.status(version)
             if before.open_gates:
@@ -149,18 +161,44 @@ class Releases:
                 role=approval.role.value,
                 name=approval.name,
                 evidence=approval.evidence,
+                model=version.model,
+                seen=self.routes.seen(version.model),
+                **credential(by),
             )
         return self.status(version)
 
     def waive(
-        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, actor: str, by: Principal | None = None
+        self,
+        version: Version,
+        excuse: WaiverRequest,
+        *,
+        role: Role,
+        name: str,
+        actor: str,
+        by: Principal | None = None,
+        expected: str | None = None,
     ) -> ReleaseStatus:
-        """Let what one gate says through, in a signer's name, until a day. Raises Rejected without reason or future."""
+        """Let what one gate says through, in a signer's name, until a day. Raises Rejected without reason or future.
+
+        expected: what served when the signer decided. Raises Conflict where that, or what the gate says, has changed.
+        """
         self._sign_off.people.permit(by, Permission.WAIVE)
         self._sign_off.require_identity(by, role, name)
+        with self._ledger.transaction():
+            self._waive(version, excuse, role=role, name=name, actor=actor, by=by, expected=expected)
+        return self._ask_signers(self.status(version))
+
+    def _waive(
+        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, actor: str, by: Principal | None,
+        expected: str | None,
+    ) -> None:  # fmt: skip
+        seen = self.routes.require_seen(version.model, expected)
         self._sign_off.require_signer(version, self._contract_of(version), role, name)
-        self._sign_off.require_another(version, name, by)
-        now, said = self._clock(), said_by(excuse.gate, self._ledger.evidence(version.id))
+        self._sign_off.require_another(version, self._now_for_signing(version), name, by)
+        evidence = self._ledger.evidence(version.id)
+        if excuse.evidence not in ("", evidence_digest(evidence)):
+            raise Conflict("the evidence has changed since", code="EVIDENCE_CHANGED", hint="read it again, then decide")
+        now, said = self._clock(), said_by(excuse.gate, evidence)
         self._require_reason(version, excuse, now, said)
         waiver = Waiver(
             version=version.id,
@@ -173,14 +211,13 @@ class Releases:
             login=by.login if by else "",
             evidence=said,
             environment=self._sign_off.environment,
+            **credential(by),
         )
-        with self._ledger.transaction():
-            self._ledger.add_waiver(self._sign_off.sign_waiver(waiver))
-            self._audit.append(
-                actor, Act.WAIVED, version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
-                expires_at=waiver.expires_at,
-            )  # fmt: skip
-        return self._ask_signers(self.status(version))
+        self._ledger.add_waiver(self._sign_off.sign_waiver(waiver))
+        self._audit.append(
+            actor, Act.WAIVED, version.id, gate=waiver.gate, name=name, reason=waiver.reason, owner=waiver.owner,
+            expires_at=waiver.expires_at, model=version.model, seen=seen, **credential(by),
+        )  # fmt: skip
 
     def _require_reason(self, version: Version, excuse: WaiverRequest, now: datetime, said: Digest | None) -> None:
         asked = self.status(version).gates
@@ -222,12 +259,14 @@ class Releases:
         share: float = 1.0,
         actor: str,
         by: Principal | None = None,
+        expected: str | None = None,
         tell: Publisher = lambda _: None,
     ) -> Snapshot:
         """Give the version its mark and its traffic: all of it (champion), or a share beside the champion (canary).
 
-        tell: queues what people are told, in the same transaction.
-        Raises NotPermitted, naming every obstacle at once.
+        tell: queues what people are told, in the same transaction. expected: what served when this was decided, as
+        `Routes.seen` names it. Raises NotPermitted, naming every obstacle at once; Conflict where something else serves
+        now; NotYet (NOT_PUBLISHED) where the act is done and only workers do not know yet.
         """
         self._sign_off.people.permit(by, Permission.RELEASE)
         if not 0 < share <= 1:
@@ -238,23 +277,12 @@ class Releases:
                 limit="more than 0, at most 1",
             )
         with self._ledger.transaction():
-            now = self.status(version)
-            if now.obstacles:
-                raise NotPermitted(
-                    f"{version.model} {version.label} may not be released: " + "; ".join(now.obstacles),
-                    code="NOT_RELEASABLE",
-                    hint="modelmark status shows what is missing",
-                )
+            seen = self.routes.require_seen(version.model, expected)
+            now = self._releasable(version)
             target = State.CHAMPION if share == 1 else State.CANARY
-            if now.state is State.CHAMPION:
-                raise NotPermitted(
-                    f"{version.model} {version.label} is champion already",
-                    code="CHAMPION_ALREADY",
-                    hint="modelmark status",
-                )
             move(now.state, target)
             evidence = self._ledger.evidence(version.id)
-            marked = self._effects.write_mark(version, evidence, now.approvals, now.waived, self._clock())
+            mark = self._effects.issue_mark(version, evidence, now.approvals, now.waived, self._clock())
             before = self.route(version.model)
             route = promoted(before, version) if target is State.CHAMPION else canary_route(before, version, share)
             if target is State.CHAMPION:
@@ -263,47 +291,88 @@ class Releases:
             snapshot = self.routes.next(route)
             act = Act.RELEASED if target is State.CHAMPION else Act.RELEASED_AS_CANARY
             self._audit.append(
-                actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence, files=marked
-            )
+                actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence, seen=seen,
+                files={f"{version.id.hex}/{MARK}": digest_bytes(mark).hex}, **credential(by),
+            )  # fmt: skip
             tell(snapshot)
-        self._effects.publish(snapshot)
+            self._effects.keep_mark(version, mark)
+        self._publish(snapshot, f"{version.model} {version.label} is released")
         return snapshot
 
+    def _releasable(self, version: Version) -> ReleaseStatus:
+        """How it stands. Raises NotPermitted where anything holds it up, or where it is champion already."""
+        now = self.status(version)
+        if now.obstacles:
+            raise NotPermitted(
+                f"{version.model} {version.label} may not be released: " + "; ".join(now.obstacles),
+                code="NOT_RELEASABLE",
+                hint="modelmark status shows what is missing",
+            )
+        if now.state is State.CHAMPION:
+            raise NotPermitted(
+                f"{version.model} {version.label} is champion already", code="CHAMPION_ALREADY", hint="modelmark status"
+            )
+        return now
+
     def rollback(
-        self, model: str, *, actor: str, reason: str = "", by: Principal | None = None
+        self,
+        model: str,
+        *,
+        actor: str,
+        reason: str = "",
+        by: Principal | None = None,
+        expected: str | None = None,
+        tell: Callable[[Version, Version, Snapshot], None] = lambda *_: None,
     ) -> tuple[Version, Version, Snapshot]:
-        """End the canary, or else bring back the version before the champion. Returns (left, now serving, snapshot)."""
+        """End the canary, or else bring back the version before the champion. Returns (left, now serving, snapshot).
+
+        expected, tell, and what it raises: as for `release`.
+        """
         self._sign_off.people.permit(by, Permission.RELEASE)
         with self._ledger.transaction():
-            before = self.route(model)
-            if before is None:
-                raise NotPermitted(f"{model} serves nothing yet", code="NOTHING_TO_ROLL_BACK")
-            champion = self._ledger.version(before.champion.version)
-            if before.canary is not None:
-                left, back = self._ledger.version(before.canary.version), champion
-                route = before.without_canary()
-            else:
-                if before.previous is None:
-                    raise NotPermitted(
-                        f"{model} {champion.label} is the first release; there is nothing to go back to",
-                        code="NOTHING_TO_ROLL_BACK",
-                    )
-                left, back = champion, self._ledger.version(before.previous)
-                line = self.routes.line(model)
-                route = champion_route(
-                    back, line[-3] if len(line) > 2 else None
-                )  # the last two: what is left, and what is back
-                self._move(back, State.CHAMPION)
+            seen = self.routes.require_seen(model, expected)
+            left, back, route = self._way_back(model)
             self._move(left, State.ROLLED_BACK)
             snapshot = self.routes.next(route)
             self._audit.append(
-                actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence
-            )
-        self._effects.publish(snapshot)
+                actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence,
+                seen=seen, **credential(by),
+            )  # fmt: skip
+            tell(left, back, snapshot)
+        self._publish(snapshot, f"{model} is rolled back from {left.label} to {back.label}")
         return left, back, snapshot
 
+    def _way_back(self, model: str) -> tuple[Version, Version, Route]:
+        """(what is left, what serves then, how), the one that comes back made champion."""
+        before = self.route(model)
+        if before is None:
+            raise NotPermitted(f"{model} serves nothing yet", code="NOTHING_TO_ROLL_BACK")
+        champion = self._ledger.version(before.champion.version)
+        if before.canary is not None:
+            return self._ledger.version(before.canary.version), champion, before.without_canary()
+        if before.previous is None:
+            raise NotPermitted(
+                f"{model} {champion.label} is the first release; there is nothing to go back to",
+                code="NOTHING_TO_ROLL_BACK",
+            )
+        back, line = self._ledger.version(before.previous), self.routes.line(model)
+        self._move(back, State.CHAMPION)
+        return champion, back, champion_route(back, line[-3] if len(line) > 2 else None)  # [-2:]: what is left and back
+
+    def _publish(self, snapshot: Snapshot, done: str) -> None:
+        """Let workers know, after the act. Raises NotYet (NOT_PUBLISHED) where that fails; what is done stays done."""
+        try:
+            self._effects.publish(snapshot)
+        except (OSError, ModelmarkError) as error:
+            raise NotYet(
+                f"{done}, but workers do not know yet: the snapshot could not be written: {error}",
+                code="NOT_PUBLISHED",
+                hint="nothing is to be done again: the steward writes it as soon as it can be, and so does the next act",
+            ) from error
+
     def republish(self) -> Snapshot | None:
-        """Write the last snapshot again, so that a crash between commit and publication heals at the next start."""
+        """Write the last snapshot again where it is not the published one, so that whatever came between commit and
+        publication heals: at the steward's start, then every few seconds."""
         snapshot = self._ledger.snapshot()
         if snapshot is not None:
             self._effects.publish(snapshot)
@@ -322,7 +391,7 @@ class Releases:
             state=state,
             gates=gates,
             not_run=frozenset(gates) - {item.gate for item in evidence},
-            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence),
+            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence, serving=state in SERVING),
             approvals=approvals,
             missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
             unfilled=contract.unfilled(),
@@ -347,6 +416,13 @@ class Releases:
         if self._ledger.state(version.id) is State.ROLLED_BACK:
             ended = [e.at for e in self._ledger.events() if e.act == Act.ROLLED_BACK and e.subject == version.id]
         return Now(evidence=seen, champion=route.champion.version if route else None, since=max(ended, default=None))
+
+    def _now_for_signing(self, version: Version) -> Now:
+        """With whose credential the version was registered, which only signing asks."""
+        for event in self._ledger.events():
+            if event.act == Act.REGISTERED and event.subject == version.id:
+                return replace(self._now(version), registered_through=str(event.details.get("through", "")))
+        return self._now(version)
 
     def route(self, model: str) -> Route | None:
         return self.routes.of(model)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import NotPermitted
+from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot
 from modelmark.domain.version import Version
+
+#: What serves before the first release.
+NOTHING: Final = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,30 @@ class Routes:
     def champion(self, model: str) -> Version | None:
         route = self.of(model)
         return self.ledger.version(route.champion.version) if route else None
+
+    def seen(self, model: str) -> str:
+        """What serves, in the words that an act names it with: `v4`, `v4+v5` beside a canary, `nothing` before the first."""
+        route = self.of(model)
+        if route is None:
+            return NOTHING
+        arms = [route.champion, *([route.canary] if route.canary else [])]
+        return "+".join(self.ledger.version(arm.version).label for arm in arms)
+
+    def require_seen(self, model: str, expected: str | None) -> str:
+        """Compare and swap: what serves now. Raises Conflict (CHAMPION_CHANGED) when it is not what the actor saw.
+
+        expected None: whoever asks looks only now. Call inside the transaction of the act.
+        """
+        now = self.seen(model)
+        if expected is not None and expected != now:
+            raise Conflict(
+                f"{model} is served by {now} now, and was by {expected} when this was decided",
+                code="CHAMPION_CHANGED",
+                field="expected",
+                limit=f"now: {now}",
+                hint="look again (modelmark status, or the page of the model), then decide",
+            )
+        return now
 
     def line(self, model: str) -> list[Digest]:
         """The champions that stand behind each other, the present one last. What was rolled back stands there no more."""

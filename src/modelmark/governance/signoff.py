@@ -12,7 +12,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.people import Permission, Principal, Role
+from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock
 from modelmark.domain.release import Approval, Ticket, Waiver
 from modelmark.domain.version import Version
@@ -29,12 +29,14 @@ READING: Final = timedelta(hours=8)
 class Now:
     """What an approval must be about to count: evidence and champion as they stand. champion None: nothing serves yet.
 
-    since: when the version was last rolled back; what was said before that says nothing about it now.
+    since: when the version was last rolled back; what was said before that says nothing about it now. registered_through:
+    who issued the credential by which the version was registered, where that is not whoever it was registered by.
     """
 
     evidence: Digest
     champion: Digest | None
     since: datetime | None = None
+    registered_through: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class SignOff:
         self, version: Version, contract: Contract, now: Now, *, role: Role, name: str, by: Principal | None
     ) -> str:
         """The text that `redeem` takes once. Raises NotPermitted for whoever may not approve this version."""
-        self._may(version, contract, role, name, by)
+        self._may(version, contract, now, role, name, by)
         return issue_ticket(
             Ticket(
                 version=version.id,
@@ -76,7 +78,7 @@ class SignOff:
         """The signed approval. Raises NotPermitted or Conflict, naming what has changed since the ticket was made."""
         if ticket.login != (by.login if by else ""):
             raise NotPermitted("this ticket was made out to somebody else", code="NOT_YOUR_TICKET", field="ticket")
-        self._may(version, contract, ticket.role, ticket.name, by)
+        self._may(version, contract, now, ticket.role, ticket.name, by)
         self._is_of_now(ticket, version, now)
         approval = Approval(
             version=version.id,
@@ -89,13 +91,15 @@ class SignOff:
             predecessor=ticket.predecessor,
             login=ticket.login,
             nonce=ticket.nonce,
+            **credential(by),
         )
-        return signed(approval, self.signer())
+        return self.sign_approval(approval)
 
     def valid_approvals(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
         """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature.
 
-        Once there are accounts, what was said without one no longer counts for a release.
+        Once there are accounts, what was said without one, or through a credential that was not recorded, no longer counts
+        for a release.
         """
         named = bool(self.people.accounts())
         about = [
@@ -104,19 +108,28 @@ class SignOff:
             if a.evidence == now.evidence
             and a.environment == self.environment
             and (now.since is None or a.at > now.since)
-            and (serving or (a.predecessor == now.champion and (a.login or not named)))
+            and (serving or (a.predecessor == now.champion and ((a.login and a.via) or not named)))
         ]
         return tuple(a for a in about if authentic(a, self.verifier()))
 
-    def valid_waivers(self, waivers: Sequence[Waiver], evidence: Sequence[Evidence]) -> tuple[Waiver, ...]:
-        """Those that hold now: made here, not over, and about what their gate says now."""
-        now = self.clock()
+    def valid_waivers(
+        self, waivers: Sequence[Waiver], evidence: Sequence[Evidence], *, serving: bool
+    ) -> tuple[Waiver, ...]:
+        """Those that hold now: made here, not over, about what their gate says now, and in the name of somebody who is
+        known, as for approvals."""
+        now, named = self.clock(), bool(self.people.accounts())
         about = [
             w
             for w in waivers
-            if w.holds(now) and w.environment == self.environment and w.evidence == said_by(w.gate, evidence)
+            if w.holds(now)
+            and w.environment == self.environment
+            and w.evidence == said_by(w.gate, evidence)
+            and (serving or (w.login and w.via) or not named)
         ]
         return tuple(w for w in about if authentic(w, self.verifier()))
+
+    def sign_approval(self, approval: Approval) -> Approval:
+        return signed(approval, self.signer())
 
     def sign_waiver(self, waiver: Waiver) -> Waiver:
         return signed(waiver, self.signer())
@@ -141,19 +154,27 @@ class SignOff:
                 f"{by.login} cannot speak as {name} ({role})", code="NOT_YOU", limit=f"{by.name}: {roles}"
             )
 
-    def _may(self, version: Version, contract: Contract, role: Role, name: str, by: Principal | None) -> None:
+    def _may(self, version: Version, contract: Contract, now: Now, role: Role, name: str, by: Principal | None) -> None:
         self.people.permit(by, Permission.APPROVE)
         self.require_identity(by, role, name)
         self.require_signer(version, contract, role, name)
-        self.require_another(version, name, by)
+        self.require_another(version, now, name, by)
 
-    def require_another(self, version: Version, name: str, by: Principal | None) -> None:
-        """Raises NotPermitted for whoever registered the version."""
+    def require_another(self, version: Version, now: Now, name: str, by: Principal | None) -> None:
+        """Raises NotPermitted for whoever registered the version, and for whoever could have: the one who issued the key
+        or the password by which it was registered."""
         if version.registered_by in {name, by.login if by else name}:
             raise NotPermitted(
                 f"{name} registered {version.label} and cannot approve it, nor waive a gate of it",
                 code="SELF_APPROVAL",
                 hint="let somebody else register it, such as your CI",
+            )
+        if by is not None and by.login == now.registered_through:
+            raise NotPermitted(
+                f"{by.login} issued the credential by which {version.registered_by} registered {version.label}, and so "
+                "cannot approve it, nor waive a gate of it",
+                code="SELF_APPROVAL",
+                hint="let an administrator who does not sign issue the key of your CI",
             )
 
     def _is_of_now(self, ticket: Ticket, version: Version, now: Now) -> None:

@@ -10,6 +10,7 @@ from modelmark.contract import draft, infer, read, table
 from modelmark.domain.progress import Progress, step
 from modelmark.registry.inspect import inspect
 from modelmark.registry.mlflow import ADDRESSES
+from modelmark.seal.files import replace_file
 
 _MOST_KNOWN = 10_000  # distinct targets that may name a class
 
@@ -47,7 +48,7 @@ def draft_contract(
     )
     text = draft.render(found, paths)
     document = read.parse(text.encode(), out)
-    out.write_text(text, encoding="utf-8")
+    replace_file(out, text.encode())  # whole, or not at all: half a contract would stand in the way of the next draft
     return Drafted(
         task=found.task.value,
         inputs=len(found.inputs),

@@ -15,6 +15,7 @@ from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, 
 from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.registry.artifact_places import require_address, require_no_links, require_place
+from modelmark.registry.mlflow_database import set_up
 from modelmark.seal import manifest
 from modelmark.seal.values import decode
 
@@ -145,12 +146,11 @@ class Tracking:
 
     def _call(self, act: Callable[[Any], Any]) -> Any:
         mlflow = _mlflow()
-        if self.uri is None and not self.workspace.mlflow_database.exists():
-            self.workspace.root.mkdir(parents=True, exist_ok=True)
-            self.progress("setting up MLflow's own database, once (a few seconds)")
         import sqlalchemy
 
         try:
+            if self.uri is None:
+                set_up(self.workspace, self.progress)
             return act(mlflow.MlflowClient(tracking_uri=self.address, registry_uri=self.address))
         except ModelmarkError:
             raise

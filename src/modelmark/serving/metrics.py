@@ -29,6 +29,10 @@ NAMES: Final = {
     "modelmark_observers_dropped_total": ("counter", "Answers that observers were not told of: too many were waiting."),
     "modelmark_observer_failures_total": ("counter", "Observers of answers that failed; no answer suffers from it."),
     "modelmark_snapshot_failures_total": ("counter", "Snapshots or versions that were refused; the old ones serve on."),
+    "modelmark_unbelieved": (
+        "gauge",
+        "Files (key, snapshot, versions) that cannot be believed now; what served, serves on.",
+    ),
     "modelmark_queue_requests": ("gauge", "Requests waiting for the next run."),
     "modelmark_connections": ("gauge", "Open connections."),
     "modelmark_snapshot_sequence": ("gauge", "The release snapshot that is followed; the lowest among workers."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,16 +17,17 @@ from typing import Final
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.printable import one_line
-from modelmark.domain.routes import Snapshot
+from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.writer import Writer
-from modelmark.seal.keys import Verifier
-from modelmark.seal.snapshot import read_snapshot
+from modelmark.seal.keys import PUBLIC, Verifier
+from modelmark.seal.mark import open_marked
 from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
+from modelmark.serving.believed import Believed
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.models import LiveRoute, LoadedModel, live_route, load_marked
+from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
 
@@ -35,6 +36,7 @@ RETRY: Final = 5.0
 TICK: Final = 0.5
 
 Routes = Mapping[str, LiveRoute]
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Plan:
     """A snapshot made ready to serve, off the loop."""
 
     sequence: int
-    routes: Routes
+    routes: Routes | None  # None: what serves stays
     failures: tuple[str, ...]
     unserved: tuple[str, ...] = ()  # models of the snapshot of which no version could be loaded
 
@@ -67,6 +69,7 @@ class Runtime:
         metrics: Metrics,
         *,
         verifier: Callable[[], Verifier],
+        key_problem: Callable[[], str | None] = lambda: None,
         max_requests: int = 1024,
         max_queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
@@ -75,9 +78,11 @@ class Runtime:
         self.health = Health()
         self.refusals = Refusals()
         self.observers = Observers(metrics)
-        self._verifier = verifier
-        self._seen: tuple[int, int, int] | None = None
-        self._retry_at = 0.0
+        self._verifier, self._key_problem = verifier, key_problem
+        self._believed = Believed(workspace)
+        self._well: dict[Digest, object] = {}
+        self._seen: tuple[Stamp | None, ...] = ()
+        self._look_at = 0.0
         self.batcher = Batcher(
             asyncio.get_running_loop(),
             writer,
@@ -99,22 +104,21 @@ class Runtime:
             await asyncio.sleep(POLL)
 
     async def refresh(self) -> None:
-        """One look at the snapshot. Loading happens in a thread; the swap is one assignment on the loop."""
-        seen = _stamp(self.workspace.snapshot)
-        retry = bool(self.health.failures) and time.monotonic() >= self._retry_at
-        if seen == self._seen and not retry:
+        """One look at the snapshot and the key. Loading happens in a thread; the swap is one assignment on the loop."""
+        seen = (_stamp(self.workspace.snapshot), _stamp(self.workspace.keys / PUBLIC))
+        looks_again = time.monotonic() >= self._look_at  # at the folders of what serves, and at what was wrong
+        if seen == self._seen and not looks_again:
             return
         try:
             plan = await asyncio.to_thread(
                 self._prepare, self.health.sequence, dict(self.routes), bool(self.health.failures)
             )
-        except (ModelmarkError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with a file changes nothing for what serves
             self._report((str(error),))
         else:
-            if plan is not None:
-                self._adopt(plan)
+            self._adopt(plan) if plan.routes is not None else self._report(plan.failures)
         self._seen = seen
-        self._retry_at = time.monotonic() + RETRY
+        self._look_at = time.monotonic() + RETRY
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether calls should come here, and what is wrong."""
@@ -182,51 +186,89 @@ class Runtime:
         gauges = self.metrics.gauges
         gauges["modelmark_queue_requests"] = self.batcher.waiting
         gauges["modelmark_snapshot_sequence"] = self.health.sequence
+        gauges["modelmark_unbelieved"] = len(self.health.failures)
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
 
-    def _prepare(self, sequence: int, routes: dict[str, LiveRoute], again: bool) -> Plan | None:
-        """In a thread. None when the snapshot is not newer. Raises what makes it unbelievable."""
+    def _prepare(self, sequence: int, routes: dict[str, LiveRoute], again: bool) -> Plan:
+        """In a thread. Its routes are None when there is nothing newer to follow. Raises what leaves nothing to follow."""
         verifier = self._verifier()
-        snapshot = read_snapshot(self.workspace.snapshot, verifier)
+        found = self._believed.snapshots(verifier)
+        key_problem = self._key_problem()
+        problems = [*found.problems, *([key_problem] if key_problem else [])]
+        snapshot = found.snapshots[0]
         if snapshot.sequence < sequence:
-            raise NotYet(f"snapshot {snapshot.sequence} is older than {sequence}, which is served: not followed")
-        if snapshot.sequence == sequence and not again:
-            return None
-        loaded, failures = self._load(snapshot, verifier, routes)
-        found: dict[str, LiveRoute] = {}
+            problems.append(f"snapshot {snapshot.sequence} is older than {sequence}, which is served: not followed")
+        if snapshot.sequence < sequence or (snapshot.sequence == sequence and not again):
+            return Plan(sequence, None, (*problems, *self._damaged(routes, verifier)))
+        loaded: dict[Digest, LoadedModel] = {
+            version.id: version for route in routes.values() for version in route.versions
+        }
+        live: dict[str, LiveRoute] = {}
         for route in snapshot.routes:
-            wanted = {arm.version for arm in route.answering}  # a shadow that does not load holds nothing up
-            before = routes.get(route.model)
-            live = live_route(route, loaded)
-            if before is not None and not wanted <= loaded.keys():
-                live = before  # half a change is no change
-            if live is not None:
-                found[route.model] = live
-        unserved = tuple(route.model for route in snapshot.routes if route.model not in found)
-        return Plan(snapshot.sequence, found, tuple(failures), unserved)
+            kept = [s.route(route.model) for s in found.snapshots[1:]]
+            failures = list(self._load(route, verifier, loaded))
+            chosen = self._chosen(route, [r for r in kept if r is not None], verifier, loaded, routes)
+            if chosen is not None:
+                live[route.model] = chosen
+            problems += failures
+        unserved = tuple(route.model for route in snapshot.routes if route.model not in live)
+        problems += self._believed.keep(found.data, verifier, whole=all(_is_whole(r, loaded) for r in snapshot.routes))
+        problems += self._damaged(live, verifier)
+        problems += self._believed.copy({v.id for route in live.values() for v in route.versions}, self._well)
+        return Plan(snapshot.sequence, live, tuple(problems), unserved)
 
-    def _load(
-        self, snapshot: Snapshot, verifier: Verifier, routes: Mapping[str, LiveRoute]
-    ) -> tuple[dict[Digest, LoadedModel], list[str]]:
-        at_hand = {version.id: version for route in routes.values() for version in route.versions}
-        loaded: dict[Digest, LoadedModel] = {}
-        failures: list[str] = []
-        for route in snapshot.routes:
-            wanted = [arm.version for arm in route.arms] + ([route.previous] if route.previous else [])
-            for id in wanted:
-                if id in loaded:
-                    continue
-                if id in at_hand:
-                    loaded[id] = at_hand[id]
-                    continue
-                try:
-                    loaded[id] = load_marked(self.workspace.version(id), verifier, id)
-                except Exception as error:  # noqa: BLE001  # a model's runtime raises what it likes
-                    failures.append(f"version {id.short} of {route.model} does not load: {error}")
-        return loaded, failures
+    def _chosen(
+        self,
+        route: Route,
+        kept: Sequence[Route],
+        verifier: Verifier,
+        loaded: dict[Digest, LoadedModel],
+        routes: Mapping[str, LiveRoute],
+    ) -> LiveRoute | None:
+        """The route as it is wanted; else, for half a change is no change, as it serves, or as it served before a
+        restart; else over what could be loaded."""
+        if _is_whole(route, loaded):
+            return live_route(route, loaded)
+        if route.model in routes:
+            return routes[route.model]
+        for before in kept:
+            list(self._load(before, verifier, loaded))  # what is wrong with those is no news
+            if _is_whole(before, loaded):
+                return live_route(before, loaded)
+        return live_route(route, loaded)
+
+    def _load(self, route: Route, verifier: Verifier, loaded: dict[Digest, LoadedModel]) -> Iterator[str]:
+        """What a route needs into `loaded`. Yields what is wrong."""
+        for id in [arm.version for arm in route.arms] + ([route.previous] if route.previous else []):
+            if id in loaded:
+                continue
+            looks = _look(self.workspace.version(id))
+            try:
+                loaded[id], from_folder = self._believed.load(id, verifier)
+            except Exception as error:  # noqa: BLE001  # a model's runtime raises what it likes
+                yield f"version {id.short} of {route.model} does not load: {error}"
+            else:
+                if from_folder:
+                    self._well[id] = looks
+
+    def _damaged(self, routes: Mapping[str, LiveRoute], verifier: Verifier) -> Iterator[str]:
+        """What has become of the files of what serves from memory. Files that look as they did when they were well are
+        not read again."""
+        for version in {v.id: v for route in routes.values() for v in route.versions}.values():
+            folder = self.workspace.version(version.id)
+            looks = _look(folder)
+            if self._well.get(version.id) == looks:
+                continue
+            self._well.pop(version.id, None)
+            try:
+                open_marked(folder, verifier, expected=version.id)
+                self._well[version.id] = looks
+            except Exception as error:  # noqa: BLE001  # it is told, and changes nothing
+                yield f"version {version.id.short} of {version.model} is damaged on disk; it serves on: {error}"
 
     def _adopt(self, plan: Plan) -> None:
+        assert plan.routes is not None
         for route in plan.routes.values():
             for version in route.versions:
                 self.writer.declare(version.schema)
@@ -243,9 +285,19 @@ class Runtime:
         self.health.failures = failures
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _is_whole(route: Route, loaded: Mapping[Digest, LoadedModel]) -> bool:
+    """A shadow that does not load holds nothing up."""
+    return all(arm.version in loaded for arm in route.answering)
+
+
+def _stamp(path: Path) -> Stamp | None:
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _look(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
+    """How the files look from outside."""
+    return tuple((str(path), _stamp(path)) for path in sorted(folder.rglob("*")))

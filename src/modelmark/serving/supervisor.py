@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from modelmark.domain.errors import Conflict, NotYet
+from modelmark.domain.errors import Conflict, Missing, NotYet, Tampered
 from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
+from modelmark.seal.public import OneKey, packed
 from modelmark.serving.http.listening import require_loopback, reserve
+from modelmark.serving.shared_folder import SharedFolder
 
 #: A worker that lived less than this crashed at its start; the next one waits.
 SETTLED: Final = 5.0
@@ -28,9 +29,14 @@ START: Final = 30.0
 class Worker:
     """One process and what is known of it."""
 
-    def __init__(self, command: list[str], on_ready: Callable[[str], None] = lambda _: None) -> None:
-        """on_ready is told each line that begins with `ready`."""
-        self._command = command
+    def __init__(
+        self,
+        command: list[str],
+        on_ready: Callable[[str], None] = lambda _: None,
+        more: Callable[[], list[str]] = list,
+    ) -> None:
+        """on_ready is told each line that begins with `ready`. more: arguments that are asked for at each start."""
+        self._command, self._more = command, more
         self._on_ready = on_ready
         self.process: subprocess.Popen[str] | None = None
         self.ready = threading.Event()
@@ -43,7 +49,7 @@ class Worker:
         self.ready.clear()
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [*self._command, *self._more()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
 
@@ -107,8 +113,12 @@ class Supervisor:
     ) -> None:
         """A port of 0 picks a free one; grpc_port None: no gRPC. worker_options: further arguments for `serving.worker`.
 
-        Raises NotPermitted for a host that is not loopback, Conflict when the port is taken.
+        Raises NotPermitted for a host that is not loopback, Conflict when the port is taken, Tampered for a public key that
+        is none. The key is read once: what becomes of its file later changes nothing.
         """
+        self._key = OneKey(workspace.keys)
+        with suppress(Missing):  # before the first release there is none
+            self._key()
         self._socket = reserve(host, port)
         try:
             self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port)
@@ -118,13 +128,20 @@ class Supervisor:
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self.grpc_port: int | None = None if self._grpc_socket is None else self._grpc_socket.getsockname()[1]
-        shutil.rmtree(workspace.runtime / "metrics", ignore_errors=True)
+        self._shared = SharedFolder(workspace.runtime / "metrics")
         command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
-        command += ["--host", host, "--port", str(self.port), *worker_options]
+        command += ["--host", host, "--port", str(self.port), "--metrics", self._shared.path.name, *worker_options]
         if self.grpc_port is not None:
             command += ["--grpc-port", str(self.grpc_port)]
-        self.workers = [Worker(command) for _ in range(workers)]
+        self.workers = [Worker(command, more=self._handed) for _ in range(workers)]
         self._stop = threading.Event()
+
+    def _handed(self) -> list[str]:
+        """The key for a worker that starts, once there is one."""
+        try:
+            return ["--public-key", packed(self._key())]
+        except (Missing, Tampered):
+            return []
 
     @property
     def address(self) -> str:
@@ -159,6 +176,7 @@ class Supervisor:
         """Replace the dead until `stop` or `request_stop`."""
         while not self._stop.wait(0.05):
             now = time.monotonic()
+            self._handed()  # reads the first key there is, which may come after us
             for worker in self.workers:
                 worker.revive(now)
 
@@ -177,6 +195,7 @@ class Supervisor:
         self._socket.close()
         if self._grpc_socket is not None:
             self._grpc_socket.close()
+        self._shared.close()
 
 
 def serve(

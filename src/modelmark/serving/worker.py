@@ -25,7 +25,7 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
-from modelmark.seal.keys import verifier
+from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import Limits
@@ -63,7 +63,8 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """candidate: serve this version folder alone, unmarked, outside all traffic (staging)."""
+    """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
+    read it; empty: this process reads it. metrics: the folder in `run/metrics` that the workers of one supervisor share."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -76,19 +77,23 @@ class Options:
     max_queue_bytes: int = 64 * 1024 * 1024
     candidate: Path | None = None
     candidate_id: Digest | None = None
+    public_key: str = ""
+    metrics: str = "alone"
 
 
 async def run(options: Options) -> None:
     """Serve until SIGTERM, SIGINT or the end of standard input (the supervisor has gone), then drain."""
     loop = asyncio.get_running_loop()
     workspace = Workspace(options.workspace)
-    metrics = Metrics(workspace.runtime / "metrics")
+    metrics = Metrics(workspace.runtime / "metrics" / options.metrics)
+    key = OneKey(workspace.keys, options.public_key)
     writer = Writer(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
     runtime = Runtime(
         workspace,
         writer,
         metrics,
-        verifier=lambda: verifier(workspace.keys),
+        verifier=key,
+        key_problem=key.problem,
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
     )
@@ -221,6 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--max-queue-bytes", type=int, default=64 * 1024 * 1024)
     parser.add_argument("--candidate", type=Path)
     parser.add_argument("--candidate-id", type=Digest)
+    parser.add_argument("--public-key", default="")
+    parser.add_argument("--metrics", default="alone")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None

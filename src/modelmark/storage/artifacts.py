@@ -14,6 +14,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.digests import digest_file
+from modelmark.seal.files import replace_file
 
 
 class FolderArtifactStore:
@@ -42,12 +43,7 @@ class FolderArtifactStore:
             raise _missing(id, name)
         path = self.folder(id) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
+        replace_file(path, data)
 
     def digests(self, id: Digest) -> Mapping[str, str]:
         folder = self.folder(id)

@@ -16,16 +16,25 @@ from modelmark.governance.releases import Releases
 
 class Waive(Protocol):
     def __call__(
-        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, by: Principal | None
+        self,
+        version: Version,
+        excuse: WaiverRequest,
+        *,
+        role: Role,
+        name: str,
+        by: Principal | None,
+        expected: str | None,
     ) -> ReleaseStatus: ...
 
 
 class Release(Protocol):
-    def __call__(self, version: Version, *, share: float, by: Principal | None) -> Snapshot: ...
+    def __call__(self, version: Version, *, share: float, by: Principal | None, expected: str | None) -> Snapshot: ...
 
 
 class Rollback(Protocol):
-    def __call__(self, model: str, *, reason: str, by: Principal | None) -> tuple[Version, Version, Snapshot]: ...
+    def __call__(
+        self, model: str, *, reason: str, by: Principal | None, expected: str | None
+    ) -> tuple[Version, Version, Snapshot]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,31 +72,51 @@ class Acts:
         excuse = WaiverRequest(
             gate=form.get("gate", ""), reason=form.get("reason", ""), owner=form.get("owner", ""),
             expires_at=until(form.get("expires", ""), now=self._queries.clock(), field="expires"),
+            evidence=form.get("evidence", ""),
         )  # fmt: skip
         await run_in_threadpool(
-            self._actions.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by
+            self._actions.waive, version, excuse, role=_role(form.get("role", "")), name=by.name, by=by,
+            expected=_expected(form),
         )  # fmt: skip
         return self._seen(request, version, "way")
 
     async def release(self, request: Request) -> Response:
         form, version, by = await posted(request), self._version(request), _by(request)
         share = _number(form.get("share", "100"), "share", 1, 100) / 100
-        await run_in_threadpool(self._actions.release, version, share=share, by=by)
+        await run_in_threadpool(self._actions.release, version, share=share, by=by, expected=_expected(form))
         return self._seen(request, version, "main")
 
     async def rollback(self, request: Request) -> Response:
         form, by, model = await posted(request), _by(request), request.path_params["model"]
-        _, back, _ = await run_in_threadpool(self._actions.rollback, model, reason=form.get("reason", ""), by=by)
+        _, back, _ = await run_in_threadpool(
+            self._actions.rollback, model, reason=form.get("reason", ""), by=by, expected=_expected(form)
+        )
         return self._seen(request, back, "main")
 
-    async def add_account(self, request: Request) -> Response:
+    async def add_account(self, request: Request) -> dict[str, Any]:
+        """The account, and the token of its link, for the page that shows it this once."""
         form, by = await read_form(request), _by(request)
         roles = [_role(str(value)) for value in form.getlist("role")]
-        await run_in_threadpool(
-            self._actions.people.add, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
-            password=str(form.get("password", "")), admin=form.get("admin") == "yes", email=str(form.get("email", "")),
+        account, token = await run_in_threadpool(
+            self._actions.people.invite, str(form.get("login", "")), name=str(form.get("name", "")), roles=roles,
+            admin=form.get("admin") == "yes", machine=form.get("machine") == "yes", email=str(form.get("email", "")),
             by=by,
         )  # fmt: skip
+        return {"link_of": account, "token": token} if token else {}
+
+    async def reset_password(self, request: Request) -> dict[str, Any]:
+        form, by, people = await posted(request), _by(request), self._actions.people
+        token = await run_in_threadpool(people.reset, form.get("login", ""), by=by)
+        return {"link_of": await run_in_threadpool(people.links.behind, token), "token": token}
+
+    async def redeem_link(self, request: Request) -> Response:
+        form = await posted(request)
+        await run_in_threadpool(self._actions.people.links.redeem, form.get("link", ""), form.get("password", ""))
+        return RedirectResponse("/sign-in", 303)
+
+    async def confirm_account(self, request: Request) -> Response:
+        form, by = await posted(request), _by(request)
+        await run_in_threadpool(self._actions.people.links.confirm, form.get("login", ""), by=by)
         return RedirectResponse("/people", 303)
 
     async def disable_account(self, request: Request) -> Response:
@@ -133,7 +153,8 @@ class Acts:
                 "there is no such scope", code="NO_SCOPE", field="scope", limit=", ".join(Permission)
             ) from None
         days = int(_number(str(form.get("days", "90")), "days", 1, 366))
-        key, secret = await run_in_threadpool(self._actions.people.issue_key, by.login, scopes=scopes, days=days, by=by)
+        login = str(form.get("login", "")) or by.login
+        key, secret = await run_in_threadpool(self._actions.people.issue_key, login, scopes=scopes, days=days, by=by)
         return {"key": key, "secret": secret}
 
     async def revoke_key(self, request: Request) -> Response:
@@ -159,6 +180,20 @@ def _by(request: Request) -> Principal:
 def _source(request: Request) -> str:
     """Where somebody signs in from: the address that reached us, never one that a header claims."""
     return request.client.host if request.client else "nowhere"
+
+
+def _expected(form: dict[str, str]) -> str:
+    """What served when whoever sends this decided. Raises Rejected where it is not said: nobody acts on what they did not
+    see."""
+    if not form.get("expected"):
+        raise Rejected(
+            "say what served when this was decided",
+            code="NO_EXPECTED",
+            field="expected",
+            limit="such as v4; v4+v5 beside a canary; nothing before the first release",
+            hint="GET /api/models/NAME tells it as `seen`",
+        )
+    return form["expected"]
 
 
 def _role(text: str) -> Role:

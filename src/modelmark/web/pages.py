@@ -26,9 +26,11 @@ from modelmark.domain.theme import CONFIG
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.difference import difference
+from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
+from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.bundle import vega_bundle
@@ -62,16 +64,17 @@ class Pages:
     async def model(self, request: Request) -> Response:
         name, span = self._model(request)
         data = await self._off(series.model, self._queries, name, span)
-        route = self._queries.route(name)
+        seen, route = self._queries.releases.routes.seen(name), self._queries.route(name)
         arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
         back = self._queries.version(route.previous) if route and route.previous else None
         return await self._render(
-            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back
+            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back, seen=seen
         )
 
     async def model_data(self, request: Request) -> Response:
         name, span = self._model(request)
-        return JSONResponse(await self._off(series.model, self._queries, name, span))
+        data = await self._off(series.model, self._queries, name, span)
+        return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
 
     async def rows(self, request: Request) -> Response:
         name, _ = self._model(request)
@@ -92,6 +95,7 @@ class Pages:
     def _about(self, request: Request, version: Version) -> dict[str, Any]:
         """What the version's page shows, with a ticket for each part that this reader may sign."""
         releases, by = self._queries.releases, request.state.principal
+        seen = releases.routes.seen(version.model)  # before anything that is shown: acts name what was read, or older
         status, side = releases.status(version), self._queries.documents.describe(version)
         signed = self._queries.documents.signatures(status)
         read = parts(side, signed.approvals)
@@ -117,6 +121,8 @@ class Pages:
             "refusals": refusals,
             "comments": self._queries.ledger.comments(version.id),
             "champion": champion,
+            "seen": seen,
+            "read_evidence": evidence_digest(side.evidence),
             "environment": self._queries.environment,
         }
 
@@ -229,17 +235,25 @@ class Pages:
     async def people(
         self, request: Request, shown: Mapping[str, Any] | None = None, *, refused: Refused = NOTHING
     ) -> Response:
-        """Everybody for an administrator; one's own account and keys for everybody else. shown: a key made just now."""
+        """Everybody for an administrator; one's own account and keys for everybody else, and whom they can confirm. shown: a
+        key or a link made just now."""
         by, people = request.state.principal, self._people
         everybody = by is not None and by.may(Permission.ADMINISTER)
-        accounts = [
-            a for a in await self._off(people.accounts) if everybody or (by is not None and a.login == by.login)
-        ]
+        known = await self._off(people.accounts)
+        accounts = [a for a in known if everybody or (by is not None and a.login == by.login)]
+        sure = by is not None and by.account.confirmed and not by.by_key
+        waiting = [a for a in known if sure and awaits(a) and by.login not in (a.login, a.issued_by)]
         keys = await self._off(people.keys, None if everybody or by is None else by.login)
         return await self._render(
-            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown, everybody=everybody,
-            refused=refused,
+            request, "people.html", page="people", accounts=accounts, keys=keys, shown=shown or {}, everybody=everybody,
+            refused=refused, waiting=waiting, origin=f"{request.url.scheme}://{request.headers.get('host', '')}",
         )  # fmt: skip
+
+    async def redeem(self, request: Request, *, refused: Refused = NOTHING) -> Response:
+        """Where a link leads: its person chooses a password. The token stays in the form, whatever is refused."""
+        token = refused.was("redeem", "link", request.query_params.get("link", ""))
+        account = await self._off(self._people.links.behind, token)
+        return await self._render(request, "redeem.html", page="", account=account, token=token, refused=refused)
 
     async def sign_in(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         given = refused.was("sign-in", "next", request.query_params.get("next", "/"))

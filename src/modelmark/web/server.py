@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -46,13 +47,12 @@ def build(queries: Queries, actions: Actions) -> Application:
     protected = Authenticator(actions.people).protected
     view, own = Permission.VIEW, Permission
 
-    async def show_key(request: Request) -> Response:
-        return await pages.people(request, await acts.issue_key(request))
-
-    version, people = pages.version, pages.people
+    version = pages.version
     routes = [
         protected("/sign-in", pages.sign_in, PUBLIC),
         protected("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
+        protected("/redeem", pages.redeem, PUBLIC),
+        protected("/redeem", kept(acts.redeem_link, pages.redeem), PUBLIC, post=True),
         protected("/sign-out", acts.sign_out, view, post=True),
         protected("/", pages.overview, view),
         protected("/tasks", pages.tasks, view),
@@ -72,13 +72,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
         protected("/scorecards", pages.scorecards, view),
         protected("/scorecards/{model}", pages.scorecard, view),
-        protected("/people", pages.people, view),
-        protected("/people/add", kept(acts.add_account, people), own.ADMINISTER, post=True),
-        protected("/people/disable", kept(acts.disable_account, people), own.ADMINISTER, post=True),
-        protected("/people/change", kept(acts.change_account, people), own.ADMINISTER, post=True),
-        protected("/people/password", kept(acts.change_password, people), view, post=True),
-        protected("/people/key", kept(show_key, people), view, post=True),
-        protected("/people/revoke", kept(acts.revoke_key, people), view, post=True),
+        *_people(protected, pages, acts),
         protected("/audit", pages.audit, view),
         protected("/api/overview", pages.overview_data, view),
         protected("/api/models/{model}", pages.model_data, view),
@@ -93,6 +87,32 @@ def build(queries: Queries, actions: Actions) -> Application:
             raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard), Middleware(Bounded)])
+
+
+def _people(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) -> list[ProtectedRoute]:
+    """Accounts, links and keys. Some acts answer with the page, for what they show is shown once."""
+    people, view, administer = pages.people, Permission.VIEW, Permission.ADMINISTER
+
+    async def show_key(request: Request) -> Response:
+        return await pages.people(request, await acts.issue_key(request))
+
+    async def show_invitation(request: Request) -> Response:
+        return await pages.people(request, await acts.add_account(request))
+
+    async def show_reset(request: Request) -> Response:
+        return await pages.people(request, await acts.reset_password(request))
+
+    return [
+        protected("/people", pages.people, view),
+        protected("/people/add", kept(show_invitation, people), administer, post=True),
+        protected("/people/reset", kept(show_reset, people), administer, post=True),
+        protected("/people/confirm", kept(acts.confirm_account, people), view, post=True),
+        protected("/people/disable", kept(acts.disable_account, people), administer, post=True),
+        protected("/people/change", kept(acts.change_account, people), administer, post=True),
+        protected("/people/password", kept(acts.change_password, people), view, post=True),
+        protected("/people/key", kept(show_key, people), view, post=True),
+        protected("/people/revoke", kept(acts.revoke_key, people), view, post=True),
+    ]
 
 
 class _Guard:

@@ -10,6 +10,7 @@ from modelmark.domain.people import Principal, Role
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.comments import Announcer
+from modelmark.governance.published import done_although_unpublished
 from modelmark.governance.releases import Releases
 
 
@@ -24,7 +25,9 @@ class Release:
     keep: Callable[[Version], None]
     owner: str
 
-    def __call__(self, version: Version, *, share: float = 1.0, by: Principal | None = None) -> Snapshot:
+    def __call__(
+        self, version: Version, *, share: float = 1.0, by: Principal | None = None, expected: str | None = None
+    ) -> Snapshot:
         """As `Releases.release`. The notes are written before the act and queued in its transaction, so none is lost."""
         told = self._news(version) if self.announce else {}
         title = f"{version.model} {version.label} was released" + (f" to {share:.0%} of traffic" if share < 1 else "")
@@ -35,9 +38,8 @@ class Release:
                     self.announce(f"released-{snapshot.sequence}-{role}", role, title, notes)
 
         actor = by.login if by else self.owner
-        snapshot = self.releases.release(version, share=share, actor=actor, by=by, tell=tell)
-        self.keep(version)
-        return snapshot
+        with done_although_unpublished(lambda: self.keep(version)):
+            return self.releases.release(version, share=share, actor=actor, by=by, expected=expected, tell=tell)
 
     def _news(self, version: Version) -> dict[Role, str]:
         """The notes of every audience. Files of the version before may be gone: that is said, and holds no release up."""

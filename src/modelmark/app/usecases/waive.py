@@ -22,10 +22,17 @@ class Waive:
     owner: str
 
     def __call__(
-        self, version: Version, excuse: WaiverRequest, *, role: Role, name: str, by: Principal | None = None
+        self,
+        version: Version,
+        excuse: WaiverRequest,
+        *,
+        role: Role,
+        name: str,
+        by: Principal | None = None,
+        expected: str | None = None,
     ) -> ReleaseStatus:
         """As `Releases.waive`; the report then tells of it."""
         actor = by.login if by else self.owner
-        status = self.releases.waive(version, excuse, role=role, name=name, actor=actor, by=by)
+        status = self.releases.waive(version, excuse, role=role, name=name, actor=actor, by=by, expected=expected)
         self.report(status)
         return status

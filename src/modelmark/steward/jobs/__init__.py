@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import Compactor
@@ -15,6 +17,7 @@ from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.maintain import Maintain
 from modelmark.steward.jobs.monitor import MonitorVersions
 from modelmark.steward.jobs.profile import Profile
+from modelmark.steward.jobs.publish import Publish
 from modelmark.steward.profiler import Profiler
 from modelmark.steward.serving_versions import ServingVersions
 
@@ -24,16 +27,19 @@ def builtin(
     monitoring_store: MonitoringStore,
     serving: ServingVersions,
     notifier: Notifier | None,
+    republish: Callable[[], object] = lambda: None,
+    *,
     witness: Witness | None = None,
     checkpoint: MakeCheckpoint | None = None,
 ) -> tuple[Job, ...]:
-    """notifier: None keeps alerts in the monitoring store only. witness: signs where the journal stands. checkpoint: None
-    makes none."""
+    """notifier: None keeps alerts in the monitoring store only. republish: heals the published snapshot. witness: signs where
+    the journal stands. checkpoint: None makes none."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
     return (
         follow,  # so that a fault below has somebody to be told to
+        Publish(republish=republish),
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         Profile(profiler=profiler),
