@@ -51,6 +51,17 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
         "account ended: Bob Ray, risk, data science; it has ended",
     ),
     Act.CHANGED_PASSWORD: ("bob", ACCOUNT, "password changed; its sessions ended"),
+    Act.ISSUED_LINK: ("bob", ACCOUNT, "link made, with which its person sets a new password"),
+    Act.REDEEMED_LINK: (
+        "bob",
+        {**ACCOUNT, "issued_by": "ann"},
+        "password set through the link that ann made",
+    ),
+    Act.CONFIRMED_ACCOUNT: (
+        "bob",
+        {**ACCOUNT, "confirmed_by": "cy"},
+        "confirmed by cy: its person, and nobody else, holds it",
+    ),
     Act.ISSUED_KEY: (
         "bob",
         {"key": "a1b2", "scopes": ["view"], "expires_at": "2027-01-31T00:00:00"},
