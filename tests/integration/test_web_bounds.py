@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from builders.people import PASSWORD, principal
+from builders.people import principal
 from loops import run
 from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.audit import Act
@@ -98,7 +98,7 @@ def test_a_body_without_end_is_cut_at_its_limit(desk: Desk, path: str, kind: byt
 
 
 def test_a_large_form_on_a_session_is_refused_too(desk: Desk) -> None:
-    token = desk.app.people.open_session(desk.app.people.by_password("ann", PASSWORD))
+    token = desk.app.people.open_session(principal(desk.app.people, "ann", "Ann Lee"))
     client = desk.client(origin=HOME)
     client.cookies.set(COOKIE, token)
     form = {"form": passwords.form_token(token), "password": "x" * (bounds.BODY + 1)}
@@ -245,7 +245,7 @@ def test_a_page_of_ours_may_change(desk: Desk) -> None:
 
 def test_the_form_of_one_session_is_no_form_of_another(desk: Desk) -> None:
     people = desk.app.people
-    first, second = (people.open_session(people.by_password("ann", PASSWORD)) for _ in range(2))
+    first, second = (people.open_session(principal(people, "ann", "Ann Lee")) for _ in range(2))
     assert passwords.form_token(first) != passwords.form_token(second)
     assert sent(desk, ("origin", HOME), token=first, form=passwords.form_token(second)) == (403, True)
     assert sent(desk, ("origin", HOME), token=first, form=passwords.form_token(first)) == (303, False)
@@ -254,7 +254,7 @@ def test_the_form_of_one_session_is_no_form_of_another(desk: Desk) -> None:
 def sent(desk: Desk, *headers: tuple[str, str], token: str | None = None, form: str | None = None) -> tuple[int, bool]:
     """Signing out with a form that is right unless said otherwise: the status, and whether the session goes on."""
     people = desk.app.people
-    token = token or people.open_session(people.by_password("ann", PASSWORD))
+    token = token or people.open_session(principal(people, "ann", "Ann Lee"))
     body = f"form={passwords.form_token(token) if form is None else form}".encode()
     stream = Stream(
         desk, "/sign-out", (b"content-type", FORM), (b"cookie", f"{COOKIE}={token}".encode()),
