@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from builders.people import PASSWORD, principal
+from builders.people import principal
 from loops import run
 from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.audit import Act
@@ -98,7 +98,7 @@ def test_a_body_without_end_is_cut_at_its_limit(desk: Desk, path: str, kind: byt
 
 
 def test_a_large_form_on_a_session_is_refused_too(desk: Desk) -> None:
-    token = desk.app.people.open_session(desk.app.people.by_password("ann", PASSWORD))
+    token = desk.app.people.open_session(principal(desk.app.people, "ann", "Ann Lee"))
     client = desk.client(origin=HOME)
     client.cookies.set(COOKIE, token)
     form = {"form": passwords.form_token(token), "password": "x" * (bounds.BODY + 1)}
@@ -245,7 +245,7 @@ def test_a_page_of_ours_may_change(desk: Desk) -> None:
 
 def test_the_form_of_one_session_is_no_form_of_another(desk: Desk) -> None:
     people = desk.app.people
-    first, second = (people.open_session(people.by_password("ann", PASSWORD)) for _ in range(2))
+    first, second = (people.open_session(principal(people, "ann", "Ann Lee")) for _ in range(2))
     assert passwords.form_token(first) != passwords.form_token(second)
     assert sent(desk, ("origin", HOME), token=first, form=passwords.form_token(second)) == (403, True)
     assert sent(desk, ("origin", HOME), token=first, form=passwords.form_token(first)) == (303, False)
@@ -254,7 +254,7 @@ def test_the_form_of_one_session_is_no_form_of_another(desk: Desk) -> None:
 def sent(desk: Desk, *headers: tuple[str, str], token: str | None = None, form: str | None = None) -> tuple[int, bool]:
     """Signing out with a form that is right unless said otherwise: the status, and whether the session goes on."""
     people = desk.app.people
-    token = token or people.open_session(people.by_password("ann", PASSWORD))
+    token = token or people.open_session(principal(people, "ann", "Ann Lee"))
     body = f"form={passwords.form_token(token) if form is None else form}".encode()
     stream = Stream(
         desk, "/sign-out", (b"content-type", FORM), (b"cookie", f"{COOKIE}={token}".encode()),
@@ -269,11 +269,11 @@ def sent(desk: Desk, *headers: tuple[str, str], token: str | None = None, form: 
 
 
 @contextmanager
-def served(desk: Desk) -> Iterator[int]:
-    """The port of the dashboard as it is really served."""
+def served(app: Any) -> Iterator[int]:
+    """The port of an application as the dashboard is really served."""
     listener = reserve("127.0.0.1", 0)
     listener.listen(8)
-    server = transport.server(desk.web, grace=1)
+    server = transport.server(app, grace=1)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -285,7 +285,7 @@ def served(desk: Desk) -> Iterator[int]:
 
 
 def test_what_a_header_claims_of_an_address_is_not_believed(desk: Desk) -> None:
-    with served(desk) as port:
+    with served(desk.web) as port:
         home = f"http://127.0.0.1:{port}"
         body = b"login=nobody.yet&password=wrong"
         head = f"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {home}\r\nContent-Length: {len(body)}\r\n"
@@ -299,7 +299,7 @@ def test_what_a_header_claims_of_an_address_is_not_believed(desk: Desk) -> None:
 
 def test_a_head_that_does_not_come_whole_closes_its_connection(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.2)
-    with served(desk) as port:
+    with served(desk.web) as port:
         whole = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
         for begun in (b"", b"GET /health HTTP/1.1\r\nHost: 127"):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
@@ -314,6 +314,23 @@ def test_a_head_that_does_not_come_whole_closes_its_connection(desk: Desk, monke
         with socket.create_connection(("127.0.0.1", port), timeout=20) as large:
             large.sendall(b"GET /health HTTP/1.1\r\nx: " + b"a" * 100_000)
             assert large.recv(65_536).startswith(b"HTTP/1.1 400")
+
+
+def test_a_caller_who_reads_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport.PromptProtocol, "read_seconds", 0.2)
+    ended = threading.Event()
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
+        ended.set()
+
+    with served(large) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as caller:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert ended.wait(20)
 
 
 def test_machines_hear_limits_in_json(desk: Desk) -> None:

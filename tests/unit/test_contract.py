@@ -241,6 +241,31 @@ def test_a_monitor_s_limit_outside_its_range_is_refused() -> None:
     assert "monitors.drift.false_alarm_rate: found 5; allowed: 1e-06 to 0.5" in fault
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\x85b",
+        "a\u2028b",
+        "a\u2029b",
+        "\u202ea",
+        "\x7f",
+        "\x1b[31m",
+        "a\nb",
+        "\ufeffa",
+        "null",
+        "<<",
+        '": !!x',
+        "😀",
+        "é\u0301",
+    ],
+)
+def test_a_name_is_drafted_so_that_it_reads_back(name: str) -> None:
+    table = pd.DataFrame({name: [1.0, 2.0, 3.0, 4.0], "kind": [name, "b", name, "b"], "y": [0, 1, 0, 1]})
+    found = drafted(table)
+    assert found.inputs[0].name == name
+    assert set(found.inputs[1].categories or ()) == {name, "b"}
+
+
 def test_an_input_s_minimum_may_be_its_maximum_and_an_answer_s_may_not() -> None:
     one = re.sub(r"(?m)^(  - \{name: visits, .*?minimum: )[^,]+(, maximum: )[^,}]+", r"\g<1>3\g<2>3", GOOD)
     assert one != GOOD

@@ -12,6 +12,7 @@ from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission, Role
+from modelmark.domain.printable import one_line
 
 if TYPE_CHECKING:
     from modelmark.domain.people import Account
@@ -305,7 +306,7 @@ def _ask(prompt: str) -> str:
             "there is no terminal to ask for a password", code="NO_TERMINAL", field="password",
             hint="give --password-stdin, or set MODELMARK_KEY",
         )  # fmt: skip
-    return getpass.getpass(prompt)
+    return getpass.getpass(one_line(prompt))
 
 
 def _may(account: Account) -> str:

@@ -13,6 +13,8 @@ from modelmark.domain.contract import Input, Policy
 from modelmark.domain.metrics import Task
 from modelmark.domain.people import Role
 
+#: What JSON lets stand and YAML takes for a line end or a control, and what turns text around in an editor.
+_UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 #: What teams forget to ask each other: who needs to know, who can say, what.
 QUESTIONS: Final = (
     (Role.PRODUCT, Role.DATA_SCIENCE, "Which decision changes because of an answer, and how was it made before?"),
@@ -189,4 +191,4 @@ def _text(value: Any) -> str:
             if value.lower() not in ("true", "false", "null", "y", "n", "yes", "no", "on", "off")
             else f'"{value}"'
         )
-    return json.dumps(value, ensure_ascii=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

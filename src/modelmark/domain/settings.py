@@ -79,8 +79,7 @@ def _require_short(variable: str, text: str) -> None:
 
 def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
     def form(text: str) -> int:
-        # Ten digits: int() itself refuses thousands of them, in words of its own.
-        if not text.isascii() or not text.isdigit() or len(text) > 10 or not low <= int(text) <= high:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise Rejected(
                 f"{PREFIX}{name} is not a whole number in its range",
                 code="BAD_SETTING",

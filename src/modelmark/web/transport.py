@@ -13,14 +13,18 @@ from modelmark.web.bounds import HEAD
 
 #: Seconds for the head of a request, from its first byte or from the connection's beginning.
 HEAD_SECONDS: Final = 10.0
+#: Seconds that an answer waits for a caller who reads nothing of it.
+READ_SECONDS: Final = 10.0
 CONNECTIONS: Final = 200
 
 
 class PromptProtocol(H11Protocol):
-    """uvicorn's own, that also closes a connection whose next head does not come in time."""
+    """uvicorn's own, that also closes a connection whose next head does not come in time, or whose caller does not read."""
 
     head_seconds = HEAD_SECONDS
+    read_seconds = READ_SECONDS
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -33,6 +37,17 @@ class PromptProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expect(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
