@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -148,7 +149,7 @@ def test_what_cannot_leave_is_kept_here_and_the_act_stands(place: Path, capsys: 
         app.checkpoint()
     assert open_checkpoint(app.workspace.checkpoint.read_bytes(), app.verifier).number == 2
     app.checkpoint.after_act()
-    assert "no checkpoint of this act" in capsys.readouterr().err
+    assert "no checkpoint was made or copied" in capsys.readouterr().err
     assert [item for item in app.verify() if item.fault] == []
 
 
@@ -200,3 +201,34 @@ def test_the_command_line_holds_a_workspace_against_a_checkpoint_and_key_kept_el
     assert (code, said["first_bad"]["fault"]) == (1, "ROLLED_BACK")  # type: ignore[index]
     assert modelmark("verify", "--checkpoint", str(tmp_path / "nothing"))[1]["error"]["code"] == "NO_FILE"  # type: ignore[index]
     assert modelmark("verify", "--key", str(key))[1]["error"]["code"] == "USAGE"  # type: ignore[index]
+
+
+def test_what_is_sealed_when_everything_ends_is_seen_by_the_steward_s_last_checkpoint(
+    place: Path, tmp_path: Path
+) -> None:
+    """While nobody watches, its end could be cut; `up` ends the endpoint first."""
+    import signal
+    import sys
+
+    from modelmark.client import Client
+
+    words = [sys.executable, "-m", "modelmark", "up", "--workspace", str(place), "--json"]
+    free = {"MODELMARK_PORT": "0", "MODELMARK_DASHBOARD_PORT": "0"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, **free}) as up:
+        assert up.stdout is not None
+        ready: dict[str, str] = {}
+        text = ""
+        while len(ready) < 2:
+            text += up.stdout.readline()
+            if text.rstrip().endswith("}"):
+                told = json.loads(text)
+                ready[told["ready"]], text = told["address"], ""
+        with Client(ready["predictions"]) as client:
+            answered = client.predict("churn", [{"tenure": 0.1, "calls": 0.2, "spend": 0.3, "age": 0.4}])
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(90) == 0
+    app = opened(place)
+    assert [item for item in app.verify() if item.fault] == []
+    (segment,) = (place / "journal" / "wal").rglob("*.seg")
+    segment.unlink()
+    assert [item.fault for item in app.verify() if item.fault] == ["SEGMENT_GONE"], answered

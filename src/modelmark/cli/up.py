@@ -31,9 +31,8 @@ class Up:
         while not self._stop.wait(0.1):
             for child in self._children:
                 child.revive(time.monotonic())
-        for child in self._children:
+        for child in self._children:  # the endpoint first, so that the steward's last checkpoint sees all of its log
             child.end()
-        for child in self._children:
             child.join(time.monotonic() + 35)
 
     def request_stop(self) -> None:

@@ -37,8 +37,10 @@ class MakeCheckpoint:
         return made, export(target, f"checkpoint-{made.number:08d}.dsse.json", envelope)
 
     def after_act(self) -> None:
-        """Beside a release or rollback, which stands whatever becomes of this; people are told."""
+        """Beside what stands whatever becomes of this, a release or the steward's end; people are told."""
         try:
             self()
         except ModelmarkError as error:
-            sys.stderr.write(f"warning: no checkpoint of this act: {error.message}\n")
+            if error.code == "NOTHING_YET":
+                return
+            sys.stderr.write(f"warning: no checkpoint was made or copied: {error.message}\n")
