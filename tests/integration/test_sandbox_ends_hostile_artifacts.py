@@ -35,13 +35,20 @@ def folder(there):
     shutil.rmtree(place)
 
 
+#: What stops a file, where something else might stop it later.
+EXPECTED = {
+    "an endless loop": "TOO_SLOW", "gzip": "TOO_LARGE", "a pickle of 2 GB that is a hole": "SPARSE_FILE",
+    "a graph of 9 GB that is a hole": "TOO_LARGE", "a custom operator": "CUSTOM_OPERATOR", "a pipe": "NO_MODEL",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("case", hostile.sample(), ids=str)
 def test_a_hostile_file_is_refused_and_nobody_is_harmed(there, folder, case):
     case.write(folder / case.file, there)
     with pytest.raises((errors.Rejected, errors.TimedOut, errors.Missing)) as caught:
         register(hostile.contract_of(f"models/{case.file}"), hostile.registration(there))
     hostile.assert_never_shown(caught.value)
-    assert caught.value.code != "CRASHED"
+    assert caught.value.code == EXPECTED.get(case.name, caught.value.code) != "CRASHED"
     assert there.harmed() == []
     assert sorted(path.name for path in there.base.iterdir()) == [
         ".modelmark", "holdout.csv", "marker", "models", "train.csv"
