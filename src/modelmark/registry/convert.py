@@ -92,7 +92,7 @@ def convert(
         (folder / "model.onnx").write_bytes(model)
         wanted = {**request, "signature": plain(opened.signature) if opened else None}
         files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
-        known = frozenset(map(ascii_name, facts.inputs))
+        known = frozenset(map(_shown, facts.inputs))
         with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
             scores, signature = _array(answer, len(holdout), contract), _signature(answer)
             missing = answer.walls.missing
@@ -145,7 +145,8 @@ def _open(
         )
 
 
-def ascii_name(name: str) -> str:
+def _shown(name: str) -> str:
+    """A name of the graph as people may see it; another word for one that a terminal might obey."""
     return name if name.isprintable() and len(name) <= 100 else answers.UNKNOWN
 
 

@@ -74,8 +74,9 @@ def readable() -> tuple[str, ...]:
 
     places = sysconfig.get_paths()
     libraries = (places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    elsewhere = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))  # as Debian keeps them
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return (*dict.fromkeys(libraries), package, "/usr/lib/locale", "/usr/share/zoneinfo", "/dev/null")
+    return (*dict.fromkeys((*libraries, *elsewhere)), package, "/usr/lib/locale", "/usr/share/zoneinfo", "/dev/null")
 
 
 def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int | None = None) -> None:
