@@ -43,7 +43,16 @@ def ordinal(last):
     return make_pipeline(make_column_transformer((encoder, models.TEXT), remainder="passthrough"), last)
 
 
+def by_pandas(last):
+    """Columns chosen as people choose them: each an Index, which is a pandas object in the pipeline."""
+    frame = models.frame(10, 1)[models.FEATURES]
+    text, numbers = (frame.select_dtypes(**which).columns for which in ({"exclude": "number"}, {"include": "number"}))
+    encode = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(make_column_transformer((encode, text), ("passthrough", numbers)), last)
+
+
 WHOLE = {
+    "columns chosen by pandas": by_pandas(LogisticRegression()),
     "logistic regression": one_hot(LogisticRegression()),
     "random forest": one_hot(RandomForestClassifier(20, random_state=0)),
     "gradient boosting": one_hot(GradientBoostingClassifier(n_estimators=20, random_state=0)),

@@ -38,6 +38,18 @@ _ELSEWHERE: Final = frozenset().union(
     _names("numpy.random._pcg64", "PCG64"),
     _names("numpy.random._pickle", "__bit_generator_ctor __generator_ctor __randomstate_ctor"),
     _names("numpy.random.bit_generator", "SeedSequence __pyx_unpickle_SeedSequence"),
+    # Columns chosen as `X.select_dtypes("number").columns` or `X.dtypes == object` are pandas objects in a pipeline.
+    _names("pandas", "Index RangeIndex Series StringDtype"),
+    _names("pandas.arrays", "ArrowStringArray"),
+    _names("pandas.core.indexes.base", "_new_Index Index"),
+    _names("pandas.core.indexes.range", "RangeIndex"),
+    _names("pandas.core.series", "Series"),
+    _names("pandas.core.arrays.string_", "StringDtype StringArray"),
+    _names("pandas.core.arrays.string_arrow", "ArrowStringArray"),
+    _names("pandas.core.internals.managers", "SingleBlockManager"),
+    _names("pandas.core.internals.blocks", "new_block"),
+    _names("pandas._libs.internals", "_unpickle_block"),
+    _names("pyarrow.lib", "_restore_array type_for_alias py_buffer"),
     _names("scipy.interpolate._bsplines", "BSpline"),
     *(
         _names(f"scipy.sparse.{prefix}{kind}", f"{kind}_matrix {kind}_array")

@@ -10,6 +10,8 @@ from modelmark.registry.refusal import Refusal, kind_of
 
 _PRELOADED: Final = (
     "joblib",
+    "pandas",
+    "pyarrow",
     "sklearn.calibration",
     "sklearn.cluster",
     "sklearn.compose",
