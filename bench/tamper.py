@@ -68,7 +68,7 @@ class Place:
     key: Path
 
     def files(self) -> list[Path]:
-        found = sorted(p for p in self.root.rglob("*") if p.is_file())
+        found = sorted(p for p in self.root.rglob("*") if p.is_file() and not p.name.startswith("."))
         return [p for p in found if not any(part in p.relative_to(self.root).as_posix() for part in LEFT_OUT)]
 
 
