@@ -36,6 +36,8 @@ JSON = {
     "card": ("v1",),
     "score": (),
     "verify": (),
+    "audit": (),
+    "replay": ("01a2",),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account reset": ("bob",),
     "account redeem": ("--password-stdin",),
@@ -178,7 +180,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys"):
+    if command in ("status", "account list", "account keys", "audit"):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)
@@ -349,7 +351,11 @@ def test_a_full_disk_is_one_line_and_leaves_no_workspace_half_made(tmp_path):
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
         pytest.skip("takes a mount namespace")
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script], input="a long enough secret\n", capture_output=True, text=True, timeout=60
+        ["unshare", "-m", "sh", "-c", script],
+        input="a long enough secret\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
     assert done.stderr.count("\n") == 1

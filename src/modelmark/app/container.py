@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from modelmark.app.configuration import configured
 from modelmark.app.effects import Announce, FollowRoutes, WriteMark
+from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
@@ -194,6 +195,10 @@ class Container:
             people=self.people,
             verifier=lambda: self.verifier,
         )
+
+    @cached_property
+    def audit_at(self) -> AuditAt:
+        return AuditAt(ledger=self.ledger)
 
     @cached_property
     def describe(self) -> DescribeVersion:

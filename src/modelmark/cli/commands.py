@@ -27,6 +27,8 @@ COMMANDS: Final[dict[str, str]] = {
     "card": "modelmark.cli.documents:card",
     "score": "modelmark.cli.documents:score",
     "verify": "modelmark.cli.govern:verify",
+    "audit": "modelmark.cli.retrace:audit",
+    "replay": "modelmark.cli.retrace:replay",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",

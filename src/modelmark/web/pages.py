@@ -23,6 +23,7 @@ from modelmark.domain import errors
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
+from modelmark.domain.until import moment
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.audit import verify_chain
@@ -140,7 +141,14 @@ class Pages:
         except errors.Tampered as error:
             fault, count = error.message, len(events)
         newest = list(reversed(events))[:500]
-        return await self._render(request, "audit.html", page="audit", events=newest, count=count, fault=fault)
+        asked = request.query_params.get("at")
+        then = None
+        if asked is not None:
+            at = moment(asked, now=self._queries.clock(), field="at")
+            then = await self._off(self._queries.documents.audit_at, at)
+        return await self._render(
+            request, "audit.html", page="audit", events=newest, count=count, fault=fault, asked=asked or "", then=then
+        )
 
     async def chart_specs(self, request: Request) -> Response:
         return JSONResponse({"config": CONFIG, "specs": charts.ALL})
