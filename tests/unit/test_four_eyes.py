@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from argon2 import PasswordHasher
 
 from builders.domain import NOON, contract, evidence, version
 from builders.people import PASSWORD, invited, principal, sign_off, signed_in
@@ -18,20 +17,14 @@ from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
 from modelmark.governance.releases import Effects, Releases
-from modelmark.seal import passwords
 from modelmark.testing.ledger import MemoryLedger
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 NEW = "a password ada knows"
 ADA = Person(role=Role.ENGINEERING, name="Ada King", signs=True)
 BOB = Person(role=Role.PRODUCT, name="Bob Ray", signs=True)
 CY = Person(role=Role.RISK, name="Cy Fox", signs=True)
 DEE, EVE = (Person(role=Role.RISK, name=name, signs=True) for name in ("Dee Orr", "Eve Ash"))
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same hash at a thousandth of its cost: these tests make hundreds of accounts."""
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 class House:
