@@ -37,6 +37,7 @@ from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
+from modelmark.governance.steady_clock import SteadyClock
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
 from modelmark.seal.keys import Signer, Verifier
@@ -98,12 +99,16 @@ class Container:
     # Governance.
 
     @cached_property
+    def steady_clock(self) -> SteadyClock:
+        return SteadyClock(self.clock, self.ledger)
+
+    @cached_property
     def audit(self) -> Audit:
-        return Audit(self.ledger, self.clock)
+        return Audit(self.ledger, self.steady_clock)
 
     @cached_property
     def people(self) -> People:
-        return People(SqlAccountStore(self.database), self.audit, self.clock)
+        return People(SqlAccountStore(self.database), self.audit, self.steady_clock)
 
     @cached_property
     def principal(self) -> Principal | None:
@@ -129,7 +134,7 @@ class Container:
     def sign_off(self) -> SignOff:
         return SignOff(
             people=self.people,
-            clock=self.clock,
+            clock=self.steady_clock,
             environment=self.settings.environment,
             signer=lambda: self.signer,
             verifier=lambda: self.verifier,
@@ -140,7 +145,7 @@ class Container:
         return Releases(
             self.ledger,
             self.audit,
-            self.clock,
+            self.steady_clock,
             contract_of=self.contract_of,
             required=required_gates,
             effects=self.effects,
