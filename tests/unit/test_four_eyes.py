@@ -12,7 +12,7 @@ from builders.domain import NOON, contract, evidence, version
 from builders.people import PASSWORD, invited, principal, sign_off, signed_in
 from modelmark.domain.errors import ModelmarkError, NotPermitted
 from modelmark.domain.people import UNKNOWN, Permission, Person, Principal, Role
-from modelmark.domain.release import State, WaiverRequest
+from modelmark.domain.release import CommentKind, State, WaiverRequest
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
@@ -343,3 +343,14 @@ def test_an_approval_without_a_known_credential_counts_for_no_release(lost: str)
     assert [p.name for p in house.desk.status(house.own).missing] == ["Cy Fox"]
     with pytest.raises(NotPermitted, match="Cy Fox"):
         house.desk.release(house.own, actor="ada", by=house.ada)
+
+
+def test_an_administrator_settles_no_request_about_what_she_registered() -> None:
+    house = House()
+    add = house.desk.comments.add
+    asked = add(house.own, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=house.bob)
+    for by in (house.ada, house.key(house.ada, Permission.ADMINISTER, Permission.COMMENT)):
+        with pytest.raises(NotPermitted) as caught:
+            add(house.own, kind=CommentKind.SETTLED, name="", text="Fine.", about=asked.id, by=by)
+        assert caught.value.code == "NOT_YOUR_REQUEST"
+    assert [r.id for r in house.desk.status(house.own).requests] == [asked.id]

@@ -156,12 +156,13 @@ def test_an_open_change_request_holds_the_release_until_its_author_settles_it(of
 
 
 def test_an_administrator_settles_for_somebody_who_is_no_longer_here(office: Office) -> None:
-    asked = office.desk.comments.add(ONE, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
+    made = office.ready(version("made", number=3, registered_by="ann"), by=office.ann)
+    asked = office.desk.comments.add(made, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
     office.sign_off.people.disable("cy", by=office.ci)
     office.desk.comments.add(
-        ONE, kind=CommentKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
+        made, kind=CommentKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
     )
-    assert office.desk.status(ONE).requests == ()
+    assert office.desk.status(made).requests == ()
 
 
 def test_what_was_asked_before_there_were_accounts_is_settled_by_its_author(office: Office) -> None:
