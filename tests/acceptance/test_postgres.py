@@ -35,7 +35,7 @@ def test_the_loop_runs_on_postgresql_and_a_race_of_releases_has_one_champion(pos
     ]  # fmt: skip
     for process in racing:
         process.communicate(timeout=120)
-    assert sorted(process.returncode for process in racing) == [0, 1], (
+    assert sorted(process.returncode for process in racing) in ([0, 1], [0, 3]), (
         "the second was approved to follow another champion"
     )
 
