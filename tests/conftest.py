@@ -56,3 +56,13 @@ def chromium() -> str:
         pytest.skip(reason)
     subprocess.run([found, "--version"], check=True, capture_output=True)
     return found
+
+
+@pytest.fixture
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords hashed as ever, at a thousandth of the cost: for tests that make many accounts and are not about hashing."""
+    from argon2 import PasswordHasher
+
+    from modelmark.seal import passwords
+
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))

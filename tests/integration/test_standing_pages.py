@@ -235,3 +235,19 @@ def test_a_command_that_saw_something_else_is_refused_in_one_line(place: Place) 
     for words in (("rollback", "--model", model), ("release", "v6", "--model", model)):
         done = modelmark(place, *words, "--expect", "v99")
         assert (done.returncode, done.stderr.count("\n")) in ((3, 1), (1, 1)), done.stderr
+
+
+def test_the_audit_page_tells_what_was_live_at_a_moment(place: Place, bob: TestClient) -> None:
+    now = words(bob.get("/audit?at=").text)
+    assert "churn v2 as champion with 100% of the traffic" in now
+    assert "Ann Lee as data science approved" in now
+    assert "holdout: pass" in now
+    early = words(bob.get("/audit?at=2020-01-01T00:00").text)
+    assert "0 versions live at" in early
+    refused = bob.get("/audit?at=soon")
+    assert (refused.status_code, "BAD_TIME" in refused.text) == (400, True)
+    assert "What was live at a moment" in words(bob.get("/audit").text)
+    told = json.loads(modelmark(place, "audit", "--at", "2020-01-01", "--json").stdout)
+    assert (told["live"], told["events"]) == ([], 0)
+    (live,) = json.loads(modelmark(place, "audit", "--json").stdout)["live"]
+    assert (live["label"], [a["name"] for a in live["approvals"]]) == ("v2", ["Ann Lee", "Bob Ray"])

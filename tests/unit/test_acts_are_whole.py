@@ -21,6 +21,7 @@ from modelmark.governance.audit import Audit
 from modelmark.governance.releases import Effects, Releases
 from modelmark.testing.ledger import MemoryLedger
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 CY = Person(role=Role.RISK, name="Cy Fox")
 V = {n: version(f"v{n}", number=n, registered_by="ci") for n in range(1, 6)}
 FAILED = version("failed", number=9, registered_by="ci")

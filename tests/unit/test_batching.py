@@ -17,7 +17,7 @@ import pytest
 import loops
 import serving_case as case
 from modelmark.domain.contract import Fallback, FallbackKind
-from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Rejected, TimedOut
+from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, Rejected, TimedOut
 from modelmark.domain.prediction import ServedBy
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
@@ -539,3 +539,111 @@ def test_a_flavour_that_knows_where_it_runs_is_not_measured(runs, fits):
     version = Execution(Fake(runs, lambda numbers: spin(2 * LOOP_SECONDS if fits else 0)))
     version.run(np.zeros((1, 3)), [])
     assert version.fits_loop(1) is fits
+
+
+class Nonsense(Fake):
+    """Its answers are none."""
+
+    def __init__(self, scores: Callable[[int], np.ndarray]) -> None:
+        super().__init__(Runs.LOOP)
+        self.scores = scores
+
+    def run(self, numbers, texts):
+        super().run(numbers, texts)
+        return self.scores(len(numbers))
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [lambda n: np.full((n, 2), np.nan), lambda n: np.full((n, 2), 7.0), lambda n: np.full((n, 3), 1 / 3)],
+    ids=["not a number", "no probability", "another shape"],
+)
+def test_the_previous_version_s_nonsense_never_leaves_either(load, run, scores):
+    def fail(numbers: np.ndarray) -> None:
+        raise RuntimeError("planted")
+
+    chain = (Fallback(kind=FallbackKind.PREVIOUS_VERSION), Fallback(kind=FallbackKind.CONSTANT, value=1))
+    before = Nonsense(scores)
+
+    async def work(bench: Bench) -> None:
+        caller = bench.ask(load(Fake(Runs.LOOP, fail), number=2, fallback=chain), previous=load(before, number=1))
+        await bench.heard()
+        assert caller.outcome == ServedBy.CONSTANT
+
+    assert [record.path for record in run(work)] == ["constant"]
+    assert before.sizes == [1], "it was asked"
+
+
+@pytest.mark.parametrize("runs", [Runs.LOOP, Runs.THREAD])
+def test_what_comes_too_late_is_not_computed(load, run, runs):
+    model, before = Fake(runs), Fake(Runs.LOOP)
+    chain = (Fallback(kind=FallbackKind.PREVIOUS_VERSION), Fallback(kind=FallbackKind.CONSTANT, value=1))
+
+    async def work(bench: Bench) -> None:
+        late = bench.ask(load(model, number=2, fallback=chain), seconds=-0.01, previous=load(before, number=1))
+        await bench.heard()
+        assert late.outcome == ServedBy.CONSTANT
+
+    run(work)
+    assert (model.sizes, before.sizes) == ([], []), "nor does the version before compute"
+
+
+def test_an_answer_that_was_late_when_the_run_ended_does_not_leave(load, run):
+    """On the loop nothing watches the deadline during the run: it is looked at afterwards."""
+    model = Fake(Runs.LOOP, lambda numbers: time.sleep(0.06))
+
+    async def work(bench: Bench) -> None:
+        version = load(model)
+        hasty, patient = bench.ask(version, seconds=0.03), bench.ask(version, seconds=5)
+        await bench.heard()
+        assert (hasty.outcome, patient.outcome) == (TimedOut, ServedBy.MODEL)
+
+    assert len(run(work)) == 1
+    assert model.sizes == [2], "both were in one run"
+
+
+@pytest.mark.parametrize("bound", ["bytes", "requests"])
+@pytest.mark.parametrize("end", ["answered", "refused", "gone", "late", "failed"])
+def test_the_queue_takes_just_so_much_and_as_much_again_whatever_became_of_it(load, run, bound, end):
+    """A request of the bench has 100 bytes."""
+
+    def act(numbers: np.ndarray) -> None:
+        if end == "failed":
+            raise RuntimeError("planted")
+
+    async def work(bench: Bench) -> None:
+        version = load(Fake(Runs.LOOP, act))
+        if bound == "bytes":
+            bench.batcher._max_bytes = 399  # three fit, a fourth is one byte too much
+        else:
+            bench.batcher._max_requests = 3
+        value, seconds = (1e9 if end == "refused" else 0.5), (-1.0 if end == "late" else 5.0)
+        for _ in range(3):
+            asked = [bench.ask(version, value, seconds=seconds) for _ in range(3)]
+            with pytest.raises(Overloaded):
+                bench.ask(version, value, seconds=seconds)
+            bench.callers.pop()  # it was told at once
+            if end == "gone":
+                for caller in asked:
+                    caller.gone = True
+                    bench.callers.remove(caller)
+            await asyncio.sleep(0.02)
+            assert (bench.batcher.waiting, bench.batcher._bytes) == (0, 0)
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rate", "seconds"), [(10, 1000.0, 1), (2500, 1000.0, 3), (10_000, 0.0, 30), (29_000, 1000.0, 30)]
+)
+def test_whoever_is_refused_is_told_when_there_will_be_room(load, run, waiting, rate, seconds):
+    async def work(bench: Bench) -> None:
+        version = load(Fake(Runs.LOOP))
+        bench.batcher._max_requests, bench.batcher.waiting, bench.batcher._rate = waiting, waiting, rate
+        with pytest.raises(Overloaded) as caught:
+            bench.ask(version)
+        bench.callers.clear()
+        bench.batcher.waiting = 0
+        assert caught.value.retry_after == seconds
+
+    run(work)

@@ -37,6 +37,8 @@ JSON = {
     "score": (),
     "verify": (),
     "checkpoint": (),
+    "audit": (),
+    "replay": ("01a2",),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account reset": ("bob",),
     "account redeem": ("--password-stdin",),
@@ -179,7 +181,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys"):
+    if command in ("status", "account list", "account keys", "audit"):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)

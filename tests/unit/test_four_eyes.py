@@ -7,32 +7,25 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from argon2 import PasswordHasher
 
 from builders.domain import NOON, contract, evidence, version
 from builders.keys import signer
 from builders.people import PASSWORD, invited, principal, sign_off, signed_in
 from modelmark.domain.errors import ModelmarkError, NotPermitted
 from modelmark.domain.people import UNKNOWN, Permission, Person, Principal, Role
-from modelmark.domain.release import State, WaiverRequest
+from modelmark.domain.release import CommentKind, State, WaiverRequest
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
 from modelmark.governance.releases import Effects, Releases
-from modelmark.seal import passwords
 from modelmark.testing.ledger import MemoryLedger
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 NEW = "a password ada knows"
 ADA = Person(role=Role.ENGINEERING, name="Ada King", signs=True)
 BOB = Person(role=Role.PRODUCT, name="Bob Ray", signs=True)
 CY = Person(role=Role.RISK, name="Cy Fox", signs=True)
 DEE, EVE = (Person(role=Role.RISK, name=name, signs=True) for name in ("Dee Orr", "Eve Ash"))
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same hash at a thousandth of its cost: these tests make hundreds of accounts."""
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 class House:
@@ -351,3 +344,14 @@ def test_an_approval_without_a_known_credential_counts_for_no_release(lost: str)
     assert [p.name for p in house.desk.status(house.own).missing] == ["Cy Fox"]
     with pytest.raises(NotPermitted, match="Cy Fox"):
         house.desk.release(house.own, actor="ada", by=house.ada)
+
+
+def test_an_administrator_settles_no_request_about_what_she_registered() -> None:
+    house = House()
+    add = house.desk.comments.add
+    asked = add(house.own, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=house.bob)
+    for by in (house.ada, house.key(house.ada, Permission.ADMINISTER, Permission.COMMENT)):
+        with pytest.raises(NotPermitted) as caught:
+            add(house.own, kind=CommentKind.SETTLED, name="", text="Fine.", about=asked.id, by=by)
+        assert caught.value.code == "NOT_YOUR_REQUEST"
+    assert [r.id for r in house.desk.status(house.own).requests] == [asked.id]

@@ -180,6 +180,31 @@ def test_a_key_opens_nothing_after(town: Town, end: str) -> None:
     assert caught.value.code == "BAD_KEY"
 
 
+def test_lives_are_twelve_hours_for_a_session_and_ninety_days_for_a_key(town: Town) -> None:
+    ann = principal(town.people, "ann", "Ann Lee", Role.PRODUCT)
+    token = town.people.open_session(ann)
+    _, secret = town.people.issue_key("ann", scopes=[Permission.VIEW], by=ann)
+    town.now = NOON + timedelta(hours=11, minutes=59)
+    assert town.people.by_session(token) is not None
+    town.now = NOON + timedelta(hours=12)
+    assert town.people.by_session(token) is None
+    town.now = NOON + timedelta(days=89, hours=23)
+    assert town.people.by_key(secret).login == "ann"
+    town.now = NOON + timedelta(days=90)
+    with pytest.raises(NotPermitted):
+        town.people.by_key(secret)
+
+
+@pytest.mark.parametrize("scope", [Permission.VIEW, Permission.REGISTER, Permission.RELEASE])
+def test_an_administrator_makes_no_key_of_a_person_whatever_it_may(town: Town, scope: Permission) -> None:
+    ann = principal(town.people, "ann", "Ann Lee", Role.PRODUCT)
+    principal(town.people, "bob", "Bob Ray", Role.ENGINEERING)
+    with pytest.raises(NotPermitted) as caught:
+        town.people.issue_key("bob", scopes=[scope], by=ann)
+    assert caught.value.code == "NOT_YOURS"
+    assert town.people.keys() == ()
+
+
 def test_a_key_never_holds_more_than_its_account(town: Town) -> None:
     principal(town.people, "ann", "Ann Lee", Role.OPERATIONS)
     bob = principal(town.people, "bob", "Bob Ray", Role.RISK)

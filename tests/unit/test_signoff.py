@@ -25,6 +25,7 @@ from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signoff import READING
 from modelmark.testing.ledger import MemoryLedger
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 ONE, TWO = version("one", registered_by="ci"), version("two", number=2, registered_by="ci")
 CY = Person(role=Role.RISK, name="Cy Fox", signs=True)
 #: What a refusal of a bad approval may say.
@@ -156,12 +157,13 @@ def test_an_open_change_request_holds_the_release_until_its_author_settles_it(of
 
 
 def test_an_administrator_settles_for_somebody_who_is_no_longer_here(office: Office) -> None:
-    asked = office.desk.comments.add(ONE, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
+    made = office.ready(version("made", number=3, registered_by="ann"), by=office.ann)
+    asked = office.desk.comments.add(made, kind=CommentKind.CHANGE_REQUEST, name="", text="Why?", by=office.cy)
     office.sign_off.people.disable("cy", by=office.ci)
     office.desk.comments.add(
-        ONE, kind=CommentKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
+        made, kind=CommentKind.SETTLED, name="", text="Cy has left; Ann explained it.", about=asked.id, by=office.ci
     )
-    assert office.desk.status(ONE).requests == ()
+    assert office.desk.status(made).requests == ()
 
 
 def test_what_was_asked_before_there_were_accounts_is_settled_by_its_author(office: Office) -> None:
@@ -239,6 +241,64 @@ def test_only_those_who_may_release(office: Office) -> None:
     with pytest.raises(NotPermitted) as caught:
         office.desk.release(ONE, actor="bob", by=office.bob)
     assert caught.value.code == "NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "code"),
+    [
+        (Role.RISK, "Cy Fox", "NOT_YOU"),
+        (Role.PRODUCT, "Cy Fox", "NOT_YOU"),
+        (Role.RISK, "Bob Ray", "NOT_YOU"),
+    ],
+    ids=["as somebody else", "in another's name", "in another's role"],
+)
+def test_nobody_waives_as_somebody_they_are_not(office: Office, role: Role, name: str, code: str) -> None:
+    failed = office.ready(version("failed", number=3, registered_by="ci"), measured=0.1)
+    excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    with pytest.raises(NotPermitted) as caught:
+        office.desk.waive(failed, excuse, role=role, name=name, actor="bob", by=office.bob)
+    assert caught.value.code == code
+    assert office.ledger.waivers(failed.id) == []
+    office.desk.waive(failed, excuse, role=Role.PRODUCT, name="Bob Ray", actor="bob", by=office.bob)
+    assert office.desk.status(failed).open_gates == {}
+
+
+def test_what_was_agreed_for_another_environment_counts_for_nothing_here(office: Office) -> None:
+    """Signed by this very workspace, in this very ledger, and all else right."""
+    office.all_sign()
+    here = office.ledger._approvals[:]
+    assert office.desk.status(ONE).missing == ()
+    office.ledger._approvals[:] = [
+        office.sign_off.sign_approval(replace(a, environment="staging")) if a.login == "bob" else a for a in here
+    ]
+    assert [person.name for person in office.desk.status(ONE).missing] == ["Bob Ray"]
+    failed = office.ready(version("failed", number=3, registered_by="ci"), measured=0.1)
+    excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    office.desk.waive(failed, excuse, role=Role.PRODUCT, name="Bob Ray", actor="bob", by=office.bob)
+    assert office.desk.status(failed).open_gates == {}
+    (real,) = office.ledger.waivers(failed.id)
+    office.ledger._waivers[:] = [office.sign_off.sign_waiver(replace(real, environment="staging"))]
+    assert set(office.desk.status(failed).open_gates) == {"holdout"}
+
+
+def test_a_ticket_lives_for_eight_hours(office: Office) -> None:
+    ticket, again = office.ticket(), office.ticket()
+    office.now = NOON + timedelta(hours=7, minutes=59, seconds=59)
+    office.redeem(again)
+    office.now = NOON + timedelta(hours=8)
+    with pytest.raises(NotPermitted) as caught:
+        office.redeem(ticket)
+    assert caught.value.code == "TICKET_EXPIRED"
+
+
+def test_a_waiver_by_nobody_known_lets_nothing_through_once_there_are_accounts(office: Office) -> None:
+    failed = office.ready(version("failed", number=3, registered_by="ci"), measured=0.1)
+    excuse = WaiverRequest(gate="holdout", reason="pilot", expires_at=NOON + timedelta(days=1))
+    office.desk.waive(failed, excuse, role=Role.PRODUCT, name="Bob Ray", actor="bob", by=office.bob)
+    (real,) = office.ledger.waivers(failed.id)
+    for lost in ("login", "via"):
+        office.ledger._waivers[:] = [office.sign_off.sign_waiver(replace(real, **{lost: ""}))]
+        assert set(office.desk.status(failed).open_gates) == {"holdout"}, lost
 
 
 Attack = Callable[[Office, random.Random], None]

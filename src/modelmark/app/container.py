@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from modelmark.app.configuration import configured
 from modelmark.app.effects import Announce, FollowRoutes, Marks, SignJournal
+from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
@@ -41,6 +42,7 @@ from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
+from modelmark.governance.steady_clock import SteadyClock
 from modelmark.journal.tables.take_over import take_over
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
@@ -122,8 +124,12 @@ class Container:
     # Governance.
 
     @cached_property
+    def steady_clock(self) -> SteadyClock:
+        return SteadyClock(self.clock, self.ledger)
+
+    @cached_property
     def audit(self) -> Audit:
-        return Audit(self.ledger, self.clock, lambda: self.signer)
+        return Audit(self.ledger, self.steady_clock, lambda: self.signer)
 
     @cached_property
     def witness(self) -> SignJournal:
@@ -131,7 +137,7 @@ class Container:
 
     @cached_property
     def people(self) -> People:
-        return People(SqlAccountStore(self.database), self.audit, self.clock)
+        return People(SqlAccountStore(self.database), self.audit, self.steady_clock)
 
     @cached_property
     def principal(self) -> Principal | None:
@@ -166,7 +172,7 @@ class Container:
     def sign_off(self) -> SignOff:
         return SignOff(
             people=self.people,
-            clock=self.clock,
+            clock=self.steady_clock,
             environment=self.settings.environment,
             signer=lambda: self.signer,
             verifier=lambda: self.verifier,
@@ -177,7 +183,7 @@ class Container:
         return Releases(
             self.ledger,
             self.audit,
-            self.clock,
+            self.steady_clock,
             contract_of=self.contract_of,
             required=required_gates,
             effects=self.effects,
@@ -240,6 +246,10 @@ class Container:
             artifacts=self.artifacts,
             verifier=lambda: self.verifier,
         )
+
+    @cached_property
+    def audit_at(self) -> AuditAt:
+        return AuditAt(ledger=self.ledger)
 
     @cached_property
     def describe(self) -> DescribeVersion:

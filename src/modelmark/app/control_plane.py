@@ -65,6 +65,7 @@ class ControlPlane(Workbench):
                 card=self.card,
                 notes=self.notes,
                 scorecards=self.scorecards,
+                audit_at=self.audit_at,
             ),
         )
 

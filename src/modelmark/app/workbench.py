@@ -10,6 +10,7 @@ from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
+from modelmark.app.usecases.replay import Replay
 from modelmark.app.usecases.waive import Waive
 from modelmark.app.usecases.write_report import WriteReport
 from modelmark.registry.suite import ChildSuites
@@ -68,6 +69,12 @@ class Workbench(Container):
     @cached_property
     def waive(self) -> Waive:
         return Waive(releases=self.releases, report=self.write_report, owner=self.settings.actor)
+
+    @cached_property
+    def replay(self) -> Replay:
+        return Replay(
+            workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, verifier=lambda: self.verifier
+        )
 
     @cached_property
     def label(self) -> ImportLabels:

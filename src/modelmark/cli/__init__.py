@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Final
 
@@ -23,6 +24,7 @@ def main() -> None:
     from modelmark.cli.commands import app
 
     as_json = "--json" in sys.argv
+    os.umask(os.umask(0o022) | 0o022)  # whatever it was: nothing of a workspace may be written by others
     try:
         _require_text(sys.argv[1:])
         code = app(standalone_mode=False, prog_name="modelmark")

@@ -30,6 +30,8 @@ COMMANDS: Final[dict[str, str]] = {
     "score": "modelmark.cli.documents:score",
     "verify": "modelmark.cli.trust:verify",
     "checkpoint": "modelmark.cli.trust:checkpoint",
+    "audit": "modelmark.cli.retrace:audit",
+    "replay": "modelmark.cli.retrace:replay",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",

@@ -160,6 +160,11 @@ def status(
     if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
         return OK
+    late = app.steady_clock.behind()
+    if late is not None:
+        say(
+            f"! this machine's clock stands {late} before the last act; until it has caught up, the time of that act counts"
+        )
     rows = [
         (
             s.version.model,

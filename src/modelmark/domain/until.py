@@ -23,3 +23,16 @@ def until(text: str, *, now: datetime, field: str) -> datetime:
         raise Rejected(
             f"{text[:40]!r} is not a day that can be kept", code="BAD_DATE", field=field, limit="2027-01-31 or 30d"
         ) from None
+
+
+def moment(text: str, *, now: datetime, field: str) -> datetime:
+    """A time as people write it, UTC unless it says so; empty is now. Raises Rejected for what is no time."""
+    if not text.strip():
+        return now
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Rejected(
+            "this is no time", code="BAD_TIME", field=field, limit="such as 2026-03-01T14:05 or 2026-03-01T14:05+02:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

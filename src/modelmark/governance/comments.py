@@ -72,10 +72,11 @@ class Comments:
         if said.about not in asked:
             raise Missing("there is no open change request of that id", code="NO_REQUEST", field="about")
         author = asked[said.about].name
-        if author != said.name and not (by and by.may(Permission.ADMINISTER)):
+        for_them = by is not None and by.may(Permission.ADMINISTER) and by.login != version.registered_by
+        if author != said.name and not for_them:
             raise NotPermitted(
                 f"only {author} can say that this is settled",
                 code="NOT_YOUR_REQUEST",
                 field="about",
-                hint="an administrator can, where that person is no longer here",
+                hint="an administrator who did not register the version can, where that person is no longer here",
             )

@@ -232,6 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None
     options = Options(**found)
+    os.umask(os.umask(0o022) | 0o022)
     with tempfile.TemporaryDirectory(prefix="modelmark-empty-") as empty, contextlib.chdir(empty):
         os.chmod(empty, 0o500)  # nothing lies beside us that a model could name
         try:

@@ -23,6 +23,7 @@ from modelmark.domain import errors
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
+from modelmark.domain.until import moment
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms
 from modelmark.governance.difference import difference
@@ -136,7 +137,13 @@ class Pages:
 
     async def audit(self, request: Request) -> Response:
         rows, count, fault = await self._off(self._events)
-        return await self._render(request, "audit.html", page="audit", rows=rows, count=count, fault=fault)
+        asked, then = request.query_params.get("at"), None
+        if asked is not None:
+            at = moment(asked, now=self._queries.clock(), field="at")
+            then = await self._off(self._queries.documents.audit_at, at)
+        return await self._render(
+            request, "audit.html", page="audit", rows=rows, count=count, fault=fault, asked=asked or "", then=then
+        )
 
     def _events(self) -> tuple[list[EventRow], int, str | None]:
         """The newest events, how many there are, and what breaks their chain."""

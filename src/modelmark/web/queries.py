@@ -53,6 +53,7 @@ class Documents:
     card: Callable[[Version], Card]
     notes: Notes
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
+    audit_at: Callable[[datetime], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,201 @@
+"""The limits of a connection hold at N and not at N + 1, with a clock and a transport that a test moves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from modelmark.serving.http.edge import Connection, Edge, Request
+from modelmark.serving.http.framing import JSON, Limits
+from modelmark.serving.metrics import Metrics
+
+ASK = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Transport:
+    """What the kernel took, and how it ended."""
+
+    def __init__(self) -> None:
+        self.taken, self.ended, self.reading = b"", "", True
+
+    def write(self, data: bytes) -> None:
+        self.taken += data
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+    def can_write_eof(self) -> bool:
+        return False
+
+
+class House:
+    """An edge whose service answers at once, or holds what it is asked until a test answers."""
+
+    def __init__(self, *, answers: bool = True, **limits: Any) -> None:
+        self.now, self.asked, self.answers = 100.0, list[tuple[Request, bytes]](), answers
+        service: Any = SimpleNamespace(
+            runtime=SimpleNamespace(writer=SimpleNamespace(id="0123456789abcdef")), headers=frozenset({b"content-type"}),
+            body_limit=lambda url: 1000, handle=self.handle,
+        )  # fmt: skip
+        loop: Any = SimpleNamespace(time=lambda: self.now, call_exception_handler=lambda what: None)
+        self.edge = Edge(service, Metrics(None), hosts=frozenset({b"localhost"}), limits=Limits(**limits), loop=loop)
+
+    def handle(self, request: Request, method: bytes, url: bytes, headers: Any, body: bytes) -> None:
+        self.asked.append((request, body))
+        if self.answers:
+            request.reply(200, b"ok", JSON, b"")
+
+    def connect(self) -> tuple[Connection, Transport]:
+        connection, transport = self.edge.protocol(), Transport()
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        return connection, transport
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.edge.sweep_now()
+
+
+def body(size: int) -> bytes:
+    return ASK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+def code(transport: Transport) -> bytes:
+    return transport.taken.split(b'"code":"')[-1].split(b'"')[0]
+
+
+def test_a_worker_has_just_so_many_connections_and_one_that_ends_makes_room() -> None:
+    house = House(connections=3)
+    held = [house.connect() for _ in range(3)]
+    assert [t.ended for _, t in held] == [""] * 3
+    one_more, refused = house.connect()
+    assert refused.ended == "aborted"
+    one_more.connection_lost(None)
+    assert len(house.edge.connections) == 3, "who was turned away took no place"
+    held[0][0].connection_lost(None)
+    again, transport = house.connect()
+    again.data_received(body(1))
+    assert transport.taken.startswith(b"HTTP/1.1 200")
+
+
+def test_bodies_on_their_way_in_are_held_up_to_a_limit_and_let_go() -> None:
+    house = House(held=1000)
+    for _ in range(3):
+        (first, _), (second, told) = house.connect(), house.connect()
+        first.data_received(ASK + b"Content-Length: 900\r\n\r\n" + b"x" * 600)
+        second.data_received(ASK + b"Content-Length: 900\r\n\r\n" + b"x" * 400)
+        assert (house.edge.held, told.taken) == (1000, b"")
+        second.data_received(b"x")
+        assert (code(told), told.taken[9:12]) == (b"OVERLOADED", b"503")
+        first.data_received(b"x" * 300)
+        assert house.edge.held == 0, "whole, refused: nothing is held any more"
+        (third, _) = house.connect()
+        third.data_received(ASK + b"Content-Length: 900\r\n\r\n" + b"x" * 700)
+        third.connection_lost(None)
+        assert house.edge.held == 0, "nor for whoever has gone"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (b"Host: localhost", b"DUPLICATE_HEADER"), (b"Content-Length: 1", None), (b"X-Request-Id: a", b"DUPLICATE_HEADER"),
+        (b"Content-Type: text/plain", b"DUPLICATE_HEADER"), (b"Expect: 100-continue", b"DUPLICATE_HEADER"),
+        (b"X-Other: a", b""),
+    ],
+)  # fmt: skip
+def test_a_header_that_is_read_comes_once(name: bytes, found: bytes | None) -> None:
+    house = House()
+    connection, transport = house.connect()
+    once = b"" if name.startswith((b"Host", b"Content-Length")) else name + b"\r\n"
+    connection.data_received(ASK + b"Content-Length: 1\r\n" + once + name.swapcase() + b"\r\n\r\nx")
+    if found is None:  # the parser itself refuses two lengths
+        assert transport.taken[9:12] == b"400"
+    else:
+        assert (transport.taken[9:12], code(transport) if found else b"") == (b"400" if found else b"200", found)
+    assert bool(house.asked) == (found == b"")
+
+
+def test_a_reader_that_takes_nothing_is_left_after_ten_seconds() -> None:
+    house = House()
+    connection, transport = house.connect()
+    connection.data_received(body(1))
+    connection.pause_writing()
+    assert not transport.reading
+    house.later(10.0)
+    assert transport.ended == ""
+    house.later(0.01)
+    assert transport.ended == "aborted"
+
+
+def test_a_reader_that_takes_some_in_time_starts_the_clock_again() -> None:
+    house = House()
+    connection, transport = house.connect()
+    connection.data_received(body(1))
+    connection.pause_writing()
+    house.later(9.0)
+    connection.resume_writing()
+    assert transport.reading
+    house.later(2.0)
+    connection.pause_writing()
+    house.later(9.0)
+    assert transport.ended == ""
+
+
+def test_a_request_arrives_within_ten_seconds_of_its_first_byte() -> None:
+    house = House()
+    connection, transport = house.connect()
+    connection.data_received(ASK)
+    house.later(10.0)
+    assert transport.taken == b""
+    house.later(0.01)
+    assert (code(transport), transport.taken[9:12]) == (b"TOO_SLOW", b"408")
+
+
+@pytest.mark.parametrize(("count", "status"), [(100, b"200"), (101, b"431")])
+def test_headers_are_counted(count: int, status: bytes) -> None:
+    house = House()
+    connection, transport = house.connect()
+    more = b"".join(b"a%d: b\r\n" % i for i in range(count - 2))
+    connection.data_received(ASK + more + b"Content-Length: 1\r\n\r\nx")
+    assert transport.taken[9:12] == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, b"200"), (1001, b"413")])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_has_a_size(size: int, status: bytes, chunked: bool) -> None:
+    house = House()
+    connection, transport = house.connect()
+    chunks = ASK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n"
+    connection.data_received(chunks if chunked else body(size))
+    assert transport.taken[9:12] == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(8192, b"200"), (8193, b"414")])
+def test_an_address_has_a_length(size: int, status: bytes) -> None:
+    house = House()
+    connection, transport = house.connect()
+    address = b"/" + b"x" * (size - 1)
+    connection.data_received(b"POST " + address + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+    assert transport.taken[9:12] == status
+
+
+def test_just_so_many_requests_wait_on_one_connection() -> None:
+    house = House(answers=False, pipelined=3)
+    connection, transport = house.connect()
+    connection.data_received(body(1) * 2)
+    assert transport.reading
+    connection.data_received(body(1))
+    assert not transport.reading
+    house.asked[0][0].reply(200, b"ok", JSON, b"")
+    assert transport.reading
