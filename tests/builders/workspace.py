@@ -194,7 +194,7 @@ class Lived:
 
     def steward(self) -> Steward:
         serving = ServingVersions(self.app.monitored)
-        jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None, self.app.witness)
+        jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None, witness=self.app.witness)
         return Steward(jobs, serving, self.app.monitoring_store, lambda: self.now, log=lambda line: None)
 
     def watch(self, start: datetime) -> None:
