@@ -46,7 +46,7 @@ TABLES = {
     "findings": "findings", "alerts": "alerts",
 }  # fmt: skip
 #: Files that no decision leans on, with the reason in docs/journal.md.
-LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", "compact.lock", "/lock")
+LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", ".lock", "/lock")
 
 
 def standalone() -> Any:
@@ -383,6 +383,8 @@ class Changer:
             if (found := self._row(base)) is None:
                 return None
             table = found[0]
+            if "body" not in found[2]:
+                return None
             rows = base.execute(f"SELECT {_key(table)}, body FROM {table}").fetchall()
             if len(rows) < 2:
                 return None

@@ -367,6 +367,17 @@ TABLES = [
         [tell(intent(1, 1), intent(5, 5)), put(numbered(1), commit(OURS))],
         "FOREIGN_COMMIT",
     ),
+    (
+        "an earlier commit without a receipt, of the number of a checkpoint that comes",
+        [
+            tell(
+                {"kind": "append", "table": "labels", "version": 2, "added": [], "removed": []},
+                intent(3, 3, checkpoint=1),
+            ),
+            put(numbered(1), commit(OURS)),
+        ],
+        "LOG_UNACCOUNTED",
+    ),
     ("rows rewritten", OPTIMIZED, None),
     ("rewritten rows gone", [*OPTIMIZED, step("delete", f"{LABELS}/new.parquet")], "FILE_MISSING"),
     ("replaced rows gone", [*OPTIMIZED, step("delete", f"{LABELS}/{OLD}")], None),
