@@ -1,9 +1,10 @@
-"""How many seeded changes of a workspace each verifier catches, by kind: `modelmark verify` and the stand-alone one.
+"""How many seeded changes of a workspace each verifier catches, by kind: `modelmark verify`, the stand-alone, the second.
 
     .venv/bin/python bench/tamper.py --changes 1000
 
 Makes a workspace with releases, approvals, waivers, rollbacks, accounts and predictions, and a second one; then changes
-one thing at a time, asks both verifiers, and puts it back. A change counts as caught when a fault names what was changed.
+one thing at a time, asks each verifier, and puts it back. A change counts as caught when a fault names what was changed; the
+second verifier gives codes alone, and any of them counts.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from modelmark.journal.wal.writer import Writer  # noqa: E402
 from modelmark.seal.chain import START, link  # noqa: E402
 from modelmark.seal.digests import canonical, digest_file  # noqa: E402
 
+second: Any = importlib.import_module("second_verifier").Second()
 kit: Any = importlib.import_module("builders.workspace")  # of tests/, which benches borrow their workspaces from
 #: Governed tables: name of the row in findings of both verifiers, by SQL table.
 TABLES = {
@@ -44,7 +46,7 @@ TABLES = {
     "findings": "findings", "alerts": "alerts",
 }  # fmt: skip
 #: Files that no decision leans on, with the reason in docs/journal.md.
-LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", "compact.lock", "/lock")
+LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", ".lock", "/lock")
 
 
 def standalone() -> Any:
@@ -381,6 +383,8 @@ class Changer:
             if (found := self._row(base)) is None:
                 return None
             table = found[0]
+            if "body" not in found[2]:
+                return None
             rows = base.execute(f"SELECT {_key(table)}, body FROM {table}").fetchall()
             if len(rows) < 2:
                 return None
@@ -555,6 +559,8 @@ def ask(place: Place, other: Any) -> dict[str, list[dict[str, Any]]]:
             found[f"stand-alone {name}"] = [item for item in items if item["fault"]]
         except other.Fault as fault:
             found[f"stand-alone {name}"] = [{"name": "", "sentence": str(fault), "fault": fault.code}]
+        codes = second.workspace(place.root, checkpoint)
+        found[f"second {name}"] = [{"name": "", "sentence": code, "fault": code} for code in codes]
     return found
 
 
@@ -572,7 +578,9 @@ def _ours(place: Place, checkpoint: Path | None) -> list[dict[str, Any]]:
         return [{"name": "", "sentence": error.message, "fault": error.code}]
 
 
-def _names(change: Change, faults: list[dict[str, Any]]) -> bool:
+def _names(who: str, change: Change, faults: list[dict[str, Any]]) -> bool:
+    if who.startswith("second"):
+        return bool(faults)
     said = " ".join(f"{f['name']} {f['sentence']} {f['fault']}" for f in faults)
     return any(name in said for name in change.names)
 
@@ -599,8 +607,8 @@ def main() -> int:
                     found = ask(place, other)
                 for who, faults in found.items():
                     caught[who] += bool(faults)
-                    named[who] += _names(change, faults)
-                    if not _names(change, faults) and not (change.outside and who.endswith("inside")):
+                    named[who] += _names(who, change, faults)
+                    if not _names(who, change, faults) and not (change.outside and who.endswith("inside")):
                         missed[kind] += 1
                         sys.stdout.write(
                             f"  {who} missed {kind}: {change.what}: {[f['sentence'] for f in faults][:2]}\n"

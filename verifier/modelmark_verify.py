@@ -56,8 +56,12 @@ class Number(str):
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON whose numbers keep their text, so that writing it again changes nothing."""
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=Number)
+    """JSON whose numbers keep their text, so that writing it again changes nothing. Raises ValueError, for NaN too."""
+    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def canonical(value: Any) -> bytes:
@@ -105,6 +109,14 @@ def link(previous: bytes, payload: bytes) -> bytes:
 # Signatures (docs/formats.md, "Envelopes").
 
 
+def strict_base64(text: str) -> bytes:
+    """The bytes of the one text that base64 has for them. Raises ValueError or TypeError."""
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("written in another form")
+    return raw
+
+
 class Key:
     """The public key, and what it signed."""
 
@@ -118,7 +130,7 @@ class Key:
             key = serialization.load_pem_public_key(path.read_bytes())
         except FileNotFoundError:
             raise Fault("NO_KEY", f"there is no key file {path}") from None
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, IsADirectoryError):
             key = None
         if not isinstance(key, Ed25519PublicKey):
             raise Fault("BAD_KEY", f"{path} is not an Ed25519 public key")
@@ -131,10 +143,7 @@ class Key:
         name = kind.encode()
         message = b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
         try:
-            raw = base64.b64decode(signature, validate=True)
-            if base64.b64encode(raw).decode() != signature:
-                raise ValueError("written in another form")
-            self.public.verify(raw, message)
+            self.public.verify(strict_base64(signature), message)
         except (InvalidSignature, ValueError, TypeError):
             raise Fault("BAD_SIGNATURE", "the signature does not belong to these bytes and this key") from None
 
@@ -143,10 +152,11 @@ class Key:
         kind = "application/" + kind
         try:
             outer = json.loads(envelope)
-            payload = base64.b64decode(outer["payload"], validate=True)
-            found, signatures = outer["payloadType"], [(s["keyid"], s["sig"]) for s in outer["signatures"]]
-            if canonical(outer) != envelope or base64.b64encode(payload).decode() != outer["payload"]:
-                raise ValueError("written in another form")
+            payload, found = strict_base64(outer["payload"]), outer["payloadType"]
+            signatures = [(s["keyid"], s["sig"]) for s in outer["signatures"] if strict_base64(s["sig"])]
+            said = [{"keyid": key_id, "sig": signature} for key_id, signature in signatures]
+            if canonical({"payload": outer["payload"], "payloadType": found, "signatures": said}) != envelope:
+                raise ValueError("written in another form, or it says more")
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Fault("BAD_ENVELOPE", "this is not a DSSE envelope") from None
         if found != kind:
@@ -193,7 +203,7 @@ class Ledger:
             value = json.loads(key.open(str(body).encode(), "vnd.modelmark.head+json"))
         except Fault as fault:
             raise Fault(fault.code, f"the head of the {name} is not as it was signed: {fault}") from None
-        if value.get("chain") != name:
+        if not isinstance(value, dict) or value.get("chain") != name:
             raise Fault("BAD_HEAD", f"the head of the {name} is about another chain")
         return value
 
@@ -241,21 +251,28 @@ def audit(ledger: Ledger, key: Key, told: Told) -> str:
         return "nothing happened yet"
     if head is None:
         raise Fault("HEAD_GONE", "the signed head of the audit is gone")
-    if (head["sequence"], head["hash"]) != (count, previous if events else None):
-        raise Fault("AUDIT_CUT", f"the audit ends with event {count}, its signed head with event {head['sequence']}")
+    if (head.get("sequence"), head.get("hash")) != (count, previous if events else None):
+        said = head.get("sequence")
+        raise Fault("AUDIT_CUT", f"the audit ends with event {count}, its signed head with event {said}")
     return f"{count} events, each linked to the one before, up to the signed head"
+
+
+EVENT = {"sequence", "at", "actor", "act", "subject", "details", "previous", "hash"}
 
 
 def _event(number: int, row: dict[str, Any]) -> Any:
     try:
         event = parse(str(row["body"]))
-        at = (datetime.fromisoformat(event["at"]) - EPOCH) // timedelta(microseconds=1)
+        when = datetime.fromisoformat(event["at"])
+        at = (when - EPOCH) // timedelta(microseconds=1)
         same = canonical(event) == str(row["body"]).encode() and (row["sequence"], row["at"]) == (
             int(event["sequence"]),
             at,
         )
         bytes.fromhex(event["previous"] + event["hash"])
         event["details"].get("rows")
+        same = same and set(event) == EVENT  # the hash covers no other member
+        same = same and when.isoformat() == event["at"] and isinstance(event["sequence"], Number)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Fault("AUDIT_CHANGED", f"audit event {number} cannot be read") from None
     if not same:
@@ -327,7 +344,7 @@ def served(ledger: Ledger) -> list[str]:
         try:
             routes = json.loads(str(row["body"]))["routes"]
             found |= {arm["version"].removeprefix("sha256:") for route in routes for arm in route["arms"]}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return sorted(found)
 
@@ -339,8 +356,14 @@ def mark(version: str, workspace: Path, ledger: Ledger, key: Key) -> str:
     except OSError:
         raise Fault("NO_MARK", f"version {version[:12]} carries no mark") from None
     statement = parse(key.open(envelope, "vnd.in-toto+json"))
-    said = statement["predicate"]["version"]
-    if said["id"] != f"sha256:{version}" or sha256(canonical(said["components"])) != version:
+    try:
+        said, kind = statement["predicate"]["version"], statement["predicateType"]
+        named = (said["id"], sha256(canonical(said["components"])))
+    except (KeyError, TypeError):
+        kind = None
+    if kind != "https://modelmark.dev/mark/v1":
+        raise Fault("BAD_MARK", f"the mark of {version[:12]} is of an unknown kind, or lacks its version")
+    if named != (f"sha256:{version}", version):
         raise Fault("WRONG_MARK", f"the mark in {version[:12]} belongs to another version")
     for subject in statement["subject"]:
         path = folder / subject["name"]
@@ -426,9 +449,7 @@ class Receipts:
         wanted = int(head["receipts"]["lines"]) if head else 0
         if wanted and not path.exists():
             raise Fault("RECEIPTS_GONE", f"the journal's receipts are gone, {wanted} of them")
-        for raw in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-            if not raw.endswith(b"\n"):
-                break
+        for raw in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
             found._line(raw, key)
             if found.lines == wanted and found.link.hex() != head["receipts"]["link"]:
                 raise Fault("RECEIPTS_REWRITTEN", f"journal receipt {wanted} is not the one that was signed")
@@ -442,7 +463,7 @@ class Receipts:
         self.lines += 1
         try:
             line = json.loads(raw)
-            whole = canonical(line) + b"\n" == raw
+            whole = canonical(line) == raw
             claimed, signature = line.pop("link"), line.pop("signature", None)
             self.link = link(self.link, canonical(line))
             if not whole or self.link.hex() != claimed:
@@ -455,7 +476,9 @@ class Receipts:
             key.check("application/vnd.modelmark.receipt", self.link, signature)
 
     def _take(self, line: Any) -> None:
-        kind, name = line["kind"], line.get("table")
+        kind = line["kind"]
+        named = kind in ("append", "optimize", "vacuum", "intent", "checkpoint", "took_over")
+        name = str(line["table"]) if named else ""
         if kind in ("append", "optimize", "vacuum"):
             self.versions[name] = line["version"]
             for path in line["removed"]:
@@ -465,7 +488,7 @@ class Receipts:
             if "log" in line:
                 self.logs[name][f"{line['version']:020d}.json"] = line["log"]
         elif kind == "intent":
-            self.intents[name] = line
+            self.intents[name] = {"first": line["first"], "last": line["last"], "checkpoint": line.get("checkpoint")}
         elif kind in ("checkpoint", "took_over"):
             self.logs[name].update(line["files"])
             self.checkpoints[name] = line["version"] if kind == "checkpoint" else line["checkpoint"]
@@ -480,6 +503,8 @@ def journal(workspace: Path, ledger: Ledger, key: Key) -> Iterator[tuple[str, st
         log.parent.relative_to(place).as_posix()
         for log in [*place.glob("*/_delta_log"), *place.glob("predictions/*/_delta_log")]
     }
+    if head is not None and not {"receipts", "writers"} <= set(head):
+        raise Fault("BAD_HEAD", "the head of the journal lacks its facts")
     if head is None and (on_disk or (workspace / "journal" / "receipts.jsonl").exists()):
         raise Fault("HEAD_GONE", "there are tables or receipts, and no signed head of the journal")
     receipts = Receipts.read(workspace, head, key)
@@ -510,9 +535,10 @@ def _table_of(workspace: Path, name: str, receipts: Receipts) -> int:
         if path.name in logs:
             continue
         number = int(path.name[:20]) if path.name[:20].isdigit() else None
-        if number is not None and path.name == f"{number:020d}.json" and number > known:
+        commit = number is not None and path.name == f"{number:020d}.json"
+        if number is not None and commit and number > known:
             _intended(workspace, path, name, number, intent)
-        elif not _checkpoint_comes(path.name, number, intent) and not path.name.endswith(".tmp"):
+        elif commit or not (_checkpoint_comes(path.name, number, intent) or path.name.endswith(".tmp")):
             raise Fault("LOG_UNACCOUNTED", f"table {name}: {path.name} of its log has no receipt")
     for file, item in sorted(receipts.active[name].items()):
         if not (folder / file).is_file():
@@ -533,9 +559,12 @@ def _checkpoint_comes(file: str, number: int | None, intent: Any) -> bool:
 def _intended(workspace: Path, path: Path, name: str, number: int, intent: Any) -> None:
     """A commit without a receipt: only where a crash came between intent and receipt, and the log still holds its rows."""
     facts: Any = {}
-    for raw in path.read_text("utf-8").splitlines():
-        told = json.loads(raw).get("commitInfo", {}).get("modelmark")
-        facts = (json.loads(told) if isinstance(told, str) else told) or facts
+    try:
+        for raw in path.read_text("utf-8").splitlines():
+            told = json.loads(raw).get("commitInfo", {}).get("modelmark")
+            facts = (json.loads(told) if isinstance(told, str) else told) or facts
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise Fault("TABLE_DAMAGED", f"table {name}: commit {number} cannot be read") from None
     ours = bool(facts) and intent is not None and intent["first"] <= number <= intent["last"]
     for writer, segment in (facts.get("newest") or {}).items() if ours else ():
         ours = ours and (workspace / "journal" / "wal" / writer / f"{segment:012d}.seg").is_file()
@@ -566,8 +595,8 @@ RECORD, SEAL = b"\xf5MR1", b"\xf5MS1"
 
 def _writer(folder: Path, anchor: tuple[int, int, bytes] | None) -> int:
     numbers = {int(p.stem): p for suffix in ("*.open", "*.seg") for p in folder.glob(suffix) if p.stem.isdigit()}
-    records, after = 0, anchor
-    for number in sorted(numbers):
+    records, after = 0, anchor or (-1, 0, START)
+    for number in sorted(n for n in numbers if n > after[0]):  # others are retired: only a crash keeps them
         count, sequence, last = _segment(numbers[number], folder.name, number, after)
         after = (number, sequence, last) if count >= 0 else after
         records += max(count, 0)
@@ -586,9 +615,13 @@ def _segment(path: Path, writer: str, number: int, after: tuple[int, int, bytes]
         return -1, 0, START
     if len(data) < size or struct.unpack_from("<I", data, HEADER.size)[0] != zlib.crc32(data[: HEADER.size]):
         raise bad(0, "the header is damaged")
-    magic, form, _, owner, segment, first, previous = HEADER.unpack_from(data)
-    if magic != b"MMRKWAL\n" or form != 1:
-        raise bad(0, "the header is of another format")
+    magic, form, flags, owner, segment, first, previous = HEADER.unpack_from(data)
+    if magic != b"MMRKWAL\n":
+        raise bad(0, "the header is damaged")
+    if form != 1:
+        raise Fault("UNKNOWN_FORMAT", f"journal segment {writer[:8]}/{path.name} has format {form}")
+    if flags:
+        raise bad(0, "its header has flags that are not known")
     if owner.hex() != writer or segment != number:
         raise bad(0, f"it is segment {segment} of writer {owner.hex()[:8]}")
     if after is not None and (segment != after[0] + 1 or previous != after[2] or first != after[1]):
@@ -597,7 +630,7 @@ def _segment(path: Path, writer: str, number: int, after: tuple[int, int, bytes]
     while offset < len(data):
         found = _frame(data, offset)
         if found is None:
-            if is_open and not _sound_after(data, offset + 1):
+            if is_open and not sealed and not _sound_after(data, offset + 1):
                 break
             raise bad(offset, "the frame is damaged")
         kind, at, claimed, payload, end = found
@@ -715,7 +748,7 @@ def signing_key(workspace: Path, key: Key) -> str:
         raise Fault("KEY_EXPOSED", f"the signing key {path} may be read or replaced by others")
     try:
         private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, IsADirectoryError):
         private = None
     if not isinstance(private, Ed25519PrivateKey):
         raise Fault("BAD_KEY", f"{path} is not an Ed25519 private key")

@@ -70,7 +70,10 @@ class StandAlone:
         return None, records, sequence, last.hex()
 
     def workspace(self, folder: Path, checkpoint: Path | None) -> list[str]:
-        items = module().verify(folder, key=None, checkpoint=checkpoint, lines=None)
+        try:
+            items = module().verify(folder, key=None, checkpoint=checkpoint, lines=None)
+        except module().Fault as fault:
+            return [fault.code]
         return [item["fault"] for item in items if item["fault"]]
 
     def _key(self, raw: bytes) -> Any:

@@ -61,8 +61,9 @@ def _opened(envelope: bytes, payload_type: str, verifier: Verifier) -> Any:
         payload = strict_base64(outer["payload"])
         found_type = outer["payloadType"]
         signatures = [(s["keyid"], strict_base64(s["sig"])) for s in outer["signatures"]]
-        if canonical(outer) != envelope:
-            raise ValueError("written in another form than ours")
+        said = [{"keyid": s["keyid"], "sig": s["sig"]} for s in outer["signatures"]]
+        if canonical({"payload": outer["payload"], "payloadType": found_type, "signatures": said}) != envelope:
+            raise ValueError("written in another form than ours, or it says more")
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise Tampered("this is not a DSSE envelope", code="BAD_ENVELOPE") from None
     if found_type != payload_type:

@@ -84,7 +84,7 @@ def read_private(path: Path) -> Ed25519PrivateKey:
         )
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, IsADirectoryError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise _bad(path, "an Ed25519 private key")
@@ -103,7 +103,7 @@ def read_public(path: Path) -> Verifier:
     """Raises NotPermitted (BAD_KEY) for anything but an Ed25519 public key as PEM."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, IsADirectoryError):
         key = None
     if not isinstance(key, Ed25519PublicKey):
         raise _bad(path, "an Ed25519 public key")

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from modelmark.domain.errors import NotYet, Rejected
+from modelmark.domain.errors import NotYet, Rejected, Tampered
 from modelmark.storage.written import Written
 
 #: The newest migration. A test holds it equal to Alembic's head.
@@ -26,7 +26,8 @@ class Database:
     """Connections are per thread; `transaction` nests, and the outermost one commits."""
 
     def __init__(self, url: str) -> None:
-        """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers."""
+        """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers, Tampered for a
+        file that is no database (DATABASE_DAMAGED)."""
         self.engine = _engine(url)
         self._local = threading.local()
         self.written = Written()
@@ -41,6 +42,8 @@ class Database:
                 code="DATABASE_UNAVAILABLE",
                 hint="check MODELMARK_DATABASE and that the server runs",
             ) from None
+        except DatabaseError as error:
+            raise damaged(error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -77,6 +80,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def damaged(error: DatabaseError) -> Tampered:
+    """What the database itself says of its file or its tables."""
+    why = str(error.orig).strip().splitlines()[0]
+    return Tampered(f"the database cannot be read: {why}", code="DATABASE_DAMAGED", hint="restore it from a backup")
 
 
 def sqlite_url(path: Path) -> str:

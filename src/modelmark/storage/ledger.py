@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
@@ -20,8 +20,8 @@ from modelmark.domain.version import Version
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
-from modelmark.storage.database import Database
-from modelmark.storage.written import raw_rows
+from modelmark.storage.database import Database, damaged
+from modelmark.storage.written import any_text, raw_rows
 
 T = TypeVar("T")
 
@@ -134,12 +134,12 @@ class SqlLedger:
         return self._database.written.take()
 
     def rows(self) -> Iterator[Row]:
-        with self._database.reading() as connection:
+        with self._verifying() as connection:
             for table in tables.GOVERNED:
                 yield from raw_rows(connection, table)
 
     def summed_rows(self) -> Mapping[str, Sequence[Row]]:
-        with self._database.reading() as connection:
+        with self._verifying() as connection:
             return {table.name: list(raw_rows(connection, table)) for table in tables.SUMMED}
 
     def row_counts(self) -> Mapping[str, int]:
@@ -150,7 +150,7 @@ class SqlLedger:
             }
 
     def audit_rows(self) -> Iterator[Row]:
-        with self._database.reading() as connection:
+        with self._verifying() as connection:
             yield from raw_rows(connection, tables.audit)
 
     def heads(self) -> Mapping[str, str]:
@@ -161,14 +161,25 @@ class SqlLedger:
 
     def head(self, name: str) -> str | None:
         query = select(tables.heads.c.body).where(tables.heads.c.name == name)
-        with self._database.reading() as connection:
-            found: str | None = connection.execute(query).scalar()
-        return found
+        with self._verifying() as connection, any_text(connection):
+            found = connection.execute(query).scalar()
+        return None if found is None else str(found)
 
     def set_head(self, name: str, envelope: str) -> None:
         with self._database.writing() as connection:
             connection.execute(delete(tables.heads).where(tables.heads.c.name == name))
             connection.execute(insert(tables.heads).values(name=name, body=envelope))
+
+    @contextmanager
+    def _verifying(self) -> Iterator[Connection]:
+        """For what verification reads. Raises Tampered (DATABASE_DAMAGED) where the database cannot."""
+        try:
+            with self._database.reading() as connection:
+                yield connection
+        except DatabaseError as error:
+            if isinstance(error, OperationalError) and "no such" not in str(error.orig):
+                raise  # locked, or nobody answers: that says nothing of what is in it
+            raise damaged(error) from None
 
     def _insert(self, table: Table, **values: Any) -> None:
         try:

@@ -37,7 +37,7 @@ class Written(threading.local):
 
 def raw_rows(connection: Connection, table: Table, where: ColumnElement[bool] | None = None) -> Iterator[Row]:
     """Every row of a table, or those that are found, in the order of the key, bytes that are no text included."""
-    with _any_text(connection):
+    with any_text(connection):
         yield from _selected(connection, table, where)
 
 
@@ -50,7 +50,7 @@ def _selected(connection: Connection, table: Table, where: ColumnElement[bool] |
 
 
 @contextmanager
-def _any_text(connection: Connection) -> Iterator[None]:
+def any_text(connection: Connection) -> Iterator[None]:
     """SQLite refuses text that is not UTF-8, and with it the rest of a table."""
     if connection.dialect.name != "sqlite":
         yield

@@ -109,13 +109,12 @@ def _verify_table(workspace: Workspace, receipts: Receipts, name: str) -> int:
     known = receipts.versions.get(name)
     _verify_log(folder, name, receipts)
     try:
-        newest = DeltaTable(str(folder)).version()
-        for version in range((-1 if known is None else known) + 1, newest + 1):
+        for version in _later(folder, -1 if known is None else known):
             _require_intended(workspace, receipts, name, version)
         if known is None:
             return 0
         active = set(DeltaTable(str(folder), version=known).get_add_actions(flatten=True)["path"].to_pylist())
-    except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
+    except (DeltaError, TableNotFoundError, OSError, ValueError, AttributeError, RecursionError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise Tampered(f"table {name} cannot be read: {why}", code="TABLE_DAMAGED", field=name) from None
     expected = receipts.files.get(name, {})
@@ -128,6 +127,12 @@ def _verify_table(workspace: Workspace, receipts: Receipts, name: str) -> int:
         if (folder / path).exists():  # kept a while for queries that still read it
             check_file(folder, name, item)
     return sum(item.rows for item in expected.values())
+
+
+def _later(folder: Path, known: int) -> list[int]:
+    """Commits after the last that has a receipt, whether Delta would read them or not."""
+    numbers = [int(path.stem) for path in (folder / LOG).glob("*.json") if path.stem.isdigit()]
+    return sorted(number for number in numbers if number > known)
 
 
 def _verify_log(folder: Path, name: str, receipts: Receipts) -> None:
@@ -154,9 +159,10 @@ def _comes(file: str, name: str, receipts: Receipts) -> bool:
     intent, number = receipts.intents.get(name), int(file[:20]) if file[:20].isdigit() else None
     if number is not None and file == log_name(number):
         return number > receipts.versions.get(name, -1)
-    if intent is not None and intent.checkpoint is not None:
-        return number == intent.checkpoint or file == "_last_checkpoint"
-    return file.endswith(".tmp")
+    if file.endswith(".tmp"):
+        return True
+    coming = intent.checkpoint if intent else None
+    return coming is not None and (number == coming or file == "_last_checkpoint")
 
 
 def _require_intended(workspace: Workspace, receipts: Receipts, name: str, version: int) -> None:

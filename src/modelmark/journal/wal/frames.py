@@ -1,6 +1,6 @@
 """The bytes of a journal segment: one header, then frames, then a seal.
 
-Header (84 bytes): magic, format version, flags, writer id, segment number, first sequence, previous chain link, CRC-32.
+Header (80 bytes): magic, format version, flags, writer id, segment number, first sequence, previous chain link, CRC-32.
 Frame (52 bytes + payload): mark, payload length, CRC-32 over everything else, sequence number, chain link, payload.
 The chain runs through header and payloads of a writer's segments in order, so nothing can be changed, dropped or
 moved unseen between two links that are known; the CRC tells damage at once and finds where sound frames go on.
@@ -36,7 +36,7 @@ encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
 
 
-class Seal(msgspec.Struct, array_like=True, frozen=True):
+class Seal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The last frame of a segment: how many records it holds, and the sequence of the first."""
 
     records: int
@@ -95,11 +95,13 @@ def read_header(data: bytes) -> Header | None:
     """None when the header is cut or damaged. Raises Tampered for a format this release does not know."""
     if len(data) < HEADER_SIZE or _CRC.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size]):
         return None
-    magic, form, _, writer, segment, first, previous = _HEADER.unpack_from(data)
+    magic, form, flags, writer, segment, first, previous = _HEADER.unpack_from(data)
     if magic != MAGIC:
         return None
     if form != FORMAT:
         raise Tampered(f"the segment has format {form}", code="UNKNOWN_FORMAT", limit=f"this release reads {FORMAT}")
+    if flags:
+        return None  # none is written yet, and the link does not cover them
     return Header(writer.hex(), segment, first, previous)
 
 

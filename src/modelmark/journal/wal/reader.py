@@ -23,6 +23,7 @@ from modelmark.journal.wal.frames import (
 )
 from modelmark.journal.wal.records import Record
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.seal.chain import START
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -196,8 +197,8 @@ def recover_all(wal: Path) -> list[Recovery | Tampered]:
 def verify_wal(wal: Path, anchors: Mapping[str, Anchor] | None = None) -> WalReport:
     """Check every sealed segment, and the sound part of open ones, of every writer, across segments.
 
-    anchors: per writer, where its chain stood after the last retired segment. A writer without one must begin at
-    segment 0, or its first segment is trusted for what came before.
+    anchors: per writer, where its chain stood after the last retired segment; what is still there of those counts for
+    nothing. A writer without one must begin at segment 0.
     """
     reports: list[WriterReport] = []
     bad: Tampered | None = None
@@ -210,10 +211,13 @@ def verify_wal(wal: Path, anchors: Mapping[str, Anchor] | None = None) -> WalRep
 
 def _verify_writer(folder: Path, anchor: Anchor | None) -> tuple[WriterReport, Tampered | None]:
     running = alive(folder)
-    end, after = None, anchor
+    end, after = None, anchor or Anchor(-1, 0, START)
+    retired = after.number
     segments = records = 0
     try:
         for file in _in_order(folder):
+            if file.number <= retired:
+                continue
             try:
                 segment = read_segment(file, after=after)
             except FileNotFoundError:  # sealed or retired while we looked
