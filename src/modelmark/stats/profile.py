@@ -204,7 +204,7 @@ def _binned(edges: Array, values: Array) -> Counts:
     without an edge lies between the same two edges; only values that share their cell with an edge are searched.
     """
     size = len(edges) + 1
-    span = float(edges[-1] - edges[0])
+    span = float(edges[-1]) - float(edges[0])  # inf, and no warning, where it overflows
     if len(values) < _CHUNK // 4 or not 0 < span < np.inf or not np.isfinite(_CELLS / span):
         return np.bincount(np.searchsorted(edges, values), minlength=size).astype(np.int64)
     first, scale = edges[0], _CELLS / span
