@@ -161,6 +161,13 @@ def test_counts_that_do_not_fit_their_bins_are_refused(before, after):
         Reference.from_bytes(data.replace(before, after, 1))
 
 
+@pytest.mark.parametrize("kind", ["object", "string", "category"])
+def test_nulls_of_every_kind_of_text_are_missing(kind):
+    rows = pd.DataFrame({"age": np.arange(4.0), "job": pd.Series(["a", None, "b", None], dtype=kind)})
+    found = Reference.from_bytes(profile.reference(contract(), rows, np.full((2, 2), 0.5)))
+    assert found.columns["job"].counts.tolist() == [1, 1, 0, 2]
+
+
 def test_edges_that_do_not_rise_are_refused():
     data = a_reference()
     first = Reference.from_bytes(data).columns["age"].edges[:2].tolist()

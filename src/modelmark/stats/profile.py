@@ -192,7 +192,7 @@ def _textual(item: Input, values: Any) -> Column:
         known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
     closed = item.type is DataType.CATEGORY
     edges = np.zeros(0)
-    text = [None if value is None or value != value else str(value) for value in values]
+    text = [str(value) if there else None for value, there in zip(values, values.notna(), strict=True)]
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
     return Column(item.name, False, counts, edges, known, closed=closed)
 
