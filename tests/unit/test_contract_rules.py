@@ -164,6 +164,10 @@ def test_what_is_just_allowed_is_allowed(changes: dict[str, Any]) -> None:
     kept(**changes)
 
 
+def test_a_name_has_at_most_255_characters() -> None:
+    assert MAX_NAME == 255
+
+
 def test_ten_thousand_inputs_are_allowed_and_one_more_is_not() -> None:
     many = tuple(Input(name=f"i{k}", type=DataType.NUMBER) for k in range(10_001))
     assert broken(contract(inputs=many[:-1])) == []

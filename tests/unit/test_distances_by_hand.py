@@ -8,6 +8,7 @@ from scipy.stats import gamma
 
 from modelmark.domain.errors import NotEnoughData
 from modelmark.stats.binning import numeric_codes, text_codes
+from modelmark.stats.calibration import design_effect
 from modelmark.stats.drift import Drift, _gamma_tail, _worth, coarsen, divergence, drift, drifts, sample_drift
 from modelmark.stats.near_duplicates import near_duplicates, places
 
@@ -103,7 +104,16 @@ def test_rows_of_units_are_worth_what_rao_and_scott_say():
     """Ten units of four alike rows are ten rows; where units cancel, no row is worth more than one."""
     codes = np.repeat([0, 1, 0, 1, 2, 0, 1, 2, 2, 0], 4)
     assert _worth(codes, 4, None) == 40
-    assert _worth(codes, 4, np.arange(40) // 4) == pytest.approx(40 / 4, abs=2)
+    assert _worth(codes, 4, np.arange(40) // 4) == 10
+    mixed = np.r_[
+        np.zeros(8, dtype=np.int64), np.arange(32) % 2 + 1
+    ]  # bin 0 comes in two whole units, the others do not
+    shares = [8 / 40, 16 / 40, 16 / 40]
+    effects = [design_effect((mixed == k).astype(float), np.arange(40) // 4) for k in range(3)]
+    mean = sum((1 - p) * d for p, d in zip(shares, effects, strict=True)) / sum(1 - p for p in shares)
+    assert effects[0] == pytest.approx(4)
+    assert effects[1] < 2
+    assert _worth(mixed, 4, np.arange(40) // 4) == round(40 / mean) == 18
     assert _worth(np.arange(40) % 2, 2, np.arange(40) // 2) == 40
     assert _worth(np.zeros(40, dtype=np.int64), 1, np.arange(40) // 4) == 40
     assert _worth(np.repeat([0, 1], 20), 2, np.arange(40) // 20) == 2

@@ -21,7 +21,8 @@ from modelmark.stats.fairness import (
     resampled,
     shrunk,
 )
-from modelmark.stats.indices import indices
+from modelmark.stats.indices import _entropies, _epsilons, _impacts, indices
+from modelmark.stats.simultaneous import drawn_units
 
 
 def decided(*groups, units=None):
@@ -62,6 +63,7 @@ def test_nobody_to_count_is_no_rate():
         [False, False, True, False, False, False],
         [False, True, False, True, False, False],
     ]
+    assert group_rates(group_sums(decided((1, 0, 0, 0)), 1, np.ones((1, 1))))[0, 0, :2].tolist() == [1, 1]
     with pytest.raises(NotEnoughData):
         contrasts(decided((2, 0, 0, 0)), 1)
 
@@ -182,3 +184,18 @@ def test_impact_has_no_value_where_nobody_else_is_selected():
     said = np.array([True, False, True, True])
     assert disparate_impact(said, np.array([True, True, False, False])) == 0.5
     assert generalized_entropy(np.array([True, False]), np.array([True, False])) == 0
+
+
+def test_resampled_counts_are_turned_into_indices_as_rows_are():
+    made = decided((3, 1, 2, 4), (2, 3, 1, 9))
+    sums = group_sums(made, 2, np.ones((1, 25)))
+    for alpha in (1.0, 2.0):
+        assert _entropies(sums, alpha) == pytest.approx([generalized_entropy(made.real, made.said, alpha)])
+    assert _impacts(sums, 1) == pytest.approx([disparate_impact(made.said, made.group == 1)])
+    assert _epsilons(sums) == pytest.approx([differential_fairness(made.said, made.group)])
+
+
+def test_a_column_that_nobody_belongs_to_is_drawn_as_nought():
+    (drawn,) = drawn_units(np.array([0, 1]), np.array([0, 0]), np.ones((2, 1)), 3, 0)
+    assert drawn.shape == (1000, 3, 1)
+    assert not drawn[:, 1:].any()

@@ -23,6 +23,7 @@ from modelmark.stats.calibration import (
     labels_needed,
 )
 from modelmark.stats.delong import auc, auc_difference, lowest_perfect, placements
+from modelmark.stats.holm import holm
 from modelmark.stats.rates import clopper_pearson, more_needed, wilson
 from modelmark.stats.slicing import gap_of
 
@@ -189,6 +190,11 @@ def test_a_slice_takes_two_units_and_equal_losses_have_no_doubt_only_where_all_a
     flat = gap_of(np.arange(6) < 2, np.ones(6), tolerance=0, confidence=0.95)
     assert (flat.low, flat.high, flat.p_value) == (0, 0, 1)
     assert gap_of(np.arange(6) < 2, np.ones(6), tolerance=-0.1, confidence=0.95).p_value == 0
+
+
+def test_holm_steps_down_through_the_sorted_p_values():
+    assert holm([0.04, 0.01, 0.03, 0.9]) == pytest.approx([0.09, 0.04, 0.09, 0.9])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
 
 
 # Bands over families.

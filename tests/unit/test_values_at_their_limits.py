@@ -320,6 +320,16 @@ def refusal(data: bytes | str, **given):
     return caught.value.cause, caught.value.line
 
 
+def test_budgets_are_the_documented_ones():
+    y, t = yamltext, table_file
+    assert (y.MAX_BYTES, y.MAX_DEPTH, y.MAX_KEYS, y.MAX_VALUES, y.MAX_KEY, y.MAX_TEXT, y.MAX_NUMBER) == (
+        1_048_576, 32, 1_000, 150_000, 255, 20_000, 64,
+    )  # fmt: skip
+    assert (t.MAX_COLUMNS, t.MAX_LINE, t.PER_CELL, jsontext.MAX_DEPTH, MAX_LENGTH, MAX_KNOWN) == (
+        20_000, 16_777_216, 48, 32, 64, 500,
+    )  # fmt: skip
+
+
 def test_budgets_of_yaml_hold_their_last_and_refuse_the_next():
     key, value = yamltext.MAX_KEY, yamltext.MAX_TEXT
     assert len(next(iter(yamltext.read(f"{'k' * key}: 1".encode())[0]))) == key
