@@ -122,7 +122,7 @@ def test_the_usual_contracts_break_nothing() -> None:
     ],
 )
 def test_a_broken_rule_is_told_where_it_is(changes: dict[str, Any], path: str) -> None:
-    assert list(dict.fromkeys(broken(contract(**changes)))) == [path]
+    assert broken(contract(**changes)) == [path]
 
 
 @pytest.mark.parametrize(

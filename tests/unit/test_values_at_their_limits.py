@@ -15,7 +15,7 @@ import pytest
 
 import serving_case as case
 from builders.domain import contract
-from modelmark.contract import jsontext, table_file, yamltext
+from modelmark.contract import catalogue, draft, jsontext, read, table_file, yamltext
 from modelmark.contract.columns import EXACT, FLOAT32_MAX, numeric_column, text_column
 from modelmark.contract.conditions import holds
 from modelmark.contract.infer import Facts, infer
@@ -282,6 +282,9 @@ def test_thirty_two_levels_of_json_are_read_and_one_more_is_not():
     assert caught.value.code == "TOO_DEEP"
     wide = b"[" + b",".join([b'{"a":[]}'] * 40) + b"]"
     assert len(jsontext.read(wide)) == 40
+    with pytest.raises(Malformed) as caught:
+        jsontext.read(b'{"a":' * 33 + b"1" + b"}" * 33)
+    assert caught.value.code == "TOO_DEEP"
     assert jsontext.depth(b"[" * 20 + b"]" * 20 + b"{}" * 20) == 20
 
 
@@ -366,6 +369,7 @@ def test_counts_of_yaml_hold_their_last_and_refuse_the_next(monkeypatch, name, b
         ("a: 1\nb: 'x\x01'", "control", 2),
         ("a: 1\nb: [", "syntax", 3),
         ('a: "\\0"', "control", 1),
+        ('a: 1\n"b\\0": 1', "control", 2),
         (b"a: 1\nb: \xff", "utf8", 2),
         (b"\xff\xfea\x00", "utf16", None),
         ("a: b".encode("utf-16-be"), "utf16", None),
@@ -458,6 +462,9 @@ def test_rows_are_sent_as_requests_send_them():
         sent = [r["x"] for r in rows_of(pd.DataFrame({"x": values}), numbers)]
         assert sent[1] is None
         assert isinstance(sent[0], float)
+    flags = contract(inputs=(Input(name="x", type=DataType.BOOLEAN),))
+    sent = [r["x"] for r in rows_of(pd.DataFrame({"x": [0, 1, 1.0, 2]}), flags)]
+    assert [type(value) for value in sent] == [bool, bool, bool, float]
     assert rows_of(pd.DataFrame({"x": [True, "z"]}), numbers) == [{"x": True}, {"x": "z"}]
     assert (text_of(12.0), text_of(12.0, ("12.0",)), text_of(12.5), text_of("12.0")) == ("12", "12.0", "12.5", "12.0")
     assert as_texts(pd.Series([1.0, None])).tolist() == ["1", None]
@@ -559,6 +566,16 @@ def test_parquet_takes_what_its_columns_take_once_unpacked(tmp_path):
     pq.write_table(pa.table({"x": np.arange(100.0), "t": ["k" * 50] * 100}), path)
     sizes = [most for most in range(1000, 9000, 50) if fits(path, most)]
     assert 100 * 8 + 100 * 58 <= sizes[0] <= 100 * 8 + 100 * 58 + 50  # texts are told row by row, not once
+    pq.write_table(pa.table({"x": np.arange(100.0)}), path)
+    unpacked = pq.ParquetFile(path).metadata.row_group(0).total_byte_size
+    assert unpacked > 800
+    assert [fits(path, most) for most in (unpacked - 1, unpacked)] == [False, True]
+    pq.write_table(pa.table({"x": np.zeros(10_000)}), path)  # a dictionary of one value
+    assert [fits(path, most) for most in (79_999, 80_000)] == [False, True]
+    pq.write_table(pa.table({"x": np.zeros(300_000)}), path)
+    with pytest.raises(TooLarge, match="more than 2 MB of memory") as caught:
+        require_fits(path, 2 << 20)
+    assert caught.value.limit == "2 MB"
     pq.write_table(pa.table({"l": [[1], [2]]}), path)
     with pytest.raises(Rejected) as caught:
         require_fits(path, 10**6)
@@ -685,6 +702,36 @@ def test_the_positive_class_is_one_or_true_or_the_rarer():
         assert caught.value.code == code
     found = infer(pd.DataFrame({"x": [1, 2], "z": [1, 2], "y": [0, 1]}), target="y", facts=Facts(features=("z",)))
     assert found.left_out == ("x",)
+
+
+def test_a_draft_writes_what_an_input_has_and_no_more():
+    usual = {"name": "x", "type": "number"}
+    for more, wanted in (
+        ({}, {}),
+        ({"minimum": 1.0}, {"minimum": 1.0, "maximum": None}),
+        ({"maximum": 2.0}, {"minimum": None, "maximum": 2.0}),
+        ({"nullable": True}, {"nullable": True}),
+        ({"on_out_of_range": Policy.FLAG}, {"on_out_of_range": "flag"}),
+        (
+            {"categories": ("a",)},
+            {"categories": ["a"], "on_unseen": Input(name="x", type=DataType.NUMBER).on_unseen.value},
+        ),
+    ):
+        assert draft._fields(Input(name="x", type=DataType.NUMBER, **more)) == usual | wanted
+    found = infer(pd.DataFrame({"x": [1, 2], "z": [1, 2], "y": [0, 1]}), target="y", facts=Facts(features=("z",)))
+    paths = draft.Paths(name="m", model="m", train="t", holdout="h", target="y")
+    assert "  # not taken by the model: x\n" in draft.render(found, paths)
+
+
+def test_fields_are_named_as_people_name_them():
+    for path, text in ((("a", "b", 0, "c"), "a.b[0].c"), ((), "(the whole file)"), (("inputs", 3), "inputs[3]")):
+        assert read.dotted(path) == text
+    assert read.undotted("a.b[0].c") == ("a", "b", 0, "c")
+
+
+def test_what_nobody_brings_is_shown_all_the_same():
+    (monitor,), (gate,) = catalogue.shown_monitors(["gone"]), catalogue.shown_gates(["gone"])
+    assert (monitor.name, monitor.code, gate.name, gate.code) == ("gone", "", "gone", "")
 
 
 @pytest.mark.parametrize(
