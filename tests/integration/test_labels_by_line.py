@@ -70,6 +70,11 @@ def test_a_line_that_fits_is_taken(tmp_path: Path, line: str) -> None:
     assert bring(space, f"\ufeffid,row,label\n{line}\n").accepted == 1  # a byte order mark is no part of a name
 
 
+def test_an_id_of_two_lines_is_itself(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted("a\r\nb"))
+    assert bring(space, b'id,label\n"a\r\nb",1\n').accepted == 1
+
+
 def test_labels_keep_their_moment_their_file_and_their_place(tmp_path: Path) -> None:
     space = journal(tmp_path, predicted("one"))
     bring(space, "id,label\none,1\n")

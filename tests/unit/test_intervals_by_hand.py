@@ -15,6 +15,7 @@ from modelmark.stats.bootstrap import Interval, _bca, _jackknife, blocks, interv
 from modelmark.stats.calibration import (
     CalibrationError,
     _ks_quantile,
+    _solve,
     calibration_error,
     cumulative,
     design_effect,
@@ -56,6 +57,7 @@ def test_bias_and_skew_move_the_percentiles_as_efron_says():
 def test_replicates_equal_to_the_estimate_count_half():
     quarters = np.repeat([-1.0, 0, 0, 1], 250)
     assert _bca(quarters, 0.0, EVEN, 0.8, 10**6) == (-1, 1)
+    assert _bca(quarters / 2, 0.0, EVEN, 0.8, 10**6) == (-0.5, 0.5)
     assert _bca(np.full(10, 3.0), 3.0, EVEN, 0.95, 10) == (3.0, 3.0)
     low, high = _bca(NORMAL + 50, 0.0, EVEN, 0.9, 50)
     assert low == 0.0 < high  # the interval holds its estimate
@@ -265,6 +267,8 @@ def test_the_calibration_error_of_two_rows_by_hand():
     found = calibration_error(np.array([0.6, 0.6]), np.array([0.0, 1.0]))
     assert (found.estimate, found.low, found.n, found.bins, found.confidence) == (0, 0, 2, 1, 0.95)
     assert 0.5 < found.high <= 1
+    assert _solve(lambda _: 0.0, 0.5) == 1.0  # no error is larger
+    assert _solve(lambda true: true, 0.3) == pytest.approx(0.3)
     sure = calibration_error(np.full(4000, 0.6), np.tile([0.0, 1.0], 2000))
     assert sure.estimate == pytest.approx((0.01 - 0.25 / 4000) ** 0.5, abs=1e-6)
     assert (sure.low, sure.high) == pytest.approx(

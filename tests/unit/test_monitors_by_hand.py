@@ -167,6 +167,9 @@ def test_a_share_is_compared_with_the_one_at_training_time() -> None:
     counts = {**view.profiles, "kind": np.array([570, 0, 0, 10, 420])}
     kind = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts)))["kind"]
     assert (kind.outcome, kind.measured, kind.limit) == (Outcome.OK, 0.42, pytest.approx(0.42))
+    risen = {**counts, "kind": np.array([550, 0, 0, 40, 410])}  # 4 of 100 are new; of those missing only 1 more
+    worse = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=risen)))["kind"]
+    assert (worse.measured, worse.limit) == (0.04, 0.02)
     bare = dataclasses.replace(columns["kind"], counts=np.zeros(5, dtype=np.int64))
     empty = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns={**columns, "kind": bare}))
     none = by_subject(Quality(QualityMonitor()).evaluate(with_records(empty, profiles=counts)))["kind"]
@@ -175,10 +178,10 @@ def test_a_share_is_compared_with_the_one_at_training_time() -> None:
 
 @pytest.mark.parametrize(("tolerance", "outcome"), [(0.0, Outcome.ALERT), (0.5, Outcome.OK)])
 def test_an_alert_is_surely_above_what_is_tolerated(tolerance: float, outcome: Outcome) -> None:
-    view = with_records(quiet_view(100), refused={("A", "x"): 10, ("B", "y"): 50})
+    view = with_records(quiet_view(100), refused={("A", "x"): 50, ("B", "y"): 10})
     requests = by_subject(Quality(QualityMonitor(tolerance=tolerance)).evaluate(view))["requests"]
     assert requests.outcome is outcome
-    assert "mostly B in y" in requests.sentence
+    assert "mostly A in x" in requests.sentence
     quiet = by_subject(Quality(QualityMonitor(tolerance=0.0)).evaluate(quiet_view(100)))["requests"]
     assert (quiet.outcome, quiet.low, quiet.measured) == (Outcome.OK, 0, 0)  # not above the limit, but on it
     assert "mostly" not in quiet.sentence
