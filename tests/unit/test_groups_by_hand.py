@@ -21,7 +21,7 @@ from modelmark.stats.fairness import (
     resampled,
     shrunk,
 )
-from modelmark.stats.indices import _entropies, _epsilons, _impacts, indices
+from modelmark.stats.indices import _divided, _entropies, _epsilons, _impacts, indices
 from modelmark.stats.simultaneous import drawn_units
 
 
@@ -191,6 +191,7 @@ def test_resampled_counts_are_turned_into_indices_as_rows_are():
     sums = group_sums(made, 2, np.ones((1, 25)))
     for alpha in (1.0, 2.0):
         assert _entropies(sums, alpha) == pytest.approx([generalized_entropy(made.real, made.said, alpha)])
+    assert np.isnan(_divided(np.arange(4.0), np.zeros(4))).all()
     assert _impacts(sums, 1) == pytest.approx([disparate_impact(made.said, made.group == 1)])
     assert _epsilons(sums) == pytest.approx([differential_fairness(made.said, made.group)])
 

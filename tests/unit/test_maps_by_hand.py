@@ -104,11 +104,11 @@ def column(**changes):
 
 
 def test_the_range_holds_its_ends_and_bins_their_right_ends():
-    found = column().tally(np.array([-0.1, 0.0, 1.0, 1.1, 2.0, 2.1, 3.0, 3.1, np.nan, np.inf]))
-    assert found.tolist() == [3, 2, 3, 2, 2]
+    found = column().tally(np.array([-0.1, 0.0, 1.0, 1.1, 2.0, 2.1, 3.0, 3.1, np.nan, np.inf, -np.inf]))
+    assert found.tolist() == [3, 2, 3, 3, 2]
     assert column(minimum=None).tally(np.array([-5.0, 4.0])).tolist() == [1, 0, 1, 0, 1]
     assert column(maximum=None).tally(np.array([-5.0, 4.0])).tolist() == [1, 0, 1, 0, 1]
-    assert (column().missing(found), column().outside(found), column().histogram(found).sum()) == (2, 2, 10)
+    assert (column().missing(found), column().outside(found), column().histogram(found).sum()) == (3, 2, 11)
 
 
 def test_a_chunked_column_and_a_nullable_one_count_their_nulls():

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from modelmark.stats.slicing import Where, _bound, _bound_of, number_conditions, search, strongest, text_conditions
+from modelmark.domain.catalogue.gate_settings import SlicesGate
+from modelmark.gates.slices.gate import Slices
+from modelmark.stats.slicing import (
+    Where,
+    _bound,
+    _bound_of,
+    gap_of,
+    number_conditions,
+    search,
+    strongest,
+    text_conditions,
+)
 
 
 def where(mask, column="a", text=""):
@@ -117,3 +130,15 @@ def test_the_strongest_columns_are_kept_in_their_order():
     alike = [[where((ROWS // 2) % 2 == 0, str(k))] for k in range(5)]
     assert [w.column for w in strongest(alike, first, LOSS, min_rows=5, most=2)] == ["0", "1"]
     assert len(strongest(alike * 20, first, LOSS, min_rows=5)) == 40
+
+
+@pytest.mark.parametrize("units", [None, np.arange(20) // 2])
+def test_the_gate_hands_on_tolerance_confidence_number_and_units(units):
+    loss, mask = np.r_[np.ones(6), np.zeros(14)], np.arange(20) < 9
+    gate, about = Slices(SlicesGate(confidence=0.9)), SimpleNamespace(units=units)
+    found = gate._confirm(mask, loss, 0.05, 3, about, np.arange(20))
+    assert found == gap_of(mask, loss, tolerance=0.05, confidence=0.9, comparisons=3, units=units)
+    assert found != gap_of(mask, loss, tolerance=0.05, confidence=0.9, units=units)
+    turned = gate._confirm(mask[::-1], loss[::-1], 0.05, 3, about, np.arange(20)[::-1])
+    assert turned.p_value == pytest.approx(found.p_value)
+    assert gate._confirm(np.arange(20) < 1, loss, 0.05, 3, about, np.arange(20)) is None

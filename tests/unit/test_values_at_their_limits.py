@@ -741,7 +741,9 @@ def test_what_nobody_brings_is_shown_all_the_same():
 def test_columns_named_like_protected_characteristics(name, sensitive):
     found = infer(pd.DataFrame({name: ["a", "b"], "y": [0, 1]}), target="y")
     assert found.sensitive == ((name,) if sensitive else ())
-    assert [b.column for b in found.behaviour] == ([name] if sensitive else [])
+    assert [(b.column, b.tolerance, b.max_failure_rate) for b in found.behaviour] == (
+        [(name, 0.05, 0.05)] if sensitive else []
+    )
 
 
 def test_behaviour_is_proposed_of_the_three_strongest_columns_that_go_one_way():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from modelmark.web.bounds import Bounded, body_limit, require_bounded
 from modelmark.web.forms import FIELDS, _from_json, posted, read_form
 from modelmark.web.queries import Queries
 from modelmark.web.refused import NOTHING, SECRET, Refused, kept, status_of
-from modelmark.web.server import HEADERS, _back, _is_ours
+from modelmark.web.server import HEADERS, _back, _is_ours, build
 from modelmark.web.templating import Templates, _utc
 from modelmark.web.transport import CONNECTIONS, PromptProtocol, server
 
@@ -422,3 +423,18 @@ def test_time_of_a_body_runs_from_when_it_is_asked_for(monkeypatch):
 
     run(Bounded(app)(request("/").scope, never, send))
     assert seen == ["BODY_TOO_SLOW"]
+
+
+def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
+    made = build(SimpleNamespace(), SimpleNamespace(people=None))  # type: ignore[arg-type]
+    routes = [route for route in made.routes if isinstance(route, ProtectedRoute)]
+    posted_to = {route.path for route in routes if "POST" in (route.methods or ())}
+    acts = ("ticket", "approve", "comment", "waive", "release")
+    people = ("add", "reset", "confirm", "disable", "change", "password", "key", "revoke")
+    assert posted_to == {
+        "/sign-in", "/redeem", "/sign-out", "/models/{model}/rollback", *(f"/versions/{{id}}/{act}" for act in acts),
+        *(f"/people/{act}" for act in people),
+    }  # fmt: skip
+    assert all(route.methods in ({"POST"}, {"GET", "HEAD"}) for route in routes)
+    public = {route.path for route in routes if route.rule == "public"}
+    assert public == {"/sign-in", "/redeem", "/health", "/static/vega.js"}

@@ -196,7 +196,11 @@ def test_a_models_page_has_all_its_numbers():
         refused=[("OUT_OF_RANGE", "age", 3), ("BAD_JSON", None, 1)],
         performance=many,
         looks=looks,
-        alerts=[alert(), alert(opened_at=NOON - timedelta(hours=2), closed_at=NOON, sentence="before")],
+        alerts=[
+            alert(),
+            alert(opened_at=NOON - timedelta(minutes=60), closed_at=NOON, sentence="closed"),
+            alert(opened_at=NOON - timedelta(minutes=61), closed_at=NOON, sentence="before"),
+        ],
         timeline=Timeline(slots=(slot(-600),), span=Span(requests=20, rows=20, p50_micros=1.0, p99_micros=2.0)),
     )
     found = series.model(book, "loans", "1h")
@@ -211,7 +215,7 @@ def test_a_models_page_has_all_its_numbers():
     assert found["rest"]["drift"] == "2 more are not drawn; no interval among them passes 0.34."
     assert found["rest"]["quality"] == ""
     assert (len(found["drift"]), len(found["performance"])) == (12, 500)
-    assert [m["text"] for m in found["marks"]] == ["age moved."]
+    assert [m["text"] for m in found["marks"]] == ["age moved.", "closed"]
     assert found["marks"][0] == {"at": AT, "kind": "alert", "label": "✕", "text": "age moved."}
     assert found["alerts"] == [
         {"monitor": "drift", "subject": "age", "sentence": "age moved.", "opened": NOON.isoformat(), "count": 2}
