@@ -302,7 +302,8 @@ def test_the_cumulative_difference_of_four_rows_by_hand():
 def test_a_design_effect_is_kishs_and_never_below_one():
     """Clusters of b rows alike: b. Clusters that cancel: 1, not 0."""
     alike = np.repeat([1.0, -1.0, 2.0, -2.0], 3)
-    assert design_effect(alike, np.arange(12) // 3) == pytest.approx(3)
+    for size in (1.0, 0.01):
+        assert design_effect(size * alike, np.arange(12) // 3) == pytest.approx(3)
     assert design_effect(np.array([1.0, -1, 1, -1]), np.array([0, 0, 1, 1])) == 1
     assert design_effect(np.array([3.0, 3.0, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx(2)
     assert design_effect(np.array([1.0, 1.0]), np.array([0, 0])) == 1

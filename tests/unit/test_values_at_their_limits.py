@@ -282,6 +282,7 @@ def test_thirty_two_levels_of_json_are_read_and_one_more_is_not():
     assert caught.value.code == "TOO_DEEP"
     wide = b"[" + b",".join([b'{"a":[]}'] * 40) + b"]"
     assert len(jsontext.read(wide)) == 40
+    assert jsontext.read(b'"' + b"[" * 40 + b'"') == "[" * 40
     with pytest.raises(Malformed) as caught:
         jsontext.read(b'{"a":' * 33 + b"1" + b"}" * 33)
     assert caught.value.code == "TOO_DEEP"
@@ -328,6 +329,7 @@ def test_budgets_are_the_documented_ones():
     assert (y.MAX_BYTES, y.MAX_DEPTH, y.MAX_KEYS, y.MAX_VALUES, y.MAX_KEY, y.MAX_TEXT, y.MAX_NUMBER) == (
         1_048_576, 32, 1_000, 150_000, 255, 20_000, 64,
     )  # fmt: skip
+    assert (t._THRIFT, read.MAX_FAULTS) == (200_000, 50)
     assert (t.MAX_COLUMNS, t.MAX_LINE, t.PER_CELL, jsontext.MAX_DEPTH, MAX_LENGTH, MAX_KNOWN) == (
         20_000, 16_777_216, 48, 32, 64, 500,
     )  # fmt: skip
@@ -462,6 +464,8 @@ def test_rows_are_sent_as_requests_send_them():
         sent = [r["x"] for r in rows_of(pd.DataFrame({"x": values}), numbers)]
         assert sent[1] is None
         assert isinstance(sent[0], float)
+    words = contract(inputs=(Input(name="x", type=DataType.STRING),))
+    assert rows_of(pd.DataFrame({"x": ["a", None, 2.0]}), words) == [{"x": "a"}, {"x": None}, {"x": "2"}]
     flags = contract(inputs=(Input(name="x", type=DataType.BOOLEAN),))
     sent = [r["x"] for r in rows_of(pd.DataFrame({"x": [0, 1, 1.0, 2]}), flags)]
     assert [type(value) for value in sent] == [bool, bool, bool, float]
@@ -727,6 +731,13 @@ def test_fields_are_named_as_people_name_them():
     for path, text in ((("a", "b", 0, "c"), "a.b[0].c"), ((), "(the whole file)"), (("inputs", 3), "inputs[3]")):
         assert read.dotted(path) == text
     assert read.undotted("a.b[0].c") == ("a", "b", 0, "c")
+    text = draft.render(infer(TABLE, target="y"), draft.Paths(name="m", model="m", train="t", holdout="h", target="y"))
+    lines, document = text.splitlines(), read.parse(text.encode(), Path("modelmark.yaml"))
+    assert all("# GUESS" in lines[number - 1] for _, number, _ in draft.lines(text, "GUESS"))
+    assert lines[document.line(("inputs", 1)) - 1].startswith("  - {name: b")
+    for beyond in (("inputs", 3), ("inputs", "x"), ("inputs",)):
+        assert lines[document.line(beyond) - 1].startswith("inputs:")
+    assert document.line(("nothing",)) == 1
 
 
 def test_what_nobody_brings_is_shown_all_the_same():
@@ -764,4 +775,6 @@ def test_behaviour_is_proposed_of_the_three_strongest_columns_that_go_one_way():
     assert _one_way(bowl, bowl)
     assert _one_way(bowl, -bowl)
     assert not _one_way(bowl, bowl**2)
+    zigzag = np.tile([-0.1, 0.1], 200) + 0.02 * (np.arange(400) // 40 % 2)
+    assert _one_way(bowl, pd.Series(zigzag))  # steps of 0.02, of which chance explains 0.045
     assert not _one_way(pd.Series([1.0, 2.0] * 50), pd.Series([1.0, 2.0] * 50))
