@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from modelmark.feedback import labels
 from modelmark.feedback.labels import LabelImport, Line, import_labels
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import find
+from modelmark.journal.tables.schema import table_of
 from modelmark.journal.wal.reader import segment_files
 from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
@@ -36,6 +38,17 @@ def test_another_models_prediction_is_nobodys(tmp_path: Path, compacted: bool) -
     compact(space)
     assert find(space, "theirs")[0]["label"] is None
     assert find(space, "ours")[0]["label"] == "1"
+
+
+def test_two_models_in_one_table_stay_two(tmp_path: Path) -> None:
+    """A name that is no model's name is kept under its digest, which somebody may have given a model of theirs."""
+    other = "Other Model"
+    ours = hashlib.sha256(other.encode()).hexdigest()[:16]
+    assert table_of(ours) == table_of(other)
+    space = journal(tmp_path, predicted("ours", model=ours), predicted("theirs", model=other))
+    compact(space)
+    found = bring(space, "id,label\nours,1\ntheirs,1\n", model=ours)
+    assert (found.accepted, found.unknown) == (1, 1)
 
 
 @pytest.mark.parametrize(
