@@ -202,9 +202,8 @@ def as_texts(column: pd.Series, known: Collection[str] = ()) -> pd.Series:
     """`text_of` of each value, dtype object; None for null."""
     import pandas as pd
 
-    plain, spelled = column.astype(object), frozenset(known)
-    values = plain.where(column.notna(), None).tolist()
-    found = [None if value is None else text_of(value, spelled) for value in values]
+    spelled = frozenset(known)
+    found = [None if value is None else text_of(value, spelled) for value in _plain(column)]
     return pd.Series(found, index=column.index, name=column.name, dtype=object)
 
 
@@ -219,9 +218,9 @@ def target_codes(column: pd.Series, outputs: Outputs) -> np.ndarray:
         found = class_index(outputs.classes, value.item() if hasattr(value, "item") else value)
         return -1 if found is None else found
 
-    values = column.astype(object).to_numpy()
     known: dict[Any, int] = {value: code(value) for value in set(column.dropna().unique().tolist())}
-    return np.fromiter((known.get(v, -1) if v == v and v is not None else -1 for v in values), np.int64, len(values))
+    values = _plain(column)
+    return np.fromiter((-1 if v is None else known.get(v, -1) for v in values), np.int64, len(values))
 
 
 def rows_of(frame: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
@@ -246,7 +245,13 @@ def _sendable(column: pd.Series, item: Input) -> list[Any]:
         texts: list[Any] = as_texts(column, item.categories or ()).tolist()
         return texts
     cast: Callable[[Any], Any] = _CAST[item.type]
-    return [None if value is None or value != value else cast(value) for value in column.astype(object).tolist()]
+    return [None if value is None else cast(value) for value in _plain(column)]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """The values, None for null of any kind: pandas' own null is no truth value."""
+    plain: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return plain
 
 
 def _number(value: Any) -> Any:

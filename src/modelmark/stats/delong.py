@@ -61,7 +61,7 @@ def auc(score: Array, positive: NDArray[np.bool_], *, confidence: float = 0.95) 
     Of classes that are told apart without an error it has no width: `exact_interval` has one."""
     above, below = placements(score, positive)
     found, spread = float(above.mean()), _spread(above, below)
-    if not 0 < found < 1 or spread == 0:
+    if spread == 0:
         return Interval(estimate=found, low=found, high=found, n=len(score), confidence=confidence)
     reach = _z(confidence) * spread / (found * (1 - found))
     low, high = (1 / (1 + np.exp(-(np.log(found / (1 - found)) + side * reach))) for side in (-1, 1))

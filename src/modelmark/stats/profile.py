@@ -192,7 +192,7 @@ def _textual(item: Input, values: Any) -> Column:
         known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
     closed = item.type is DataType.CATEGORY
     edges = np.zeros(0)
-    text = [None if value is None or value != value else str(value) for value in values]
+    text = [str(value) if there else None for value, there in zip(values, values.notna(), strict=True)]
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
     return Column(item.name, False, counts, edges, known, closed=closed)
 
@@ -204,7 +204,7 @@ def _binned(edges: Array, values: Array) -> Counts:
     without an edge lies between the same two edges; only values that share their cell with an edge are searched.
     """
     size = len(edges) + 1
-    span = float(edges[-1] - edges[0])
+    span = float(edges[-1]) - float(edges[0])  # inf, and no warning, where it overflows
     if len(values) < _CHUNK // 4 or not 0 < span < np.inf or not np.isfinite(_CELLS / span):
         return np.bincount(np.searchsorted(edges, values), minlength=size).astype(np.int64)
     first, scale = edges[0], _CELLS / span

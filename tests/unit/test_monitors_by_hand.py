@@ -1,0 +1,303 @@
+"""Monitors at their limits: what counts, which numbers are told, and from which row on they speak."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from builders.domain import contract
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
+from modelmark.domain.contract import Costs, ModelSource, Objective, Outputs
+from modelmark.domain.errors import Missing
+from modelmark.domain.finding import Finding, Outcome
+from modelmark.domain.metrics import Metric, Task
+from modelmark.monitors import enabled
+from modelmark.monitors.drift import Drift
+from modelmark.monitors.labels import labelled_predictions
+from modelmark.monitors.monitor import REQUESTS, MonitorContext, Recorded
+from modelmark.monitors.performance import Performance
+from modelmark.monitors.quality import Quality
+from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.metrics import LabelledPredictions, statistic
+from modelmark.stats.rates import wilson
+from modelmark.testing.monitors import empty_view, quiet_view
+
+
+def with_records(view: MonitorContext, **changes: Any) -> MonitorContext:
+    assert isinstance(view.observed, Recorded)
+    return dataclasses.replace(view, observed=dataclasses.replace(view.observed, **changes))
+
+
+def by_subject(found: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in found}
+
+
+# Labels of the journal.
+
+
+def answers(**changes: Any) -> pa.Table:
+    """Four labelled rows of a binary model, each with another way of having been answered."""
+    usual: dict[str, Any] = {
+        "path": ["model", "previous_version", "constant", "review"],
+        "score": [0.9, 0.2, 0.9, 0.9],
+        "value": [None] * 4,
+        "probabilities": [[0.1, 0.9], [0.8, 0.2], [0.1, 0.9], [0.1, 0.9]],
+        "label": ["1", "0", "0", "0"],
+        "label_value": [1.0, 0.0, 0.0, 0.0],
+    }
+    return pa.table({**usual, **changes})
+
+
+def test_what_a_constant_or_a_person_answered_is_not_the_models_doing() -> None:
+    found = labelled_predictions(contract(), answers())
+    assert found is not None
+    assert found.scores.tolist() == [[pytest.approx(0.1), 0.9], [0.8, pytest.approx(0.2)]]
+    assert found.y_true.tolist() == [1, 0]
+    assert labelled_predictions(contract(), answers(path=["constant"] * 4)) is None
+    assert labelled_predictions(contract(), answers().slice(0, 0)) is None
+
+
+def test_a_binary_version_is_judged_by_its_own_threshold_costs_and_positive_class() -> None:
+    costs = Costs(false_positive=1, false_negative=2)
+    deal = contract(
+        outputs=Outputs(classes=(1, 0), positive=1, threshold=0.3), objective=Objective(metric=Metric.F1, costs=costs)
+    )
+    found = labelled_predictions(deal, answers(label=["1", "7", "0", "0"]))
+    assert found is not None
+    assert (found.task, found.positive, found.threshold, found.costs) == (Task.BINARY, 0, 0.3, costs)
+    assert (found.y_true.tolist(), found.scores.tolist()) == ([0], [[0.9, pytest.approx(0.1)]])
+    assert labelled_predictions(deal, answers(label=["7"] * 4)) is None
+    assert labelled_predictions(deal, answers(score=[None, None, 0.5, 0.5])) is None
+
+
+def test_several_classes_and_values_are_read_as_they_are() -> None:
+    three = contract(model=ModelSource(source="m", task=Task.MULTICLASS), outputs=Outputs(classes=("x", "y", "z")))
+    several = labelled_predictions(
+        three, answers(label=["z", "x", "x", "x"], probabilities=[[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], None, None])
+    )
+    assert several is not None
+    assert (several.task, several.y_true.tolist()) == (Task.MULTICLASS, [2, 0])
+    assert several.scores.tolist() == [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]
+    number = contract(model=ModelSource(source="m", task=Task.REGRESSION), outputs=Outputs())
+    values = labelled_predictions(number, answers(value=[2.5, None, 9.0, 9.0], label_value=[3.0, 1.0, 0.0, 0.0]))
+    assert values is not None
+    assert (values.task, values.y_true.tolist(), values.scores.tolist()) == (Task.REGRESSION, [3.0], [[2.5]])
+    assert labelled_predictions(number, answers(value=[2.5, None, 9.0, 9.0], label_value=[None, 1.0, 0, 0])) is None
+
+
+# Drift.
+
+
+@pytest.mark.parametrize(("rows", "outcome"), [(199, Outcome.CANNOT_TELL), (200, Outcome.OK)])
+def test_drift_speaks_from_its_least_rows_on(rows: int, outcome: Outcome) -> None:
+    found = by_subject(Drift(DriftMonitor()).evaluate(quiet_view(rows)))
+    assert {one.outcome for one in found.values()} == {outcome}
+    score = found["score"]
+    assert (score.n, score.limit, score.monitor) == (rows, 0.1, "drift")
+    if outcome is Outcome.OK:
+        assert score.measured is not None
+        assert score.low is not None
+        assert score.high is not None
+        assert score.low <= score.measured <= score.high
+        assert score.sentence == (
+            f"The score looks like the reference: Jensen-Shannon distance {score.measured:.2f} "
+            f"(95% interval {score.low:.2f} to {score.high:.2f}; 200 rows); tolerated up to 0.1."
+        )
+    else:
+        assert "about 1 more would tell" in score.sentence
+
+
+def test_a_column_without_traffic_or_without_a_reference_cannot_be_told() -> None:
+    view = quiet_view(300)
+    profiles = {name: counts for name, counts in view.profiles.items() if name != "kind"}
+    found = by_subject(Drift(DriftMonitor()).evaluate(with_records(view, profiles=profiles)))
+    assert found["kind"].outcome is Outcome.CANNOT_TELL
+    assert found["kind"].sentence == "Cannot tell whether “kind” moved: 0 rows; about 200 more would tell."
+    columns = dict(view.reference.columns)
+    columns["kind"] = dataclasses.replace(columns["kind"], counts=np.zeros_like(columns["kind"].counts))
+    bare = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns=columns))
+    unknown = by_subject(Drift(DriftMonitor()).evaluate(bare))["kind"]
+    assert (unknown.outcome, unknown.n) == (Outcome.CANNOT_TELL, 300)
+    assert "about 1 more" in unknown.sentence
+
+
+def test_the_false_alarm_rate_of_the_contract_is_the_one_that_is_kept() -> None:
+    """A tolerance of 0 and one alarm in two: of eight quiet windows of three columns several alarm; at one in a million none."""
+    alarms = {
+        rate: sum(
+            any(f.outcome is Outcome.ALERT for f in Drift(settings).evaluate(quiet_view(300, seed)))
+            for seed in range(8)
+        )
+        for rate in (0.5, 1e-6)
+        for settings in (DriftMonitor(tolerance=-0.1, false_alarm_rate=rate),)
+    }
+    assert alarms[0.5] >= 2
+    assert alarms[1e-6] == 0
+
+
+# Quality.
+
+
+def test_quality_divides_its_doubt_over_two_shares_of_every_input_and_the_refusals() -> None:
+    """Two inputs make five questions, each one-sided at 0.01 / 5."""
+    view = quiet_view(100)
+    counts = dict(view.profiles)
+    counts["kind"] = np.array([80, 10, 0, 4, 6])
+    found = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts, refused={("A", ""): 25})))
+    confidence = 1 - 2 * 0.01 / 5
+    kind, requests = found["kind"], found["requests"]
+    assert (kind.low, kind.high) == pytest.approx(wilson(6, 100, confidence))
+    assert (kind.n, kind.measured, kind.limit) == (100, 0.06, 0.02)
+    assert kind.sentence.startswith("6.0% of “kind” missing (6 of 100 rows; interval ")
+    assert kind.sentence.endswith("; at training time 0.0%, tolerated up to 2.0%.")
+    assert (requests.low, requests.high) == pytest.approx(wilson(25, 125, confidence))
+    assert (requests.n, requests.measured, requests.limit) == (125, 0.2, 0.02)
+    assert ", mostly A; tolerated up to 2.0%." in requests.sentence
+
+
+def test_a_share_is_compared_with_the_one_at_training_time() -> None:
+    view = quiet_view(1000)
+    columns = dict(view.reference.columns)
+    columns["kind"] = dataclasses.replace(columns["kind"], counts=np.array([60, 0, 0, 0, 40]))
+    view = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns=columns))
+    counts = {**view.profiles, "kind": np.array([570, 0, 0, 10, 420])}
+    kind = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts)))["kind"]
+    assert (kind.outcome, kind.measured, kind.limit) == (Outcome.OK, 0.42, pytest.approx(0.42))
+    risen = {**counts, "kind": np.array([550, 0, 0, 40, 410])}  # 4 of 100 are new; of those missing only 1 more
+    worse = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=risen)))["kind"]
+    assert (worse.measured, worse.limit) == (0.04, 0.02)
+    bare = dataclasses.replace(columns["kind"], counts=np.zeros(5, dtype=np.int64))
+    empty = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns={**columns, "kind": bare}))
+    none = by_subject(Quality(QualityMonitor()).evaluate(with_records(empty, profiles=counts)))["kind"]
+    assert none.limit == 0.02
+
+
+@pytest.mark.parametrize(("tolerance", "outcome"), [(0.0, Outcome.ALERT), (0.5, Outcome.OK)])
+def test_an_alert_is_surely_above_what_is_tolerated(tolerance: float, outcome: Outcome) -> None:
+    view = with_records(quiet_view(100), refused={("A", "x"): 50, ("B", "y"): 10})
+    requests = by_subject(Quality(QualityMonitor(tolerance=tolerance)).evaluate(view))["requests"]
+    assert requests.outcome is outcome
+    assert "mostly A in x" in requests.sentence
+    quiet = by_subject(Quality(QualityMonitor(tolerance=0.0)).evaluate(quiet_view(100)))["requests"]
+    assert (quiet.outcome, quiet.low, quiet.measured) == (Outcome.OK, 0, 0)  # not above the limit, but on it
+    assert "mostly" not in quiet.sentence
+
+
+def test_numbers_out_of_range_and_free_texts_unseen_are_two_things() -> None:
+    view = quiet_view(100)
+    counts = dict(view.profiles)
+    amount = counts["amount"].copy()
+    amount[-1] = 30
+    counts["amount"] = amount
+    counts["kind"] = np.array([10, 0, 0, 90, 0])
+    found = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts)))
+    assert found["amount"].sentence.startswith("30.0% of “amount” out of range (30 of 100 rows")
+    assert found["kind"].sentence.startswith("90.0% of “kind” unseen")
+    columns = dict(view.reference.columns)
+    columns["kind"] = dataclasses.replace(columns["kind"], closed=False)
+    free = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns=columns))
+    kind = by_subject(Quality(QualityMonitor()).evaluate(with_records(free, profiles=counts)))["kind"]
+    assert (kind.outcome, kind.measured) == (Outcome.OK, 0)
+
+
+def test_an_empty_window_says_so_of_every_subject() -> None:
+    found = by_subject(Quality(QualityMonitor()).evaluate(empty_view()))
+    assert list(found) == ["amount", "kind", "requests"]
+    assert {(one.outcome, one.n) for one in found.values()} == {(Outcome.CANNOT_TELL, 0)}
+    assert found["requests"].limit == 0.02
+    zeros = {"amount": np.zeros_like(quiet_view(9).profiles["amount"]), REQUESTS: np.array([0])}
+    assert by_subject(Quality(QualityMonitor()).evaluate(with_records(empty_view(), profiles=zeros)))["amount"].n == 0
+    assert (empty_view().rows, empty_view().requests, quiet_view(9).rows, quiet_view(9).requests) == (0, 0, 9, 9)
+
+
+# Performance.
+
+
+def labelled(n: int, metric: Metric = Metric.ACCURACY, baseline: float | None = 0.9) -> MonitorContext:
+    y_true = np.arange(n) % 2
+    score = np.where(np.arange(n) % 10 == 0, 1 - y_true, y_true) * 0.8 + 0.1
+    judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
+    view = quiet_view(10)
+    deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
+    return with_records(dataclasses.replace(view, contract=deal, baseline=baseline), labelled=judged)
+
+
+@pytest.mark.parametrize(("labels", "outcome"), [(49, Outcome.CANNOT_TELL), (50, Outcome.OK)])
+def test_performance_speaks_from_its_least_labels_on(labels: int, outcome: Outcome) -> None:
+    (found,) = Performance(PerformanceMonitor()).evaluate(labelled(labels, baseline=0.85))
+    assert (found.outcome, found.n, found.subject) == (outcome, labels, "accuracy")
+    if outcome is Outcome.CANNOT_TELL:
+        assert "about 1 more would tell" in found.sentence
+
+
+def test_performance_tells_the_interval_of_the_contracts_confidence() -> None:
+    view = labelled(200)
+    assert view.labelled is not None
+    for confidence in (0.95, 0.6):
+        (found,) = Performance(PerformanceMonitor(confidence=confidence)).evaluate(view)
+        theirs = interval(statistic(Metric.ACCURACY, view.labelled), 200, confidence=confidence, times=400)
+        assert (found.measured, found.low, found.high) == (theirs.estimate, theirs.low, theirs.high)
+        assert found.limit == pytest.approx(0.85)
+        assert f"({confidence:.0%} interval" in found.sentence
+        assert found.sentence.endswith("; holdout 0.900, tolerated down to 0.850.")
+
+
+@pytest.mark.parametrize(
+    ("low", "estimate", "high", "outcome"),
+    [
+        pytest.param(0.7, 0.75, 0.849, Outcome.ALERT, id="the better end below"),
+        pytest.param(0.7, 0.8, 0.85, Outcome.CANNOT_TELL, id="the better end on it"),
+        pytest.param(0.8, 0.849, 0.9, Outcome.CANNOT_TELL, id="the estimate below"),
+        pytest.param(0.8, 0.85, 0.9, Outcome.OK, id="the estimate on it"),
+    ],
+)
+def test_the_line_between_alert_doubt_and_ok(low: float, estimate: float, high: float, outcome: Outcome) -> None:
+    """With a holdout of 0.875 and a tolerance of 0.025; and turned round for a loss."""
+    seen = Interval(estimate=estimate, low=low, high=high, n=100, confidence=0.95)
+    settings = PerformanceMonitor(tolerance=0.025)
+    up = Performance(settings)._finding(labelled(100), seen, 0.875)
+    assert up.outcome is outcome
+    turned = Interval(estimate=1 - estimate, low=1 - high, high=1 - low, n=100, confidence=0.95)
+    limit = Performance(settings)._finding(labelled(100, Metric.BRIER), turned, 0.125)
+    assert limit.limit == pytest.approx(0.15)
+    if estimate != 0.85 and high != 0.85:  # 1 - 0.85 is no float
+        assert limit.outcome is outcome
+
+
+def test_labels_that_would_tell_go_with_the_square_of_the_width() -> None:
+    """Half a width of 0.1 and a gap of 0.05: four times as many, so three times as many more."""
+    seen = Interval(estimate=0.8, low=0.7, high=0.9, n=100, confidence=0.95)
+    found = Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), seen, 0.85)
+    assert "; about 300 more labels would tell." in found.sentence or "; about 301 more labels" in found.sentence
+    near = dataclasses.replace(seen, high=0.8500001, low=0.7499999)
+    assert (
+        "; about 1 more labels"
+        in Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), near, 0.85).sentence
+    )
+
+
+@pytest.mark.parametrize(("labels", "more"), [(50, 50), (60, 60)])
+def test_a_metric_unknown_on_these_labels_asks_for_as_many_again(labels: int, more: int) -> None:
+    view = labelled(labels, Metric.ROC_AUC)
+    assert view.labelled is not None
+    one = dataclasses.replace(view.labelled, y_true=np.ones(labels, dtype=np.int64))
+    (found,) = Performance(PerformanceMonitor()).evaluate(with_records(view, labelled=one))
+    assert (found.outcome, found.n) == (Outcome.CANNOT_TELL, labels)
+    assert found.sentence.endswith(f"; about {more} more.")
+    (none,) = Performance(PerformanceMonitor()).evaluate(with_records(view, labelled=None))
+    assert (none.outcome, none.n) == (Outcome.CANNOT_TELL, 0)
+
+
+def test_monitors_come_in_the_catalogues_order_with_the_contracts_settings() -> None:
+    found = enabled(Monitors(drift=DriftMonitor(min_rows=7), quality=None))
+    assert [one.name for one in found] == ["drift", "performance"]
+    drift = found[0]
+    assert isinstance(drift, Drift)
+    assert by_subject(drift.evaluate(quiet_view(7)))["score"].outcome is not Outcome.CANNOT_TELL
+    with pytest.raises(Missing) as caught:
+        enabled(Monitors(plugins={"nobody": {}}))
+    assert (caught.value.code, caught.value.field) == ("NO_MONITOR", "monitors.plugins.nobody")
