@@ -3,6 +3,7 @@ released by a fourth; then the model card is read, and each of its links leads t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,7 +123,8 @@ def refused_then_waived(office: Office, page: Page) -> None:
     page.fill("[name=owner]", "Bob Ray")
     page.fill("[name=expires]", f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}")
     page.click("text=Waive the gate for v1")
-    assert "Cy Fox lets the gate fairness through until" in page.inner_text("#approved")
+    told = page.inner_text("#approved")
+    assert re.search(r"Cy Fox \(by session; .*\) lets the gate fairness through until", told), told
     (waiver,) = office.app.ledger.waivers(office.version.id)
     assert (waiver.gate, waiver.name, waiver.owner, waiver.reason) == ("fairness", "Cy Fox", "Bob Ray", REASON)
 
