@@ -85,10 +85,11 @@ def verify(
         yield _try("rows", _SPOKEN.get(table, table), partial(_table, table, kept[table], told.rows))
     for table, rows in _summed(ledger):
         yield _try("rows", table, partial(_sum, table, rows, ledger, verifier))
+    spoken = _spoken(kept["versions"])
     for folder in sorted({name.split("/")[0] for name in told.files} | set(artifacts.ids())):
-        yield _try("files", folder[:12], partial(_files, artifacts, folder, told.files))
+        yield _try("files", spoken.get(folder, folder[:12]), partial(_files, artifacts, folder, told.files))
     for id in _ever_served(kept["snapshots"]):
-        yield _try("mark", id.short, partial(_mark, artifacts, ledger, verifier, id))
+        yield _try("mark", spoken.get(id.hex, id.short), partial(_mark, artifacts, ledger, verifier, id))
     yield _try("approvals", "signatures", partial(_signatures, kept, verifier))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
     yield _try(
@@ -211,6 +212,12 @@ def _files(artifacts: ArtifactStore, folder: str, told: dict[str, str]) -> str:
     return f"{len(found)} files, as the audit left them"
 
 
+def _spoken(rows: list[Row]) -> dict[str, str]:
+    """What people call each version, by the digits of its id: `loans v3 (202fbc2f4c17)`."""
+    ids = [(str(row.columns["id"]).removeprefix("sha256:"), row.columns) for row in rows]
+    return {id: f"{columns['model']} v{columns['number']} ({id[:12]})" for id, columns in ids}
+
+
 def _ever_served(rows: list[Row]) -> list[Digest]:
     """Every version in any snapshot that was ever issued: it must carry its mark."""
     found: set[Digest] = set()
@@ -235,8 +242,7 @@ def _mark(artifacts: ArtifactStore, ledger: Ledger, verifier: Verifier, id: Dige
             raise Tampered(f"the evidence of gate {gate['gate']} is not what was signed", code="EVIDENCE_CHANGED")
     names = ", ".join(approval["name"] for approval in predicate["approvals"])
     count = len(predicate["evidence"]["gates"])
-    what = f"{version.model} {version.label}"
-    return f"{what}: artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
+    return f"artifact, contract and {count} pieces of evidence are as signed; approved by {names}"
 
 
 def _signatures(kept: dict[str, list[Row]], verifier: Verifier) -> str:
