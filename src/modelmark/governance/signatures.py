@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from modelmark.domain.errors import Missing, NoMark, Tampered
+from modelmark.domain.errors import Missing, NoMark, NotPermitted, Tampered
 from modelmark.domain.ports import ArtifactStore
 from modelmark.domain.release import Approval, State
 from modelmark.governance.release_status import ReleaseStatus
@@ -45,5 +45,5 @@ def signatures(status: ReleaseStatus, artifacts: ArtifactStore, verifier: Callab
         return Signatures(
             approvals=approvals_in(artifacts.folder(version.id), verifier(), expected=version.id), past=True
         )
-    except (NoMark, Missing, Tampered) as error:
+    except (NoMark, Missing, NotPermitted, Tampered) as error:
         return Signatures(approvals=(), past=True, fault=error.message)

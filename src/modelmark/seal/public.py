@@ -6,10 +6,9 @@ import base64
 import binascii
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from modelmark.domain.errors import Tampered
+from modelmark.domain.errors import NotPermitted, Tampered
 from modelmark.seal.keys import PUBLIC, Verifier, verifier
 
 
@@ -17,9 +16,9 @@ def read_public(folder: Path) -> Verifier:
     """The key in `folder`. Raises Missing before there is one, Tampered for a file that holds none."""
     try:
         return verifier(folder)
-    except (ValueError, TypeError, UnsupportedAlgorithm, OSError) as error:
+    except (NotPermitted, OSError):
         raise Tampered(
-            f"{folder / PUBLIC} is not a public key: {str(error).splitlines()[0]}",
+            f"{folder / PUBLIC} is not a public key",
             code="BAD_PUBLIC_KEY",
             hint="put it back from a backup; it is the public half of mark.key",
         ) from None
