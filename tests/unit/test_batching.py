@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 import urllib.request
@@ -496,7 +497,16 @@ def test_one_pause_of_the_machine_says_nothing_about_a_model():
     assert version.fits_loop(1)
 
 
-def test_a_busy_interpreter_makes_no_model_dear():
+@pytest.fixture
+def slow_to_switch():
+    """Whoever gives the interpreter up while another thread wants it waits this long, on a machine under load too."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.05)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_a_busy_interpreter_makes_no_model_dear(slow_to_switch):
     version = Execution(Fake(Runs.BY_COST, lambda numbers: time.sleep(0)))
     stop = threading.Event()
     busy = threading.Thread(target=lambda: [None for _ in iter(stop.is_set, True)])
