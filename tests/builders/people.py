@@ -1,4 +1,4 @@
-"""A sign-off desk over in-memory twins, with a key of its own."""
+"""A sign-off desk over in-memory twins, with a key of its own, and acts that reach nothing outside the ledger."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from builders.keys import signer
 from modelmark.domain.people import Account, Permission, Principal, Role
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
+from modelmark.governance.releases import Effects
 from modelmark.governance.signoff import SignOff
 from modelmark.seal.keys import Signer
 from modelmark.testing.account_store import MemoryAccountStore
 from modelmark.testing.ledger import MemoryLedger
 
 PASSWORD = "a long enough secret"
+
+
+def no_effects(**changes: Any) -> Effects:
+    return Effects(**{"issue_mark": lambda *_: b"", "keep_mark": lambda *_: None, "publish": lambda _: None, **changes})
 
 
 def people(ledger: MemoryLedger | None = None, clock: Callable[[], datetime] | None = None) -> People:

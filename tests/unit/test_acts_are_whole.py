@@ -11,14 +11,14 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
 from builders.keys import signer
-from builders.people import PASSWORD, invited, principal, sign_off, signed_in
+from builders.people import PASSWORD, invited, no_effects, principal, sign_off, signed_in
 from modelmark.domain.errors import Conflict, NotYet
 from modelmark.domain.people import Permission, Person, Role
 from modelmark.domain.release import CommentKind, State, WaiverRequest
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.testing.ledger import MemoryLedger
 
 pytestmark = pytest.mark.usefixtures("quick_hashes")
@@ -36,7 +36,7 @@ class Place:
         self.sign_off = sign_off(self.ledger, lambda: NOON)
         self.desk = Releases(
             self.ledger, self.audit, lambda: NOON, contract_of=lambda _: contract(), required=lambda _: ["holdout"],
-            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=self.publish), sign_off=self.sign_off,
+            effects=no_effects(publish=self.publish), sign_off=self.sign_off,
         )  # fmt: skip
         for number in range(1, 5):
             self.desk.release(self.ready(V[number]), actor="ci")

@@ -8,14 +8,14 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
 from builders.keys import signer
-from builders.people import principal, sign_off
+from builders.people import no_effects, principal, sign_off
 from modelmark.app.usecases.audit_at import AuditAt, Moment
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.until import moment
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.seal.digests import digest_value
 from modelmark.testing.ledger import MemoryLedger
 
@@ -30,7 +30,7 @@ class Life:
         office = sign_off(self.ledger, lambda: self.now)
         self.desk = Releases(
             self.ledger, Audit(self.ledger, lambda: self.now, signer), lambda: self.now, contract_of=lambda _: contract(),
-            required=lambda _: ["holdout"], effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+            required=lambda _: ["holdout"], effects=no_effects(),
             sign_off=office,
         )  # fmt: skip
         people = office.people

@@ -10,14 +10,14 @@ import pytest
 
 from builders.domain import NOON, contract, evidence, version
 from builders.keys import signer
-from builders.people import PASSWORD, invited, principal, sign_off, signed_in
+from builders.people import PASSWORD, invited, no_effects, principal, sign_off, signed_in
 from modelmark.domain.errors import ModelmarkError, NotPermitted
 from modelmark.domain.people import UNKNOWN, Permission, Person, Principal, Role
 from modelmark.domain.release import CommentKind, State, WaiverRequest
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.people import People
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.testing.ledger import MemoryLedger
 
 pytestmark = pytest.mark.usefixtures("quick_hashes")
@@ -40,7 +40,7 @@ class House:
         self.desk = Releases(
             self.ledger, Audit(self.ledger, self.clock, signer), self.clock,
             contract_of=lambda _: contract(people=self.signers), required=lambda _: ["holdout"],
-            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None), sign_off=self.sign_off,
+            effects=no_effects(), sign_off=self.sign_off,
         )  # fmt: skip
         self.ada = principal(self.people, "ada", "Ada King", Role.ENGINEERING)
         self.bob = principal(self.people, "bob", "Bob Ray", Role.PRODUCT)

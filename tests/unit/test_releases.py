@@ -11,7 +11,7 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, approval, contract, digest, evidence, version
 from builders.keys import signer
-from builders.people import sign_off
+from builders.people import no_effects, sign_off
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
 from modelmark.domain.evidence import Bound, Check, Limit, Verdict, decide
@@ -20,7 +20,7 @@ from modelmark.domain.release import State, WaiverRequest
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit, verify_chain
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.testing.ledger import MemoryLedger
 
 ONE = version("one")
@@ -45,9 +45,7 @@ class World:
             self.clock,
             contract_of=lambda _: self.contract,
             required=lambda _: ["holdout"],
-            effects=Effects(
-                issue_mark=lambda *_: b"", keep_mark=lambda v, _: self.marked.append(v), publish=self.published.append
-            ),
+            effects=no_effects(keep_mark=lambda v, _: self.marked.append(v), publish=self.published.append),
             sign_off=sign_off(self.ledger, self.clock),
         )
 

@@ -15,13 +15,13 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, digest, evidence, version
 from builders.keys import signer
-from builders.people import PASSWORD, principal, sign_off
+from builders.people import PASSWORD, no_effects, principal, sign_off
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
 from modelmark.domain.people import Permission, Person, Principal, Role
 from modelmark.domain.release import Approval, Comment, CommentKind, WaiverRequest
 from modelmark.domain.version import Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.governance.signoff import READING
 from modelmark.testing.ledger import MemoryLedger
 
@@ -48,7 +48,7 @@ class Office:
             self.clock,
             contract_of=lambda _: contract(people=(ANN, BOB, CY)),
             required=lambda _: ["holdout"],
-            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
+            effects=no_effects(),
             sign_off=self.sign_off,
         )
         people = self.sign_off.people
@@ -183,7 +183,7 @@ def test_the_owner_s_approvals_count_no_more_once_there_are_accounts() -> None:
     desk = Releases(
         ledger, Audit(ledger, office.clock, signer), office.clock, contract_of=lambda _: contract(),
         required=lambda _: ["holdout"],
-        effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
+        effects=no_effects(),
         sign_off=alone,
     )  # fmt: skip
     desk.register(ONE, actor="ci")

@@ -8,12 +8,12 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
 from builders.keys import signer
-from builders.people import principal, sign_off
+from builders.people import no_effects, principal, sign_off
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.governance.steady_clock import SteadyClock
 from modelmark.testing.ledger import MemoryLedger
 
@@ -32,7 +32,7 @@ class Wall:
         self.people = self.sign_off.people
         self.desk = Releases(
             self.ledger, Audit(self.ledger, self.clock, signer), self.clock, contract_of=lambda _: contract(),
-            required=lambda _: ["holdout"], effects=Effects(write_mark=lambda *_: None, publish=lambda _: None),
+            required=lambda _: ["holdout"], effects=no_effects(),
             sign_off=self.sign_off,
         )  # fmt: skip
         self.ci = principal(self.people, "ci", "The pipeline", Role.ENGINEERING)

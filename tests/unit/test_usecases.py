@@ -10,7 +10,7 @@ import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
 from builders.keys import signer
-from builders.people import sign_off
+from builders.people import no_effects, sign_off
 from modelmark.app.effects import Announce, FollowRoutes
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
@@ -26,7 +26,7 @@ from modelmark.domain.people import Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
 from modelmark.governance.audit import Audit
-from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.releases import Releases
 from modelmark.governance.signatures import signatures
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.testing.artifacts import MemoryArtifactStore
@@ -67,7 +67,7 @@ class Twins:
         clock = lambda: NOON  # noqa: E731
         self.releases = Releases(
             self.ledger, Audit(self.ledger, clock, signer), clock, contract_of=self.contract_of, required=lambda _: ["holdout"],
-            effects=Effects(issue_mark=lambda *_: b"", keep_mark=lambda *_: None, publish=lambda _: None),
+            effects=no_effects(),
             sign_off=sign_off(self.ledger, clock),
         )  # fmt: skip
         self.describe = DescribeVersion(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)

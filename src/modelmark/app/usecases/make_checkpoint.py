@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.checkpoints import Checkpoints
 from modelmark.journal.tables.witness import Witness, see
@@ -43,4 +44,4 @@ class MakeCheckpoint:
         except ModelmarkError as error:
             if error.code == "NOTHING_YET":
                 return
-            sys.stderr.write(f"warning: no checkpoint was made or copied: {error.message}\n")
+            sys.stderr.write(one_line(f"warning: no checkpoint was made or copied: {error.message}") + "\n")
