@@ -33,6 +33,7 @@ from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
+from modelmark.domain.telemetry import switch_off
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
@@ -72,6 +73,7 @@ class Container:
     @classmethod
     def open(cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, **given: Any) -> Self:
         """given: settings, which come before those of `environ`. Raises Rejected for a setting that cannot be."""
+        switch_off()
         return cls(configured(environ, **given), clock)
 
     # Stores and keys.
