@@ -219,6 +219,7 @@ class Container:
             notes=self.notes,
             announce=self.announce,
             keep=self._after_release,
+            catch_up=self.catch_up,
             owner=self.settings.actor,
         )
 
@@ -228,6 +229,7 @@ class Container:
             releases=self.releases,
             announce=self.announce or _nobody,
             follow=self._after_rollback,
+            catch_up=self.catch_up,
             owner=self.settings.actor,
         )
 
@@ -284,6 +286,11 @@ class Container:
 
     def _publish(self, snapshot: Snapshot) -> None:
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+    def catch_up(self) -> None:
+        """Write what follows from the ledger and was cut short: the published snapshot, the newest checkpoint's file."""
+        self.releases.republish()
+        self.checkpoint.catch_up()
 
     def _after_release(self, version: Version) -> None:
         self.routes_in_mlflow.keep_mark(version)

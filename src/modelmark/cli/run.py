@@ -76,7 +76,7 @@ def steward(
     follow_parent()
     log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
-    app.releases.republish()
+    app.catch_up()
     stop = threading.Event()
     loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
     loop.start()
