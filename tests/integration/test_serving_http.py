@@ -9,6 +9,7 @@ import json
 import socket
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Labelled, Predicted, Refused
 from modelmark.serving.predictor import LocalPredictor
+from modelmark.serving.runtime import METRICS_AGE
 from modelmark.serving.supervisor import running
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -356,14 +358,31 @@ def test_slow_clients_are_cut_and_others_do_not_notice(built, port, client):
         s.close()
 
 
+def test_thousands_of_requests_in_one_write_hold_nobody_else_up(port):
+    """5,000 times /metrics in 210 kB: the connection gets all its answers, others are served meanwhile."""
+    flood = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s, ThreadPoolExecutor(1) as beside:
+        sent = beside.submit(s.sendall, flood)
+        started = time.monotonic()
+        assert http(port, "GET", "/v2/health/live")[0] == 200
+        assert time.monotonic() - started < 2
+        answers, end = 0, b""
+        while answers < 5000:
+            piece = end + s.recv(1 << 20)
+            answers += piece.count(b"HTTP/1.1 200")
+            end = piece[-11:]
+        sent.result()
+
+
 def test_metrics_add_up(built, port, client):
     def total() -> float:
         text = http(port, "GET", "/metrics")[2].decode()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("modelmark_rows_total{"))
 
+    time.sleep(METRICS_AGE)
     before = total()
     client.predict("churn", [case.row(built)] * 5)
-    assert total() == before + 5
+    eventually(lambda: total() == before + 5)
 
 
 def test_a_bare_nan_is_malformed_whatever_else_is_sent(built, port):

@@ -34,6 +34,8 @@ from modelmark.serving.refusals import Refusals
 POLL: Final = 0.2
 RETRY: Final = 5.0
 TICK: Final = 0.5
+#: How old metrics may be when somebody asks, in seconds: reading what other workers left is work with files.
+METRICS_AGE: Final = 1.0
 
 Routes = Mapping[str, LiveRoute]
 Stamp = tuple[int, int, int]
@@ -83,6 +85,7 @@ class Runtime:
         self._well: dict[Digest, object] = {}
         self._seen: tuple[Stamp | None, ...] = ()
         self._look_at = 0.0
+        self._metrics_text, self._metrics_at = b"", float("-inf")
         self.batcher = Batcher(
             asyncio.get_running_loop(),
             writer,
@@ -146,6 +149,10 @@ class Runtime:
         self.writer.append_many(labels)
         self.metrics.add("modelmark_labels_total", len(labels))
 
+    def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
+        """Before a request is read: raises Overloaded, or TimedOut, when it could not be answered in time anyway."""
+        self.batcher.require_room(version, caller, due)
+
     def submit(self, request: PredictRequest) -> None:
         """Answer it, now or later, through its responder. Raises NotYet and Overloaded, having taken nothing."""
         if self.writer.failure is not None:
@@ -189,6 +196,14 @@ class Runtime:
         gauges["modelmark_unbelieved"] = len(self.health.failures)
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
+
+    def metrics_text(self) -> bytes:
+        """What all workers counted, in Prometheus' text format, as it was at most a second ago."""
+        now = time.monotonic()
+        if now - self._metrics_at >= METRICS_AGE:
+            self.tidy()
+            self._metrics_text, self._metrics_at = self.metrics.exposition(), now
+        return self._metrics_text
 
     def _prepare(self, sequence: int, routes: dict[str, LiveRoute], again: bool) -> Plan:
         """In a thread. Its routes are None when there is nothing newer to follow. Raises what leaves nothing to follow."""

@@ -87,7 +87,8 @@ class InferenceService:
         try:
             message = messages.read(pb.ModelInferRequest, body)
             model = message.model_name
-            self._submit(message, len(body), responder, received, received + (context.time_remaining() or inf))
+            due = received + (context.time_remaining() or inf)
+            self._submit(message, len(body), responder, received, due, _caller(context))
         except ModelmarkError as error:
             self._runtime.refuse(responder, error, model)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not show
@@ -99,7 +100,9 @@ class InferenceService:
         context.set_trailing_metadata(((_REQUEST_ID, responder.request_id),))
         return outcome
 
-    def _submit(self, message: Any, size: int, responder: GrpcResponder, received: float, due: float) -> None:
+    def _submit(
+        self, message: Any, size: int, responder: GrpcResponder, received: float, due: float, caller: bytes
+    ) -> None:
         """due: the caller's own deadline, by `perf_counter`; the contract's holds as well."""
         if self.ending:
             raise NotYet("this worker ends", hint="try again")
@@ -119,8 +122,9 @@ class InferenceService:
         version = route.arms[arm].version
         responder.render = partial(messages.response, message, names)
         due = min(due, received + version.deadline)
+        self._runtime.require_room(version, caller, due)
         self._runtime.submit(
-            PredictRequest(responder, route, arm, read(version.codec), entity, received, due, size, read)
+            PredictRequest(responder, route, arm, read(version.codec), entity, received, due, size, read, caller)
         )
 
     def _plain(self, kind: Callable[[], Any], act: Callable[[Any], Any]) -> Handler:
@@ -181,3 +185,10 @@ class InferenceService:
         route = self._route(message.name)
         arm = oip_tensors.arm_named(route, message.version) if message.version else 0
         return pb.ModelMetadataResponse(**oip_tensors.metadata(route, route.arms[arm].version))
+
+
+def _caller(context: Context) -> bytes:
+    """Whom a call counts for when many want more than there is: as over HTTP."""
+    given = dict(context.invocation_metadata() or ())
+    named = given.get("authorization") or given.get("x-api-key") or context.peer().rpartition(":")[0]
+    return named if isinstance(named, bytes) else str(named).encode()

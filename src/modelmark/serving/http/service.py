@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 from typing import Final, Protocol
 
 import msgspec
@@ -23,9 +22,15 @@ DEFAULT_BODY: Final = 8 * 1024 * 1024
 
 
 class Exchange(Protocol):
-    """One HTTP request, waiting for its reply."""
+    """One HTTP request, waiting for its reply. ready: when all of it had arrived, by `perf_counter`."""
 
     request_id: str
+    ready: float
+
+    @property
+    def peer(self) -> bytes:
+        """The address it came from, without port."""
+        ...
 
     @property
     def gone(self) -> bool:
@@ -121,8 +126,7 @@ class Service:
                 reply = endpoint.act(self.runtime, body, headers)
                 exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
             elif url == b"/metrics" and method in (b"GET", b"HEAD"):
-                self.runtime.tidy()
-                exchange.reply(200, self.runtime.metrics.exposition(), TEXT, b"")
+                exchange.reply(200, self.runtime.metrics_text(), TEXT, b"")
             elif methods is not None or url == b"/metrics":
                 allowed = b", ".join(sorted(methods or (b"GET", b"HEAD"))).decode()
                 raise MethodNotAllowed("this address takes other methods", limit=allowed)
@@ -135,7 +139,7 @@ class Service:
 
     def _predict(self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes) -> None:
         wire, arm, runtime = endpoint.wire, endpoint.arm, self.runtime
-        received = perf_counter()
+        received = exchange.ready
         route = runtime.route(endpoint.model)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
@@ -149,11 +153,12 @@ class Service:
             if len(route.arms) > 1:
                 arm = routing.choose(route, wire.entity(body, headers), reparse, exchange.request_id)
         version = route.arms[arm].version
+        due, caller = received + version.deadline, _caller(exchange, headers)
+        runtime.require_room(version, caller, due)
         parsed = wire.parse(body, headers, version.codec)
         responder = HttpResponder(exchange, exchange.request_id, runtime.metrics, wire.refusal, parsed.render)
-        due = received + version.deadline
         runtime.submit(
-            PredictRequest(responder, route, arm, parsed.rows, parsed.entity, received, due, len(body), reparse)
+            PredictRequest(responder, route, arm, parsed.rows, parsed.entity, received, due, len(body), reparse, caller)
         )
 
     def _form(
@@ -178,3 +183,9 @@ class Service:
             if name is not None:
                 return self.runtime.missing(name)
         return Missing("there is nothing at this address", code="NOT_FOUND")
+
+
+def _caller(exchange: Exchange, headers: Headers) -> bytes:
+    """Whom a request counts for when many want more than there is: as whoever let it in names it, else where it came from.
+    It is compared and forgotten, never kept or told."""
+    return headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
