@@ -509,7 +509,7 @@ def test_the_queue_takes_just_so_much_and_as_much_again_whatever_became_of_it(lo
     async def work(bench: Bench) -> None:
         version = load(Fake(Runs.LOOP, act))
         if bound == "bytes":
-            bench.batcher._max_bytes = 399  # three fit, a fourth is one byte too much
+            bench.batcher.max_bytes = 399  # three fit, a fourth is one byte too much
         else:
             bench.batcher._max_requests = 3
         value, seconds = (1e9 if end == "refused" else 0.5), (-1.0 if end == "late" else 5.0)

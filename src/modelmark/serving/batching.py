@@ -93,7 +93,7 @@ class Batcher:
     ) -> None:
         self._loop, self._writer, self._metrics = loop, writer, metrics
         self._refusals, self._observers = refusals, observers
-        self._max_requests, self._max_bytes = max_requests, max_bytes
+        self._max_requests, self.max_bytes = max_requests, max_bytes
         self._queue: list[PredictRequest] = []
         self._lanes: dict[int, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,7 +112,7 @@ class Batcher:
 
     def submit(self, request: PredictRequest) -> None:
         """Raises Overloaded when the queue is full, in count or in bytes."""
-        if self.waiting >= self._max_requests or self._bytes + request.size > self._max_bytes:
+        if self.waiting >= self._max_requests or self._bytes + request.size > self.max_bytes:
             seconds = 1 + int(self.waiting / max(self._rate, 1.0))
             raise Overloaded("too many requests are waiting", retry_after=min(seconds, 30))
         self.waiting += 1
