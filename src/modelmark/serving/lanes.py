@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from modelmark.domain.errors import Overloaded, TimedOut
@@ -21,7 +21,7 @@ RUN_ROWS: Final = 1024
 RUN_PART: Final = 0.25
 RUN_MORE: Final = 1.5
 #: What is predicted may be wrong by so much without anybody being late.
-MARGIN: Final = 1.1
+MARGIN: Final = 1.25
 #: How quickly it is learnt how far predictions are off, and how far they may be.
 _WEIGHT: Final = 0.1
 _FURTHEST: Final = 4.0
@@ -36,7 +36,7 @@ class Lane:
         self._deadline = deadline
         self.waiting: list[PredictRequest] = []  # in the order of their turns
         self.rows = 0  # of those
-        self.run_rows = RUN_ROWS  # of one run, as far as its cost is known
+        self.run_rows = self._fitting()  # of one run, as far as its cost is known
         self._ends: list[float] = []  # when each run that goes on should be over
         self._served = 0.0  # the latest turn that has come
         self._turns: dict[bytes, float] = {}  # the latest turn each caller was given
@@ -58,8 +58,9 @@ class Lane:
         alone = self._cost.of_queue(rows, self.run_rows)
         if self.empty:
             return alone
-        ahead = self._ahead(self._turn(caller) + rows)
-        wait = self._left(now) + self._cost.of_queue(ahead + rows, self.run_rows) / self._at_a_time
+        through = self._ahead(self._turn(caller) + rows) + rows
+        whole_runs = -(-through // self.run_rows) * self.run_rows  # its answer comes when its run is over
+        wait = self._left(now) + self._cost.of_queue(whole_runs, self.run_rows) / self._at_a_time
         if now + MARGIN * self._stretch * wait <= due:
             return wait
         if now + alone > due:
@@ -93,20 +94,21 @@ class Lane:
     def take(self, now: float) -> tuple[list[PredictRequest], list[PredictRequest]]:
         """(the next run's, those whose time would be up before the run was over). When all would be late, the one that has
         most time left runs nevertheless: else nothing would ever correct a cost that was learnt wrong."""
-        one = self._cost.of(1)
-        self.run_rows = self._cost.fitting(max(RUN_PART * self._deadline, RUN_MORE * one), RUN_ROWS)
+        self.run_rows = self._fitting()
         batch: list[PredictRequest] = []
         late: list[PredictRequest] = []
-        rows = 0
+        rows, first = 0, inf
         for request in self.waiting:
             count = request.rows.count
             if batch and (rows + count > self.run_rows or request.alone or batch[0].alone):
                 break
+            if batch and now + MARGIN * self._cost.of(rows + count) > min(first, request.due):
+                break  # more rows would make it late for somebody
             if now + self._cost.of_queue(count, self.run_rows) > request.due:
                 late.append(request)
             else:
                 batch.append(request)
-                rows += count
+                rows, first = rows + count, min(first, request.due)
         if late and not batch:
             last = max(late, key=_due_of)
             if last.due > now:
@@ -133,6 +135,9 @@ class Lane:
             self._cost.note(rows, seconds)
         if batch:
             self._compare(batch[0], now)
+
+    def _fitting(self) -> int:
+        return self._cost.fitting(max(RUN_PART * self._deadline, RUN_MORE * self._cost.of(1)), RUN_ROWS)
 
     def _turn(self, caller: bytes) -> float:
         return max(self._served, self._turns.get(caller, 0.0))
