@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
+import loops
 from batcher import Bench, Caller, Fake, loader, runner
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import Overloaded, Rejected, TimedOut
@@ -291,9 +292,61 @@ def test_more_rows_never_cost_less_than_fewer():
     assert [cost.of(rows) for rows in (1, 2, 32, 64)] == [0.05] * 4
 
 
-def test_one_pause_counts_for_four_runs_at_most():
+@pytest.mark.parametrize(("odd", "once"), [(9.0, 0.016), (0.001, 0.0082)])
+def test_one_odd_run_counts_little_and_two_are_believed(odd: float, once: float):
     cost = Cost()
     for _ in range(20):
         cost.note(1, 0.01)
-    cost.note(1, 9.0)
-    assert cost.of(1) == pytest.approx(0.016)
+    cost.note(1, odd)
+    assert cost.of(1) == pytest.approx(once)
+    cost.note(1, 0.01)
+    cost.note(1, odd)
+    assert cost.of(1) != pytest.approx(odd, rel=0.1), "they were not one after the other"
+    cost.note(1, odd)
+    assert cost.of(1) == pytest.approx(odd)
+
+
+def test_while_a_model_hangs_its_fallback_answers_at_once(load, run):
+    hang = threading.Event()
+    constant = (Fallback(kind=FallbackKind.CONSTANT, value=0),)
+
+    async def work(bench: Bench) -> None:
+        version = learnt(load(Fake(Runs.THREAD, lambda numbers: hang.wait(8)), fallback=constant, deadline_ms=100))
+        bench.ask(version, seconds=0.1)
+        await asyncio.sleep(0.4)
+        later = [bench.ask(version, seconds=5) for _ in range(300)]
+        await asyncio.sleep(0.1)
+        hang.set()
+        assert told(later) == {ServedBy.CONSTANT: 300}
+
+    run(work)
+
+
+def test_a_request_that_its_version_has_no_time_for_gets_the_fallback(load, run):
+    """A row of ten seconds is believed; somebody else is there."""
+    constant = (Fallback(kind=FallbackKind.CONSTANT, value=0),)
+
+    async def work(bench: Bench) -> None:
+        version = learnt(load(dear(0.2), fallback=constant, deadline_ms=500), 10.0)
+        bench.ask(version, seconds=5)
+        await asyncio.sleep(0.05)
+        bench.batcher.require_room(version, b"", perf_counter() + 0.5)
+        other = bench.ask(version, seconds=0.5)
+        await asyncio.sleep(0.05)
+        assert other.outcome is ServedBy.CONSTANT
+
+    run(work)
+
+
+def test_who_waits_when_a_worker_ends_hears_so(load, tmp_path):
+    callers: list[Caller] = []
+
+    async def work() -> None:
+        bench = Bench(tmp_path / "own")
+        version = load(dear(0.2))
+        for _ in range(3):
+            callers.append(bench.ask(version))
+            await asyncio.sleep(0.01)
+
+    loops.run(work())
+    assert [len(caller.heard) for caller in callers] == [1, 1, 1]

@@ -12,6 +12,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -105,10 +106,11 @@ class Batcher:
         self._keys: dict[tuple[str, str, str], tuple[str, str, Histogram]] = {}
 
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
-        """Before anything is made of a request: raises Overloaded, or TimedOut, when it could not be answered in time."""
-        lane = self._lanes.get(id(version))
+        """Before anything is made of a request: raises Overloaded when it could not be answered in time."""
+        lane = self._lanes.get(id(version)) if self._lanes else None
         if lane is not None:
-            lane.require_room(caller, 1, due, perf_counter())
+            with suppress(TimedOut):  # what is too late may have a fallback, and that wants to know the rows
+                lane.require_room(caller, 1, due, perf_counter())
 
     def submit(self, request: PredictRequest) -> None:
         """Raises Overloaded when the queue is full, in count or in bytes."""
@@ -330,6 +332,9 @@ class Batcher:
             else:
                 if scores is not None:
                     self._judge(version, requests, [_own_flags(request) for request in requests], scores)
+        except asyncio.CancelledError:  # the worker itself ends
+            self._give_up(lane.leave_all())
+            raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self._defect(requests, "a run off the loop failed", error)
         finally:

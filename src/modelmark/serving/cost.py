@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 _WEIGHT: Final = 0.2
-#: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
+#: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model. Two such
+#: runs, one after the other, do: they are believed, as are two that took so many times less.
 _OUTLIER: Final = 4.0
 _SIZES: Final = 32
 
@@ -19,17 +20,23 @@ class Cost:
     def __init__(self) -> None:
         self.seconds = [0.0] * _SIZES  # 0: none of that size was seen
         self._rows = [0.0] * _SIZES  # how many rows those runs had, smoothed alike
+        self._odd = [0] * _SIZES  # whether the latest took far more (1) or less (-1) than expected
 
     def note(self, rows: int, seconds: float) -> None:
         """A run of so many rows took so long."""
-        size = rows.bit_length()
+        size, seconds = rows.bit_length(), max(seconds, 1e-9)
         seen = self.seconds[size]
         if not seen:
-            self.seconds[size], self._rows[size] = max(seconds, 1e-9), float(rows)
+            self.seconds[size], self._rows[size] = seconds, float(rows)
             return
-        most = _OUTLIER * seen * max(1.0, rows / self._rows[size])
-        self.seconds[size] += _WEIGHT * (min(seconds, most) - seen)
-        self._rows[size] += _WEIGHT * (rows - self._rows[size])
+        usual = seen * rows / self._rows[size]
+        odd = 1 if seconds > _OUTLIER * max(seen, usual) else -1 if _OUTLIER * seconds < min(seen, usual) else 0
+        if odd and self._odd[size] == odd:
+            self.seconds[size], self._rows[size], odd = seconds, float(rows), 0
+        else:
+            self.seconds[size] += _WEIGHT * (min(seconds, _OUTLIER * max(seen, usual)) - seen)
+            self._rows[size] += _WEIGHT * (rows - self._rows[size])
+        self._odd[size] = odd
 
     def of(self, rows: int) -> float:
         """Seconds that a run of so many rows will take; 0.0 when nothing is known yet.

@@ -53,11 +53,13 @@ class Lane:
         return not self._ends and not self.waiting
 
     def require_room(self, caller: bytes, rows: int, due: float, now: float) -> float:
-        """Seconds that a request would take, as predicted. Raises Overloaded when that is too long, TimedOut when it would
-        be with nobody else there."""
+        """Seconds that a request would take, as predicted. Raises Overloaded when that is too long; TimedOut when it would
+        be with nobody else there, or while the model hangs: a run is over its time by more than a deadline."""
         alone = self._cost.of_queue(rows, self.run_rows)
         if self.empty:
             return alone
+        if not self.idle and min(self._ends) + self._deadline < now:
+            raise TimedOut("the model does not answer", hint="try again later")
         through = self._ahead(self._turn(caller) + rows) + rows
         whole_runs = -(-through // self.run_rows) * self.run_rows  # its answer comes when its run is over
         wait = self._left(now) + self._cost.of_queue(whole_runs, self.run_rows) / self._at_a_time
@@ -90,6 +92,11 @@ class Lane:
         gone = {id(request) for request in requests}
         self.waiting = [request for request in self.waiting if id(request) not in gone]
         self.rows = sum(request.rows.count for request in self.waiting)
+
+    def leave_all(self) -> list[PredictRequest]:
+        """Nobody waits any longer; those who did."""
+        gone, self.waiting, self.rows = self.waiting, [], 0
+        return gone
 
     def take(self, now: float) -> tuple[list[PredictRequest], list[PredictRequest]]:
         """(the next run's, those whose time would be up before the run was over). When all would be late, the one that has

@@ -10,7 +10,9 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,9 @@ RETRY: Final = 5.0
 TICK: Final = 0.5
 #: How old metrics may be when somebody asks, in seconds: reading what other workers left is work with files.
 METRICS_AGE: Final = 1.0
+
+#: A larger body is read off the loop, in bytes.
+LARGE_BODY: Final = 256 * 1024
 
 Routes = Mapping[str, LiveRoute]
 Stamp = tuple[int, int, int]
@@ -96,6 +101,11 @@ class Runtime:
             max_bytes=max_queue_bytes,
         )
 
+    @cached_property
+    def reader(self) -> ThreadPoolExecutor:
+        """Where large bodies are read: one thread, for reading holds the interpreter anyway. Started when first needed."""
+        return ThreadPoolExecutor(1, thread_name_prefix="reader")
+
     def serve_only(self, version: LoadedModel) -> None:
         """Staging: one candidate, outside all traffic; no snapshot is followed."""
         self._adopt(Plan(0, {version.model: LiveRoute.alone(version)}, ()))
@@ -150,7 +160,7 @@ class Runtime:
         self.metrics.add("modelmark_labels_total", len(labels))
 
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
-        """Before a request is read: raises Overloaded, or TimedOut, when it could not be answered in time anyway."""
+        """Before a request is read: raises Overloaded when it could not be answered in time anyway."""
         self.batcher.require_room(version, caller, due)
 
     def submit(self, request: PredictRequest) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -17,15 +16,13 @@ from modelmark.serving import routing
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
-from modelmark.serving.runtime import Routes, Runtime
+from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.errors import Doubtful, MethodNotAllowed, refusal
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 #: Allowed where no model says otherwise.
 DEFAULT_BODY: Final = 8 * 1024 * 1024
-#: A larger body is read off the loop, in bytes.
-LARGE_BODY: Final = 256 * 1024
 
 
 class Exchange(Protocol):
@@ -93,8 +90,8 @@ class Asked:
         self.caller = headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
 
     def require_room(self, runtime: Runtime) -> None:
-        """Raises Overloaded, or TimedOut, when whoever would answer could not do so in time. Which that is may be in the
-        body; then this is asked later."""
+        """Raises Overloaded when the version that would answer could not do so in time. Which that is may be in the body;
+        then this is asked later."""
         if self.arm is not None:
             runtime.require_room(self.route.arms[self.arm].version, self.caller, self.due)
 
@@ -235,7 +232,7 @@ class Service:
         runtime, loop = self.runtime, asyncio.get_running_loop()
         responder = HttpResponder(asked.exchange, asked.exchange.request_id, runtime.metrics, asked.wire.refusal)
         try:
-            read = await loop.run_in_executor(self._reader, asked.unless_gone(work))
+            read = await loop.run_in_executor(runtime.reader, asked.unless_gone(work))
             if read is not None:
                 asked.submit(runtime, *read)
         except ModelmarkError as error:
@@ -245,11 +242,6 @@ class Service:
             runtime.refuse(responder, ModelmarkError("the server made a mistake"))
         finally:
             self._reading -= len(asked.body)
-
-    @cached_property
-    def _reader(self) -> ThreadPoolExecutor:
-        """One thread: what is read there holds the interpreter anyway."""
-        return ThreadPoolExecutor(1, thread_name_prefix="reader")
 
     def _form(
         self, url: bytes, endpoint: Endpoint | None, methods: dict[bytes, Endpoint] | None
