@@ -19,7 +19,7 @@ from batcher import Bench, Fake, loader, runner, spin
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, Rejected, TimedOut
 from modelmark.domain.prediction import ServedBy
-from modelmark.serving.batching import LARGE_ROWS
+from modelmark.serving.batching import FLUSH_REQUESTS, LARGE_ROWS
 from modelmark.serving.execution import LOOP_SECONDS, THREADS, Execution
 from modelmark.serving.flavours import Runs
 from modelmark.serving.observers import MAX_WAITING
@@ -326,6 +326,18 @@ def test_an_observer_that_hangs_or_fails_costs_no_answer_and_is_counted(load, ru
         assert {caller.outcome for caller in bench.callers} == {ServedBy.MODEL}
 
     run(work)
+
+
+def test_a_flush_takes_so_many_requests_and_no_more(load, run):
+    quick = Fake(Runs.LOOP)
+
+    async def work(bench: Bench) -> None:
+        version = load(quick)
+        for _ in range(2 * FLUSH_REQUESTS + 5):
+            bench.ask(version)
+
+    run(work)
+    assert quick.sizes == [FLUSH_REQUESTS, FLUSH_REQUESTS, 5]
 
 
 def test_large_requests_leave_the_loop_whatever_they_cost(load, run):
