@@ -261,9 +261,10 @@ def client_main(order: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server with one model. deadline: seconds."""
+    """A server with one model. deadline: seconds; pid: its worker."""
 
     port: int
+    pid: int
     body: str
     deadline: float
     core: int
@@ -280,6 +281,16 @@ class Endpoint:
         finally:
             process.kill()
             process.wait()
+
+    def cpu(self) -> float:
+        """Seconds of the processor that the worker has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """The worker's resident memory, in MB."""
+        found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
+        return int(found[1]) / 1024 if found else 0.0
 
     def get(self, path: str) -> str:
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s:
@@ -309,7 +320,8 @@ def endpoint(milliseconds: float, deadline_ms: int, cores: tuple[int, int]) -> I
         supervisor = Supervisor(Workspace(Path(scratch)), port=0)
         supervisor.start()
         try:
-            yield Endpoint(supervisor.port, json.dumps({"rows": [case.row(built)]}), deadline_ms / 1000, cores[1])
+            (pid,) = supervisor.processes()
+            yield Endpoint(supervisor.port, pid, json.dumps({"rows": [case.row(built)]}), deadline_ms / 1000, cores[1])
         finally:
             supervisor.stop()
 
@@ -386,12 +398,17 @@ def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str,
         one |= {"rows_per_answer": (at.rows_run() - before) / max(answers, 1), "health_max_ms": max(health.took) * 1e3}
         found[f"{factor:g} x"] = one
     highest = max(factors)
+    memory = at.memory()
     sent = at.ask(phases=[(seconds, {"one": f * capacity}) for f in (0.8, highest, 0.8)], seed=11)
     back = min((s[DUE] for s in sent if s[PHASE] == 2), default=0.0)
     found[f"after {highest:g} x"] = {
         "answered_before": share(sent, lambda s: s[PHASE] == 0),
         "answered_after": share(sent, lambda s: s[PHASE] == 2 and s[DUE] > back + min(2.0, seconds / 2)),
     }
+    time.sleep(2)
+    cpu = at.cpu()
+    time.sleep(1)
+    found[f"after {highest:g} x"] |= {"cpu_of_a_core": at.cpu() - cpu, "memory_mb": at.memory() - memory}
     sent = at.ask(phases=[(seconds, {"one": 2 * capacity})], seed=12, retries=3)
     found["2 x, three retries"] = figures(sent, capacity, seconds, at.deadline)
     sent = at.ask(phases=[(seconds, {"noisy": highest * capacity, "quiet": 0.3 * capacity})], seed=13)

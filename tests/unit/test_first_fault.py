@@ -196,6 +196,18 @@ def test_a_large_flat_tensor_is_refused_for_what_is_wrong(last: bytes, rows: int
     assert (caught.value.code, caught.value.row) == (code, row)
 
 
+def test_more_numbers_than_the_shape_says_are_never_made() -> None:
+    given = tensor(b"[" + b"1," * MB + b"1]", 10)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed) as caught:
+            given.values(10, 1)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MB, "a float takes 24 bytes and a place in a list"
+    finally:
+        tracemalloc.stop()
+    assert caught.value.code == "BAD_SHAPE"
+
+
 def test_a_number_beyond_float64_is_found_in_nested_rows_too() -> None:
     with pytest.raises(Rejected) as caught:
         tensor(b"[" + b"[1,2]," * 4000 + b"[1,1e999]]", 4001).values(4001, 2)

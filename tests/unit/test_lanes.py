@@ -205,9 +205,13 @@ def test_counters_are_written_by_the_loop_alone(load, run, monkeypatch):
     monkeypatch.setattr(Metrics, "add", watched)
 
     async def work(bench: Bench) -> None:
+        bench.observers.register(lambda request, answer: 1 / 0)
         version = load(Fake(Runs.BY_COST))
         bench.ask(version, rows=LARGE_ROWS + 1)
         bench.ask(load(Fake(Runs.THREAD), number=2))
+        async with asyncio.timeout(5):
+            while bench.metrics.counters.get("modelmark_observer_failures_total", 0) < 2:
+                await asyncio.sleep(0.01)
 
     run(work)
     assert writers == {"MainThread"}

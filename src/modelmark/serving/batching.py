@@ -277,8 +277,7 @@ class Batcher:
                 self._defect([request], "a request could not be let in", error)
         if lane.waiting:
             self._lanes[id(version)] = lane
-            if lane.idle:
-                self._next_run(version, lane)
+            self._next_run(version, lane)
 
     def _enter(self, version: LoadedModel, lane: Lane, request: PredictRequest) -> None:
         checked = request.checked = version.codec.check([request.rows])
@@ -298,16 +297,15 @@ class Batcher:
             request.apart = True
 
     def _next_run(self, version: LoadedModel, lane: Lane) -> None:
-        """Begin the next run of a lane, or let the lane go when nothing waits and nothing runs."""
-        batch: list[PredictRequest] = []
-        while lane.waiting and not batch:
+        """Begin what runs of a lane may begin, and let the lane go when nothing waits and nothing runs."""
+        while lane.waiting and lane.idle:
             taken, late = lane.take(perf_counter())
             self._give_up(late)
             batch = self._present(taken)
-        if batch:
-            over = lane.begin(batch, perf_counter())
-            self._start(self._answer_apart(version, lane, batch, over))
-        elif lane.empty:
+            if batch:
+                over = lane.begin(batch, perf_counter())
+                self._start(self._answer_apart(version, lane, batch, over))
+        if lane.empty:
             self._lanes.pop(id(version), None)
 
     async def _answer_apart(

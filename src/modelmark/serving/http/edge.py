@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections import deque
 from email.utils import formatdate
+from functools import cached_property
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -187,9 +188,9 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
         self.parser = httptools.HttpRequestParser(self)
 
-    @property
+    @cached_property
     def peer(self) -> bytes:
-        """The address of the other end, without port; empty once it has gone."""
+        """The address of the other end, without port."""
         found = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(found[0]).encode() if found else b""
 
