@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
+from google.protobuf import any_pb2, descriptor_pool, duration_pb2, message_factory  # noqa: F401  # known to the pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from tritonclient.grpc import service_pb2
 
@@ -25,12 +26,12 @@ import serving_case as case
 from modelmark import Client
 from modelmark.cli.up import Up
 from modelmark.domain.contract import DataType, Input, Outputs, Serving
-from modelmark.domain.errors import Conflict, NotPermitted
+from modelmark.domain.errors import Conflict, NotPermitted, Overloaded
 from modelmark.domain.metrics import Task
 from modelmark.domain.settings import Settings
 from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted, Refused
-from modelmark.serving.grpc.errors import FACTS
+from modelmark.serving.grpc.errors import DETAILS, FACTS, metadata_of
 from modelmark.serving.grpc.generated import health_pb2, open_inference_pb2
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import Supervisor, running
@@ -41,7 +42,7 @@ PATH = "/inference.GRPCInferenceService/"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    agreed = case.contract(serving=Serving(deadline_ms=5000, max_rows=500, max_body_bytes=100_000))
+    agreed = case.contract(serving=Serving(deadline_ms=5000, max_rows=500, max_body_bytes=400_000))
     found = case.build(tmp_path_factory.mktemp("workspace"), agreed)
     case.release(found)
     return found
@@ -306,11 +307,11 @@ def test_hostile_bytes_are_the_callers_fault_and_never_ours(channel):
 
 
 def test_a_message_over_the_contract_s_limit_is_refused(channel):
-    request = typed(VALUES, id="x" * 200_000)
+    request = typed(VALUES, id="x" * 500_000)
     with pytest.raises(grpc.RpcError) as caught:
         infer(channel, request)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "100000 bytes" in caught.value.details()
+    assert "400000 bytes" in caught.value.details()
 
 
 def test_compressed_messages_are_not_taken(server):
@@ -407,6 +408,54 @@ def test_a_caller_s_own_deadline_holds(tmp_path):
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         found = infer(channel, typed(VALUES))
         assert found.outputs[0].name == "value"
+
+
+def test_a_large_message_is_answered_as_a_small_one(channel):
+    small = infer(channel, typed(VALUES))
+    large = infer(channel, typed(VALUES, id="x" * 300_000))
+    assert [o.contents for o in large.outputs] == [o.contents for o in small.outputs]
+    broken = typed(VALUES, id="x" * 300_000)
+    broken.inputs[0].contents.fp64_contents.append(1.0)
+    with pytest.raises(grpc.RpcError) as caught:
+        infer(channel, broken)
+    assert caught.value.code() is BAD
+    with pytest.raises(grpc.RpcError) as caught:
+        call(channel, "ModelInfer", b"\xff" * 300_000)
+    assert caught.value.code() is BAD
+
+
+def test_more_elements_than_the_shape_says_are_not_read(channel):
+    request = typed(VALUES)
+    request.inputs[0].contents.fp64_contents.extend([1.0] * 10_000)
+    with pytest.raises(grpc.RpcError) as caught:
+        infer(channel, request)
+    assert json.loads(dict(caught.value.trailing_metadata())["modelmark-error"])["code"] == "BAD_SHAPE"
+
+
+def test_an_overloaded_server_says_when_to_come_back_as_grpc_s_own_libraries_read_it():
+    file = FileDescriptorProto(name="rpc.proto", package="t", syntax="proto3")
+    file.dependency.extend(["google/protobuf/any.proto", "google/protobuf/duration.proto"])
+    for name, fields in {
+        "Status": [("code", 5, ""), ("message", 9, ""), ("details", 11, ".google.protobuf.Any")],
+        "RetryInfo": [("retry_delay", 11, ".google.protobuf.Duration")],
+    }.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind, typ) in enumerate(fields, 1):
+            label = 3 if field == "details" else 1
+            message.field.add(name=field, number=number, type=kind, label=label, **({"type_name": typ} if typ else {}))
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+    status, info = (
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"t.{name}")) for name in ("Status", "RetryInfo")
+    )
+    error = Overloaded("too many requests are waiting" + "!" * 200, retry_after=7)
+    metadata = dict(metadata_of(error))
+    found = status.FromString(metadata[DETAILS])
+    assert (found.code, found.message) == (8, error.message)
+    (detail,) = found.details
+    assert detail.type_url == "type.googleapis.com/google.rpc.RetryInfo"
+    assert info.FromString(detail.value).retry_delay.seconds == 7
+    assert metadata["grpc-retry-pushback-ms"] == "7000"
 
 
 def test_workers_share_the_port_and_a_drained_one_answers_what_it_took(tmp_path):

@@ -9,6 +9,7 @@ import json
 import socket
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Labelled, Predicted, Refused
 from modelmark.serving.predictor import LocalPredictor
+from modelmark.serving.runtime import METRICS_AGE
 from modelmark.serving.supervisor import running
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -356,14 +358,71 @@ def test_slow_clients_are_cut_and_others_do_not_notice(built, port, client):
         s.close()
 
 
+@pytest.mark.parametrize("what", ["objects", "keys", "brackets", "many rows"])
+@pytest.mark.parametrize("path", ["/models/churn/predict", "/v2/models/churn/infer", "/models/churn/labels"])
+def test_large_bodies_are_refused_while_others_are_answered(port, path, what):
+    """Just under the body's limit, eight at a time."""
+    body = {
+        "objects": b'{"rows":[' + b'{"a":1},' * 120_000 + b"{}]}",
+        "keys": b'{"rows":[{' + b",".join(b'"k%d":1' % i for i in range(80_000)) + b"}]}",
+        "brackets": b"[" * 990_000,
+        "many rows": b'{"rows":[' + b'{"f0":1,"f1":2,"f2":3},' * 40_000 + b"{}]}",
+    }[what]
+    with ThreadPoolExecutor(8) as beside:
+        sent = [beside.submit(http, port, "POST", path, body) for _ in range(8)]
+        started = time.monotonic()
+        assert http(port, "GET", "/v2/health/live")[0] == 200
+        assert time.monotonic() - started < 2
+        for one in sent:
+            status, _, answer = one.result()
+            assert status in (400, 422), answer
+            assert json.loads(answer)["code"] != "INTERNAL"
+
+
+def test_a_large_body_that_is_right_is_answered_as_its_rows_are_one_by_one(built, port, client):
+    rows = [case.row(built, value / 100) for value in range(2000)]
+    padding = " " * 300_000
+    status, _, answer = http(port, "POST", "/models/churn/predict", (json.dumps({"rows": rows}) + padding).encode())
+    assert status == 200
+    found = json.loads(answer)["predictions"]
+    for index in range(0, 2000, 400):
+        (alone,) = client.predict("churn", [rows[index]]).answers
+        assert list(found[index]["probabilities"].values()) == list(alone.probabilities.values())
+
+
+def test_a_large_body_with_a_wrong_row_is_refused_with_its_place(built, port):
+    rows = [case.row(built)] * 1500 + [case.row(built) | {"f1": "x"}]
+    for padding in ("", " " * 300_000):
+        status, _, answer = http(port, "POST", "/models/churn/predict", (json.dumps({"rows": rows}) + padding).encode())
+        facts = json.loads(answer)
+        assert (status, facts["code"], facts["field"], facts["row"]) == (422, "WRONG_TYPE", "f1", 1500)
+
+
+def test_thousands_of_requests_in_one_write_hold_nobody_else_up(port):
+    """5,000 times /metrics in 210 kB: the connection gets all its answers, others are served meanwhile."""
+    flood = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s, ThreadPoolExecutor(1) as beside:
+        sent = beside.submit(s.sendall, flood)
+        started = time.monotonic()
+        assert http(port, "GET", "/v2/health/live")[0] == 200
+        assert time.monotonic() - started < 2
+        answers, end = 0, b""
+        while answers < 5000:
+            piece = end + s.recv(1 << 20)
+            answers += piece.count(b"HTTP/1.1 200")
+            end = piece[-11:]
+        sent.result()
+
+
 def test_metrics_add_up(built, port, client):
     def total() -> float:
         text = http(port, "GET", "/metrics")[2].decode()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("modelmark_rows_total{"))
 
+    time.sleep(METRICS_AGE)
     before = total()
     client.predict("churn", [case.row(built)] * 5)
-    assert total() == before + 5
+    eventually(lambda: total() == before + 5)
 
 
 def test_a_bare_nan_is_malformed_whatever_else_is_sent(built, port):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,12 @@ class House:
             runtime=SimpleNamespace(writer=SimpleNamespace(id="0123456789abcdef")), headers=frozenset({b"content-type"}),
             body_limit=lambda url: 1000, handle=self.handle,
         )  # fmt: skip
-        loop: Any = SimpleNamespace(time=lambda: self.now, call_exception_handler=lambda what: None)
+        self.soon: list[Callable[[], None]] = []
+        self.at: list[tuple[float, Callable[[], None]]] = []
+        loop: Any = SimpleNamespace(
+            time=lambda: self.now, call_exception_handler=lambda what: None, call_soon=self.soon.append,
+            call_later=lambda seconds, act: self.at.append((self.now + seconds, act)),
+        )  # fmt: skip
         self.edge = Edge(service, Metrics(None), hosts=frozenset({b"localhost"}), limits=Limits(**limits), loop=loop)
 
     def handle(self, request: Request, method: bytes, url: bytes, headers: Any, body: bytes) -> None:
@@ -64,7 +70,18 @@ class House:
 
     def later(self, seconds: float) -> None:
         self.now += seconds
+        for when, act in self.at:
+            if when <= self.now:
+                act()
+        self.at = [(when, act) for when, act in self.at if when > self.now]
         self.edge.sweep_now()
+
+    def turn(self) -> int:
+        """One turn of the loop; how many requests it took."""
+        before, soon, self.soon[:] = len(self.asked), list(self.soon), []
+        for act in soon:
+            act()
+        return len(self.asked) - before
 
 
 def body(size: int) -> bytes:
@@ -199,3 +216,89 @@ def test_just_so_many_requests_wait_on_one_connection() -> None:
     assert not transport.reading
     house.asked[0][0].reply(200, b"ok", JSON, b"")
     assert transport.reading
+
+
+def test_one_read_takes_no_more_requests_than_may_wait() -> None:
+    house = House(answers=False, pipelined=3)
+    connection, transport = house.connect()
+    connection.data_received(body(7) * 8)
+    assert (len(house.asked), transport.reading) == (3, False)
+    assert house.turn() == 0, "nothing has been answered"
+    for taken in range(8):
+        house.asked[taken][0].reply(200, b"%d" % taken, JSON, b"")
+        house.turn()
+        assert len(house.asked) == min(taken + 4, 8)
+    assert transport.reading
+    assert [int(answer[-1:]) for answer in transport.taken.split(b"HTTP/1.1 ")[1:]] == list(range(8))
+    assert {found for _, found in house.asked} == {b"x" * 7}
+
+
+@pytest.mark.parametrize("request_line", [b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", body(5), body(40)])
+def test_what_is_answered_at_once_holds_the_loop_for_no_more_requests_than_may_wait(request_line: bytes) -> None:
+    house = House(pipelined=4)
+    connection, transport = house.connect()
+    connection.data_received(request_line * 50)
+    turns = [len(house.asked)]
+    while house.soon:
+        turns.append(house.turn())
+    assert sum(turns) == 50
+    assert max(turns) <= 4
+    assert transport.taken.count(b"HTTP/1.1 200") == 50
+    assert transport.reading
+    connection.data_received(request_line)
+    assert len(house.asked) == 51, "and it goes on as before"
+
+
+def test_a_client_that_takes_nothing_is_answered_no_more() -> None:
+    house = House(pipelined=4)
+    connection, _ = house.connect()
+    connection.data_received(body(5) * 50)
+    connection.pause_writing()
+    house.turn()
+    assert len(house.asked) == 4
+    connection.resume_writing()
+    while house.soon:
+        house.turn()
+    assert len(house.asked) == 50
+
+
+def test_what_was_left_unread_is_answered_although_the_client_sends_no_more() -> None:
+    house = House(pipelined=4)
+    connection, transport = house.connect()
+    connection.data_received(body(5) * 50)
+    assert connection.eof_received()
+    while house.soon:
+        house.turn()
+    assert transport.taken.count(b"HTTP/1.1 200") == 50
+    assert transport.ended == "closed"
+
+
+def test_a_fault_ends_what_was_left_unread() -> None:
+    house = House(pipelined=4)
+    connection, transport = house.connect()
+    connection.data_received(body(5) * 6 + b"nonsense\r\n\r\n" + body(5))
+    while house.soon:
+        house.turn()
+    assert len(house.asked) == 6
+    assert transport.taken.count(b"HTTP/1.1 400") == 1
+
+
+def test_a_client_that_half_closes_is_waited_for_a_moment_for_it_may_have_gone() -> None:
+    house = House(answers=False, half_closed=0.1)
+    for seconds, ended in ((0.09, ""), (0.11, "closed")):
+        connection, transport = house.connect()
+        connection.data_received(body(5))
+        assert connection.eof_received()
+        house.later(seconds)
+        assert transport.ended == ended
+
+
+def test_a_half_closed_client_that_was_answered_is_not_cut() -> None:
+    house = House(answers=False, half_closed=0.1)
+    connection, transport = house.connect()
+    connection.data_received(body(5))
+    connection.eof_received()
+    house.asked[0][0].reply(200, b"ok", JSON, b"")
+    house.later(0.11)
+    assert transport.taken.startswith(b"HTTP/1.1 200")
+    assert transport.ended == "", "it ends when the other side does, or after the time to linger"

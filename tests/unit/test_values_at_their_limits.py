@@ -286,7 +286,7 @@ def test_thirty_two_levels_of_json_are_read_and_one_more_is_not():
     with pytest.raises(Malformed) as caught:
         jsontext.read(b'{"a":' * 33 + b"1" + b"}" * 33)
     assert caught.value.code == "TOO_DEEP"
-    assert jsontext.depth(b"[" * 20 + b"]" * 20 + b"{}" * 20) == 20
+    assert not jsontext.too_deep(b"[" * 20 + b"]" * 20 + b"{}" * 20)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,33 @@
-"""JSON text, read strictly: what a fast typed decoder refused is read again here to say exactly what was wrong."""
+"""JSON text, read strictly: what a fast typed decoder refused is read again here to say exactly what was wrong.
+
+A small text is read whole (`read`). Of a large one nothing is built: the first fault is looked for (`unreadable`,
+`first_fault`), in its first part alone, so that no refusal costs more than what is accepted.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from modelmark.domain.errors import Malformed
 
 MAX_DEPTH: Final = 32
+#: Bytes of a text that is read whole.
+SMALL: Final = 8 * 1024
+#: Bytes of a larger one that are looked at, until something wrong is found.
+BUDGET: Final = 1024 * 1024
+#: Bytes that are looked at without a pause.
+BLOCK: Final = 64 * 1024
 _KEPT: Final = b'"[]{}'
 _DROPPED: Final = bytes(byte for byte in range(256) if byte not in _KEPT)
-_STRING: Final = re.compile(rb'"[^"]*"')
+_PLACE: Final = re.compile(r"\(byte (\d+)\)")
+_CONSTANT: Final = re.compile(rb"-?(?:NaN|Infinity)")
+_NOT_JSON_NUMBER: Final = "NaN and infinities are not JSON"
 _LONG_INTEGER: Final = 300  # digits; beyond them float() says what int() would refuse to
 
 
@@ -34,45 +48,96 @@ class Pairs(dict[str, Any]):
             self.duplicates = tuple(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
-def depth(body: bytes) -> int:
-    """Deepest nesting of brackets outside strings, without parsing: linear, and no recursion."""
+def too_deep(body: bytes) -> bool:
+    """Whether brackets outside strings are nested deeper than MAX_DEPTH, without parsing: linear, no recursion, and over as
+    soon as it is known."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return 0
-    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _DROPPED)
-    bare = _STRING.sub(b"", bare)
-    marks = np.frombuffer(bare, np.uint8)
-    steps = np.where((marks == 91) | (marks == 123), 1, np.where((marks == 93) | (marks == 125), -1, 0))
-    return int(steps.cumsum().max(initial=0))
+        return False
+    level, quotes, at = 0, 0, 0
+    while at < len(body):
+        block = body[at : at + BLOCK]
+        if (len(block) - len(block.rstrip(b"\\"))) % 2:  # what is escaped belongs to its backslash
+            block = body[at : at + BLOCK + 1]
+        at += len(block)
+        bare = block.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _DROPPED)
+        marks = np.frombuffer(bare, np.uint8) | 32  # [ and { are one, ] and } another
+        strings = (marks == 34).cumsum() + quotes
+        steps = np.where(strings & 1, 0, (marks == 123).astype(np.int8) - (marks == 125)).cumsum()
+        if level + int(steps.max(initial=0)) > MAX_DEPTH:
+            return True
+        level += int(steps[-1]) if steps.size else 0
+        quotes = int(strings[-1]) & 1 if strings.size else quotes
+    return False
+
+
+def unreadable(body: bytes) -> Malformed | None:
+    """What makes a text no JSON, None when nothing does: its first fault, in its first BUDGET bytes. Builds nothing."""
+    part, whole = body[:BUDGET], len(body) <= BUDGET
+    if too_deep(part):
+        return nested_too_deep()
+    try:
+        codecs.utf_8_decode(part, "strict", whole)
+        msgspec.json.decode(part, type=msgspec.Raw)
+    except UnicodeDecodeError as error:
+        return _no_text(error.start)
+    except RecursionError:
+        return nested_too_deep()
+    except msgspec.DecodeError as error:
+        place = _PLACE.search(str(error))
+        if place is None:  # it ends too early
+            return Malformed("the body is not JSON", code="BAD_JSON", limit="all of it") if whole else None
+        at = int(place[1])
+        if _CONSTANT.search(part, max(at - 1, 0), at + 9):
+            return Malformed(_NOT_JSON_NUMBER, code="NON_FINITE", limit="a finite number")
+        return Malformed("the body is not JSON", code="BAD_JSON", limit=f"wrong at byte {at}")
+    return None
 
 
 def read(body: bytes) -> Any:
     """The value, objects as `Pairs`. Raises Malformed, with a code of its own for each reason."""
-    if depth(body) > MAX_DEPTH:
-        raise Malformed("the JSON is nested too deep", code="TOO_DEEP", limit=f"{MAX_DEPTH} levels")
+    if too_deep(body):
+        raise nested_too_deep()
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Malformed("the body is not UTF-8", code="INVALID_UTF8", limit=f"wrong at byte {error.start}") from None
+        raise _no_text(error.start) from None
     if text.startswith("\ufeff"):
         raise Malformed("the body starts with a byte order mark", code="BAD_JSON", limit="UTF-8 without a mark")
+    bare, decode = decoder()
+    try:
+        value = decode.decode(text)
+    except json.JSONDecodeError as error:
+        raise Malformed("the body is not JSON", code="BAD_JSON", limit=f"wrong at character {error.pos}") from None
+    except (RecursionError, ValueError):
+        raise Malformed("the body is not JSON", code="BAD_JSON") from None
+    if bare:
+        raise bare_constant(value)
+    return value
+
+
+def decoder() -> tuple[list[str], json.JSONDecoder]:
+    """(the constants it has met that are not JSON, a decoder with objects as `Pairs`)."""
     bare: list[str] = []
 
     def constant(name: str) -> Bare:
         bare.append(name)
         return Bare(name)
 
-    try:
-        value = json.loads(text, object_pairs_hook=Pairs, parse_constant=constant, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise Malformed("the body is not JSON", code="BAD_JSON", limit=f"wrong at character {error.pos}") from None
-    except (RecursionError, ValueError):
-        raise Malformed("the body is not JSON", code="BAD_JSON") from None
-    if bare:
-        field, row = _place(value) or (None, None)
-        raise Malformed(
-            "NaN and infinities are not JSON", code="NON_FINITE", field=field, row=row, limit="a finite number"
-        )
-    return value
+    return bare, json.JSONDecoder(object_pairs_hook=Pairs, parse_constant=constant, parse_int=_integer)
+
+
+def bare_constant(value: Any, row: int | None = None) -> Malformed:
+    """There is NaN or an infinity in the value; row: which one the value is."""
+    field, row = _place(value, None, row) or (None, row)
+    return Malformed(_NOT_JSON_NUMBER, code="NON_FINITE", field=field, row=row, limit="a finite number")
+
+
+def nested_too_deep() -> Malformed:
+    return Malformed("the JSON is nested too deep", code="TOO_DEEP", limit=f"{MAX_DEPTH} levels")
+
+
+def _no_text(at: int) -> Malformed:
+    return Malformed("the body is not UTF-8", code="INVALID_UTF8", limit=f"wrong at byte {at}")
 
 
 def _place(value: Any, field: str | None = None, row: int | None = None) -> tuple[str | None, int | None] | None:

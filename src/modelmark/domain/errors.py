@@ -13,7 +13,7 @@ ModelmarkError
 ├── Unmeasured          a measurement could not be made, which is a failure
 │   └── NotEnoughData   too few rows to say anything
 ├── NotYet              not ready; ask again
-│   └── Overloaded      the queue is full; ask again after `retry_after` seconds
+│   └── Overloaded      more waits than can be answered in time; ask again after `retry_after` seconds
 ├── TimedOut            the deadline passed
 └── OutputInvalid       the model answered nonsense and no fallback was left
 """

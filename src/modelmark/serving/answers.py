@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from modelmark.contract.rows import Flag, RowCodec, Rows
+from modelmark.contract.rows import Checked, Flag, RowCodec, Rows
 from modelmark.domain.classes import Decision
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.prediction import ServedBy
@@ -55,8 +55,11 @@ class Responder(Protocol):
 class PredictRequest(msgspec.Struct, eq=False):
     """One prediction asked for. received, due: by `perf_counter`; an answer after `due` is too late. size: in bytes.
 
-    reparse: the same bytes read with another version's codec, for fallbacks and other arms.
+    reparse: the same bytes read with another version's codec, for fallbacks and other arms. caller: whom it counts for when
+    many want more than there is.
     answer and all after it are the batcher's notes. apart: it waits for a run off the loop; alone: it must have it alone.
+    checked: its rows as the contract lets them through. turn, entered, predicted: its place in a lane, when it was let in,
+    and how many seconds it was to take.
     """
 
     responder: Responder
@@ -68,11 +71,16 @@ class PredictRequest(msgspec.Struct, eq=False):
     due: float
     size: int
     reparse: Callable[[RowCodec], Rows]
+    caller: bytes = b""
     answer: Answer | None = None
     error: ModelmarkError | None = None
     done: bool = False
     apart: bool = False
     alone: bool = False
+    checked: Checked | None = None
+    turn: float = 0.0
+    entered: float = 0.0
+    predicted: float = 0.0
 
     @property
     def version(self) -> LoadedModel:

@@ -1,8 +1,9 @@
 """One flush per turn of the event loop: all requests that have arrived are checked, run, journaled, answered together.
 
 A lone request is never made to wait for company. What has expired, or whose caller has gone, never reaches a model.
-A model that is slow runs in threads of its own (`execution`); what waits for it meanwhile is answered by its fallback
-when its deadline comes, so that no model can keep a caller, or another model, waiting.
+A model that is slow runs in a thread of its own (`execution`), and what waits for it stands in its lane (`lanes`): let in
+only if it can be answered in time, and answered by its fallback when its deadline comes all the same, so that no model can
+keep a caller, or another model, waiting.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -25,13 +27,16 @@ from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.execution import Execution
+from modelmark.serving.lanes import Lane
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
 
-#: Rows of one run; the rest waits for the next turn, so that other work gets its turn too.
+#: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024
+FLUSH_REQUESTS: Final = 128
 #: A request with more rows than this runs off the loop, unless its model never leaves it.
 LARGE_ROWS: Final = 256
 
@@ -43,12 +48,34 @@ Scores = NDArray[np.float64]
 _MODEL: Final = ServedBy.MODEL
 
 
-class Lane:
-    """What waits for one version's runs off the loop, and how many of them go on."""
+class Run:
+    """One run off the loop, in slices: between two of them it ends when nobody waits for it any more.
 
-    def __init__(self) -> None:
-        self.waiting: list[PredictRequest] = []
-        self.runs = 0
+    Called in a thread, which touches nothing but the model; took: rows and seconds of each slice, for the loop to read.
+    """
+
+    def __init__(self, execution: Execution, requests: list[PredictRequest], slice_rows: int) -> None:
+        self._execution, self._requests, self._slice_rows = execution, requests, slice_rows
+        parts = [cast(Checked, request.checked) for request in requests]
+        self.numbers = parts[0].numbers if len(parts) == 1 else np.concatenate([part.numbers for part in parts])
+        self.texts = parts[0].texts if len(parts) == 1 else [text for part in parts for text in part.texts]
+        self.took: list[tuple[int, float]] = []
+
+    def __call__(self) -> Scores | None:
+        """The scores; None when it ended early. Raises what the model does."""
+        found: list[Scores] = []
+        rows, size = len(self.numbers), self._slice_rows
+        width = len(self.texts) // rows
+        for at in range(0, rows, size):
+            if all(request.done or request.responder.gone for request in self._requests):
+                return None
+            numbers, texts = self.numbers[at : at + size], self.texts[at * width : (at + size) * width]
+            started = perf_counter()
+            try:
+                found.append(self._execution.run(numbers, texts))
+            finally:
+                self.took.append((len(numbers), perf_counter() - started))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 class Batcher:
@@ -67,7 +94,7 @@ class Batcher:
     ) -> None:
         self._loop, self._writer, self._metrics = loop, writer, metrics
         self._refusals, self._observers = refusals, observers
-        self._max_requests, self._max_bytes = max_requests, max_bytes
+        self._max_requests, self.max_bytes = max_requests, max_bytes
         self._queue: list[PredictRequest] = []
         self._lanes: dict[int, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,15 +105,25 @@ class Batcher:
         self._flushed_at = perf_counter()
         self._keys: dict[tuple[str, str, str], tuple[str, str, Histogram]] = {}
 
+    def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
+        """Before anything is made of a request: raises Overloaded when it could not be answered in time."""
+        lane = self._lanes.get(id(version)) if self._lanes else None
+        if lane is not None:
+            with suppress(TimedOut):  # what is too late may have a fallback, and that wants to know the rows
+                lane.require_room(caller, 1, due, perf_counter())
+
     def submit(self, request: PredictRequest) -> None:
         """Raises Overloaded when the queue is full, in count or in bytes."""
-        if self.waiting >= self._max_requests or self._bytes + request.size > self._max_bytes:
+        if self.waiting >= self._max_requests or self._bytes + request.size > self.max_bytes:
             seconds = 1 + int(self.waiting / max(self._rate, 1.0))
             raise Overloaded("too many requests are waiting", retry_after=min(seconds, 30))
         self.waiting += 1
         self._bytes += request.size
         if request.rows.count > LARGE_ROWS and not request.version.execution.stays_on_loop:
-            self._run_apart(request.version, [request])
+            try:
+                self._run_apart(request.version, [request])
+            finally:
+                self._finish([request])
             return
         self._queue.append(request)
         if not self._scheduled:
@@ -129,69 +166,68 @@ class Batcher:
         """Requests of one version: answered, refused, or in a lane. A defect of ours is a refusal, never silence."""
         version = group[0].version
         try:
-            live = self._in_time(group)
-            if not live:
+            rows = group[0].rows.count if len(group) == 1 else sum([request.rows.count for request in group])
+            lane = self._lanes.get(id(version)) if self._lanes else None
+            if not version.execution.fits_loop(rows) or (lane is not None and lane.waiting):
+                self._run_apart(version, group)
                 return
-            rows = live[0].rows.count if len(live) == 1 else sum([request.rows.count for request in live])
-            if not version.execution.fits_loop(rows):
-                self._run_apart(version, live)
-                return
-            checked, kept = self._checked(version, live)
+            checked, kept = self._checked_in_time(version, group)
             if not kept:
                 return
             try:
                 scores = self._run(version, checked.numbers, checked.texts)
             except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
-                self._blame(version, kept, checked, error)
+                self._blame(version, kept, _flags(checked, 0), error)
                 if len(kept) > 1:
                     for request in kept:
                         self._answer_group([request])
                 return
-            self._judge(version, kept, checked, scores)
+            self._judge(version, kept, [_flags(checked, at) for at in range(len(kept))], scores)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self._defect(group, "a flush failed", error)
 
-    def _in_time(self, group: list[PredictRequest]) -> list[PredictRequest]:
-        """Those for whom an answer is not too late; the others get their fallback."""
-        now = perf_counter()
-        live = [request for request in group if now <= request.due]
-        if len(live) < len(group):
-            for request in group:
-                if now > request.due:
-                    self._fall_back(request, [], _late(request), "deadline", in_time=False)
-        return live
-
-    def _checked(self, version: LoadedModel, live: list[PredictRequest]) -> tuple[Checked, list[PredictRequest]]:
-        checked = version.codec.check([request.rows for request in live])
+    def _checked_in_time(
+        self, version: LoadedModel, group: list[PredictRequest]
+    ) -> tuple[Checked, list[PredictRequest]]:
+        """Those that the contract lets through and for whom an answer is not too late; others get refusal or fallback."""
+        checked = version.codec.check([request.rows for request in group])
         for position, error in checked.refused.items():
-            live[position].error = error
-        return checked, [live[position] for position in checked.kept]
+            group[position].error = error
+        kept = [group[position] for position in checked.kept] if checked.refused else group
+        now = perf_counter()
+        live = [request for request in kept if now <= request.due]
+        if len(live) == len(kept):
+            return checked, kept
+        for at, request in enumerate(kept):
+            if now > request.due:
+                self._fall_back(request, _flags(checked, at), _late(request), "deadline", in_time=False)
+        return (version.codec.check([request.rows for request in live]) if live else checked), live
 
     def _run(self, version: LoadedModel, numbers: Scores, texts: Sequence[str]) -> Scores:
         self._metrics.add("modelmark_model_runs_total")
         self._metrics.add("modelmark_model_rows_total", len(numbers))
         return version.execution.run(numbers, texts)
 
-    def _judge(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, scores: Scores) -> None:
-        """Hand each request its rows of the scores, or its fallback."""
+    def _judge(self, version: LoadedModel, kept: list[PredictRequest], flags: list[list[Flag]], scores: Scores) -> None:
+        """Hand each request its rows of the scores, or its fallback. flags: each request's."""
         try:
-            bad = version.guard.check(scores, len(checked.numbers))
+            bad = version.guard.check(scores, sum([request.rows.count for request in kept]))
         except OutputInvalid as error:
             for at, request in enumerate(kept):
-                self._fall_back(request, _flags(checked, at), error, "shape", in_time=True)
+                self._fall_back(request, flags[at], error, "shape", in_time=True)
             return
         late = perf_counter()
-        rows, spans = scores.tolist(), checked.spans
+        rows = scores.tolist()
+        end = 0
         for at, request in enumerate(kept):
+            start, end = end, end + request.rows.count
             if request.done:
                 continue
-            start, end = spans[at], spans[at + 1]
-            flags = _flags(checked, at)
             if bad is not None and bad[start:end].any():
                 row = int(bad[start:end].argmax())
-                self._fall_back(request, flags, _nonsense(row), "output", in_time=True)
+                self._fall_back(request, flags[at], _nonsense(row), "output", in_time=True)
             elif late > request.due:
-                self._fall_back(request, flags, _late(request), "deadline", in_time=False)
+                self._fall_back(request, flags[at], _late(request), "deadline", in_time=False)
             else:
                 request.answer = Answer(
                     self._writer.ids.next(time.time_ns()),
@@ -199,18 +235,18 @@ class Batcher:
                     request.route.arms[request.arm].name,
                     _MODEL,
                     [version.decide(row) for row in rows[start:end]],
-                    flags,
+                    flags[at],
                     scores[start:end].tobytes(),
                     request.rows,
                 )
 
-    def _blame(self, version: LoadedModel, kept: list[PredictRequest], checked: Checked, error: Exception) -> None:
+    def _blame(self, version: LoadedModel, kept: list[PredictRequest], flags: list[Flag], error: Exception) -> None:
         """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
         it was, so that nobody else suffers."""
         print(one_line(f"model {version.model} {version.label} failed: {type(error).__name__}"), file=sys.stderr)  # noqa: T201
         if len(kept) == 1:
             why = OutputInvalid("the model could not compute an answer")
-            self._fall_back(kept[0], _flags(checked, 0), why, "error", in_time=True)
+            self._fall_back(kept[0], flags, why, "error", in_time=True)
 
     def _fall_back(
         self, request: PredictRequest, flags: list[Flag], why: ModelmarkError, reason: str, *, in_time: bool
@@ -231,76 +267,108 @@ class Batcher:
     # Off the loop
 
     def _run_apart(self, version: LoadedModel, requests: list[PredictRequest]) -> None:
-        lane = self._lanes.setdefault(id(version), Lane())
+        """Into the version's lane, as far as the contract lets them through and they can be answered in time. Whoever is
+        not `apart` then has an answer or a refusal."""
+        lane = self._lanes.get(id(version)) or Lane(version.execution, version.deadline)
         for request in requests:
-            request.apart = True
-        lane.waiting += requests
-        if lane.runs < version.execution.at_a_time:
-            lane.runs += 1
-            self._start(self._work(version, lane))
+            try:
+                self._enter(version, lane, request)
+            except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
+                self._defect([request], "a request could not be let in", error)
+        if lane.waiting:
+            self._lanes[id(version)] = lane
+            self._next_run(version, lane)
 
-    async def _work(self, version: LoadedModel, lane: Lane) -> None:
-        """Run what waits in a lane, batch by batch, until nothing does."""
+    def _enter(self, version: LoadedModel, lane: Lane, request: PredictRequest) -> None:
+        checked = request.checked = version.codec.check([request.rows])
+        if checked.refused:
+            request.error = checked.refused[0]
+            return
+        now = perf_counter()
         try:
-            while lane.waiting:
-                count = _fitting(lane.waiting)
-                requests, lane.waiting = lane.waiting[:count], lane.waiting[count:]
-                await self._answer_apart(version, self._present(requests), lane)
-        finally:
-            lane.runs -= 1
-            if not lane.runs:
-                self._lanes.pop(id(version), None)
-                for request in lane.waiting:  # only when the worker itself ends
-                    request.apart = False
-                self._release(lane.waiting)
+            if now > request.due:
+                raise _late(request)
+            lane.enter(request, now)
+        except TimedOut as error:
+            self._fall_back(request, _flags(checked, 0), error, "deadline", in_time=False)
+        except Overloaded as error:
+            request.error = error
+        else:
+            request.apart = True
 
-    async def _answer_apart(self, version: LoadedModel, requests: list[PredictRequest], lane: Lane) -> None:
-        """`_answer_group` in a thread: check on the loop, run in the thread, go on on the loop."""
+    def _next_run(self, version: LoadedModel, lane: Lane) -> None:
+        """Begin what runs of a lane may begin, and let the lane go when nothing waits and nothing runs."""
+        while lane.waiting and lane.idle:
+            taken, late = lane.take(perf_counter())
+            self._give_up(late)
+            batch = self._present(taken)
+            if batch:
+                over = lane.begin(batch, perf_counter())
+                self._start(self._answer_apart(version, lane, batch, over))
+        if lane.empty:
+            self._lanes.pop(id(version), None)
+
+    async def _answer_apart(
+        self, version: LoadedModel, lane: Lane, requests: list[PredictRequest], over: float
+    ) -> None:
+        """`_answer_group` in a thread: run there, go on on the loop, then begin the lane's next run."""
+        took: list[tuple[int, float]] = []
         for request in requests:
             request.apart = False
         try:
-            live = self._in_time(requests)
-            checked, kept = self._checked(version, live) if live else (None, [])
-            self._release([request for request in requests if request.answer is not None or request.error is not None])
-            if checked is not None and kept:
-                run = self._loop.run_in_executor(
-                    version.execution.threads, self._run, version, checked.numbers, checked.texts
-                )
-                await self._watch_deadlines(run, kept, lane)
-                try:
-                    scores = run.result()
-                except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
-                    self._blame(version, kept, checked, error)
-                    self._each_alone(kept, lane)
-                else:
-                    self._judge(version, kept, checked, scores)
+            run = Run(version.execution, requests, lane.run_rows)
+            took = run.took
+            self._metrics.add("modelmark_model_runs_total")
+            future = self._loop.run_in_executor(version.execution.threads, run)
+            await self._watch_deadlines(future, requests, lane)
+            self._metrics.add("modelmark_model_rows_total", sum(rows for rows, _ in took))
+            try:
+                scores = future.result()
+            except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
+                self._blame(version, requests, _own_flags(requests[0]), error)
+                self._each_alone(requests, lane)
+            else:
+                if scores is not None:
+                    self._judge(version, requests, [_own_flags(request) for request in requests], scores)
+        except asyncio.CancelledError:  # the worker itself ends
+            self._give_up(lane.leave_all())
+            raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self._defect(requests, "a run off the loop failed", error)
         finally:
-            self._release(requests)
+            lane.end(over, requests, took, perf_counter())
+            self._finish(self._present([request for request in requests if not (request.done or request.apart)]))
+            self._next_run(version, lane)
 
-    def _each_alone(self, kept: list[PredictRequest], lane: Lane) -> None:
+    def _each_alone(self, requests: list[PredictRequest], lane: Lane) -> None:
         """Put them back in front of the lane, where their deadlines are watched, each to be run by itself."""
-        if len(kept) > 1:
-            again = [request for request in kept if not request.done]
+        if len(requests) > 1:
+            again = [request for request in requests if not request.done]
             for request in again:
                 request.apart = request.alone = True
-            lane.waiting = again + lane.waiting
+            lane.put_back(again)
 
-    async def _watch_deadlines(self, run: asyncio.Future[Scores], kept: list[PredictRequest], lane: Lane) -> None:
+    async def _watch_deadlines(
+        self, run: asyncio.Future[Scores | None], requests: list[PredictRequest], lane: Lane
+    ) -> None:
         """Wait for a run; whoever is due meanwhile, in it or behind it, is answered by the fallback at once."""
         while not run.done():
-            open_ones = [request for request in (*kept, *lane.waiting) if not request.done]
+            open_ones = [request for request in (*requests, *lane.waiting) if not request.done]
             first = min((request.due - perf_counter() for request in open_ones), default=WATCH)
             await asyncio.wait({run}, timeout=min(max(0.0, first) + 1e-4, WATCH))
             if run.done():
                 return
             late = [request for request in open_ones if not request.done and perf_counter() > request.due]
-            for request in late:
-                request.apart = False
-                self._fall_back(request, [], _late(request), "deadline", in_time=False)
-            self._finish(late)
-            lane.waiting = [request for request in lane.waiting if not request.done]
+            if late:
+                lane.leave(late)
+                self._give_up(late)
+
+    def _give_up(self, late: list[PredictRequest]) -> None:
+        """Their time is up, or would be: the fallback answers them now."""
+        for request in late:
+            request.apart = False
+            self._fall_back(request, _own_flags(request), _late(request), "deadline", in_time=False)
+        self._finish(late)
 
     async def _fall_back_apart(self, request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError) -> None:
         """A fallback that computes, in the threads of the version that does; without it when that takes too long."""
@@ -330,16 +398,12 @@ class Batcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _release(self, requests: list[PredictRequest]) -> None:
-        """Finish what a lane held, but for what waits for another run."""
-        self._finish([request for request in requests if not request.done])
-
     # The end of every request
 
     def _finish(self, requests: list[PredictRequest]) -> None:
         """Journal, then answer. An answer never leaves before its record is in the journal."""
         now = perf_counter()
-        answered = [request for request in requests if request.answer is not None]
+        answered = [request for request in requests if request.answer is not None and not request.done]
         if answered:
             at = time.time_ns()
             try:
@@ -350,7 +414,7 @@ class Batcher:
             except Exception as error:  # noqa: BLE001  # without its record no answer leaves
                 self._defect(answered, "a record could not be written", error)
         for request in requests:
-            if not request.apart:
+            if not request.apart and not request.done:
                 request.done = True
                 self.waiting -= 1
                 self._bytes -= request.size
@@ -403,11 +467,11 @@ class Batcher:
 
 
 def _fitting(requests: Sequence[PredictRequest]) -> int:
-    """How many of them, from the front, make one run; at least one."""
+    """How many of them, from the front, make one flush; at least one."""
     rows = 0
     for index, request in enumerate(requests):
         rows += request.rows.count
-        if index and (rows > FLUSH_ROWS or request.alone or requests[0].alone):
+        if index and (rows > FLUSH_ROWS or index >= FLUSH_REQUESTS):
             return index
     return len(requests)
 
@@ -423,6 +487,11 @@ def _by_version(requests: list[PredictRequest]) -> Iterable[list[PredictRequest]
 
 def _flags(checked: Checked, at: int) -> list[Flag]:
     return checked.flags.get(checked.kept[at], []) if checked.flags else []
+
+
+def _own_flags(request: PredictRequest) -> list[Flag]:
+    """Of a request that was checked by itself."""
+    return [] if request.checked is None else _flags(request.checked, 0)
 
 
 def _record(request: PredictRequest, at: int, now: float) -> Predicted:

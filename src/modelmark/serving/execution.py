@@ -16,25 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.serving import flavours
+from modelmark.serving.cost import Cost
 from modelmark.serving.flavours import Flavour, Model, Runs
 from modelmark.serving.isolated import Isolated
 
 #: A run that is expected to take longer than this many seconds leaves the loop.
 LOOP_SECONDS: Final = 0.002
-#: Runs of one version at a time off the loop, in one worker: what computes here has two cores at the most, what waits
-#: for another machine needs none.
-THREADS: Final = 2
+#: Runs of one version at a time off the loop, in one worker: what computes here takes turns, so that it can be said when
+#: an answer will be there; what waits for another machine needs no core of ours.
+THREADS: Final = 1
 REMOTE_THREADS: Final = 16
 #: A process whose run takes longer than this many seconds, and than four deadlines, is ended and replaced.
 PATIENCE: Final = 5.0
 #: Rows that a model is tried with before traffic, and how long that may take: one row alone says little of many.
 PROBE_ROWS: Final = 64
-PROBE_SECONDS: Final = 0.25
+PROBE_SECONDS: Final = 0.5
 _FIXED: Final = {Runs.LOOP: True, Runs.THREAD: False, Runs.REMOTE: False, Runs.PROCESS: False}
-_WEIGHT: Final = 0.2
-#: One run counts for at most so many times what was expected: a pause of the machine says nothing about the model.
-_OUTLIER: Final = 4.0
-_SIZES: Final = 32
 #: A run this quick, by the clock, needs no closer look; after another, so many runs are measured.
 _QUICK: Final = LOOP_SECONDS / 4
 _RUNS: Final = 32
@@ -43,10 +40,11 @@ Scores = NDArray[np.float64]
 
 
 class Execution:
-    """One loaded model. Learns what its runs cost, by the number of rows.
+    """One loaded model. Learns what its runs cost, by the number of rows, by two clocks.
 
-    A cost is the processor's time in the thread that runs: waiting for a busy interpreter, or for a turn on a busy
-    machine, makes no model dear.
+    cpu: the processor's time in the thread that runs, which decides where a model runs: waiting for a busy interpreter, or
+    for a turn on a busy machine, makes no model dear. wall: by the clock on the wall, as whoever waits has to; learnt from
+    runs off the loop.
     """
 
     def __init__(self, flavour: Flavour) -> None:
@@ -55,7 +53,7 @@ class Execution:
         self.at_a_time = REMOTE_THREADS if flavour.runs is Runs.REMOTE else THREADS
         self._fixed = _FIXED.get(flavour.runs)  # None: by cost
         self._measuring, self._quick = (_RUNS, _QUICK) if self._fixed is None else (0, inf)
-        self._seconds = [0.0] * _SIZES  # smoothed seconds of a run, by the bit length of its rows; 0: none was seen
+        self.cpu, self.wall = Cost(), Cost()
 
     @classmethod
     def of(cls, model: Model, *, numeric: Sequence[str], textual: Sequence[str], deadline: float) -> Self:
@@ -79,9 +77,8 @@ class Execution:
     def _measured(self, numbers: Scores, texts: Sequence[str]) -> Scores:
         started = thread_time()
         scores = self._run(numbers, texts)
-        took, size = thread_time() - started, len(numbers).bit_length()
-        seen = self._seconds[size]
-        self._seconds[size] = seen + _WEIGHT * (min(took, _OUTLIER * seen) - seen) if seen else took
+        took = thread_time() - started
+        self.cpu.note(len(numbers), took)
         self._measuring = self._measuring - 1 if took < _QUICK else _RUNS
         return scores
 
@@ -89,41 +86,28 @@ class Execution:
         """Whether a run of so many rows may hold the loop."""
         if self._fixed is not None:
             return self._fixed
-        seen = self._seconds[rows.bit_length()]
+        seen = self.cpu.seconds[rows.bit_length()]
         if not seen:
             self._measuring = _RUNS
-            seen = self.expected(rows)
+            seen = self.cpu.of(rows)
         return seen <= LOOP_SECONDS
 
-    def expected(self, rows: int) -> float:
-        """Seconds that a run of so many rows will cost; 0.0 when nothing is known yet.
-
-        What was seen at this size; else at the next smaller one, as if every row cost the same, but no more than what was
-        seen of more rows: never too little.
-        """
-        size = rows.bit_length()
-        seen = self._seconds[size]
-        if seen:
-            return seen
-        most = next((seconds for seconds in self._seconds[size + 1 :] if seconds), inf)
-        for smaller in range(size - 1, 0, -1):
-            if self._seconds[smaller]:
-                return min(self._seconds[smaller] * 2.0 ** (size - smaller), most)
-        return 0.0
-
     def probe(self, numbers: Scores, texts: Sequence[str]) -> None:
-        """Learn from one row (1, columns), and from many of it unless that would take long, before any traffic."""
+        """Learn from one row (1, columns), and from 2, 4, 8 … of it while that is quick, before any traffic."""
         if self._fixed is not None:
             return
         self.flavour.run(numbers, texts)  # the first run of a session is not what later ones cost
-        for rows in (1, PROBE_ROWS):
-            if self.expected(rows) > PROBE_SECONDS:
-                return
+        rows, spent = 1, 0.0
+        while rows <= PROBE_ROWS and spent + 2 * self.wall.of(rows) <= PROBE_SECONDS:
             try:
                 for _ in range(2):
+                    started = perf_counter()
                     self.run(np.repeat(numbers, rows, axis=0), list(texts) * rows)
+                    self.wall.note(rows, perf_counter() - started)
+                    spent += perf_counter() - started
             except Exception:  # noqa: BLE001  # one that cannot run many rows at a time answers them one by one
                 return
+            rows *= 2
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:

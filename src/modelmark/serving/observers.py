@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from modelmark.domain.printable import one_line
@@ -24,7 +26,8 @@ class Observers:
     """Tells observers of answers that have left, in a thread of its own: none can delay or fail a live answer."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+        """Made on the loop, which alone counts."""
+        self._metrics, self._loop = metrics, asyncio.get_running_loop()
         self._known: tuple[Observer, ...] = ()
         self.active = False  # whether anybody wants to be told
         self._waiting: deque[tuple[PredictRequest, Answer]] = deque()
@@ -56,13 +59,18 @@ class Observers:
 
     def _work(self) -> None:
         while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting)
-                request, answer = self._waiting.popleft()
-                self._bytes -= request.size
-            for observer in self._known:
-                try:
-                    observer(request, answer)
-                except Exception as error:  # noqa: BLE001  # nobody waits for an observer
-                    self._metrics.add("modelmark_observer_failures_total")
-                    print(one_line(f"an observer failed: {type(error).__name__}: {error}"), file=sys.stderr)  # noqa: T201
+            self._tell_next()
+
+    def _tell_next(self) -> None:
+        """Nothing of it is held while the next is waited for."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting)
+            request, answer = self._waiting.popleft()
+            self._bytes -= request.size
+        for observer in self._known:
+            try:
+                observer(request, answer)
+            except Exception as error:  # noqa: BLE001  # nobody waits for an observer
+                with suppress(RuntimeError):  # the loop has ended, and nobody reads its counters
+                    self._loop.call_soon_threadsafe(self._metrics.add, "modelmark_observer_failures_total")
+                print(one_line(f"an observer failed: {type(error).__name__}: {error}"), file=sys.stderr)  # noqa: T201

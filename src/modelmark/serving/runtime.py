@@ -10,7 +10,9 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,11 @@ from modelmark.serving.refusals import Refusals
 POLL: Final = 0.2
 RETRY: Final = 5.0
 TICK: Final = 0.5
+#: How old metrics may be when somebody asks, in seconds: reading what other workers left is work with files.
+METRICS_AGE: Final = 1.0
+
+#: A larger body is read off the loop, in bytes.
+LARGE_BODY: Final = 256 * 1024
 
 Routes = Mapping[str, LiveRoute]
 Stamp = tuple[int, int, int]
@@ -83,6 +90,7 @@ class Runtime:
         self._well: dict[Digest, object] = {}
         self._seen: tuple[Stamp | None, ...] = ()
         self._look_at = 0.0
+        self._metrics_text, self._metrics_at = b"", float("-inf")
         self.batcher = Batcher(
             asyncio.get_running_loop(),
             writer,
@@ -92,6 +100,11 @@ class Runtime:
             max_requests=max_requests,
             max_bytes=max_queue_bytes,
         )
+
+    @cached_property
+    def reader(self) -> ThreadPoolExecutor:
+        """Where large bodies are read: one thread, for reading holds the interpreter anyway. Started when first needed."""
+        return ThreadPoolExecutor(1, thread_name_prefix="reader")
 
     def serve_only(self, version: LoadedModel) -> None:
         """Staging: one candidate, outside all traffic; no snapshot is followed."""
@@ -146,6 +159,10 @@ class Runtime:
         self.writer.append_many(labels)
         self.metrics.add("modelmark_labels_total", len(labels))
 
+    def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
+        """Before a request is read: raises Overloaded when it could not be answered in time anyway."""
+        self.batcher.require_room(version, caller, due)
+
     def submit(self, request: PredictRequest) -> None:
         """Answer it, now or later, through its responder. Raises NotYet and Overloaded, having taken nothing."""
         if self.writer.failure is not None:
@@ -189,6 +206,14 @@ class Runtime:
         gauges["modelmark_unbelieved"] = len(self.health.failures)
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
+
+    def metrics_text(self) -> bytes:
+        """What all workers counted, in Prometheus' text format, as it was at most a second ago."""
+        now = time.monotonic()
+        if now - self._metrics_at >= METRICS_AGE:
+            self.tidy()
+            self._metrics_text, self._metrics_at = self.metrics.exposition(), now
+        return self._metrics_text
 
     def _prepare(self, sequence: int, routes: dict[str, LiveRoute], again: bool) -> Plan:
         """In a thread. Its routes are None when there is nothing newer to follow. Raises what leaves nothing to follow."""

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from math import isclose
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 from modelmark import __version__
@@ -189,9 +190,10 @@ class _Heard:
     """One request's end of the line; implements `http.service.Exchange`."""
 
     gone = False
-    request_id = "kit"
+    request_id, peer = "kit", b"kit"
 
     def __init__(self) -> None:
+        self.ready = perf_counter()
         self.answer: tuple[int, bytes] | None = None
 
     def reply(self, status: int, body: bytes, content_type: bytes, extra: bytes) -> None:

@@ -41,6 +41,10 @@ class InputTensor:
     def values(self, count: int, width: int) -> list[Any]:
         field = jsontext.shown(self.name)
         oip_tensors.kind_of(self.datatype, field)
+        if self._raw is None and len(getattr(self._contents, _CONTENTS.get(self.datatype, ""), ())) > max(
+            count * width, 0
+        ):
+            raise oip_tensors.unfilled(field, count * width)
         found = self._typed(field, width) if self._raw is None else oip_binary.values_of(self, self._raw, field)
         if not found and count * width:
             raise oip_tensors.no_data(field, f"contents.{_CONTENTS.get(self.datatype, '')}, or raw_input_contents")

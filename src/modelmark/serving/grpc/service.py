@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -21,13 +21,14 @@ from modelmark.serving.grpc.errors import details_of, metadata_of, status_of
 from modelmark.serving.grpc.generated import open_inference_pb2 as pb
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
-from modelmark.serving.runtime import Runtime
+from modelmark.serving.runtime import LARGE_BODY, Runtime
 from modelmark.serving.wire import oip_tensors
 
 NAME: Final = "inference.GRPCInferenceService"
 _REQUEST_ID: Final = "x-request-id"
 _ID_FORM: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
+T = TypeVar("T")
 Context = Any  # grpc.aio.ServicerContext, which has no types
 Handler = Callable[[bytes, Context], Awaitable[bytes]]
 
@@ -85,9 +86,10 @@ class InferenceService:
         responder = GrpcResponder(self._request_id(context), self._runtime.metrics)
         model = ""
         try:
-            message = messages.read(pb.ModelInferRequest, body)
+            message = await self._read(body, partial(messages.read, pb.ModelInferRequest, body))
             model = message.model_name
-            self._submit(message, len(body), responder, received, received + (context.time_remaining() or inf))
+            due = received + (context.time_remaining() or inf)
+            await self._submit(message, body, responder, received, due, _caller(context))
         except ModelmarkError as error:
             self._runtime.refuse(responder, error, model)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not show
@@ -99,13 +101,21 @@ class InferenceService:
         context.set_trailing_metadata(((_REQUEST_ID, responder.request_id),))
         return outcome
 
-    def _submit(self, message: Any, size: int, responder: GrpcResponder, received: float, due: float) -> None:
+    async def _read(self, body: bytes, work: Callable[[], T]) -> T:
+        """What is made of a message: of a large one, off the loop."""
+        if len(body) <= LARGE_BODY:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._runtime.reader, work)
+
+    async def _submit(
+        self, message: Any, body: bytes, responder: GrpcResponder, received: float, due: float, caller: bytes
+    ) -> None:
         """due: the caller's own deadline, by `perf_counter`; the contract's holds as well."""
         if self.ending:
             raise NotYet("this worker ends", hint="try again")
         route = self._route(message.model_name)
         limit = route.champion.contract.serving.max_body_bytes
-        if size > limit:
+        if len(body) > limit:
             raise TooLarge("the message is too large", limit=f"{limit} bytes")
 
         def read(codec: RowCodec) -> Rows:
@@ -115,12 +125,14 @@ class InferenceService:
         if message.model_version:
             arm = oip_tensors.arm_named(route, message.model_version)
         else:
-            arm = routing.choose(route, entity, read, responder.request_id)
+            arm = await self._read(body, partial(routing.choose, route, entity, read, responder.request_id))
         version = route.arms[arm].version
         responder.render = partial(messages.response, message, names)
         due = min(due, received + version.deadline)
+        self._runtime.require_room(version, caller, due)
+        rows = await self._read(body, partial(read, version.codec))
         self._runtime.submit(
-            PredictRequest(responder, route, arm, read(version.codec), entity, received, due, size, read)
+            PredictRequest(responder, route, arm, rows, entity, received, due, len(body), read, caller)
         )
 
     def _plain(self, kind: Callable[[], Any], act: Callable[[Any], Any]) -> Handler:
@@ -181,3 +193,10 @@ class InferenceService:
         route = self._route(message.name)
         arm = oip_tensors.arm_named(route, message.version) if message.version else 0
         return pb.ModelMetadataResponse(**oip_tensors.metadata(route, route.arms[arm].version))
+
+
+def _caller(context: Context) -> bytes:
+    """Whom a call counts for when many want more than there is: as over HTTP."""
+    given = dict(context.invocation_metadata() or ())
+    named = given.get("authorization") or given.get("x-api-key") or context.peer().rpartition(":")[0]
+    return named if isinstance(named, bytes) else str(named).encode()

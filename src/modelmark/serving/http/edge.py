@@ -10,6 +10,8 @@ import asyncio
 import re
 from collections import deque
 from email.utils import formatdate
+from functools import cached_property
+from time import perf_counter
 from typing import Any, Final, cast
 
 import httptools
@@ -20,6 +22,8 @@ from modelmark.serving.metrics import Metrics, key
 
 #: Longest head that a connection remembers, in bytes.
 KNOWN_HEAD: Final = 2048
+#: No request is shorter, in bytes.
+SHORTEST: Final = 16
 
 
 class Edge:
@@ -103,12 +107,17 @@ class Edge:
 class Request:
     """One request on one connection; implements `service.Exchange`."""
 
-    __slots__ = ("connection", "echo", "head", "keep", "request_id", "response")
+    __slots__ = ("connection", "echo", "head", "keep", "ready", "request_id", "response")
 
     def __init__(self, connection: Connection, request_id: str, echo: bytes, keep: bool, head: bool) -> None:
         self.connection, self.request_id, self.echo = connection, request_id, echo
         self.keep, self.head = keep, head
+        self.ready = perf_counter()
         self.response: bytes | None = None
+
+    @property
+    def peer(self) -> bytes:
+        return self.connection.peer
 
     @property
     def gone(self) -> bool:
@@ -146,7 +155,8 @@ class Connection(asyncio.Protocol):
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
         self.paused = self.reading_paused = False
-        self.closing = False
+        self.closing = self.ended = False
+        self.unread, self.taken, self.resuming = b"", 0, False
         self.in_head = True
         self.head_fed = self.body_fed = 0
         self.body = b""
@@ -178,19 +188,38 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
         self.parser = httptools.HttpRequestParser(self)
 
+    @cached_property
+    def peer(self) -> bytes:
+        """The address of the other end, without port."""
+        found = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(found[0]).encode() if found else b""
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.parser = None
+        self.unread = b""
         self._let_go()
         self.waiting.clear()
         self.edge.connections.discard(self)
 
     def eof_received(self) -> bool:
-        """A client that half-closes still gets what it asked for."""
+        """A client that half-closes still gets what it asked for, when that takes no time: it may have gone altogether."""
+        self.ended = True
+        if self.unread:
+            return True
         if not self.waiting:
             return False
-        self.closing = True
+        self._expect_no_more()
         return True
+
+    def _expect_no_more(self) -> None:
+        self.closing = True
+        self.edge.loop.call_later(self.limits.half_closed, self._leave)
+
+    def _leave(self) -> None:
+        """What is still being made for it need not be."""
+        if self.waiting:
+            self.close()
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -200,10 +229,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.paused = False
         self.stalled_at = 0.0
+        self._resume()
         self._throttle()
 
     def data_received(self, data: bytes) -> None:
         if self.closing or self.fault is not None or self.parser is None:
+            return
+        if self.unread:
+            self.unread += data
             return
         if self.in_head and not self.receiving and not self.head_fed:
             if self.known_head and data.startswith(self.known_head) and self._same_again(data):
@@ -211,6 +244,26 @@ class Connection(asyncio.Protocol):
             self.whole, self.known_head = data, b""
         else:
             self.whole = b""
+        self._feed(data)
+        self.whole = b""
+
+    def _feed(self, data: bytes) -> None:
+        """Parse, but take no more requests than may wait: what is behind them stays unread, for the next turn or until
+        answers have left."""
+        at, self.taken = 0, 0
+        while at < len(data) and not self.closing and self.fault is None and self.parser is not None:
+            room = self.limits.pipelined - max(self.taken, len(self.waiting))
+            if room <= 0 or self.paused:
+                self.unread = data[at:]
+                break
+            size = _safe(data, at, room)
+            self._parse(data if size == len(data) else data[at : at + size])
+            at += size
+        if self.unread or self.reading_paused or len(self.waiting) >= self.limits.pipelined:
+            self._resume()
+            self._throttle()
+
+    def _parse(self, data: bytes) -> None:
         if self.in_head:
             self.head_fed += len(data)
         else:
@@ -226,11 +279,24 @@ class Connection(asyncio.Protocol):
             self._fail(cause)
         except httptools.HttpParserError:
             self._fail(FramingError(400, "BAD_REQUEST", "the request breaks the standard"))
-        self.whole = b""
         if self.fault is None and not self.closing:
             self._enforce_sizes()
-        if len(self.waiting) >= self.limits.pipelined:
-            self._throttle()
+
+    def _resume(self) -> None:
+        """Read on in the next turn what was left unread, when there is room for it."""
+        if self.unread and not self.resuming and not self.paused and len(self.waiting) < self.limits.pipelined:
+            self.resuming = True
+            self.edge.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self.resuming = False
+        data, self.unread = self.unread, b""
+        self._feed(data)
+        if self.ended and not self.unread and not self.closing and self.fault is None:
+            if self.waiting:
+                self._expect_no_more()
+            else:
+                self.close()
 
     # httptools callbacks
 
@@ -324,6 +390,7 @@ class Connection(asyncio.Protocol):
         keep = parser.should_keep_alive() and not parser.should_upgrade()
         request = Request(self, request_id, echo, keep, method == b"HEAD")
         self.waiting.append(request)
+        self.taken += 1
         body = self.body if self.more is None else bytes(self.more)
         self._let_go()
         if keep and given is None and self.whole:
@@ -371,7 +438,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        return not self.waiting and not self.receiving and not self.lingering_at
+        return not self.waiting and not self.receiving and not self.lingering_at and not self.unread
 
     def send(self) -> None:
         """Write every answer whose turn it is, in the order the requests came."""
@@ -392,6 +459,7 @@ class Connection(asyncio.Protocol):
             elif self.closing:
                 self._linger()
         if self.reading_paused:
+            self._resume()
             self._throttle()
 
     def enforce_deadlines(self, now: float, limits: Limits) -> None:
@@ -424,6 +492,7 @@ class Connection(asyncio.Protocol):
         """Answer what came before, then this, then close."""
         self.fault = fault
         self.receiving = False
+        self.unread = b""
         self._let_go()
         self.edge.metrics.add(key("modelmark_errors_total", status=str(fault.status), code=fault.code))
         if not self.waiting:
@@ -475,7 +544,7 @@ class Connection(asyncio.Protocol):
 
     def _throttle(self) -> None:
         """Read nothing while the client takes nothing, or while too much of it waits."""
-        stop = self.paused or len(self.waiting) >= self.limits.pipelined
+        stop = self.paused or bool(self.unread) or len(self.waiting) >= self.limits.pipelined
         if self.transport is None or stop == self.reading_paused:
             return
         self.reading_paused = stop
@@ -483,3 +552,10 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+def _safe(data: bytes, at: int, room: int) -> int:
+    """How many bytes from `at` cannot end more than `room` requests: an empty line ends each head."""
+    if at == 0 and (len(data) <= SHORTEST * room or data.count(b"\n\r\n") + data.count(b"\n\n") <= room):
+        return len(data)
+    return min(SHORTEST * room, len(data) - at)

@@ -26,6 +26,8 @@ READ: Final = frozenset(
         b"transfer-encoding",
         b"expect",
         b"x-request-id",
+        b"authorization",
+        b"x-api-key",
     }
 )
 
@@ -43,7 +45,8 @@ class Limits:
     stall: float = 10.0  # a reader that takes nothing
     idle: float = 75.0
     linger: float = 2.0  # after an error, so that the answer is read before the connection goes
-    pipelined: int = 64
+    half_closed: float = 0.1  # a client that sends no more is waited for so long: it may well have gone
+    pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
     connections: int = 4096
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 

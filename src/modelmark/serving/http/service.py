@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Final, Protocol
 
 import msgspec
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.errors import Missing, ModelmarkError, NotYet, Overloaded, TooLarge
+from modelmark.domain.errors import Missing, ModelmarkError, NotYet, Overloaded, TimedOut, TooLarge
 from modelmark.serving import routing
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.runtime import Routes, Runtime
-from modelmark.serving.wire import Endpoint, Headers, Plain, Predict, Reply, Wire
-from modelmark.serving.wire.errors import MethodNotAllowed, refusal
+from modelmark.serving.models import LiveRoute
+from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
+from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, Wire
+from modelmark.serving.wire.errors import Doubtful, MethodNotAllowed, refusal
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 #: Allowed where no model says otherwise.
@@ -23,9 +26,15 @@ DEFAULT_BODY: Final = 8 * 1024 * 1024
 
 
 class Exchange(Protocol):
-    """One HTTP request, waiting for its reply."""
+    """One HTTP request, waiting for its reply. ready: when all of it had arrived, by `perf_counter`."""
 
     request_id: str
+    ready: float
+
+    @property
+    def peer(self) -> bytes:
+        """The address it came from, without port."""
+        ...
 
     @property
     def gone(self) -> bool:
@@ -66,6 +75,63 @@ class HttpResponder(msgspec.Struct, eq=False):
         self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra + extra)
 
 
+class Asked:
+    """A request for predictions whose body is not read yet."""
+
+    __slots__ = ("arm", "body", "caller", "due", "exchange", "headers", "route", "wire")
+
+    def __init__(
+        self, exchange: Exchange, wire: Wire, route: LiveRoute, arm: int | None, headers: Headers, body: bytes
+    ) -> None:
+        """arm: the only one that may answer, None to let the router choose."""
+        self.exchange, self.wire, self.route, self.headers, self.body = exchange, wire, route, headers, body
+        self.arm = 0 if arm is None and len(route.arms) == 1 else arm
+        self.due = exchange.ready + route.arms[self.arm or 0].version.deadline
+        self.caller = headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
+
+    def require_room(self, runtime: Runtime) -> None:
+        """Raises Overloaded when the version that would answer could not do so in time. Which that is may be in the body;
+        then this is asked later."""
+        if self.arm is not None:
+            runtime.require_room(self.route.arms[self.arm].version, self.caller, self.due)
+
+    def read(self) -> tuple[int, Parsed]:
+        """(the arm that answers, the body as its version reads it). Raises Rejected."""
+        arm = self.arm
+        if arm is None:
+            entity = self.wire.entity(self.body, self.headers)
+            arm = routing.choose(self.route, entity, self.rows, self.exchange.request_id)
+        return arm, self.wire.parse(self.body, self.headers, self.route.arms[arm].version.codec)
+
+    def rows(self, codec: RowCodec) -> Rows:
+        """As another version reads them. Raises Rejected."""
+        return self.wire.parse(self.body, self.headers, codec).rows
+
+    def read_in_time(self) -> tuple[int, Parsed]:
+        """The same. Raises TimedOut too, when it had to wait too long to be read."""
+        if perf_counter() > self.due:
+            raise TimedOut("the answer would come too late", hint="send fewer rows, or try again later")
+        try:
+            return self.read()
+        except Doubtful as error:
+            return _diagnose(error)
+
+    def unless_gone(self, work: Callable[[], tuple[int, Parsed]]) -> Callable[[], tuple[int, Parsed] | None]:
+        """The work, done only when there is still somebody to answer then."""
+        return lambda: None if self.exchange.gone else work()
+
+    def submit(self, runtime: Runtime, arm: int, parsed: Parsed) -> None:
+        """Raises NotYet and Overloaded, having taken nothing."""
+        exchange, ready = self.exchange, self.exchange.ready
+        responder = HttpResponder(exchange, exchange.request_id, runtime.metrics, self.wire.refusal, parsed.render)
+        due, size = ready + self.route.arms[arm].version.deadline, len(self.body)
+        runtime.submit(
+            PredictRequest(
+                responder, self.route, arm, parsed.rows, parsed.entity, ready, due, size, self.rows, self.caller
+            )
+        )
+
+
 class Service:
     """What the edge calls. Every request gets exactly one reply. headers: those that somebody here reads."""
 
@@ -77,6 +143,8 @@ class Service:
         self._limits: dict[bytes, int] = {}
         self._max_body = DEFAULT_BODY
         self._routes: Routes | None = None
+        self._reading = 0  # bytes of the bodies that are read off the loop, or wait for it
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def _follow(self) -> None:
         """Make the table of the models that are served now."""
@@ -121,8 +189,7 @@ class Service:
                 reply = endpoint.act(self.runtime, body, headers)
                 exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
             elif url == b"/metrics" and method in (b"GET", b"HEAD"):
-                self.runtime.tidy()
-                exchange.reply(200, self.runtime.metrics.exposition(), TEXT, b"")
+                exchange.reply(200, self.runtime.metrics_text(), TEXT, b"")
             elif methods is not None or url == b"/metrics":
                 allowed = b", ".join(sorted(methods or (b"GET", b"HEAD"))).decode()
                 raise MethodNotAllowed("this address takes other methods", limit=allowed)
@@ -134,27 +201,47 @@ class Service:
             self.runtime.refuse(HttpResponder(exchange, exchange.request_id, self.runtime.metrics, form), error, model)
 
     def _predict(self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes) -> None:
-        wire, arm, runtime = endpoint.wire, endpoint.arm, self.runtime
-        received = perf_counter()
+        wire, runtime = endpoint.wire, self.runtime
         route = runtime.route(endpoint.model)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
             raise TooLarge("the body is too large", limit=f"{limit} bytes")
+        asked = Asked(exchange, wire, route, endpoint.arm, headers, body)
+        asked.require_room(runtime)
+        if len(body) > LARGE_BODY:
+            self._apart(asked, asked.read_in_time)
+            return
+        try:
+            read = asked.read()
+        except Doubtful as error:
+            self._apart(asked, partial(_diagnose, error))
+            return
+        asked.submit(runtime, *read)
 
-        def reparse(codec: RowCodec) -> Rows:
-            return wire.parse(body, headers, codec).rows
+    def _apart(self, asked: Asked, work: Callable[[], tuple[int, Parsed]]) -> None:
+        """Read a large body, or find what is wrong with one, in a thread. Raises Overloaded when too many bytes wait there."""
+        size = len(asked.body)
+        if self._reading + size > self.runtime.batcher.max_bytes:
+            raise Overloaded("too many large bodies are waiting", retry_after=1)
+        self._reading += size
+        task = asyncio.get_running_loop().create_task(self._read_apart(asked, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-        if arm is None:
-            arm = 0
-            if len(route.arms) > 1:
-                arm = routing.choose(route, wire.entity(body, headers), reparse, exchange.request_id)
-        version = route.arms[arm].version
-        parsed = wire.parse(body, headers, version.codec)
-        responder = HttpResponder(exchange, exchange.request_id, runtime.metrics, wire.refusal, parsed.render)
-        due = received + version.deadline
-        runtime.submit(
-            PredictRequest(responder, route, arm, parsed.rows, parsed.entity, received, due, len(body), reparse)
-        )
+    async def _read_apart(self, asked: Asked, work: Callable[[], tuple[int, Parsed]]) -> None:
+        runtime, loop = self.runtime, asyncio.get_running_loop()
+        responder = HttpResponder(asked.exchange, asked.exchange.request_id, runtime.metrics, asked.wire.refusal)
+        try:
+            read = await loop.run_in_executor(runtime.reader, asked.unless_gone(work))
+            if read is not None:
+                asked.submit(runtime, *read)
+        except ModelmarkError as error:
+            runtime.refuse(responder, error, asked.route.model)
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not leave the caller without an answer
+            loop.call_exception_handler({"message": "a large body could not be read", "exception": error})
+            runtime.refuse(responder, ModelmarkError("the server made a mistake"))
+        finally:
+            self._reading -= len(asked.body)
 
     def _form(
         self, url: bytes, endpoint: Endpoint | None, methods: dict[bytes, Endpoint] | None
@@ -178,3 +265,8 @@ class Service:
             if name is not None:
                 return self.runtime.missing(name)
         return Missing("there is nothing at this address", code="NOT_FOUND")
+
+
+def _diagnose(error: Doubtful) -> tuple[int, Parsed]:
+    """Raises what is wrong with a body."""
+    raise error.diagnose() from None

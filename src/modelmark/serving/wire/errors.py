@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,14 @@ class Unsupported(errors.Malformed):
     """The body comes in a form that is not read here."""
 
     default_code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class Doubtful(errors.Malformed):
+    """A large body was refused by the typed decoder; what exactly is wrong takes a moment to find: never on the loop."""
+
+    def __init__(self, diagnose: Callable[[], errors.Rejected]) -> None:
+        super().__init__("the body is not what the contract describes")
+        self.diagnose = diagnose
 
 
 class MethodNotAllowed(errors.Malformed):

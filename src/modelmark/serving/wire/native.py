@@ -21,6 +21,7 @@ from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FIELDS = ("rows", "row", "entity")
 MAX_LABELS = 10_000
 MAX_ENTITY = 256
 
@@ -121,7 +122,7 @@ class Native:
                 raise Rejected(
                     "the entity is too long", code="TOO_LONG", field="entity", limit=f"{MAX_ENTITY} characters"
                 )
-        if body.count(b'"') != 2 * strings:
+        if body.count(b'"') != 2 * strings and _quotes(body) != 2 * strings:
             _refuse_duplicates(body, codec)
         return Parsed(parsed, entity or "" if entity is not UNSET else "", render)
 
@@ -160,17 +161,32 @@ def _decoder(codec: RowCodec) -> Any:
     return msgspec.json.Decoder(message).decode
 
 
+def _quotes(body: bytes) -> int:
+    """Quotation marks that begin or end a string."""
+    return body.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"')
+
+
 def _diagnose(body: bytes, codec: RowCodec) -> Rejected:
+    if len(body) > jsontext.SMALL:
+        if jsontext.too_deep(body[: jsontext.BLOCK]):  # known at once, as most that are too deep
+            return jsontext.nested_too_deep()
+        return errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
     try:
-        value = _object(body, ("rows", "row", "entity"))
+        value = _object(body, _FIELDS)
     except Rejected as error:
         return error
-    entity = value.get("entity")
-    if entity is not None and not (isinstance(entity, str) and jsontext.well_formed(entity)):
-        return Rejected("entity must be a string", code="WRONG_TYPE", field="entity", limit="a string")
+    found = _entity_fault(value.get("entity"))
+    if found is not None:
+        return found
     if ("rows" in value) == ("row" in value):
         return Rejected("send either rows or row", code="MISSING_FIELD", field="rows", limit="exactly one of rows, row")
     return codec.diagnose(value["rows"] if "rows" in value else [value["row"]])
+
+
+def _entity_fault(entity: object) -> Rejected | None:
+    if entity is None or (isinstance(entity, str) and jsontext.well_formed(entity)):
+        return None
+    return Rejected("entity must be a string", code="WRONG_TYPE", field="entity", limit="a string")
 
 
 def _object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -188,7 +204,10 @@ def _object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _refuse_duplicates(body: bytes, codec: RowCodec) -> None:
-    value = _object(body, ("rows", "row", "entity"))
+    """There are more strings than columns and fields that come once have."""
+    if len(body) > jsontext.SMALL:
+        raise errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
+    value = _object(body, _FIELDS)
     for index, row in enumerate(value["rows"] if "rows" in value else [value["row"]]):
         found = row_errors.row(row, index, codec.numeric, codec.textual)
         if found is not None:
@@ -249,7 +268,10 @@ def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes, headers: Heade
 
 def _label_fault(body: bytes) -> Rejected:
     try:
-        _object(body, ("labels",))
+        if len(body) <= jsontext.SMALL:
+            _object(body, ("labels",))
+        elif (fault := jsontext.unreadable(body)) is not None:
+            return fault
     except Rejected as error:
         return error
     limit = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import isfinite
@@ -18,6 +19,8 @@ from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, oip_binary, oip_tensors
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+#: What the typed decoder says of a number beyond float64, and where it stands.
+_TOO_LARGE: Final = re.compile(r"out of range - at `\$\[(\d+)\](\[\d+\])?`")
 _Parameters = dict[str, str | float | bool]
 _flat: Final[Mapping[str, Any]] = {
     kind: msgspec.json.Decoder(list[typ | None]).decode  # type: ignore[valid-type]
@@ -45,10 +48,12 @@ class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
                 field, "data, or binary_data_size with the header Inference-Header-Content-Length"
             )
         kind = oip_tensors.kind_of(self.datatype, field)
+        if kind != "text" and bytes(self.data).count(b",") >= max(count * width, 1):
+            raise oip_tensors.unfilled(field, count * width)
         try:
             found: list[Any] = _flat[kind](self.data)
-        except _FAILED:
-            found = _flattened(self, kind, field, width)
+        except _FAILED as error:
+            found = _flattened(self, kind, field, width, str(error))
         oip_tensors.require_fit(self.datatype, found, field, count, width)
         return found
 
@@ -114,6 +119,7 @@ class Oip:
         head, raw = _split(body, headers)
         message = _read(head)
         if raw is not None:
+            oip_tensors.require_rows(message.inputs, codec)
             oip_binary.fill(message.inputs, raw)
         wanted = [output.name for output in message.outputs or ()] or None
         oip_tensors.require_outputs(wanted or ())
@@ -171,21 +177,37 @@ def _metadata(route: LiveRoute, version: LoadedModel, runtime: Runtime) -> tuple
     return 200, oip_tensors.metadata(route, version)
 
 
-def _flattened(tensor: _Tensor, kind: str, field: str | None, width: int) -> list[Any]:
+def _flattened(tensor: _Tensor, kind: str, field: str | None, width: int, said: str) -> list[Any]:
+    """Of data in nested lists. said: why it is no flat list."""
     try:
         nested: list[list[Any]] = _nested[kind](tensor.data)
-    except _FAILED:
-        found = jsontext.read(bytes(tensor.data))
-        for index, value in enumerate(found if isinstance(found, list) else ()):
-            nests = isinstance(value, list)
-            if any(isinstance(cell, float) and not isfinite(cell) for cell in (value if nests else [value])):
-                raise row_errors.not_finite(field, index if nests else index // width) from None
-        raise Malformed(
-            f"the data is not {tensor.datatype}", code="WRONG_TYPE", field=field, limit=tensor.datatype
-        ) from None
+    except _FAILED as error:
+        raise _no_values(tensor, field, width, f"{said}\n{error}") from None
     if any(len(row) != width for row in nested):
         raise Malformed("the data is ragged", code="BAD_SHAPE", field=field, limit=f"{width} in each row")
     return [value for row in nested for value in row]
+
+
+def _no_values(tensor: _Tensor, field: str | None, width: int, said: str) -> Rejected:
+    """What is wrong with data that the typed decoder refused, saying so."""
+    data = bytes(tensor.data)
+    if len(data) > jsontext.SMALL:
+        place = _TOO_LARGE.search(said)
+        if place is not None:
+            return row_errors.not_finite(field, int(place[1]) if place[2] else int(place[1]) // width)
+        found = jsontext.unreadable(data)
+        if found is not None:
+            return found
+    else:
+        for index, value in enumerate(_listed(jsontext.read(data))):
+            nests = isinstance(value, list)
+            if any(isinstance(cell, float) and not isfinite(cell) for cell in (value if nests else [value])):
+                return row_errors.not_finite(field, index if nests else index // width)
+    return Malformed(f"the data is not {tensor.datatype}", code="WRONG_TYPE", field=field, limit=tensor.datatype)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _render(id: str | None, wanted: Sequence[str] | None, binary: Callable[[str], bool], answer: Answer) -> Reply:
@@ -202,7 +224,10 @@ def _render(id: str | None, wanted: Sequence[str] | None, binary: Callable[[str]
 
 def _diagnose(body: bytes) -> Rejected:
     try:
-        jsontext.read(body)
+        if len(body) <= jsontext.SMALL:
+            jsontext.read(body)
+        elif (fault := jsontext.unreadable(body)) is not None:
+            return fault
     except Malformed as error:
         return error
     limit = '{"inputs": [{"name", "shape", "datatype", "data"}], "id"?, "parameters"?, "outputs"?}'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -108,8 +109,9 @@ def framed(reply: dict[str, Any], binary: Callable[[str], bool]) -> Reply:
 
 def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
     """The elements of a tensor's bytes, flat. Raises Malformed."""
+    most = prod(size for size in tensor.shape if size > 0)
     if tensor.datatype == "BYTES":
-        return _texts(raw, field)
+        return _texts(raw, field, most)
     dtype = _DTYPES.get(tensor.datatype)
     if dtype is None:
         raise Malformed(
@@ -120,6 +122,8 @@ def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
             "the bytes do not fill whole elements", code="BAD_BINARY", field=field, limit=f"{dtype.itemsize} bytes each"
         )
     found = np.frombuffer(raw, dtype)
+    if found.size > most:
+        raise _overfull(field, most)
     if tensor.datatype == "BOOL":
         if found.size and found.max() > 1:
             raise Malformed("a boolean is neither 0 nor 1", code="WRONG_TYPE", field=field, limit="0 or 1")
@@ -131,11 +135,17 @@ def values_of(tensor: Described, raw: bytes, field: str | None) -> list[Any]:
     return values
 
 
-def _texts(raw: bytes, field: str | None) -> list[str]:
+def _overfull(field: str | None, most: int) -> Malformed:
+    return Malformed("the data does not fill the shape", code="BAD_SHAPE", field=field, limit=f"{most} elements")
+
+
+def _texts(raw: bytes, field: str | None, most: int) -> list[str]:
     found: list[str] = []
     at = 0
     try:
         while at < len(raw):
+            if len(found) == most:
+                raise _overfull(field, most)
             (length,) = _LENGTH.unpack_from(raw, at)
             at += _LENGTH.size + length
             if at > len(raw):

@@ -76,6 +76,7 @@ def rows(inputs: Sequence[Tensor], codec: RowCodec) -> Rows:
     if len(inputs) == 1 and names[0] not in codec.names and not codec.textual:
         return _matrix(inputs[0], codec)
     row_errors.columns(names, codec.names)
+    require_rows(inputs, codec)
     count = inputs[0].shape[0] if inputs[0].shape else 0
     columns: dict[str, list[Any]] = {}
     for tensor in inputs:
@@ -84,6 +85,13 @@ def rows(inputs: Sequence[Tensor], codec: RowCodec) -> Rows:
             raise Malformed(f"{tensor.name} has another shape", code="BAD_SHAPE", field=tensor.name, limit=limit)
         columns[tensor.name] = tensor.values(count, 1)
     return codec.from_columns(count, columns)
+
+
+def require_rows(inputs: Sequence[Tensor], codec: RowCodec) -> None:
+    """Before any data is read: no tensor says that it has more rows than the contract allows. Raises Rejected."""
+    for tensor in inputs:
+        if tensor.shape and tensor.shape[0] > codec.max_rows:
+            raise row_errors.row_count(tensor.shape[0], codec.max_rows)
 
 
 def _matrix(tensor: Tensor, codec: RowCodec) -> Rows:
@@ -123,9 +131,7 @@ def kind_of(datatype: str, field: str | None) -> str:
 def require_fit(datatype: str, values: list[Any], field: str | None, count: int, width: int) -> None:
     """As many values as the shape says, each in its datatype's range. Raises Malformed, Rejected."""
     if len(values) != count * width:
-        raise Malformed(
-            "the data does not fill the shape", code="BAD_SHAPE", field=field, limit=f"{count * width} elements"
-        )
+        raise unfilled(field, count * width)
     low, high = _INTEGERS.get(datatype, (-FLOAT32_MAX, FLOAT32_MAX) if datatype in ("FP32", "FP16") else (0, 0))
     if datatype == "FP16":
         low, high = -65504.0, 65504.0
@@ -140,6 +146,10 @@ def require_fit(datatype: str, values: list[Any], field: str | None, count: int,
                 row=index // width,
                 limit=datatype,
             )
+
+
+def unfilled(field: str | None, elements: int) -> Malformed:
+    return Malformed("the data does not fill the shape", code="BAD_SHAPE", field=field, limit=f"{elements} elements")
 
 
 def no_data(field: str | None, limit: str) -> Malformed:
