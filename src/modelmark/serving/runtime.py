@@ -7,7 +7,6 @@ metrics and the log say so.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
-from modelmark.domain.printable import one_line
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
@@ -30,6 +28,7 @@ from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.telling import tell
 
 POLL: Final = 0.2
 RETRY: Final = 5.0
@@ -296,7 +295,7 @@ class Runtime:
         if failures and failures != self.health.failures:
             self.metrics.add(key("modelmark_snapshot_failures_total"), len(failures))
             for failure in failures:
-                print(one_line(f"serving: {failure}"), file=sys.stderr, flush=True)  # noqa: T201
+                tell(f"serving: {failure}")
         self.health.failures = failures
 
 

@@ -139,7 +139,7 @@ class Supervisor:
     def _handed(self) -> list[str]:
         """The key for a worker that starts, once there is one."""
         try:
-            return ["--public-key", packed(self._key())]
+            return [f"--public-key={packed(self._key())}"]  # it may begin with a dash
         except (Missing, Tampered):
             return []
 
