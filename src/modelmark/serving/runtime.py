@@ -137,10 +137,24 @@ class Runtime:
         fine = not self.health.draining and self.writer.failure is None and self.health.sequence >= 0 and not dumb
         return fine, problems
 
+    @property
+    def released(self) -> bool:
+        """There has been a release, whether it can be read or not."""
+        return self._believed.released
+
+    def require_release(self) -> None:
+        """Raises NotYet while no release has been read: until then nobody can say which models there are."""
+        if self.health.sequence < 0:
+            raise NotYet(
+                "no release has been read yet, so nothing is answered",
+                code="NO_RELEASE",
+                hint="GET /v2/health/ready says why",
+            )
+
     def route(self, model: str) -> LiveRoute:
         found = self.routes.get(model)
         if found is None:
-            raise Missing(f"no model of that name is served ({len(self.routes)} are)", code="UNKNOWN_MODEL")
+            raise self.missing(model)
         return found
 
     def label(self, labels: list[Labelled]) -> None:
@@ -166,7 +180,8 @@ class Runtime:
         responder.refuse(error)
 
     def missing(self, model: str) -> ModelmarkError:
-        """Why nothing answers at what looks like an address of this model."""
+        """Why nothing answers at what looks like an address of this model. Raises NotYet while no release has been read."""
+        self.require_release()
         if model in self.routes:
             return Missing("the model serves no such version or action", code="NOT_FOUND", field=model)
         if model in self.health.unserved:
