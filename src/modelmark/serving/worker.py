@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.background import Work, go_on
 from modelmark.serving.descriptors import connections
+from modelmark.serving.heartbeat import beat, is_supervised
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
@@ -35,7 +37,7 @@ from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
-from modelmark.serving.runtime import Runtime
+from modelmark.serving.runtime import POLL, Runtime
 from modelmark.serving.telling import tell
 from modelmark.serving.wire import installed
 
@@ -44,6 +46,8 @@ NOTICE = 0.3
 GRACE = 25.0
 #: A connection that was quiet for so long is taken to have no request on its way.
 QUIET = 0.5
+#: An event loop that has not turned for so long never will; the supervisor replaces the worker when it hears no more of it.
+HUNG = 20.0
 #: How long a worker whose journal failed stays, saying that it is not ready.
 JOURNAL_NOTICE = 2.0
 
@@ -67,7 +71,8 @@ class Transport(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
-    read it; empty: this process reads it. metrics: the folder in `run/metrics` that the workers of one supervisor share."""
+    read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
+    the folder in `run/metrics` that the workers of one supervisor share."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -81,7 +86,25 @@ class Options:
     candidate: Path | None = None
     candidate_id: Digest | None = None
     public_key: str = ""
+    released: bool = False
     metrics: str = "alone"
+
+
+class Turning:
+    """Whether the event loop still turns."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+
+    async def turn(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._at = time.monotonic()
+            await asyncio.sleep(1.0)
+
+    def lives(self) -> bool:
+        """From another thread."""
+        return time.monotonic() - self._at < HUNG
 
 
 async def run(options: Options) -> None:
@@ -100,6 +123,9 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _watch_parent(loop, stop)
+    turning = Turning()
+    tasks = [loop.create_task(go_on("turning", turning.turn, metrics))]
+    beat(turning.lives)
     key = OneKey(workspace.keys, options.public_key)
     runtime = Runtime(
         workspace,
@@ -118,7 +144,9 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     if options.candidate is not None and options.candidate_id is not None:
         runtime.serve_only(load_candidate(options.candidate, options.candidate_id))
     else:
-        await runtime.refresh()
+        await _read_release(runtime, stop, released=options.released)
+    if stop.is_set():
+        return
     listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop)
     listener.start()
     beside = await _grpc(runtime, options)
@@ -130,7 +158,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     }
     if not staged:
         kept["snapshot"] = runtime.follow
-    tasks = [loop.create_task(go_on(name, work, metrics)) for name, work in kept.items()]
+    tasks += [loop.create_task(go_on(name, work, metrics)) for name, work in kept.items()]
     _say(f"ready {listener.port}")
     await stop.wait()
     ends = [_drain(runtime, edge, listener), *(_drain_beside(transport) for transport in beside)]
@@ -140,6 +168,15 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     for task in tasks:
         task.cancel()
     runtime.tidy()
+
+
+async def _read_release(runtime: Runtime, stop: asyncio.Event, *, released: bool) -> None:
+    """Read what was released, before anybody can ask: a worker that knows no model would deny all that others serve. Where
+    nothing has ever been released, there is nothing to wait for. released: something has been, though no file says so."""
+    await runtime.refresh()
+    while runtime.health.sequence < 0 and (released or runtime.released) and not stop.is_set():
+        await asyncio.sleep(POLL)
+        await runtime.refresh()
 
 
 async def _grpc(runtime: Runtime, options: Options) -> list[Transport]:
@@ -189,7 +226,7 @@ def _freeze() -> None:
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """The supervisor holds the other end of standard input; when it dies, so do we, in good order."""
-    if not os.environ.get("MODELMARK_SUPERVISED"):
+    if not is_supervised():
         return
 
     def gone() -> None:
@@ -220,6 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--candidate", type=Path)
     parser.add_argument("--candidate-id", type=Digest)
     parser.add_argument("--public-key", default="")
+    parser.add_argument("--released", action="store_true")
     parser.add_argument("--metrics", default="alone")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
