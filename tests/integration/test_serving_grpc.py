@@ -508,11 +508,14 @@ def test_the_commands_that_serve_take_a_port_for_it(tmp_path):
         process.stdout.close()
 
 
-@pytest.mark.parametrize(("given", "told"), [(None, []), (7001, ["--grpc-port", "7001"])])
-def test_up_tells_serve_of_the_port(built, given, told):
-    settings = Settings(workspace=built.workspace.root, grpc_port=given)
-    serve = Up(settings, print)._children[0]._command
-    assert serve[serve.index("--grpc-port") :][:2] == told if told else "--grpc-port" not in serve
+@pytest.mark.parametrize("given", [None, 0])
+def test_up_tells_serve_of_the_port(built, given):
+    up = Up(Settings(workspace=built.workspace.root, port=0, dashboard_port=0, grpc_port=given), print)
+    serve, held = up._children[0]._command, up._held
+    assert ("--grpc-port" in serve) == ("grpc_port" in held) == (given is not None)
+    if given is not None:
+        assert int(serve[serve.index("--grpc-port") + 1]) == held["grpc_port"].getsockname()[1] > 0
+    up.close()
 
 
 def test_only_loopback_and_only_a_free_port(built):

@@ -106,13 +106,14 @@ class Demo:
     def running(self, port: int, dashboard_port: int) -> Iterator[None]:
         """The endpoint with two workers and, in a process of its own, the steward with its dashboard."""
         from modelmark.app.workbench import Workbench
-        from modelmark.serving.supervisor import Worker, running
+        from modelmark.serving.child import Child
+        from modelmark.serving.supervisor import running
 
         self.tell("Modelmark takes a model from a file to a guarded endpoint. Watch it catch planted mistakes.\n")
         self.app = Workbench.open(workspace=self.folder / "workspace")
         self.app.signer.verifier()
         command = [sys.executable, "-m", "modelmark", "steward", "--dashboard-port", str(dashboard_port)]
-        steward = Worker([*command, "--workspace", str(self.app.workspace.root)], self._dashboard_is)
+        steward = Child([*command, "--workspace", str(self.app.workspace.root)], self._dashboard_is)
         with running(self.app.workspace, workers=2, port=port) as self.server:
             steward.start()
             try:

@@ -44,7 +44,7 @@ def serve(
 
     Example: modelmark serve --workers 2 --port 8080
     """
-    from modelmark.serving.supervisor import follow_parent
+    from modelmark.serving.heartbeat import follow_parent
     from modelmark.serving.supervisor import serve as run
 
     follow_parent()
@@ -71,7 +71,7 @@ def steward(
 
     Example: MODELMARK_NOTIFY="mailto://…" modelmark steward --dashboard-port 8081
     """
-    from modelmark.serving.supervisor import follow_parent
+    from modelmark.serving.heartbeat import follow_parent
 
     follow_parent()
     log_to_stderr()
@@ -120,9 +120,10 @@ def _ready(what: str, address: str, json: bool) -> None:
 def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
     from modelmark.serving.http.listening import reserve
+    from modelmark.serving.supervisor import PATIENCE
     from modelmark.web.transport import server as server_of
 
-    listener = reserve(settings.host, settings.dashboard_port)
+    listener = reserve(settings.host, settings.dashboard_port, PATIENCE)
     listener.listen(64)
     server = server_of(pages)
     # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.

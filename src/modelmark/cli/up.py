@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from socket import socket
 
+from modelmark.domain.errors import Conflict
 from modelmark.domain.settings import Settings
-from modelmark.serving.supervisor import Worker
+from modelmark.serving.child import Child, keep_alive
+from modelmark.serving.http.listening import reserve
+from modelmark.serving.supervisor import PATIENCE
 
 
 class Up:
     """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        """Raises Conflict when a port is taken, before anything starts. Ports are held as long as we live, so that a
+        replaced process comes back to the same address."""
         base, place = [sys.executable, "-m", "modelmark"], ["--workspace", str(settings.place.root)]
-        serve = ["serve", "--port", str(settings.port or _free_port()), "--workers", str(settings.workers)]
-        if settings.grpc_port is not None:
-            serve += ["--grpc-port", str(settings.grpc_port or _free_port())]
-        watch = ["steward", "--dashboard-port", str(settings.dashboard_port or _free_port())]
-        self._children = [Worker([*base, *words, *place], say) for words in (serve, watch)]
+        self._held = _reserved(settings)
+        ports = {name: str(held.getsockname()[1]) for name, held in self._held.items()}
+        serve = ["serve", "--port", ports["port"], "--workers", str(settings.workers)]
+        if "grpc_port" in ports:
+            serve += ["--grpc-port", ports["grpc_port"]]
+        watch = ["steward", "--dashboard-port", ports["dashboard_port"]]
+        self._children = [
+            Child([*base, *serve, *place], say),
+            Child([*base, *watch, *place], say, silent=60.0),  # its jobs may keep the interpreter to themselves
+        ]
         self._stop = threading.Event()
 
     def run(self) -> None:
         """Until `request_stop`."""
         for child in self._children:
             child.start()
-        while not self._stop.wait(0.1):
-            for child in self._children:
-                child.revive(time.monotonic())
+        keep_alive(self._children, self._stop, 0.1, lambda: None)
         for child in self._children:  # the endpoint first, so that the steward's last checkpoint sees all of its log
             child.end()
             child.join(time.monotonic() + 35)
+        self.close()
 
     def request_stop(self) -> None:
         self._stop.set()
 
+    def close(self) -> None:
+        """Let go of the ports."""
+        for held in self._held.values():
+            held.close()
 
-def _free_port() -> int:
-    """Picked once, so that a replaced process comes back to the same address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+
+def _reserved(settings: Settings) -> dict[str, socket]:
+    """Setting -> its port, held. Raises Conflict."""
+    wanted = {"port": settings.port, "grpc_port": settings.grpc_port, "dashboard_port": settings.dashboard_port}
+    held: dict[str, socket] = {}
+    try:
+        for name, port in wanted.items():
+            if port is not None:
+                held[name] = reserve(settings.host, port, PATIENCE)
+    except Conflict as error:
+        for taken in held.values():
+            taken.close()
+        error.field = name
+        raise
+    return held

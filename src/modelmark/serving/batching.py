@@ -9,7 +9,6 @@ keep a caller, or another model, waiting.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
 from modelmark.domain.prediction import ServedBy
-from modelmark.domain.printable import one_line
 from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
@@ -33,6 +31,7 @@ from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.telling import tell
 
 #: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024
@@ -243,7 +242,7 @@ class Batcher:
     def _blame(self, version: LoadedModel, kept: list[PredictRequest], flags: list[Flag], error: Exception) -> None:
         """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
         it was, so that nobody else suffers."""
-        print(one_line(f"model {version.model} {version.label} failed: {type(error).__name__}"), file=sys.stderr)  # noqa: T201
+        tell(f"model {version.model} {version.label} failed: {type(error).__name__}")
         if len(kept) == 1:
             why = OutputInvalid("the model could not compute an answer")
             self._fall_back(kept[0], flags, why, "error", in_time=True)

@@ -41,6 +41,11 @@ class Believable:
 class Believed:
     workspace: Workspace
 
+    @property
+    def released(self) -> bool:
+        """There has been a release, whether it can be read or not."""
+        return any(path.exists() for path in (self.workspace.snapshot, *self._kept))
+
     def snapshots(self, verifier: Verifier) -> Believable:
         """The published snapshot, unless it is damaged, or older than one that was followed. Raises Missing or Tampered
         where there is nothing at all to follow."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Final
 
 import numpy as np
@@ -13,9 +12,9 @@ from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import ServedBy
-from modelmark.domain.printable import one_line
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.models import LoadedModel
+from modelmark.serving.telling import tell
 
 #: With no time left, nothing that computes is asked.
 _COMPUTES: Final = frozenset({FallbackKind.PREVIOUS_VERSION})
@@ -62,7 +61,7 @@ def _previous(request: PredictRequest, id: str) -> Answer | None:
     except (Rejected, OutputInvalid):
         return None
     except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises, the chain goes on
-        print(one_line(f"fallback: version {previous.label} failed: {type(error).__name__}"), file=sys.stderr)  # noqa: T201
+        tell(f"fallback: version {previous.label} failed: {type(error).__name__}")
         return None
     decisions = [previous.decide(row) for row in scores.tolist()]
     arm = request.route.arms[request.arm].name

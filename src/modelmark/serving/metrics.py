@@ -14,7 +14,12 @@ from typing import Final
 
 import msgspec
 
+from modelmark.serving.telling import tell
+
 BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+#: How many different failures are remembered as told.
+TOLD: Final = 64
 
 #: name -> (type, help). Spelled out, so `grep` finds every metric.
 NAMES: Final = {
@@ -28,6 +33,10 @@ NAMES: Final = {
     "modelmark_fallback_total": ("counter", "Requests that the model could not answer, by reason."),
     "modelmark_observers_dropped_total": ("counter", "Answers that observers were not told of: too many were waiting."),
     "modelmark_observer_failures_total": ("counter", "Observers of answers that failed; no answer suffers from it."),
+    "modelmark_background_failures_total": (
+        "counter",
+        "Failures of what goes on beside serving, by task; it goes on, and no answer suffers from it.",
+    ),
     "modelmark_snapshot_failures_total": ("counter", "Snapshots or versions that were refused; the old ones serve on."),
     "modelmark_unbelieved": (
         "gauge",
@@ -73,12 +82,27 @@ class Metrics:
         self.counters: dict[str, float] = {}
         self.gauges: dict[str, float] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._heard: dict[str, Sample] = {}
+        self._told: set[str] = set()
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                self.failed("metrics", error)
 
     def add(self, key: str, amount: float = 1.0) -> None:
         """key: from `key()`; build it once and keep it."""
         self.counters[key] = self.counters.get(key, 0.0) + amount
+
+    def failed(self, task: str, error: Exception) -> None:
+        """Count a failure of something beside serving, and tell of it unless that was told before."""
+        self.add(key("modelmark_background_failures_total", task=task))
+        said = f"{task} failed: {type(error).__name__}: {error}; serving goes on"
+        if said not in self._told:
+            if len(self._told) >= TOLD:
+                self._told.clear()
+            self._told.add(said)
+            tell(said)
 
     def histogram(self, key: str) -> Histogram:
         return self._histograms.setdefault(key, Histogram())
@@ -87,25 +111,49 @@ class Metrics:
         return Sample(dict(self.counters), dict(self.gauges), {k: list(h.cells) for k, h in self._histograms.items()})
 
     def share(self) -> None:
-        """Leave the counts where other workers find them."""
+        """Leave the counts where other workers find them. When that fails, they are told of at the next time."""
         if self.folder is None:
             return
         path = self.folder / f"{os.getpid()}.json"
         scratch = path.with_suffix(".tmp")
-        scratch.write_bytes(msgspec.json.encode(self.sample()))
-        scratch.replace(path)
+        try:
+            if not self.folder.exists():
+                self.folder.mkdir()  # but nothing above it: the workspace may have been moved
+            scratch.write_bytes(msgspec.json.encode(self.sample()))
+            scratch.replace(path)
+        except OSError as error:
+            self.failed("metrics", error)
 
     def exposition(self) -> bytes:
         """Everything all workers counted, in Prometheus' text format."""
         samples = [self.sample()]
         if self.folder is not None:
-            own = f"{os.getpid()}.json"
-            for path in sorted(self.folder.glob("*.json")):
-                if path.name != own:
-                    dead = not _runs(path.stem)
-                    sample = msgspec.json.decode(path.read_bytes(), type=Sample)
-                    samples.append(Sample(sample.counters, {}, sample.histograms) if dead else sample)
+            self._hear(self.folder)
+            for pid, sample in self._heard.items():
+                samples.append(sample if _runs(pid) else Sample(sample.counters, {}, sample.histograms))
         return render(samples)
+
+    def _hear(self, folder: Path) -> None:
+        """What other workers counted; what one said before counts on where its file cannot be read."""
+        try:
+            paths = sorted(folder.glob("*.json"))
+        except OSError as error:
+            self.failed("metrics", error)
+            return
+        for path in paths:
+            if path.stem != str(os.getpid()):
+                try:
+                    self._heard[path.stem] = read_sample(path)
+                except (OSError, msgspec.MsgspecError) as error:
+                    self.failed("metrics", error)
+
+
+def read_sample(path: Path) -> Sample:
+    """Raises OSError, or MsgspecError for a file that is no sample of ours."""
+    sample = msgspec.json.decode(path.read_bytes(), type=Sample)
+    if any(len(row) != len(BUCKETS) + 2 for row in sample.histograms.values()):
+        raise msgspec.ValidationError(f"{path.name} has histograms of another shape")
+    return sample
 
 
 def key(name: str, **labels: str) -> str:

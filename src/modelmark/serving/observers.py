@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from modelmark.domain.printable import one_line
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics
+from modelmark.serving.telling import tell
 
 #: What waits to be told, at most: requests, and bytes of their bodies. What is over it is dropped and counted.
 MAX_WAITING: Final = 256
@@ -73,4 +72,4 @@ class Observers:
             except Exception as error:  # noqa: BLE001  # nobody waits for an observer
                 with suppress(RuntimeError):  # the loop has ended, and nobody reads its counters
                     self._loop.call_soon_threadsafe(self._metrics.add, "modelmark_observer_failures_total")
-                print(one_line(f"an observer failed: {type(error).__name__}: {error}"), file=sys.stderr)  # noqa: T201
+                tell(f"an observer failed: {type(error).__name__}: {error}")

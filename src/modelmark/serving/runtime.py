@@ -7,7 +7,6 @@ metrics and the log say so.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
-from modelmark.domain.printable import one_line
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
@@ -32,6 +30,7 @@ from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.telling import tell
 
 POLL: Final = 0.2
 RETRY: Final = 5.0
@@ -148,10 +147,24 @@ class Runtime:
         fine = not self.health.draining and self.writer.failure is None and self.health.sequence >= 0 and not dumb
         return fine, problems
 
+    @property
+    def released(self) -> bool:
+        """There has been a release, whether it can be read or not."""
+        return self._believed.released
+
+    def require_release(self) -> None:
+        """Raises NotYet while no release has been read: until then nobody can say which models there are."""
+        if self.health.sequence < 0:
+            raise NotYet(
+                "no release has been read yet, so nothing is answered",
+                code="NO_RELEASE",
+                hint="GET /v2/health/ready says why",
+            )
+
     def route(self, model: str) -> LiveRoute:
         found = self.routes.get(model)
         if found is None:
-            raise Missing(f"no model of that name is served ({len(self.routes)} are)", code="UNKNOWN_MODEL")
+            raise self.missing(model)
         return found
 
     def label(self, labels: list[Labelled]) -> None:
@@ -177,7 +190,8 @@ class Runtime:
         responder.refuse(error)
 
     def missing(self, model: str) -> ModelmarkError:
-        """Why nothing answers at what looks like an address of this model."""
+        """Why nothing answers at what looks like an address of this model. Raises NotYet while no release has been read."""
+        self.require_release()
         if model in self.routes:
             return Missing("the model serves no such version or action", code="NOT_FOUND", field=model)
         if model in self.health.unserved:
@@ -306,7 +320,7 @@ class Runtime:
         if failures and failures != self.health.failures:
             self.metrics.add(key("modelmark_snapshot_failures_total"), len(failures))
             for failure in failures:
-                print(one_line(f"serving: {failure}"), file=sys.stderr, flush=True)  # noqa: T201
+                tell(f"serving: {failure}")
         self.health.failures = failures
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -13,89 +11,18 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from modelmark.domain.errors import Conflict, Missing, NotYet, Tampered
-from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.public import OneKey, packed
+from modelmark.serving.child import Child, keep_alive
 from modelmark.serving.http.listening import require_loopback, reserve
 from modelmark.serving.shared_folder import SharedFolder
 
-#: A worker that lived less than this crashed at its start; the next one waits.
-SETTLED: Final = 5.0
-MAX_DELAY: Final = 5.0
 GRACE: Final = 30.0
 START: Final = 30.0
-
-
-class Worker:
-    """One process and what is known of it."""
-
-    def __init__(
-        self,
-        command: list[str],
-        on_ready: Callable[[str], None] = lambda _: None,
-        more: Callable[[], list[str]] = list,
-    ) -> None:
-        """on_ready is told each line that begins with `ready`. more: arguments that are asked for at each start."""
-        self._command, self._more = command, more
-        self._on_ready = on_ready
-        self.process: subprocess.Popen[str] | None = None
-        self.ready = threading.Event()
-        self.started_at = 0.0
-        self.delay = 0.0
-        self.due_at = 0.0
-
-    def start(self) -> None:
-        environment = {**os.environ, "MODELMARK_SUPERVISED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.ready.clear()
-        self.started_at = time.monotonic()
-        self.process = subprocess.Popen(
-            [*self._command, *self._more()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
-
-    def _listen(self, process: subprocess.Popen[str]) -> None:
-        if process.stdout is None:
-            return
-        for line in process.stdout:
-            if line.startswith("ready"):
-                self._on_ready(line.rstrip())
-                self.ready.set()
-        process.stdout.close()
-
-    def revive(self, now: float) -> None:
-        """Replace a dead process: at once when it had been well, ever later when it crashes at its start."""
-        process = self.process
-        if process is None:
-            if now >= self.due_at:
-                self.start()
-            return
-        status = process.poll()
-        if status is None:
-            return
-        settled = now - self.started_at >= SETTLED or self.ready.is_set()
-        self.delay = 0.0 if settled else min(max(0.1, 2 * self.delay), MAX_DELAY)
-        self.due_at = now + self.delay
-        told = one_line(f"worker {process.pid} ended ({status}); replaced in {self.delay:.1f} s")
-        print(told, file=sys.stderr, flush=True)  # noqa: T201
-        if process.stdin is not None:
-            process.stdin.close()
-        self.process = None
-        self.revive(now)
-
-    def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-
-    def join(self, until: float) -> None:
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+#: Once one worker listens, the others are waited for so long.
+REST: Final = 5.0
+#: How long `serve` waits for a port: the workers of a supervisor that was killed let go of it.
+PATIENCE: Final = 2.0
 
 
 class Supervisor:
@@ -110,8 +37,10 @@ class Supervisor:
         grpc_port: int | None = None,
         workers: int = 1,
         worker_options: tuple[str, ...] = (),
+        patience: float = 0.0,
     ) -> None:
         """A port of 0 picks a free one; grpc_port None: no gRPC. worker_options: further arguments for `serving.worker`.
+        patience: how long a port may be taken, in seconds.
 
         Raises NotPermitted for a host that is not loopback, Conflict when the port is taken, Tampered for a public key that
         is none. The key is read once: what becomes of its file later changes nothing.
@@ -119,29 +48,32 @@ class Supervisor:
         self._key = OneKey(workspace.keys)
         with suppress(Missing):  # before the first release there is none
             self._key()
-        self._socket = reserve(host, port)
+        self._socket = reserve(host, port, patience)
         try:
-            self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port)
+            self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port, patience)
         except Conflict:
             self._socket.close()
             raise
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self.grpc_port: int | None = None if self._grpc_socket is None else self._grpc_socket.getsockname()[1]
+        self._snapshot, self._released = workspace.snapshot, False
         self._shared = SharedFolder(workspace.runtime / "metrics")
         command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
         command += ["--host", host, "--port", str(self.port), "--metrics", self._shared.path.name, *worker_options]
         if self.grpc_port is not None:
             command += ["--grpc-port", str(self.grpc_port)]
-        self.workers = [Worker(command, more=self._handed) for _ in range(workers)]
+        self.workers = [Child(command, more=self._handed) for _ in range(workers)]
         self._stop = threading.Event()
 
     def _handed(self) -> list[str]:
-        """The key for a worker that starts, once there is one."""
+        """What a worker that starts is told: the key, once there is one, and whether there has been a release."""
+        self._released = self._released or self._snapshot.exists()
+        released = ["--released"] if self._released else []
         try:
-            return ["--public-key", packed(self._key())]
+            return [*released, f"--public-key={packed(self._key())}"]  # it may begin with a dash
         except (Missing, Tampered):
-            return []
+            return released
 
     @property
     def address(self) -> str:
@@ -158,27 +90,34 @@ class Supervisor:
 
     def processes(self) -> tuple[int, ...]:
         """The ids of the workers that live now."""
-        return tuple(w.process.pid for w in self.workers if w.process is not None and w.process.poll() is None)
+        return tuple(w.process.pid for w in self.workers if w.process is not None and w.lives)
 
     def start(self, timeout: float = START) -> None:
-        """Returns when every worker listens. Raises NotYet, everything ended, when one does not."""
+        """Returns when every worker listens, or when one does and the others had their time: `watch` tries those again.
+        Raises NotYet, everything ended, when none does."""
         for worker in self.workers:
             worker.start()
         until = time.monotonic() + timeout
-        for worker in self.workers:
-            while not worker.ready.wait(0.02):
-                process = worker.process
-                if time.monotonic() > until or (process is not None and process.poll() is not None):
-                    self.stop()
-                    raise NotYet("a worker did not start; its own words stand above", code="WORKER_FAILED")
+        while time.monotonic() < until and not self._stop.is_set():
+            waited_for = [w for w in self.workers if w.lives and not w.ready.is_set()]
+            if not waited_for:
+                break
+            if len(waited_for) < len(self.workers) and any(w.ready.is_set() for w in self.workers):
+                until = min(until, time.monotonic() + REST)
+            waited_for[0].ready.wait(0.02)
+        if not self._stop.is_set() and not any(w.ready.is_set() for w in self.workers):
+            self.stop()
+            raise NotYet("no worker started; its own words stand above", code="WORKER_FAILED")
 
     def watch(self) -> None:
-        """Replace the dead until `stop` or `request_stop`."""
-        while not self._stop.wait(0.05):
-            now = time.monotonic()
-            self._handed()  # reads the first key there is, which may come after us
-            for worker in self.workers:
-                worker.revive(now)
+        """Replace workers that die or stand still, until `stop` or `request_stop`."""
+        keep_alive(
+            self.workers, self._stop, 0.05, self._handed
+        )  # it reads the first key there is, which may come after us
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
 
     def request_stop(self) -> None:
         """From a signal handler: `watch` returns soon."""
@@ -211,27 +150,21 @@ def serve(
     """Serve until SIGTERM or SIGINT. on_ready is told, with the addresses known, once every worker listens."""
     require_loopback(host)
     supervisor = Supervisor(
-        workspace, host=host, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options
+        workspace,
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        workers=workers,
+        worker_options=worker_options,
+        patience=PATIENCE,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.request_stop())
     supervisor.start()
-    on_ready(supervisor)
+    if not supervisor.stopping:
+        on_ready(supervisor)
     supervisor.watch()
     supervisor.stop()
-
-
-def follow_parent() -> None:
-    """In a process that a `Worker` started: end in good order when whoever started us is gone, killed or not."""
-    if not os.environ.get("MODELMARK_SUPERVISED"):
-        return
-
-    def wait() -> None:
-        while os.read(0, 4096):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 @contextmanager

@@ -11,10 +11,11 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -22,18 +23,22 @@ import uvloop
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
+from modelmark.serving.background import Work, go_on
+from modelmark.serving.descriptors import connections
+from modelmark.serving.heartbeat import beat, is_supervised
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import Limits
+from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
-from modelmark.serving.runtime import Runtime
+from modelmark.serving.runtime import POLL, Runtime
+from modelmark.serving.telling import tell
 from modelmark.serving.wire import installed
 
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
@@ -41,6 +46,8 @@ NOTICE = 0.3
 GRACE = 25.0
 #: A connection that was quiet for so long is taken to have no request on its way.
 QUIET = 0.5
+#: An event loop that has not turned for so long never will; the supervisor replaces the worker when it hears no more of it.
+HUNG = 20.0
 #: How long a worker whose journal failed stays, saying that it is not ready.
 JOURNAL_NOTICE = 2.0
 
@@ -64,7 +71,8 @@ class Transport(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
-    read it; empty: this process reads it. metrics: the folder in `run/metrics` that the workers of one supervisor share."""
+    read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
+    the folder in `run/metrics` that the workers of one supervisor share."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -78,16 +86,47 @@ class Options:
     candidate: Path | None = None
     candidate_id: Digest | None = None
     public_key: str = ""
+    released: bool = False
     metrics: str = "alone"
+
+
+class Turning:
+    """Whether the event loop still turns."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+
+    async def turn(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._at = time.monotonic()
+            await asyncio.sleep(1.0)
+
+    def lives(self) -> bool:
+        """From another thread."""
+        return time.monotonic() - self._at < HUNG
 
 
 async def run(options: Options) -> None:
     """Serve until SIGTERM, SIGINT or the end of standard input (the supervisor has gone), then drain."""
-    loop = asyncio.get_running_loop()
     workspace = Workspace(options.workspace)
     metrics = Metrics(workspace.runtime / "metrics" / options.metrics)
-    key = OneKey(workspace.keys, options.public_key)
     writer = Writer(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
+    try:
+        await _serve(options, workspace, metrics, writer)
+    finally:
+        writer.close()
+
+
+async def _serve(options: Options, workspace: Workspace, metrics: Metrics, writer: Writer) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _watch_parent(loop, stop)
+    turning = Turning()
+    tasks = [loop.create_task(go_on("turning", turning.turn, metrics))]
+    beat(turning.lives)
+    key = OneKey(workspace.keys, options.public_key)
     runtime = Runtime(
         workspace,
         writer,
@@ -100,31 +139,44 @@ async def run(options: Options) -> None:
     service = Service(runtime, installed())
     staged = options.candidate is not None
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
-    edge = Edge(service, metrics, hosts=host_names(options.host), limits=Limits(), loop=loop, extra=extra)
+    limits = Limits(connections=connections(Limits().connections))
+    edge = Edge(service, metrics, hosts=host_names(options.host), limits=limits, loop=loop, extra=extra)
     if options.candidate is not None and options.candidate_id is not None:
         runtime.serve_only(load_candidate(options.candidate, options.candidate_id))
     else:
-        await runtime.refresh()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    _watch_parent(loop, stop)
-    listener = bind(options.host, options.port)
-    server = await loop.create_server(edge.protocol, sock=listener, backlog=1024)
+        await _read_release(runtime, stop, released=options.released)
+    if stop.is_set():
+        return
+    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop)
+    listener.start()
     beside = await _grpc(runtime, options)
     _freeze()
-    tasks = [loop.create_task(edge.sweep()), loop.create_task(runtime.tick())]
-    tasks.append(loop.create_task(_end_with_journal(writer, stop)))
+    kept: dict[str, Work] = {
+        "deadlines": edge.sweep,
+        "upkeep": runtime.tick,
+        "journal": partial(_end_with_journal, writer, stop),
+    }
     if not staged:
-        tasks.append(loop.create_task(runtime.follow()))
-    _watch_tasks(tasks, stop)
-    print(f"ready {listener.getsockname()[1]}", flush=True)  # noqa: T201
+        kept["snapshot"] = runtime.follow
+    tasks += [loop.create_task(go_on(name, work, metrics)) for name, work in kept.items()]
+    _say(f"ready {listener.port}")
     await stop.wait()
-    await asyncio.gather(_drain(runtime, edge, server, listener), *(_drain_beside(transport) for transport in beside))
+    ends = [_drain(runtime, edge, listener), *(_drain_beside(transport) for transport in beside)]
+    for problem in await asyncio.gather(*ends, return_exceptions=True):
+        if isinstance(problem, Exception):
+            metrics.failed("drain", problem)
     for task in tasks:
         task.cancel()
     runtime.tidy()
-    await asyncio.to_thread(writer.close)
+
+
+async def _read_release(runtime: Runtime, stop: asyncio.Event, *, released: bool) -> None:
+    """Read what was released, before anybody can ask: a worker that knows no model would deny all that others serve. Where
+    nothing has ever been released, there is nothing to wait for. released: something has been, though no file says so."""
+    await runtime.refresh()
+    while runtime.health.sequence < 0 and (released or runtime.released) and not stop.is_set():
+        await asyncio.sleep(POLL)
+        await runtime.refresh()
 
 
 async def _grpc(runtime: Runtime, options: Options) -> list[Transport]:
@@ -146,39 +198,23 @@ async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
     """A writer that failed never recovers: be not ready for a moment, then make way for a worker with a new one."""
     while writer.failure is None:
         await asyncio.sleep(0.2)
-    print(one_line(f"the journal failed: {writer.failure}; this worker ends"), file=sys.stderr, flush=True)  # noqa: T201
+    tell(f"the journal failed: {writer.failure}; this worker ends")
     await asyncio.sleep(JOURNAL_NOTICE)
     stop.set()
 
 
-async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer, listener: socket.socket) -> None:
+async def _drain(runtime: Runtime, edge: Edge, listener: Listener) -> None:
     """Say not ready, keep answering for a moment, stop listening, finish what is in the making."""
+    loop = asyncio.get_running_loop()
     runtime.health.draining = True
     edge.drain()
     await asyncio.sleep(NOTICE)
-    last = listener.dup()  # keeps the port open while the loop lets go of its own copy, at its leisure
-    server.close()
-    await asyncio.sleep(0.02)
-    for connection in _accept_all(last):
-        await asyncio.get_running_loop().connect_accepted_socket(edge.protocol, connection)
-    until = asyncio.get_running_loop().time() + GRACE
-    while edge.connections and asyncio.get_running_loop().time() < until:
+    listener.close()
+    until = loop.time() + GRACE
+    while (edge.connections or listener.coming) and loop.time() < until:
         edge.close_idle(QUIET)
         await asyncio.sleep(0.05)
     edge.abort_all()
-
-
-def _accept_all(listener: socket.socket) -> list[socket.socket]:
-    """Take what the kernel has accepted and nobody has taken yet, then close at once: what is left is reset."""
-    found: list[socket.socket] = []
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:  # nothing more waits
-            listener.close()
-            return found
-        connection.setblocking(False)
-        found.append(connection)
 
 
 def _freeze() -> None:
@@ -190,7 +226,7 @@ def _freeze() -> None:
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """The supervisor holds the other end of standard input; when it dies, so do we, in good order."""
-    if not os.environ.get("MODELMARK_SUPERVISED"):
+    if not is_supervised():
         return
 
     def gone() -> None:
@@ -201,16 +237,10 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     loop.add_reader(0, gone)
 
 
-def _watch_tasks(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """A background task that dies ends the worker: better replaced than half alive."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            print(one_line(f"a background task failed: {task.exception()!r}"), file=sys.stderr, flush=True)  # noqa: T201
-            stop.set()
-
-    for task in tasks:
-        task.add_done_callback(ended)
+def _say(line: str) -> None:
+    """A line to whoever started us; they may have gone."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, flush=True)  # noqa: T201
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -227,6 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--candidate", type=Path)
     parser.add_argument("--candidate-id", type=Digest)
     parser.add_argument("--public-key", default="")
+    parser.add_argument("--released", action="store_true")
     parser.add_argument("--metrics", default="alone")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
@@ -238,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             uvloop.run(run(options))
         except ModelmarkError as error:
-            print(one_line(f"worker: {error.message}"), file=sys.stderr, flush=True)  # noqa: T201
+            tell(f"worker: {error.message}")
             return 1
     return 0
 

@@ -21,6 +21,7 @@ from typing import Final, Self
 from modelmark.domain.errors import NotYet
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Predicted, Record, Schema
+from modelmark.journal.wal.reserve import Reserve
 from modelmark.seal.chain import START
 
 LOCK: Final = "lock"
@@ -76,6 +77,7 @@ class Writer:
         self._open_for_records = threading.Lock()  # held until `close`
         self._open_for_records.acquire()
         self._lock_fd = self._claim(wal)
+        self._reserve = Reserve(self.folder)
         self._thread = threading.Thread(target=self._tend, name="journal-sync", daemon=True)
         self._thread.start()
 
@@ -134,6 +136,7 @@ class Writer:
                 os.close(self._fd)
                 self._fd = -1
             if self._lock_fd >= 0:
+                self._reserve.close()
                 os.close(self._lock_fd)
                 self._lock_fd = -1
         if self.failure is not None:
@@ -161,14 +164,13 @@ class Writer:
     def _open(self) -> None:
         header = Header(self.id, self._segment, self._sequence, self._link)
         path = self.folder / f"{self._segment:012d}{OPEN}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._fd = descriptor
+        self._fd = self._reserve.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._first, self._count, self._size = self._sequence, 0, 0
         self._announced.clear()
         self._opened_at = time.monotonic()
         self._write(header.to_bytes())
         self._link = header.link()
-        sync_folder(self.folder)
+        self._reserve.sync_folder()
 
     def _frames(self, records: Iterable[Record]) -> bytes:
         parts: list[bytes] = []
@@ -236,9 +238,9 @@ class Writer:
             try:
                 os.fsync(descriptor)
             finally:
-                os.close(descriptor)
+                self._reserve.close_file(descriptor)
             path.rename(path.with_suffix(SEALED))
-            sync_folder(path.parent)
+            self._reserve.sync_folder()
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:

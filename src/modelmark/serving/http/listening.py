@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import time
 
 from modelmark.domain.errors import Conflict, NotPermitted
 
@@ -36,6 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections have it from here
     try:
         found.bind((name, port))
     except OSError as error:
@@ -47,19 +49,29 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def reserve(host: str, port: int) -> socket.socket:
-    """Hold a port without listening on it; 0 picks a free one. Raises Conflict when anybody listens there already."""
+def reserve(host: str, port: int, patience: float = 0.0) -> socket.socket:
+    """Hold a port without listening on it; 0 picks a free one. Raises Conflict when anybody listens there already, and still
+    does after `patience` seconds."""
     require_loopback(host)
+    until = time.monotonic() + patience
+    while port:
+        taken = _taken(host, port)
+        if taken is None:
+            break
+        if time.monotonic() >= until:
+            hint = "end what listens there, or choose another port"
+            raise Conflict(f"port {port} of {host} is taken: {taken}", code="PORT_TAKEN", field="port", hint=hint)
+        time.sleep(0.05)
+    return bind(host, port)
+
+
+def _taken(host: str, port: int) -> str | None:
+    """What the system says of it; None where nobody listens."""
     name = "127.0.0.1" if host == "localhost" else host
-    if port:
-        probe = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
+    with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((name, port))
         except OSError as error:
-            raise Conflict(
-                f"port {port} of {host} is taken: {error.strerror}", code="PORT_TAKEN", field="port"
-            ) from None
-        finally:
-            probe.close()
-    return bind(host, port)
+            return error.strerror or str(error)
+    return None

@@ -220,6 +220,7 @@ def _brief(route: LiveRoute) -> dict[str, Any]:
 
 def _list(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
     _require_json(body, headers)
+    runtime.require_release()
     return Reply(200, _encode({"models": [_brief(route) for route in runtime.routes.values()]}))
 
 

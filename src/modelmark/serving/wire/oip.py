@@ -91,7 +91,7 @@ class Oip:
         yield "GET", "/v2", plain(_server)
         yield "GET", "/v2/health/live", plain(lambda runtime: (200, {"live": True}))
         yield "GET", "/v2/health/ready", plain(_server_ready)
-        yield "GET", "/v2/models", plain(lambda runtime: (200, {"models": sorted(runtime.routes)}))
+        yield "GET", "/v2/models", plain(_models)
         for model, route in routes.items():
             yield "GET", f"/v2/models/{model}", plain(partial(_metadata, route, route.champion))
             yield "GET", f"/v2/models/{model}/ready", plain(partial(_model_ready, model))
@@ -161,6 +161,11 @@ def _tell(act: Callable[[Runtime], tuple[int, Any]], runtime: Runtime, body: byt
 def _server(runtime: Runtime) -> tuple[int, Any]:
     extensions = [oip_binary.EXTENSION]
     return 200, {"name": oip_tensors.NAME, "version": oip_tensors.RELEASE, "extensions": extensions}
+
+
+def _models(runtime: Runtime) -> tuple[int, Any]:
+    runtime.require_release()
+    return 200, {"models": sorted(runtime.routes)}
 
 
 def _server_ready(runtime: Runtime) -> tuple[int, Any]:

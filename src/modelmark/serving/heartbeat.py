@@ -1,0 +1,53 @@
+"""What a child process owes its parent: a line now and then while it lives, and its end when the parent has gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: Seconds between two lines.
+EVERY: Final = 0.25
+
+
+def is_supervised() -> bool:
+    """A `Child` started this process."""
+    return bool(os.environ.get("MODELMARK_SUPERVISED"))
+
+
+def beat(lives: Callable[[], bool] = lambda: True) -> None:
+    """In a process that a `Child` started: say on standard output, from a thread of its own, that we live, while `lives`
+    says so. A parent that reads no more is not waited for."""
+    if is_supervised():
+        os.set_blocking(1, False)
+        threading.Thread(target=_beat, args=(lives,), name="heartbeat", daemon=True).start()
+
+
+def _beat(lives: Callable[[], bool]) -> None:
+    while True:
+        if lives():
+            try:
+                os.write(1, b"alive\n")
+            except BlockingIOError:
+                pass  # the parent is held up; it has enough to read
+            except OSError:
+                return  # it has gone
+        time.sleep(EVERY)
+
+
+def follow_parent() -> None:
+    """In a process that a `Child` started: tell that it lives, and end it in good order when whoever started it is gone,
+    killed or not."""
+    if not is_supervised():
+        return
+    beat()
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
