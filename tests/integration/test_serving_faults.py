@@ -21,8 +21,9 @@ from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments, verify_wal
+from modelmark.journal.wal.reader import read_segment, sealed_segments, verify_wal
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.serving.staging import LocalStaging
 from modelmark.serving.supervisor import Supervisor, running
 

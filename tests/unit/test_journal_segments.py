@@ -21,13 +21,12 @@ from modelmark.journal.wal.reader import (
     alive,
     folders,
     read_segment,
-    recover,
-    recover_all,
     sealed_segments,
     segment_files,
     verify_wal,
 )
 from modelmark.journal.wal.records import Labelled, Predicted, Schema
+from modelmark.journal.wal.recovery import recover, recover_all
 from modelmark.journal.wal.writer import PredictionIds, Sync, Writer
 
 SCHEMA = Schema("sha256:1", "churn", "binary", ["a"], [], [0, 1], 1, 0.5)
@@ -228,13 +227,14 @@ def test_a_record_rewritten_with_a_fresh_checksum_breaks_the_chain(tmp_path, rel
         writer.append_many([label(n) for n in range(4)])
     (file,) = sealed_segments(tmp_path)
     data = file.path.read_bytes()
-    items = list(frames.walk(data, frames.read_header(data)))
+    header = frames.read_header(data)
+    items = list(frames.walk(data, header))
     before, victim = items[0], items[1]
-    forged, _ = frames.frame(before.link, victim.sequence, frames.encode(label(9)))
+    forged, _ = frames.frame(before.link, victim.sequence, frames.encode(label(9)), seed=header.seed())
     if not relinked:
         tail = struct.pack("<Q32s", victim.sequence, victim.link)
         payload = frames.encode(label(9))
-        crc = crc32(payload, crc32(tail, crc32(frames.RECORD)))
+        crc = crc32(payload, crc32(tail, crc32(frames.RECORD, header.seed())))
         forged = struct.pack("<4sII", frames.RECORD, len(payload), crc) + tail + payload
     file.path.write_bytes(data[: victim.offset] + forged + data[victim.end :])
     with pytest.raises(Tampered, match="chain is broken"):

@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.damage import damage_line, read_for_rows, set_aside
 from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import (
     LOG,
@@ -33,18 +34,19 @@ from modelmark.journal.tables.receipts import (
 )
 from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
 from modelmark.journal.tables.witness import JournalHead, Witness, require_head, sealed_ends
+from modelmark.journal.wal.disk import sync_folder
 from modelmark.journal.wal.reader import (
     Anchor,
     Segment,
     SegmentFile,
     alive,
     folders,
-    read_segment,
-    recover_all,
+    in_order,
     segment_files,
 )
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
-from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.journal.wal.recovery import recover_all
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
@@ -96,16 +98,17 @@ class Compactor:
             self._load()
             damaged: list[Tampered] = []
             damaged += self._settle()
-            dropped = 0
+            dropped, left = 0, set[str]()
             for found in recover_all(self._workspace.wal):
                 if isinstance(found, Tampered):
-                    self._set_aside(found, damaged)
+                    left.add(str(found.field))
                 else:
                     dropped += found.dropped
-            segments, more = self._read(damaged)
+            segments, faults, more = self._read(left)
             rows = self._append(segments)
             damaged += self._settle()
-            self._retire(segments)
+            self._retire(segments, faults)
+            damaged += faults.values()
             self._sweep()
             self._keep_head()
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
@@ -152,53 +155,41 @@ class Compactor:
             ]
         )  # fmt: skip
 
-    def _read(self, damaged: list[Tampered]) -> tuple[list[Segment], bool]:
-        """Sound segments, each checked to continue the one before; the rest is set aside and reported."""
+    def _read(self, left: Collection[str]) -> tuple[list[Segment], dict[SegmentFile, Tampered], bool]:
+        """Segments, each checked to continue the one before, or what is sound in them, with its faults.
+
+        left: open segments of dead writers that are damaged, as WRITER/FILE.
+        """
         segments: list[Segment] = []
+        faults: dict[SegmentFile, Tampered] = {}
         size = 0
         for folder in folders(self._workspace.wal):
             after: Anchor | None = self._receipts.anchors.get(folder.name, Anchor(-1, 0, START))
-            for file in segment_files(folder, SEALED):
+            files = in_order(folder)
+            for number, file in enumerate(files):
+                if file.path.suffix == OPEN and _name(file) not in left:
+                    continue
                 if after is not None and file.number <= after.number:
-                    file.path.unlink()  # its receipt is written; a crash came before it could go
+                    self._end(file)  # its receipt is written; a crash came before it could go
                     continue
                 if size >= self._pass_bytes:
-                    return segments, True
-                segment = self._sound(file, after, damaged)
-                after = segment.end if segment else None
-                if segment:
-                    segments.append(segment)
-                    size += segment.size
-        return segments, False
+                    return segments, faults, True
+                found = read_for_rows(file, after, files[number + 1 : number + 2])
+                if found.fault:
+                    faults[file] = found.fault
+                after = found.segment.end if found.segment else None
+                if found.segment:
+                    segments.append(found.segment)
+                    size += found.segment.size
+        return segments, faults, False
 
-    def _sound(self, file: SegmentFile, after: Anchor | None, damaged: list[Tampered]) -> Segment | None:
-        try:
-            return read_segment(file, after=after)
-        except Tampered as error:
-            try:
-                alone = read_segment(file) if after is not None else None
-            except Tampered:
-                alone = None
-            if alone is None:
-                self._set_aside(error, damaged)
-            else:  # sound in itself: what came before it is gone or was changed
-                damaged.append(error)
-                self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": True}])
-            return alone
-
-    def _set_aside(self, error: Tampered, damaged: list[Tampered]) -> None:
-        """Move what cannot be believed into quarantine, with a receipt."""
-        damaged.append(error)
-        place = Path(str(error.field))
-        source = self._workspace.wal / place
-        if len(place.parts) != 2 or not source.is_file():
-            return
-        target = self._workspace.quarantine / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": False}])
-        source.rename(target)
-        sync_folder(target.parent)
-        sync_folder(source.parent)
+    def _end(self, file: SegmentFile) -> None:
+        """A segment whose records are taken goes; a damaged one is kept in quarantine."""
+        known = self._receipts.damaged.get(_name(file))
+        if known and known.aside:
+            set_aside(self._workspace, _name(file))
+        else:
+            file.path.unlink()
 
     def _append(self, segments: list[Segment]) -> dict[str, int]:
         """One commit per table, skipping what an earlier pass has committed already."""
@@ -264,9 +255,14 @@ class Compactor:
         said = {"table": name, "version": version, "added": items, "removed": sorted(removed)}
         return {**facts, **said, "log": digest_file(log).hex}
 
-    def _retire(self, segments: list[Segment]) -> None:
-        if not segments:
-            return
+    def _retire(self, segments: list[Segment], faults: Mapping[SegmentFile, Tampered]) -> None:
+        read = {segment.file: segment for segment in segments}
+        lines: list[dict[str, Any]] = []
+        for file, fault in faults.items():
+            if file in read and read[file].gaps:
+                lines.append(damage_line(read[file], fault))
+            else:
+                lines.append({"kind": "damage", "what": _name(file), "why": fault.message, "kept": file in read})
         covered = [
             {
                 "writer": s.file.writer,
@@ -277,9 +273,14 @@ class Compactor:
             }
             for s in segments
         ]
-        self._tell([{"kind": "retire", "segments": covered}])
+        if covered:
+            lines.append({"kind": "retire", "segments": covered})
+        self._tell(lines)
+        for file in faults:
+            if file not in read:
+                set_aside(self._workspace, _name(file))
         for segment in segments:
-            segment.file.path.unlink()
+            self._end(segment.file)
 
     def _sweep(self) -> None:
         """Remove the folders of dead writers once nothing is left in them."""
@@ -339,6 +340,10 @@ class Compactor:
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
         self._tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
+
+
+def _name(file: SegmentFile) -> str:
+    return f"{file.writer}/{file.path.name}"
 
 
 def _by_table(records: tuple[Record, ...], schemas: dict[str, Schema]) -> dict[str, list[Any]]:

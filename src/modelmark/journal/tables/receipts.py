@@ -5,7 +5,8 @@ of every write carries `signature`, the workspace's over its link. Kinds: intent
 that a commit without a receipt is ours only where a crash came between), append, optimize and vacuum (a Delta commit:
 table, version, files added with SHA-256 and rows, files removed, SHA-256 of its log file), checkpoint (Delta's own, with
 the SHA-256 of its files), took_over (the log files of a table as an earlier release left them), retire (segments whose
-records are all committed, with where each writer's chain stood) and damage (what was found broken, and where it went).
+records are all committed, with where each writer's chain stood), damage (what was found broken, what is missing of it and
+whether the file was set aside) and salvage (records that came from a file set aside, before and after they are committed).
 A line is on disk before any segment it speaks of is deleted.
 """
 
@@ -20,8 +21,8 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.reader import Anchor
-from modelmark.journal.wal.writer import sync_folder
 from modelmark.seal.chain import START, link
 from modelmark.seal.digests import canonical, digest_file
 
@@ -49,6 +50,16 @@ class Intent:
     checkpoint: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A segment that was found damaged, by name. gaps: (first sequence, how many) of what is missing; None for how many
+    where nothing tells. aside: the file is in quarantine, or about to be. read: its other records are in the tables."""
+
+    gaps: tuple[tuple[int, int | None], ...]
+    aside: bool
+    read: bool
+
+
 @dataclass(slots=True)
 class Receipts:
     """The receipts read so far, and what they add up to. `load` reads what is new; `append` writes and syncs."""
@@ -63,6 +74,7 @@ class Receipts:
     checkpoints: dict[str, int] = field(default_factory=dict)  # table -> version of its newest checkpoint
     intents: dict[str, Intent] = field(default_factory=dict)  # table -> what was about to be committed last
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    damaged: dict[str, Damaged] = field(default_factory=dict)  # segment, as WRITER/NUMBER.seg -> what is known of it
     signature: str | None = None  # of the last line
     _size: int = 0
 
@@ -100,25 +112,39 @@ class Receipts:
                 yield line
 
     def append(self, lines: Sequence[Mapping[str, Any]], sign: Callable[[bytes], str] | None = None) -> None:
-        """Durable when this returns. sign: gives the signature of the last line's link."""
-        data = b""
+        """Durable when this returns. Nothing was written, and nothing is remembered, when it raises.
+
+        sign: gives the signature of the last line's link.
+        """
+        data, last, signature = b"", self.link, None
         for number, line in enumerate(lines, 1):
-            self.link = link(self.link, canonical(line))
-            self.signature = sign(self.link) if sign and number == len(lines) else None
-            more = {"link": self.link.hex(), **({"signature": self.signature} if self.signature else {})}
+            last = link(last, canonical(line))
+            signature = sign(last) if sign and number == len(lines) else None
+            more = {"link": last.hex(), **({"signature": signature} if signature else {})}
             data += canonical({**line, **more}) + b"\n"
-            self._take(line)
         if not data:
             return
+        self._write(data)
+        for line in lines:
+            self._take(line)
+        self.link, self.signature = last, signature
+        self._size += len(data)
+
+    def _write(self, data: bytes) -> None:
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            write_whole(descriptor, data, at=self._size)
+            try:
+                os.fsync(descriptor)
+            except OSError:  # what of it is on disk is unknowable: it comes again, from the start
+                os.ftruncate(descriptor, self._size)
+                raise
+        finally:
+            os.close(descriptor)
         if new:
             sync_folder(self.path.parent)
-        self._size += len(data)
 
     def _verified(self, raw: bytes) -> Mapping[str, Any]:
         number = self.lines + 1
@@ -150,6 +176,9 @@ class Receipts:
         elif kind == "retire":
             for item in line["segments"]:
                 self.anchors[item["writer"]] = Anchor(item["number"], item["sequence"], bytes.fromhex(item["link"]))
+        elif kind == "damage" and "gaps" in line:
+            gaps = tuple((first, count) for first, count in line["gaps"])
+            self.damaged[line["what"]] = Damaged(gaps, aside=line["aside"], read=line["kept"])
 
     def _take_commit(self, line: Mapping[str, Any]) -> None:
         table = line["table"]

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from modelmark.domain.errors import NotYet
+from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Predicted, Record, Schema
 from modelmark.seal.chain import START
@@ -68,7 +69,7 @@ class Writer:
         self._announced: set[str] = set()
         self._link, self._sequence, self._segment = START, 0, 0
         self._fd = -1
-        self._size = self._count = self._first = 0
+        self._size = self._count = self._first = self._seed = 0
         self._opened_at = 0.0
         self._dirty = False
         self._retiring: SimpleQueue[tuple[int, Path]] = SimpleQueue()
@@ -167,22 +168,22 @@ class Writer:
         self._announced.clear()
         self._opened_at = time.monotonic()
         self._write(header.to_bytes())
-        self._link = header.link()
+        self._link, self._seed = header.link(), header.seed()
         sync_folder(self.folder)
 
     def _frames(self, records: Iterable[Record]) -> bytes:
         parts: list[bytes] = []
         add = parts.append
-        last, sequence, announced = self._link, self._sequence, self._announced
+        last, sequence, seed, announced = self._link, self._sequence, self._seed, self._announced
         for record in records:
             if isinstance(record, Predicted) and record.version not in announced:
                 announced.add(record.version)
                 schema = self._schemas.get(record.version)
                 if schema is not None:
-                    data, last = frame(last, sequence, encode(schema))
+                    data, last = frame(last, sequence, encode(schema), seed=seed)
                     add(data)
                     sequence += 1
-            data, last = frame(last, sequence, encode(record))
+            data, last = frame(last, sequence, encode(record), seed=seed)
             add(data)
             sequence += 1
         self._count += sequence - self._sequence
@@ -190,13 +191,12 @@ class Writer:
         return b"".join(parts)
 
     def _write(self, data: bytes) -> None:
-        written = os.write(self._fd, data)
-        while written < len(data):  # a short write; the rest, or the error that cut it short
-            written += os.write(self._fd, data[written:])
-        self._size += written
+        write_whole(self._fd, data, at=self._size)
+        self._size += len(data)
 
     def _seal(self) -> None:
-        data, self._link = frame(self._link, self._sequence, encode(Seal(self._count, self._first)), SEAL)
+        seal = encode(Seal(self._count, self._first))
+        data, self._link = frame(self._link, self._sequence, seal, SEAL, seed=self._seed)
         self._write(data)
         path = self.folder / f"{self._segment:012d}{OPEN}"
         descriptor, self._fd = self._fd, -1
@@ -251,12 +251,3 @@ class Writer:
             limit=self.failure,
             hint="free or replace the disk, then restart the worker",
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""Closing what a dead writer left open: torn tails are cut, what is whole is sealed. Each step may be repeated after a
+crash."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmark.domain.errors import Tampered
+from modelmark.journal.wal.disk import sync_folder, write_whole
+from modelmark.journal.wal.frames import SEAL, Seal, encode, frame
+from modelmark.journal.wal.reader import Anchor, Segment, SegmentFile, folders, read_segment, segment_files
+from modelmark.journal.wal.salvage import read_around
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
+    (or, after a power cut under a policy other than `always`, not yet synced)."""
+
+    writer: str
+    sealed: int
+    records: int
+    dropped: int
+
+
+def recover(folder: Path) -> Recovery | None:
+    """Close what a dead writer left open: cut torn tails, seal, rename. None when the writer lives.
+
+    Raises Tampered, leaving that segment as it is, when frames go on after damaged bytes: that is no torn tail.
+    """
+    descriptor = _try_lock(folder)
+    if descriptor is None:
+        return None
+    try:
+        sealed = records = dropped = 0
+        before = segment_files(folder, SEALED)
+        after = read_segment(before[-1]).end if before and segment_files(folder, OPEN) else None
+        for file in segment_files(folder, OPEN):
+            segment = _whole(file, after)
+            dropped += file.path.stat().st_size - segment.size
+            if segment.size == 0:  # not even its header was finished
+                file.path.unlink()
+                continue
+            after = _finish(segment)
+            sealed += 1
+            records += len(segment.records)
+        sync_folder(folder)
+        return Recovery(folder.name, sealed, records, dropped)
+    finally:
+        os.close(descriptor)
+
+
+def recover_all(wal: Path) -> list[Recovery | Tampered]:
+    """`recover` for every dead writer that left something open; damage is reported beside the rest."""
+    found: list[Recovery | Tampered] = []
+    for folder in folders(wal):
+        if not segment_files(folder, OPEN):
+            continue
+        try:
+            done = recover(folder)
+        except Tampered as error:
+            found.append(error)
+            continue
+        if done is not None:
+            found.append(done)
+    return found
+
+
+def _whole(file: SegmentFile, after: Anchor | None) -> Segment:
+    """A segment with nothing damaged but its tail: what stands there was never finished, or stands there twice."""
+    try:
+        return read_segment(file, after=after)
+    except Tampered:
+        segment = read_around(file, after=after)
+        if [(gap.offset, gap.end) for gap in segment.gaps] != [(segment.size, file.path.stat().st_size)]:
+            raise
+        return segment
+
+
+def _finish(segment: Segment) -> Anchor:
+    """Cut, seal and rename a dead writer's open segment; every step may be repeated after a crash."""
+    end = segment.end
+    descriptor = os.open(segment.file.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.ftruncate(descriptor, segment.size)
+        if not segment.sealed:
+            seal = encode(Seal(len(segment.records), segment.header.first))
+            data, last = frame(end.link, end.sequence, seal, SEAL, seed=segment.header.seed())
+            write_whole(descriptor, data, at=segment.size)
+            end = Anchor(end.number, end.sequence + 1, last)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    segment.file.path.rename(segment.file.path.with_suffix(SEALED))
+    return end
+
+
+def _try_lock(folder: Path) -> int | None:
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
