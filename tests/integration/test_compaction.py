@@ -114,8 +114,8 @@ def test_a_crash_doubles_nothing(tmp_path: Path, crash: str, monkeypatch: pytest
         elif crash == "before retirement":
             patch.setattr(Path, "unlink", die)
         else:
-            real, seen = module._commit, []
-            patch.setattr(module, "_commit", lambda *a: die() if seen else (seen.append(1), real(*a))[1])
+            real, seen = module.commit, []
+            patch.setattr(module, "commit", lambda *a: die() if seen else (seen.append(1), real(*a))[1])
         with pytest.raises(Killed):
             compact(space)
     compact(space)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import resource
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -16,9 +17,12 @@ import pytest
 from builders.journal import label, predicted, schema
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables import compact as compaction
 from modelmark.journal.tables.compact import Compacted, Compactor, compact
+from modelmark.journal.tables.damage import set_aside
 from modelmark.journal.tables.query import counts
 from modelmark.journal.tables.receipts import Receipts
+from modelmark.journal.tables.salvage import Salvaged, salvage
 from modelmark.journal.tables.verification import verify_tables
 from modelmark.journal.wal import frames
 from modelmark.journal.wal.frames import Frame, Header
@@ -334,3 +338,101 @@ def test_a_checksum_of_format_1_still_reads(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(header.to_bytes() + data)
     assert read_segment(SegmentFile(header.writer, 0, path)).records == (label("p", 1),)
+
+
+def by_an_earlier_release(space: Workspace, file: SegmentFile) -> Path:
+    """Set aside whole, with the receipt of its time."""
+    receipts = Receipts(space.receipts)
+    receipts.load()
+    name = f"{file.writer}/{file.path.name}"
+    receipts.append([{"kind": "damage", "what": name, "why": "rot", "kept": False}])
+    set_aside(space, name)
+    return space.quarantine / name
+
+
+def salvaged(space: Workspace) -> Salvaged:
+    (found,) = salvage(space, Compactor(space))
+    return found
+
+
+def test_what_was_set_aside_whole_is_salvaged_once(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    file = written(space)
+    lost = lost_in(file, PAGE, 2 * PAGE)
+    change(file, PAGE, bytes(PAGE))
+    by_an_earlier_release(space, file)
+    compact(space)
+    assert counts(space) == {}
+    first, second = salvaged(space), salvaged(space)
+    assert (first.taken, first.missing, second.taken, second.missing) == (N - lost, lost, 0, lost)
+    assert counts(space) == {"labels": N - lost}
+    with pytest.raises(Tampered, match=f"{lost} records are missing"):
+        list(verify_tables(space))
+
+
+def test_a_sound_copy_brings_what_was_missing_and_nothing_else(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    file = written(space)
+    sound = file.path.read_bytes()
+    change(file, PAGE, b"\xff" * PAGE)
+    compact(space)
+    aside = space.quarantine / file.writer / file.path.name
+    half = sound[: PAGE + 700] + bytes(PAGE - 700) + sound[2 * PAGE :]
+    aside.write_bytes(half)
+    first = salvaged(space)
+    assert (first.taken > 0, first.whole) == (True, False)
+    aside.write_bytes(sound)
+    assert salvaged(space).whole
+    assert counts(space) == {"labels": N}
+    assert dict(verify_tables(space)) == {"labels": N}
+    assert salvage(space, Compactor(space)) == []
+
+
+@pytest.mark.parametrize("crash", ["before commits", "between tables", "before receipts", "before the end"])
+def test_a_salvage_that_is_cut_short_takes_nothing_twice(
+    tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        writer.declare(schema())
+        writer.append_many([predicted("p1"), label("p1", 1), predicted("p2")])
+    by_an_earlier_release(space, sealed_segments(space.wal)[0])
+
+    class Killed(BaseException): ...
+
+    calls: list[int] = []
+
+    def die_at(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **more: Any) -> Any:
+            calls.append(1)
+            if len(calls) == number:
+                raise Killed
+            return real(*given, **more)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        if crash in ("before commits", "between tables"):
+            patch.setattr(compaction, "commit", die_at(1 + (crash == "between tables"), compaction.commit))
+        elif crash == "before receipts":
+            patch.setattr(Compactor, "settle", die_at(2, Compactor.settle))
+        else:
+            patch.setattr(Path, "unlink", die_at(1, Path.unlink))
+        with pytest.raises(Killed):
+            salvaged(space)
+    assert salvaged(space).whole
+    assert counts(space) == {"predictions/loans": 2, "labels": 1}
+    assert dict(verify_tables(space)) == {"predictions/loans": 2, "labels": 1}
+
+
+def test_a_file_that_no_receipt_speaks_of_is_not_taken(tmp_path: Path) -> None:
+    """Its records may be in the tables."""
+    space = Workspace(tmp_path)
+    file = written(space, count=3)
+    sound = file.path.read_bytes()
+    compact(space)
+    aside = space.quarantine / file.writer / file.path.name
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(sound)
+    assert "no receipt" in str(salvaged(space).refused)
+    assert counts(space) == {"labels": 3}

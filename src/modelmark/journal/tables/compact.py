@@ -13,13 +13,24 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.commits import (
+    Batch,
+    Source,
+    by_table,
+    commit,
+    next_commits,
+    no_hooks,
+    open_table,
+    writer_properties,
+)
 from modelmark.journal.tables.damage import damage_line, read_for_rows, set_aside
 from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import (
@@ -30,9 +41,9 @@ from modelmark.journal.tables.receipts import (
     check_file,
     commit_facts,
     log_name,
+    segment_key,
     table_names,
 )
-from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
 from modelmark.journal.tables.witness import JournalHead, Witness, require_head, sealed_ends
 from modelmark.journal.wal.disk import sync_folder
 from modelmark.journal.wal.reader import (
@@ -44,14 +55,13 @@ from modelmark.journal.wal.reader import (
     in_order,
     segment_files,
 )
-from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
+from modelmark.journal.wal.records import Schema
 from modelmark.journal.wal.recovery import recover_all
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
 PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
-ROW_GROUP: Final = 16 * 1024  # rows; what finding one prediction has to read
 SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
 CHECKPOINT_EVERY: Final = 50  # commits
 KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
@@ -69,14 +79,6 @@ class Compacted:
     more: bool
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What a pass is about to append to one table. newest: the last segment of each writer in it."""
-
-    records: list[Any] = field(default_factory=list)
-    newest: dict[str, int] = field(default_factory=dict)
-
-
 def compact(workspace: Workspace, witness: Witness | None = None) -> Compacted:
     """One pass with nothing remembered. Raises NotYet (COMPACTION_RUNS) while another process is at it."""
     return Compactor(workspace, witness=witness).run()
@@ -91,13 +93,22 @@ class Compactor:
         self._witness = witness
         self._kept: JournalHead | None = None
         self._pass_bytes = pass_bytes
-        self._receipts = Receipts(workspace.receipts)
+        self.receipts = Receipts(workspace.receipts)
+        self._schemas: dict[str, Schema] = {}
 
-    def run(self) -> Compacted:
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Around whatever writes tables and receipts. Raises NotYet (COMPACTION_RUNS) while another process does, and
+        Tampered when the receipts do not go through their head."""
         with only_committer(self._workspace):
             self._load()
+            yield
+            self._keep_head()
+
+    def run(self) -> Compacted:
+        with self.committing():
             damaged: list[Tampered] = []
-            damaged += self._settle()
+            damaged += self.settle()
             dropped, left = 0, set[str]()
             for found in recover_all(self._workspace.wal):
                 if isinstance(found, Tampered):
@@ -105,23 +116,20 @@ class Compactor:
                 else:
                     dropped += found.dropped
             segments, faults, more = self._read(left)
-            rows = self._append(segments)
-            damaged += self._settle()
+            rows = self.append(Source(s.file.writer, s.file.number, s.records) for s in segments)
+            damaged += self.settle()
             self._retire(segments, faults)
             damaged += faults.values()
             self._sweep()
-            self._keep_head()
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
 
     def maintain(self) -> tuple[Tampered, ...]:
         """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small
         files."""
-        with only_committer(self._workspace):
-            self._load()
-            damaged = self._settle()
+        with self.committing():
+            damaged = self.settle()
             for name in table_names(self._workspace):
                 damaged += self._maintain(name)
-            self._keep_head()
             return tuple(damaged)
 
     def _load(self) -> None:
@@ -129,11 +137,11 @@ class Compactor:
         hide what is gone."""
         if self._witness is not None and self._kept is None:
             self._kept = self._witness.kept()
-            require_head(self._receipts, self._kept, self._witness.check)
-        self._receipts.load(repair=True)
+            require_head(self.receipts, self._kept, self._witness.check)
+        self.receipts.load(repair=True)
 
     def _keep_head(self) -> JournalHead:
-        receipts = self._receipts
+        receipts = self.receipts
         ends = sealed_ends(self._workspace, receipts.anchors)
         head = JournalHead(lines=receipts.lines, link=receipts.link, writers=ends)
         if self._witness is not None and head != self._kept:
@@ -141,13 +149,13 @@ class Compactor:
             self._kept = head
         return head
 
-    def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Receipts, signed where there is somebody to sign."""
-        self._receipts.append(lines, self._witness.sign if self._witness else None)
+        self.receipts.append(lines, self._witness.sign if self._witness else None)
 
     def _intend(self, ranges: Mapping[str, Intent]) -> None:
         """Say what comes before it comes, so that no other commit is taken for ours."""
-        self._tell(
+        self.tell(
             [
                 {"kind": "intent", "table": name, "first": i.first, "last": i.last,
                  **({} if i.checkpoint is None else {"checkpoint": i.checkpoint})}
@@ -164,7 +172,7 @@ class Compactor:
         faults: dict[SegmentFile, Tampered] = {}
         size = 0
         for folder in folders(self._workspace.wal):
-            after: Anchor | None = self._receipts.anchors.get(folder.name, Anchor(-1, 0, START))
+            after: Anchor | None = self.receipts.anchors.get(folder.name, Anchor(-1, 0, START))
             files = in_order(folder)
             for number, file in enumerate(files):
                 if file.path.suffix == OPEN and _name(file) not in left:
@@ -185,62 +193,60 @@ class Compactor:
 
     def _end(self, file: SegmentFile) -> None:
         """A segment whose records are taken goes; a damaged one is kept in quarantine."""
-        known = self._receipts.damaged.get(_name(file))
+        known = self.receipts.damaged.get(segment_key(file.writer, file.number))
         if known and known.aside:
             set_aside(self._workspace, _name(file))
         else:
             file.path.unlink()
 
-    def _append(self, segments: list[Segment]) -> dict[str, int]:
-        """One commit per table, skipping what an earlier pass has committed already."""
-        schemas: dict[str, Schema] = {}
-        batches: dict[str, _Batch] = defaultdict(_Batch)
+    def append(self, sources: Iterable[Source]) -> dict[str, int]:
+        """One commit per table, skipping what was committed before. Rows, by table."""
+        batches: dict[str, Batch] = defaultdict(Batch)
         done: dict[str, Any] = {}
-        for segment in segments:
-            writer, number = segment.file.writer, segment.file.number
-            for name, records in _by_table(segment.records, schemas).items():
+        for source in sources:
+            for name, records in by_table(source.records, self._schemas).items():
                 if name not in done:
-                    done[name] = _open_table(self._workspace.tables / name)
+                    done[name] = open_table(self._workspace.tables / name)
                 table = done[name]
-                seen = table.transaction_version(writer) if table is not None else None
-                if seen is None or seen < number:
+                seen = table.transaction_version(source.name) if table is not None else None
+                if seen is None or seen < source.number:
                     batches[name].records += records
-                    batches[name].newest[writer] = number
-        self._intend({name: _next_commits(done[name]) for name in sorted(batches)})
+                    batches[name].newest[source.name] = source.number
+        self._intend({name: next_commits(done[name]) for name in sorted(batches)})
         return {
-            name: _commit(self._workspace.tables / name, name, batch, schemas, done[name])
+            name: commit(self._workspace.tables / name, name, batch, self._schemas, done[name])
             for name, batch in sorted(batches.items())
         }
 
-    def _settle(self) -> list[Tampered]:
+    def settle(self) -> list[Tampered]:
         """Sync and write receipts for every commit that has none."""
         lines: list[dict[str, Any]] = []
         damaged: list[Tampered] = []
         for name in table_names(self._workspace):
             table = self._workspace.tables / name
-            first = self._receipts.versions.get(name, -1) + 1
+            first = self.receipts.versions.get(name, -1) + 1
             while (table / LOG / log_name(first)).exists():
                 try:
                     lines.append(self._receipt(table, name, first))
                 except Tampered as error:
                     damaged.append(error)
                 first += 1
-            intent = self._receipts.intents.get(name)
-            if intent and intent.checkpoint is not None and self._receipts.checkpoints.get(name) != intent.checkpoint:
+            intent = self.receipts.intents.get(name)
+            if intent and intent.checkpoint is not None and self.receipts.checkpoints.get(name) != intent.checkpoint:
                 self._checkpoint(name)  # a crash came between the two
         if lines:
             sync_folder(self._workspace.tables)
-            self._tell(lines)
+            self.tell(lines)
         return damaged
 
     def _receipt(self, table: Path, name: str, version: int) -> dict[str, Any]:
         facts, added, removed = commit_facts(table, version)
-        intent = self._receipts.intents.get(name)
+        intent = self.receipts.intents.get(name)
         if not facts or intent is None or not intent.first <= version <= intent.last:
             raise Tampered(
                 f"table {name}: commit {version} is not ours", code="FOREIGN_COMMIT", field=name, row=version
             )
-        known = self._receipts.files.get(name, {})
+        known = self.receipts.files.get(name, {})
         for path in removed:
             if path in known:
                 check_file(table, name, known[path])
@@ -275,7 +281,7 @@ class Compactor:
         ]
         if covered:
             lines.append({"kind": "retire", "segments": covered})
-        self._tell(lines)
+        self.tell(lines)
         for file in faults:
             if file not in read:
                 set_aside(self._workspace, _name(file))
@@ -295,7 +301,7 @@ class Compactor:
         from deltalake import CommitProperties, DeltaTable
 
         folder = self._workspace.tables / name
-        active = self._receipts.files.get(name, {})
+        active = self.receipts.files.get(name, {})
         damaged: list[Tampered] = []
         if len(active) >= SMALL_FILES:
             try:
@@ -303,25 +309,25 @@ class Compactor:
                     check_file(folder, name, item)
             except Tampered as error:
                 return [error]  # rewriting would launder it
-            self._intend({name: _next_commits(DeltaTable(str(folder)))})
+            self._intend({name: next_commits(DeltaTable(str(folder)))})
             DeltaTable(str(folder)).optimize.compact(
                 target_size=64 * 1024 * 1024,
-                writer_properties=_writer_properties(),
+                writer_properties=writer_properties(),
                 commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "optimize"})}),
-                post_commithook_properties=_no_hooks(),
+                post_commithook_properties=no_hooks(),
             )
-            damaged = self._settle()
-            self._intend({name: _next_commits(DeltaTable(str(folder)), 2)})
+            damaged = self.settle()
+            self._intend({name: next_commits(DeltaTable(str(folder)), 2)})
             DeltaTable(str(folder)).vacuum(
                 retention_hours=KEEP_HOURS,
                 dry_run=False,
                 enforce_retention_duration=False,
                 commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "vacuum"})}),
-                post_commithook_properties=_no_hooks(),
+                post_commithook_properties=no_hooks(),
             )
-            damaged += self._settle()
-        newest = self._receipts.versions.get(name, 0)
-        if newest - max(self._receipts.checkpoints.get(name, 0), 0) >= CHECKPOINT_EVERY:
+            damaged += self.settle()
+        newest = self.receipts.versions.get(name, 0)
+        if newest - max(self.receipts.checkpoints.get(name, 0), 0) >= CHECKPOINT_EVERY:
             self._intend({name: Intent(newest + 1, newest, newest)})
             self._checkpoint(name)
             DeltaTable(str(folder)).cleanup_metadata()
@@ -339,77 +345,11 @@ class Compactor:
             _sync(path)
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
-        self._tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
+        self.tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
 
 
 def _name(file: SegmentFile) -> str:
     return f"{file.writer}/{file.path.name}"
-
-
-def _by_table(records: tuple[Record, ...], schemas: dict[str, Schema]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = defaultdict(list)
-    for record in records:
-        if isinstance(record, Predicted):
-            found[table_of(record.model)].append(record)
-        elif isinstance(record, Labelled):
-            found[LABELS].append(record)
-        elif isinstance(record, Refused):
-            found[REFUSALS].append(record)
-        else:
-            schemas[record.version] = record
-    return found
-
-
-def _commit(folder: Path, name: str, batch: _Batch, schemas: Mapping[str, Schema], table: Any) -> int:
-    from deltalake import CommitProperties, Transaction, write_deltalake
-
-    if name == LABELS:
-        data = labels_table(batch.records)
-    elif name == REFUSALS:
-        data = refusals_table(batch.records)
-    else:
-        data = predictions_table(batch.records, schemas)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    write_deltalake(
-        table if table is not None else str(folder),
-        data,
-        mode="append",
-        schema_mode="merge",
-        configuration={"delta.logRetentionDuration": "interval 1 days"} if table is None else None,
-        writer_properties=_writer_properties(),
-        commit_properties=CommitProperties(
-            custom_metadata={OURS: json.dumps({"kind": "append", "newest": batch.newest})},
-            app_transactions=[Transaction(app_id=writer, version=number) for writer, number in batch.newest.items()],
-        ),
-        post_commithook_properties=_no_hooks(),
-    )
-    return int(data.num_rows)
-
-
-def _open_table(folder: Path) -> Any:
-    """The Delta table, or None where there is none yet (a folder that a crash left without a commit counts as none)."""
-    from deltalake import DeltaTable
-
-    return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
-
-
-def _next_commits(table: Any, count: int = 1) -> Intent:
-    """The versions that the next commits will have. table: None for one that is not there yet."""
-    first = table.version() + 1 if table is not None else 0
-    return Intent(first, first + count - 1)
-
-
-def _writer_properties() -> Any:
-    from deltalake import WriterProperties
-
-    return WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
-
-
-def _no_hooks() -> Any:
-    """No checkpoint behind our back: deltalake would not sync it."""
-    from deltalake import PostCommitHookProperties
-
-    return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 def _data_file(table: Path, path: str) -> dict[str, Any]:

@@ -50,14 +50,26 @@ class Intent:
     checkpoint: int | None = None
 
 
+#: (first sequence, how many), ascending; None for how many where nothing tells.
+Ranges = tuple[tuple[int, int | None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A segment that was found damaged, by name. gaps: (first sequence, how many) of what is missing; None for how many
-    where nothing tells. aside: the file is in quarantine, or about to be. read: its other records are in the tables."""
+    """A segment that was found damaged. gaps: what is missing of it in the tables. aside: the file is in quarantine, or
+    about to be."""
 
-    gaps: tuple[tuple[int, int | None], ...]
+    gaps: Ranges
     aside: bool
-    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaging:
+    """Records that are taken from a segment set aside. number: the how manieth time, from 1. done: they are in."""
+
+    number: int
+    sequences: Ranges
+    done: bool
 
 
 @dataclass(slots=True)
@@ -74,7 +86,8 @@ class Receipts:
     checkpoints: dict[str, int] = field(default_factory=dict)  # table -> version of its newest checkpoint
     intents: dict[str, Intent] = field(default_factory=dict)  # table -> what was about to be committed last
     anchors: dict[str, Anchor] = field(default_factory=dict)
-    damaged: dict[str, Damaged] = field(default_factory=dict)  # segment, as WRITER/NUMBER.seg -> what is known of it
+    damaged: dict[str, Damaged] = field(default_factory=dict)  # segment, as `segment_key` -> what is known of it
+    salvages: dict[str, Salvaging] = field(default_factory=dict)  # segment -> its last salvage
     signature: str | None = None  # of the last line
     _size: int = 0
 
@@ -176,9 +189,12 @@ class Receipts:
         elif kind == "retire":
             for item in line["segments"]:
                 self.anchors[item["writer"]] = Anchor(item["number"], item["sequence"], bytes.fromhex(item["link"]))
-        elif kind == "damage" and "gaps" in line:
-            gaps = tuple((first, count) for first, count in line["gaps"])
-            self.damaged[line["what"]] = Damaged(gaps, aside=line["aside"], read=line["kept"])
+        elif kind == "damage" and ("gaps" in line or not line["kept"]):
+            gaps = line.get("gaps", [[0, None]])  # an earlier release read nothing of what it set aside
+            self.damaged[line["what"].partition(".")[0]] = Damaged(_ranges(gaps), aside=line.get("aside", True))
+        elif kind == "salvage":
+            salvaging = Salvaging(line["number"], _ranges(line["sequences"]), line["done"])
+            self.salvages[line["what"].partition(".")[0]] = salvaging
 
     def _take_commit(self, line: Mapping[str, Any]) -> None:
         table = line["table"]
@@ -191,6 +207,15 @@ class Receipts:
             active[item["path"]] = DataFile(item["path"], item["sha256"], item["rows"])
         if "log" in line:
             self.logs.setdefault(table, {})[log_name(line["version"])] = line["log"]
+
+
+def segment_key(writer: str, number: int) -> str:
+    """A segment by name, sealed or open."""
+    return f"{writer}/{number:012d}"
+
+
+def _ranges(value: Sequence[Sequence[Any]]) -> Ranges:
+    return tuple((first, count) for first, count in value)
 
 
 def log_name(version: int) -> str:

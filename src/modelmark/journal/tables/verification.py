@@ -95,7 +95,7 @@ def _tables(workspace: Workspace, receipts: Receipts) -> Iterator[tuple[str, int
     if held:
         name = held[0].relative_to(workspace.quarantine).as_posix()
         raise Tampered(
-            f"journal segment {name} was found damaged and set aside{_of(receipts.damaged.get(name))}",
+            f"journal segment {name} was found damaged and set aside{_of(receipts.damaged.get(name.partition('.')[0]))}",
             code="QUARANTINED",
             field=name,
             hint="modelmark journal salvage takes what can be read, also from a sound copy put in its place; "
@@ -107,7 +107,7 @@ def _tables(workspace: Workspace, receipts: Receipts) -> Iterator[tuple[str, int
 
 
 def _of(known: Damaged | None) -> str:
-    if known is None or not known.read:
+    if known is None:
         return ""
     if any(count is None for _, count in known.gaps):
         return "; records are missing, nothing tells how many"
