@@ -39,6 +39,10 @@ SMALL = {
         ],
         "noticed 3 of 3",
     ),
+    "power_loss.py": (
+        ["--images", "4", "--tail", "300", "--flips", "20", "--calls", "2", "--system-calls", "1"],
+        '"faults": []',
+    ),
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),

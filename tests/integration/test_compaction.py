@@ -236,9 +236,11 @@ def test_receipts_that_were_cut_are_missed_and_never_written_again(tmp_path: Pat
     with pytest.raises(Tampered) as caught:
         _verified(space, notary)
     assert caught.value.code == code
-    with pytest.raises(Tampered) as caught:
-        compact(space, notary)
-    assert caught.value.code == code
+    compactor = Compactor(space, witness=notary)
+    for _ in range(2):  # the steward asks again and again
+        with pytest.raises(Tampered) as caught:
+            compactor.run()
+        assert caught.value.code == code
 
 
 def test_tables_without_a_head_are_believed_by_nobody(tmp_path: Path) -> None:

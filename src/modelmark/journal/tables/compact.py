@@ -4,8 +4,7 @@ One process commits at a time (a file lock says who). A pass goes: close what de
 segments and check each against where its writer's chain stood; append one commit per table, which carries the newest
 segment number of every writer as a Delta application transaction; sync what the commits added (deltalake does not);
 write and sync receipts; only then delete the segments. Whatever a crash interrupts is found again in the next pass: a
-commit by its transaction number, a missing receipt from Delta's own log, a segment that should be gone by its
-receipt.
+commit without a receipt by its intent (it is undone, and comes again), a segment that should be gone by its receipt.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from modelmark.journal.tables.commits import (
     open_table,
     writer_properties,
 )
-from modelmark.journal.tables.damage import damage_line, read_for_rows, set_aside
+from modelmark.journal.tables.damage import Reading, read_for_rows, segment_name, set_aside
 from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import (
     LOG,
@@ -44,6 +43,7 @@ from modelmark.journal.tables.receipts import (
     segment_key,
     table_names,
 )
+from modelmark.journal.tables.undo import undo_unfinished
 from modelmark.journal.tables.witness import JournalHead, Witness, require_head, sealed_ends
 from modelmark.journal.wal.disk import sync_folder
 from modelmark.journal.wal.reader import (
@@ -92,6 +92,7 @@ class Compactor:
         self._workspace = workspace
         self._witness = witness
         self._kept: JournalHead | None = None
+        self._begun = False  # until the receipts went through their head
         self._pass_bytes = pass_bytes
         self.receipts = Receipts(workspace.receipts)
         self._schemas: dict[str, Schema] = {}
@@ -102,6 +103,7 @@ class Compactor:
         Tampered when the receipts do not go through their head."""
         with only_committer(self._workspace):
             self._load()
+            undo_unfinished(self._workspace, self.receipts)
             yield
             self._keep_head()
 
@@ -111,15 +113,13 @@ class Compactor:
             damaged += self.settle()
             dropped, left = 0, set[str]()
             for found in recover_all(self._workspace.wal):
-                if isinstance(found, Tampered):
-                    left.add(str(found.field))
-                else:
-                    dropped += found.dropped
+                left |= {str(error.field) for error in found.damaged}
+                dropped += found.dropped
             segments, faults, more = self._read(left)
             rows = self.append(Source(s.file.writer, s.file.number, s.records) for s in segments)
             damaged += self.settle()
             self._retire(segments, faults)
-            damaged += faults.values()
+            damaged += (one.fault for one in faults.values() if one.fault)
             self._sweep()
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
 
@@ -135,9 +135,13 @@ class Compactor:
     def _load(self) -> None:
         """Raises Tampered, changing nothing, when the receipts do not go through their signed head: more of them would
         hide what is gone."""
-        if self._witness is not None and self._kept is None:
-            self._kept = self._witness.kept()
-            require_head(self.receipts, self._kept, self._witness.check)
+        if not self._begun:
+            self.receipts = Receipts(self._workspace.receipts)
+            self._kept = self._witness.kept() if self._witness else None
+            self.receipts.cut_unfinished(head=self._kept.lines if self._kept else 0, signed=self._witness is not None)
+            if self._witness is not None:
+                require_head(self.receipts, self._kept, self._witness.check)
+            self._begun = True
         self.receipts.load(repair=True)
 
     def _keep_head(self) -> JournalHead:
@@ -163,19 +167,19 @@ class Compactor:
             ]
         )  # fmt: skip
 
-    def _read(self, left: Collection[str]) -> tuple[list[Segment], dict[SegmentFile, Tampered], bool]:
+    def _read(self, left: Collection[str]) -> tuple[list[Segment], dict[SegmentFile, Reading], bool]:
         """Segments, each checked to continue the one before, or what is sound in them, with its faults.
 
         left: open segments of dead writers that are damaged, as WRITER/FILE.
         """
         segments: list[Segment] = []
-        faults: dict[SegmentFile, Tampered] = {}
+        faults: dict[SegmentFile, Reading] = {}
         size = 0
         for folder in folders(self._workspace.wal):
             after: Anchor | None = self.receipts.anchors.get(folder.name, Anchor(-1, 0, START))
             files = in_order(folder)
             for number, file in enumerate(files):
-                if file.path.suffix == OPEN and _name(file) not in left:
+                if file.path.suffix == OPEN and segment_name(file) not in left:
                     continue
                 if after is not None and file.number <= after.number:
                     self._end(file)  # its receipt is written; a crash came before it could go
@@ -184,7 +188,7 @@ class Compactor:
                     return segments, faults, True
                 found = read_for_rows(file, after, files[number + 1 : number + 2])
                 if found.fault:
-                    faults[file] = found.fault
+                    faults[file] = found
                 after = found.segment.end if found.segment else None
                 if found.segment:
                     segments.append(found.segment)
@@ -195,7 +199,7 @@ class Compactor:
         """A segment whose records are taken goes; a damaged one is kept in quarantine."""
         known = self.receipts.damaged.get(segment_key(file.writer, file.number))
         if known and known.aside:
-            set_aside(self._workspace, _name(file))
+            set_aside(self._workspace, segment_name(file))
         else:
             file.path.unlink()
 
@@ -235,7 +239,8 @@ class Compactor:
             if intent and intent.checkpoint is not None and self.receipts.checkpoints.get(name) != intent.checkpoint:
                 self._checkpoint(name)  # a crash came between the two
         if lines:
-            sync_folder(self._workspace.tables)
+            for folder in (self._workspace.tables, self._workspace.tables.parent):
+                sync_folder(folder)
             self.tell(lines)
         return damaged
 
@@ -261,14 +266,8 @@ class Compactor:
         said = {"table": name, "version": version, "added": items, "removed": sorted(removed)}
         return {**facts, **said, "log": digest_file(log).hex}
 
-    def _retire(self, segments: list[Segment], faults: Mapping[SegmentFile, Tampered]) -> None:
-        read = {segment.file: segment for segment in segments}
-        lines: list[dict[str, Any]] = []
-        for file, fault in faults.items():
-            if file in read and read[file].gaps:
-                lines.append(damage_line(read[file], fault))
-            else:
-                lines.append({"kind": "damage", "what": _name(file), "why": fault.message, "kept": file in read})
+    def _retire(self, segments: list[Segment], faults: Mapping[SegmentFile, Reading]) -> None:
+        lines = [one.line for one in faults.values() if one.line]
         covered = [
             {
                 "writer": s.file.writer,
@@ -282,9 +281,9 @@ class Compactor:
         if covered:
             lines.append({"kind": "retire", "segments": covered})
         self.tell(lines)
-        for file in faults:
-            if file not in read:
-                set_aside(self._workspace, _name(file))
+        for file, one in faults.items():
+            if one.segment is None:
+                set_aside(self._workspace, segment_name(file))
         for segment in segments:
             self._end(segment.file)
 
@@ -346,10 +345,6 @@ class Compactor:
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
         self.tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
-
-
-def _name(file: SegmentFile) -> str:
-    return f"{file.writer}/{file.path.name}"
 
 
 def _data_file(table: Path, path: str) -> dict[str, Any]:

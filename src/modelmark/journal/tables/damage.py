@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from modelmark.journal.wal.writer import OPEN
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """segment: what of it can be believed, None for nothing. fault: None when it is as it was written."""
+    """segment: what of it can be believed, None for nothing. fault: None when it is as it was written; line: its receipt."""
 
     segment: Segment | None
     fault: Tampered | None = None
+    line: Mapping[str, Any] | None = None
 
 
 def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[SegmentFile]) -> Reading:
@@ -35,24 +36,41 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
         for one in following:
             segment = ended_by(segment, one)
     except Tampered as error:
-        return Reading(None, error)
+        return Reading(None, error, _line(file, error, kept=False))
     if segment.gaps:
-        return Reading(segment, told(segment))
-    if after is not None and segment.header.first > after.sequence:  # sound in itself: what came before it is gone
-        seals = file.number - after.number - 1
-        fault = _more(fault, _records(segment.header.first - after.sequence - seals))
-    return Reading(segment, fault)
+        fault = told(segment)
+        gaps = [[gap.first, gap.missing] for gap in segment.gaps if gap.missing != 0]
+        return Reading(
+            segment, fault, {**_line(file, fault, kept=True), "aside": not lost_in_a_cut(segment), "gaps": gaps}
+        )
+    if after is None or segment.header.first <= after.sequence:
+        return Reading(segment, fault, _line(file, fault, kept=True))
+    # it is sound in itself: what came before it is gone
+    lost = segment.header.first - after.sequence - (file.number - after.number - 1)  # less the seals
+    if file.path.suffix != OPEN or file.number != after.number + 1:
+        fault = Tampered(f"{fault.message}; {_records(lost)}", code=fault.code, field=fault.field, row=fault.row)
+        return Reading(segment, fault, _line(file, fault, kept=True))
+    before = SegmentFile(file.writer, after.number, file.path.with_name(f"{after.number:012d}{OPEN}"))
+    said = f"journal segment {_short(before)} did not reach the disk whole at its end; {_records(lost)}"
+    fault = Tampered(said, code="SEGMENT_DAMAGED", field=segment_name(before))
+    return Reading(
+        segment, fault, {**_line(before, fault, kept=True), "aside": False, "gaps": [[after.sequence, lost]]}
+    )
+
+
+def _line(file: SegmentFile, fault: Tampered, *, kept: bool) -> dict[str, Any]:
+    return {"kind": "damage", "what": segment_name(file), "why": fault.message, "kept": kept}
 
 
 def told(segment: Segment) -> Tampered:
     """The fault of a segment with gaps: where, what is missing, what is kept."""
-    first, name = segment.gaps[0], f"{segment.file.writer[:8]}/{segment.file.path.name}"
+    first = segment.gaps[0]
     what = "did not reach the disk whole" if lost_in_a_cut(segment) else "is damaged"
     return Tampered(
-        f"journal segment {name} {what} at byte {first.offset}: {first.reason}; "
+        f"journal segment {_short(segment.file)} {what} at byte {first.offset}: {first.reason}; "
         f"{_records(missing(segment))}, {len(segment.records):,} are kept",
         code="SEGMENT_DAMAGED",
-        field=f"{segment.file.writer}/{segment.file.path.name}",
+        field=segment_name(segment.file),
         row=first.offset,
         hint=None if lost_in_a_cut(segment) else "put a sound copy into the quarantine folder, then: modelmark journal salvage",
     )  # fmt: skip
@@ -69,14 +87,6 @@ def lost_in_a_cut(segment: Segment) -> bool:
     return segment.file.path.suffix == OPEN and all(gap.unwritten or gap.missing == 0 for gap in segment.gaps)
 
 
-def damage_line(segment: Segment, fault: Tampered) -> dict[str, Any]:
-    """The receipt of a damaged segment whose other records are taken."""
-    return {
-        "kind": "damage", "what": fault.field, "why": fault.message, "kept": True, "aside": not lost_in_a_cut(segment),
-        "gaps": [[gap.first, gap.missing] for gap in segment.gaps if gap.missing != 0],
-    }  # fmt: skip
-
-
 def set_aside(workspace: Workspace, name: str) -> None:
     """Move a segment, named as WRITER/FILE, into quarantine; nothing happens when it is there already."""
     place = Path(name)
@@ -86,15 +96,19 @@ def set_aside(workspace: Workspace, name: str) -> None:
     target = workspace.quarantine / place
     target.parent.mkdir(parents=True, exist_ok=True)
     source.rename(target)
-    for folder in (target.parent, source.parent):
+    for folder in (target.parent, workspace.quarantine, workspace.quarantine.parent, source.parent):
         sync_folder(folder)
+
+
+def segment_name(file: SegmentFile) -> str:
+    return f"{file.writer}/{file.path.name}"
+
+
+def _short(file: SegmentFile) -> str:
+    return f"{file.writer[:8]}/{file.path.name}"
 
 
 def _records(count: int | None) -> str:
     if count is None:
         return "records are missing, nothing tells how many"
     return f"{count:,} {'record is' if count == 1 else 'records are'} missing"
-
-
-def _more(fault: Tampered, more: str) -> Tampered:
-    return Tampered(f"{fault.message}; {more}", code=fault.code, field=fault.field, row=fault.row)

@@ -103,9 +103,35 @@ class Receipts:
         for _ in self.read():
             pass
         if repair and self.path.exists() and self.path.stat().st_size > self._size:
-            with self.path.open("r+b") as file:
-                file.truncate(self._size)
-                os.fsync(file.fileno())
+            self._cut(self._size)
+
+    def cut_unfinished(self, *, head: int, signed: bool) -> None:
+        """Cut what a power cut left of the last write, before anything is read: lines with a hole in them, or not ended, and
+        those of the same write before them. The only committer may.
+
+        head: how many lines are known to be whole. signed: whether every write ended with a signed line. What is damaged in
+        another way, or before the head, stays to be told.
+        """
+        whole, probe = 0, Receipts(self.path)
+        try:
+            for _ in probe.read():
+                if probe.lines <= head or not signed or probe.signature is not None:
+                    whole = probe._size
+        except Tampered:
+            if b"\0" not in self._line_at(probe._size):
+                return
+        if probe.lines >= head and self.path.exists() and self.path.stat().st_size > whole:
+            self._cut(whole)
+
+    def _line_at(self, offset: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.readline()
+
+    def _cut(self, size: int) -> None:
+        with self.path.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
 
     def read(self) -> Iterator[Mapping[str, Any]]:
         """The lines not yet read, each verified. An unfinished last line is left for later."""

@@ -10,37 +10,42 @@ from pathlib import Path
 
 from modelmark.domain.errors import Tampered
 from modelmark.journal.wal.disk import sync_folder, write_whole
-from modelmark.journal.wal.frames import SEAL, Seal, encode, frame
+from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.reader import Anchor, Segment, SegmentFile, folders, read_segment, segment_files
 from modelmark.journal.wal.salvage import read_around
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
+from modelmark.seal.chain import START
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
-    (or, after a power cut under a policy other than `always`, not yet synced)."""
+    (or, after a power cut under a policy other than `always`, not yet synced). damaged: segments that were left open and as
+    they are, because frames go on after damaged bytes: that is no torn tail."""
 
     writer: str
     sealed: int
     records: int
     dropped: int
+    damaged: tuple[Tampered, ...] = ()
 
 
 def recover(folder: Path) -> Recovery | None:
-    """Close what a dead writer left open: cut torn tails, seal, rename. None when the writer lives.
-
-    Raises Tampered, leaving that segment as it is, when frames go on after damaged bytes: that is no torn tail.
-    """
+    """Close what a dead writer left open: cut torn tails, seal, rename. None when the writer lives."""
     descriptor = _try_lock(folder)
     if descriptor is None:
         return None
     try:
         sealed = records = dropped = 0
-        before = segment_files(folder, SEALED)
-        after = read_segment(before[-1]).end if before and segment_files(folder, OPEN) else None
+        damaged: list[Tampered] = []
+        after = _last_end(folder)
         for file in segment_files(folder, OPEN):
-            segment = _whole(file, after)
+            try:
+                segment = _whole(file, after)
+            except Tampered as error:
+                damaged.append(error)
+                after = None
+                continue
             dropped += file.path.stat().st_size - segment.size
             if segment.size == 0:  # not even its header was finished
                 file.path.unlink()
@@ -49,25 +54,24 @@ def recover(folder: Path) -> Recovery | None:
             sealed += 1
             records += len(segment.records)
         sync_folder(folder)
-        return Recovery(folder.name, sealed, records, dropped)
+        return Recovery(folder.name, sealed, records, dropped, tuple(damaged))
     finally:
         os.close(descriptor)
 
 
-def recover_all(wal: Path) -> list[Recovery | Tampered]:
-    """`recover` for every dead writer that left something open; damage is reported beside the rest."""
-    found: list[Recovery | Tampered] = []
-    for folder in folders(wal):
-        if not segment_files(folder, OPEN):
-            continue
-        try:
-            done = recover(folder)
-        except Tampered as error:
-            found.append(error)
-            continue
-        if done is not None:
-            found.append(done)
-    return found
+def recover_all(wal: Path) -> list[Recovery]:
+    """`recover` for every dead writer that left something open."""
+    left = [folder for folder in folders(wal) if segment_files(folder, OPEN)]
+    return [done for folder in left if (done := recover(folder)) is not None]
+
+
+def _last_end(folder: Path) -> Anchor | None:
+    """Where the chain stood after the last sealed segment, None where nothing tells."""
+    before = segment_files(folder, SEALED)
+    try:
+        return read_segment(before[-1]).end if before else None
+    except Tampered:  # whoever reads it for its rows tells
+        return None
 
 
 def _whole(file: SegmentFile, after: Anchor | None) -> Segment:
@@ -75,6 +79,8 @@ def _whole(file: SegmentFile, after: Anchor | None) -> Segment:
     try:
         return read_segment(file, after=after)
     except Tampered:
+        if not any(file.path.read_bytes()):  # its size reached the disk, and nothing else
+            return Segment(file, Header(file.writer, file.number, 0), (), False, Anchor(file.number - 1, 0, START), 0)
         segment = read_around(file, after=after)
         if [(gap.offset, gap.end) for gap in segment.gaps] != [(segment.size, file.path.stat().st_size)]:
             raise

@@ -7,12 +7,13 @@ sequence number.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from modelmark.journal.wal.frames import HEADER_SIZE, Damage, Header, Seal, read_header, walk
 from modelmark.journal.wal.reader import Anchor, Gap, Segment, SegmentFile, check_place, tampered
 from modelmark.journal.wal.records import Record
-from modelmark.journal.wal.writer import SEALED
+from modelmark.journal.wal.writer import OPEN, SEALED
 
 SECTOR: Final = 512  # bytes that a disk writes whole, or not
 
@@ -40,6 +41,8 @@ def read_around(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
         if isinstance(item, Damage):
             if item.changed:
                 raise tampered(file, item.offset, item.reason)
+            if gaps and item.torn and file.path.suffix == OPEN:
+                break  # the end was never finished, as after any crash
             gaps.append(_gap(data, item, end.sequence))
             runs.append([])
             continue
@@ -71,9 +74,10 @@ def ended_by(segment: Segment, following: SegmentFile) -> Segment:
 
 def _gap(data: bytes, damage: Damage, first: int) -> Gap:
     """A file that only grows reads as zeros wherever a write had not reached the disk when the power went."""
-    start = -(-damage.offset // SECTOR) * SECTOR
-    sectors = (data[at : at + SECTOR] for at in range(start, damage.end - SECTOR + 1, SECTOR))
-    unwritten = any(not any(sector) for sector in sectors)
+    edges = [damage.offset, *range((damage.offset // SECTOR + 1) * SECTOR, damage.end + 1, SECTOR)]
+    if damage.end == len(data):
+        edges.append(damage.end)
+    unwritten = any(not any(data[start:end]) for start, end in pairwise(edges))
     return Gap(damage.offset, damage.end, first, damage.missing, damage.reason, unwritten=unwritten)
 
 

@@ -156,7 +156,8 @@ class Writer:
         descriptor = os.open(hidden / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         hidden.rename(self.folder)
-        sync_folder(wal)
+        for folder in (wal, *wal.parents[:2]):  # a workspace's first writer makes them
+            sync_folder(folder)
         return descriptor
 
     def _open(self) -> None:
