@@ -28,6 +28,7 @@ from modelmark.journal.wal import frames
 from modelmark.journal.wal.frames import Frame, Header
 from modelmark.journal.wal.reader import SegmentFile, read_segment, sealed_segments, verify_wal
 from modelmark.journal.wal.recovery import recover
+from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.salvage import read_around
 from modelmark.journal.wal.writer import Sync, Writer
 
@@ -306,6 +307,25 @@ def test_a_batch_that_does_not_fit_is_not_half_written(tmp_path: Path) -> None:
         writer.close()
     assert path.stat().st_size == before
     assert kept(space)[1] == 50
+
+
+def test_a_server_s_writer_is_replaced_once_there_is_room_again(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    writer = RenewedWriter(space.wal, sync=Sync.ALWAYS, sync_ms=50, seal_after=9)
+    writer.append_many([label("p1", 1)])
+    with room_for(1000):
+        with pytest.raises(NotYet) as told:
+            writer.append_many([label(f"q{n}", n) for n in range(50)])
+        assert (told.value.code, writer.failure) == ("JOURNAL_FAILED", "OSError: File too large")
+        assert writer.renew() is False
+        with pytest.raises(NotYet):
+            writer.append_many([label("q", 1)])
+    assert writer.renew() is True
+    assert writer.failure is None
+    writer.append_many([label("p2", 1)])
+    writer.close()
+    assert kept(space)[1] == 2
+    assert list(space.wal.iterdir()) == [], "the failed one's folder is let go of, and no scratch file stays"
 
 
 def test_receipts_that_did_not_fit_come_with_the_next_pass(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overl
 from modelmark.domain.prediction import ServedBy
 from modelmark.domain.printable import one_line
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
@@ -57,7 +58,7 @@ class Batcher:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        writer: Writer,
+        writer: Writer | RenewedWriter,
         metrics: Metrics,
         refusals: Refusals,
         observers: Observers,

@@ -24,7 +24,8 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.writer import Sync, Writer
+from modelmark.journal.wal.renewed import RenewedWriter
+from modelmark.journal.wal.writer import Sync
 from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.http.edge import Edge
@@ -41,7 +42,7 @@ NOTICE = 0.3
 GRACE = 25.0
 #: A connection that was quiet for so long is taken to have no request on its way.
 QUIET = 0.5
-#: How long a worker whose journal failed stays, saying that it is not ready.
+#: How often a worker whose journal failed looks for room, and how long it says at least that it is not ready.
 JOURNAL_NOTICE = 2.0
 
 
@@ -87,7 +88,7 @@ async def run(options: Options) -> None:
     workspace = Workspace(options.workspace)
     metrics = Metrics(workspace.runtime / "metrics" / options.metrics)
     key = OneKey(workspace.keys, options.public_key)
-    writer = Writer(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
+    writer = RenewedWriter(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
     runtime = Runtime(
         workspace,
         writer,
@@ -114,7 +115,7 @@ async def run(options: Options) -> None:
     beside = await _grpc(runtime, options)
     _freeze()
     tasks = [loop.create_task(edge.sweep()), loop.create_task(runtime.tick())]
-    tasks.append(loop.create_task(_end_with_journal(writer, stop)))
+    tasks.append(loop.create_task(_keep_journal(writer)))
     if not staged:
         tasks.append(loop.create_task(runtime.follow()))
     _watch_tasks(tasks, stop)
@@ -142,13 +143,17 @@ async def _drain_beside(transport: Transport) -> None:
     await transport.drain(GRACE)
 
 
-async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
-    """A writer that failed never recovers: be not ready for a moment, then make way for a worker with a new one."""
-    while writer.failure is None:
+async def _keep_journal(writer: RenewedWriter) -> None:
+    """While the disk takes no records the worker stays, is not ready and refuses; once there is room it answers again."""
+    while True:
         await asyncio.sleep(0.2)
-    print(one_line(f"the journal failed: {writer.failure}; this worker ends"), file=sys.stderr, flush=True)  # noqa: T201
-    await asyncio.sleep(JOURNAL_NOTICE)
-    stop.set()
+        if writer.failure is None:
+            continue
+        print(one_line(f"the journal failed: {writer.failure}; nothing is answered"), file=sys.stderr, flush=True)  # noqa: T201
+        await asyncio.sleep(JOURNAL_NOTICE)
+        while not await asyncio.to_thread(writer.renew):
+            await asyncio.sleep(JOURNAL_NOTICE)
+        print("the journal takes records again", file=sys.stderr, flush=True)  # noqa: T201
 
 
 async def _drain(runtime: Runtime, edge: Edge, server: asyncio.AbstractServer, listener: socket.socket) -> None:

@@ -243,12 +243,21 @@ class Writer:
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:
-            self.failure = f"{type(error).__name__}: {error.strerror}"
+            self.failure = why(error)
 
     def _refusal(self) -> NotYet:
-        return NotYet(
-            "the journal cannot take records, so nothing is answered",
-            code="JOURNAL_FAILED",
-            limit=self.failure,
-            hint="free or replace the disk, then restart the worker",
-        )
+        return refusal(self.failure)
+
+
+def refusal(failure: str | None) -> NotYet:
+    """Nothing is answered that could not be written."""
+    return NotYet(
+        "the journal cannot take records, so nothing is answered",
+        code="JOURNAL_FAILED",
+        limit=failure,
+        hint="free or replace the disk: answers come again by themselves",
+    )
+
+
+def why(error: OSError) -> str:
+    return f"{type(error).__name__}: {error.strerror}"
