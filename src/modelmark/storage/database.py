@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from modelmark.domain.errors import NotYet, Rejected, Tampered
 from modelmark.storage.written import Written
@@ -36,12 +36,7 @@ class Database:
         try:
             self.upgraded_from = _migrate(self.engine)
         except OperationalError as error:
-            where = self.engine.url.render_as_string(hide_password=True)
-            raise NotYet(
-                f"cannot open the database {where}: {str(error.orig).strip().splitlines()[0]}",
-                code="DATABASE_UNAVAILABLE",
-                hint="check MODELMARK_DATABASE and that the server runs",
-            ) from None
+            raise _unavailable(error, self.engine) from None
         except DatabaseError as error:
             raise damaged(error) from None
 
@@ -57,7 +52,11 @@ class Database:
         if open_now is not None:
             yield open_now
             return
-        with self.engine.connect().execution_options(modelmark_write=True) as connection, connection.begin():
+        with (
+            self._reached(),
+            self.engine.connect().execution_options(modelmark_write=True) as connection,
+            connection.begin(),
+        ):
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             self._local.connection = connection
@@ -75,11 +74,36 @@ class Database:
         if open_now is not None:
             yield open_now
             return
-        with self.engine.connect() as connection:
+        with self._reached(), self.engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Raises NotYet (DATABASE_UNAVAILABLE) when the database is, or goes, away."""
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            if not _is_away(error, self.engine.dialect.name):
+                raise
+            raise _unavailable(error, self.engine) from None
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _is_away(error: DBAPIError, dialect: str) -> bool:
+    """Whether it is the database that is not there, not what was asked of it."""
+    said = str(error.orig)
+    return dialect == "postgresql" or any(sign in said for sign in ("unable to open", "is locked", "disk I/O error"))
+
+
+def _unavailable(error: DBAPIError, engine: Engine) -> NotYet:
+    where, lines = engine.url.render_as_string(hide_password=True), str(error.orig).strip().splitlines()
+    return NotYet(
+        f"the database {where} cannot be reached: {lines[0] if lines else type(error.orig).__name__}",
+        code="DATABASE_UNAVAILABLE",
+        hint="check MODELMARK_DATABASE and that the server runs, then try again",
+    )
 
 
 def damaged(error: DatabaseError) -> Tampered:
