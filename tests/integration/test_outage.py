@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
+from builders import workspace as made
 from builders.workspace import Lived
-from modelmark.domain.errors import NotYet
+from modelmark.app.container import Container
+from modelmark.domain.errors import Missing, NotYet
 from modelmark.storage.database import Database, sqlite_url
 
 HOME = "http://127.0.0.1:8081"
@@ -52,3 +55,39 @@ def test_pages_say_that_the_database_is_away_and_when_to_ask_again(tmp_path: Pat
             told = client.get(path, headers={"accept": "text/html"})
             assert (told.status_code, told.headers["retry-after"]) == (503, "5"), path
             assert "cannot be reached" in told.text
+
+
+def everything(root: Path) -> dict[str, Any]:
+    """Each file and folder: its mode, its time, its bytes."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.stat().st_mode,
+            path.stat().st_mtime_ns,
+            path.is_file() and path.read_bytes(),
+        )
+        for path in [root, *root.rglob("*")]
+    }
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["nobody has it open", "the steward has it open"])
+def test_whoever_verifies_writes_nothing(tmp_path: Path, live: bool) -> None:
+    place, case = Lived.at(tmp_path / "w"), made.quiet()
+    one = place.register(case, 1, place.now)
+    place.check(case, one, place.now)
+    place.release(case, one, place.now)
+    if not live:
+        place.app.database.close()
+    (tmp_path / "w").chmod(0o755)
+    before = everything(tmp_path / "w")
+    auditor = Container.open({"MODELMARK_ACTOR": "eve"}, workspace=tmp_path / "w", read_only=True)
+    assert [item.name for item in auditor.verify() if item.fault] == []
+    auditor.database.close()
+    after = everything(tmp_path / "w")
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed - ({"state.db-shm"} if live else set()) == set(), "only who reads what, in memory that SQLite shares"
+
+
+def test_an_auditor_without_the_database_is_told_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(Missing) as caught:
+        assert Container.open({}, workspace=tmp_path, read_only=True).ledger
+    assert (caught.value.code, list(tmp_path.iterdir())) == ("NO_DATABASE", [])

@@ -259,7 +259,7 @@ def test_what_keeps_running_says_in_json_where_it_is(command, option, what, tmp_
     [
         pytest.param(("register",), ("modelmark.yaml", "modelmark init"), id="no contract"),
         pytest.param(("check",), ("nothing is registered", "modelmark register"), id="nothing registered"),
-        pytest.param(("verify",), ("mark.pub", "release a version first"), id="nothing to verify"),
+        pytest.param(("verify",), ("state.db", "release a version first"), id="nothing to verify"),
         pytest.param(
             ("init", "m.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
             ("no table t.csv",),

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from modelmark.domain.errors import NotYet, Rejected, Tampered
+from modelmark.storage.looked_at import LookedAt
 from modelmark.storage.written import Written
 
 #: The newest migration. A test holds it equal to Alembic's head.
@@ -25,16 +26,21 @@ _LOCK: Final = 0x6D6F64656C6D61726B % 2**62
 class Database:
     """Connections are per thread; `transaction` nests, and the outermost one commits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers, Tampered for a
-        file that is no database (DATABASE_DAMAGED)."""
-        self.engine = _engine(url)
+        file that is no database (DATABASE_DAMAGED).
+
+        read_only: an SQLite file is neither made, changed nor migrated, nor is anything put beside it (Missing: NO_DATABASE,
+        NotYet: DATABASE_OLD).
+        """
+        self._looked_at = LookedAt.of(url) if read_only else None
+        self.engine = self._looked_at.engine if self._looked_at else _engine(url)
         self._local = threading.local()
         self.written = Written()
         #: The format in which the database was found, when it was an earlier one.
         self.upgraded_from: str | None = None
         try:
-            self.upgraded_from = _migrate(self.engine)
+            self.upgraded_from = _migrate(self.engine, migrates=self._looked_at is None)
         except OperationalError as error:
             raise _unavailable(error, self.engine) from None
         except DatabaseError as error:
@@ -89,6 +95,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._looked_at is not None:
+            self._looked_at.close()
 
 
 def _is_away(error: DBAPIError, dialect: str) -> bool:
@@ -157,7 +165,7 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _migrate(engine: Engine) -> str | None:
+def _migrate(engine: Engine, *, migrates: bool) -> str | None:
     """The earlier format from which it came, None when it is new or was up to date."""
     with engine.connect() as connection:
         known = inspect(connection).has_table("alembic_version")
@@ -170,6 +178,13 @@ def _migrate(engine: Engine) -> str | None:
             code="DATABASE_TOO_NEW",
             limit=f"this one reads up to {HEAD}",
             hint="upgrade modelmark",
+        )
+    if not migrates:
+        raise NotYet(
+            f"the database is of an earlier release (format {found})",
+            code="DATABASE_OLD",
+            limit=HEAD,
+            hint="modelmark status takes it over, where it can be written",
         )
     from alembic import command  # 0.3 s to import: only when there is something to do
     from alembic.config import Config
