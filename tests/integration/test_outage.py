@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
+import serving_case as case
 from builders import workspace as made
 from builders.workspace import Lived
 from modelmark.app.container import Container
+from modelmark.cli.output import ERROR
 from modelmark.domain.errors import Missing, NotYet
 from modelmark.storage.database import Database, sqlite_url
 
@@ -71,10 +75,10 @@ def everything(root: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("live", [False, True], ids=["nobody has it open", "the steward has it open"])
 def test_whoever_verifies_writes_nothing(tmp_path: Path, live: bool) -> None:
-    place, case = Lived.at(tmp_path / "w"), made.quiet()
-    one = place.register(case, 1, place.now)
-    place.check(case, one, place.now)
-    place.release(case, one, place.now)
+    place, quiet = Lived.at(tmp_path / "w"), made.quiet()
+    one = place.register(quiet, 1, place.now)
+    place.check(quiet, one, place.now)
+    place.release(quiet, one, place.now)
     if not live:
         place.app.database.close()
     (tmp_path / "w").chmod(0o755)
@@ -91,3 +95,21 @@ def test_an_auditor_without_the_database_is_told_so_and_makes_none(tmp_path: Pat
     with pytest.raises(Missing) as caught:
         assert Container.open({}, workspace=tmp_path, read_only=True).ledger
     assert (caught.value.code, list(tmp_path.iterdir())) == ("NO_DATABASE", [])
+
+
+def test_a_workspace_moved_under_what_runs_is_noticed_and_none_is_made_at_the_old_place(tmp_path: Path) -> None:
+    built = case.build(tmp_path / "w")
+    case.release(built)
+    root = built.workspace.root
+    words = [sys.executable, "-m", "modelmark", "up", "--port", "0", "--dashboard-port", "0", "--workspace", str(root)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert {process.stdout.readline().split()[1] for _ in range(2)} == {"predictions", "dashboard"}
+        root.rename(tmp_path / "elsewhere")
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == ERROR
+    assert "was moved or replaced while this ran" in said.splitlines()[-1]
+    assert not root.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ ROOM: Final = (
 
 
 class RenewedWriter:
-    """As `Writer`, for as long as the process lives. It begins failed where the disk takes nothing.
+    """As `Writer`, for as long as the process lives. It begins failed where the disk takes nothing, or the workspace is gone.
 
     A failed writer's files are never written again: `renew` takes a new folder.
     """
@@ -79,10 +80,11 @@ class RenewedWriter:
             self._writer.close()
 
     def _new(self) -> Writer:
+        if not self._wal.parents[1].is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the workspace is gone")  # to make another would hide it
         return Writer(self._wal, sync=self._sync, sync_ms=self._sync_ms, seal_after=self._seal_after)
 
     def _require_room(self) -> None:
-        self._wal.mkdir(parents=True, exist_ok=True)
         path = self._wal / f".room-{self.id}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
