@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -362,6 +363,33 @@ def test_small_files_become_few_with_the_same_rows(tmp_path: Path, monkeypatch: 
     assert dict(verify_tables(space)) == {"predictions/loans": 6}
     assert compactor.run().rows == {}
     assert sorted(predictions(space, "loans", NOON, LATER)["id"].to_pylist()) == [f"p{i}" for i in range(6)]
+
+
+def test_a_large_file_is_left_alone_while_few_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each minute's few small files used to be written again together with all of the last 64 MB."""
+    monkeypatch.setattr(module, "SMALL_FILES", 3)
+    monkeypatch.setattr(module, "KEEP_HOURS", 0)
+    monkeypatch.setattr(module, "MERGED", (30_000, 10**9))
+    space, table = Workspace(tmp_path), tmp_path / "journal" / "tables" / "labels"
+    compactor = Compactor(space)
+
+    def passed(count: int) -> None:
+        with Writer(space.wal) as writer:
+            writer.append_many([label(os.urandom(32).hex(), n) for n in range(count)])
+        compactor.run()
+
+    passed(1500)
+    (large,) = table.glob("*.parquet")
+    for _ in range(3):
+        passed(2)
+    assert compactor.maintain() == ()
+    assert large.exists()
+    assert len(list(table.glob("*.parquet"))) == 2
+    for _ in range(2):  # so many large ones are merged in their turn
+        passed(1500)
+    assert compactor.maintain() == ()
+    assert len(list(table.glob("*.parquet"))) == 1
+    assert dict(verify_tables(space)) == {"labels": 3 * 1500 + 6}
 
 
 def test_a_changed_file_is_not_rewritten_into_a_clean_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

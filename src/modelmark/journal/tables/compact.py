@@ -62,7 +62,9 @@ from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
 PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
-SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
+SMALL_FILES: Final = 32  # so many files below one of the sizes are rewritten into files of that size
+#: Bytes. Each row is rewritten once a size, not with every minute's few files, each of which stays a while (KEEP_HOURS).
+MERGED: Final = (2**20, 2**23, 2**26)
 CHECKPOINT_EVERY: Final = 50  # commits
 KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
 
@@ -300,22 +302,27 @@ class Compactor:
         from deltalake import CommitProperties, DeltaTable
 
         folder = self._workspace.tables / name
-        active = self.receipts.files.get(name, {})
         damaged: list[Tampered] = []
-        if len(active) >= SMALL_FILES:
+        merged = False
+        for size in MERGED:
+            small = [item for item in self.receipts.files.get(name, {}).values() if _size(folder / item.path) < size]
+            if len(small) < SMALL_FILES:
+                continue
             try:
-                for item in active.values():
+                for item in small:
                     check_file(folder, name, item)
             except Tampered as error:
-                return [error]  # rewriting would launder it
+                return [*damaged, error]  # rewriting would launder it
             self._intend({name: next_commits(DeltaTable(str(folder)))})
             DeltaTable(str(folder)).optimize.compact(
-                target_size=64 * 1024 * 1024,
+                target_size=size,
                 writer_properties=writer_properties(),
                 commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "optimize"})}),
                 post_commithook_properties=no_hooks(),
             )
-            damaged = self.settle()
+            damaged += self.settle()
+            merged = True
+        if merged:
             self._intend({name: next_commits(DeltaTable(str(folder)), 2)})
             DeltaTable(str(folder)).vacuum(
                 retention_hours=KEEP_HOURS,
@@ -345,6 +352,14 @@ class Compactor:
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
         self.tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 for a file that is gone, which is told by whoever checks it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _data_file(table: Path, path: str) -> dict[str, Any]:
