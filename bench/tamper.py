@@ -471,9 +471,9 @@ class Changer:
         for n, item in enumerate(items[:-1]):
             if n == dropped:
                 continue
-            raw, last = frame(last, sequence, encode(item.record))  # type: ignore[union-attr]
+            raw, last = frame(last, sequence, encode(item.record), seed=header.seed())  # type: ignore[union-attr]
             out, sequence = out + raw, sequence + 1
-        raw, _ = frame(last, sequence, encode(Seal(len(items) - 2, header.first)), SEAL)
+        raw, _ = frame(last, sequence, encode(Seal(len(items) - 2, header.first)), SEAL, seed=header.seed())
         _written(path, out + raw)
         return Change("a log segment, recomputed", ("segment",))
 

@@ -15,8 +15,9 @@ import loops
 import serving_case as case
 from modelmark.domain.contract import Fallback, Serving
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal import keys
 from modelmark.serving.answers import PredictRequest

@@ -457,7 +457,7 @@ def segment(path: Path, place: tuple[int, int, bytes] | None) -> tuple[int, int,
     if len(data) < 80 or zlib.crc32(data[:76]) != int.from_bytes(data[76:80], "little") or data[:8] != b"MMRKWAL\n":
         raise bad
     form, flags, owner, number, first, before = struct.unpack_from("<HH16sQQ32s", data, 8)
-    if form != 1:
+    if form not in (1, 2):
         raise Broken("UNKNOWN_FORMAT")
     if (
         flags
@@ -466,11 +466,12 @@ def segment(path: Path, place: tuple[int, int, bytes] | None) -> tuple[int, int,
     ):
         raise bad
     last, at, records, sealed = hashlib.sha256(before + data[:80]).digest(), 80, 0, False
+    seed = zlib.crc32(last) if form == 2 else 0
     while at < len(data):
-        found = None if sealed else frame(data, at)
+        found = None if sealed else frame(data, at, seed)
         if found is None:
             marks = re.compile(b"\xf5M[RS]1").finditer(data, at + 1)
-            if still_open and not sealed and not any(frame(data, later.start()) for later in marks):
+            if still_open and not sealed and not any(frame(data, later.start(), seed) for later in marks):
                 break
             raise bad
         is_seal, sequence, claimed, payload = found
@@ -483,7 +484,7 @@ def segment(path: Path, place: tuple[int, int, bytes] | None) -> tuple[int, int,
     return records, first + records + sealed, last
 
 
-def frame(data: bytes, at: int) -> tuple[bool, int, bytes, bytes] | None:
+def frame(data: bytes, at: int, seed: int) -> tuple[bool, int, bytes, bytes] | None:
     """Whether it is the seal, sequence, link, payload; None where no sound frame begins."""
     if data[at : at + 4] not in (b"\xf5MR1", b"\xf5MS1") or at + 52 > len(data):
         return None
@@ -491,7 +492,7 @@ def frame(data: bytes, at: int) -> tuple[bool, int, bytes, bytes] | None:
     payload = data[at + 52 : at + 52 + size]
     if size > 64 * 2**20 or len(payload) < size:
         return None
-    sound = zlib.crc32(data[at : at + 4] + data[at + 12 : at + 52] + payload) == crc
+    sound = zlib.crc32(data[at : at + 4] + data[at + 12 : at + 52] + payload, seed) == crc
     return (data[at + 2] == ord("S"), sequence, last, payload) if sound else None
 
 

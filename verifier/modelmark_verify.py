@@ -618,7 +618,7 @@ def _segment(path: Path, writer: str, number: int, after: tuple[int, int, bytes]
     magic, form, flags, owner, segment, first, previous = HEADER.unpack_from(data)
     if magic != b"MMRKWAL\n":
         raise bad(0, "the header is damaged")
-    if form != 1:
+    if form not in (1, 2):
         raise Fault("UNKNOWN_FORMAT", f"journal segment {writer[:8]}/{path.name} has format {form}")
     if flags:
         raise bad(0, "its header has flags that are not known")
@@ -627,10 +627,11 @@ def _segment(path: Path, writer: str, number: int, after: tuple[int, int, bytes]
     if after is not None and (segment != after[0] + 1 or previous != after[2] or first != after[1]):
         raise bad(0, "it does not continue the segment before it")
     offset, sequence, last, records, sealed = size, first, link(previous, data[:size]), 0, False
+    seed = zlib.crc32(last) if form > 1 else 0
     while offset < len(data):
-        found = _frame(data, offset)
+        found = _frame(data, offset, seed)
         if found is None:
-            if is_open and not sealed and not _sound_after(data, offset + 1):
+            if is_open and not sealed and not _sound_after(data, offset + 1, seed):
                 break
             raise bad(offset, "the frame is damaged")
         kind, at, claimed, payload, end = found
@@ -648,7 +649,7 @@ def _segment(path: Path, writer: str, number: int, after: tuple[int, int, bytes]
     return records, sequence, last
 
 
-def _frame(data: bytes, offset: int) -> tuple[bytes, int, bytes, bytes, int] | None:
+def _frame(data: bytes, offset: int, seed: int) -> tuple[bytes, int, bytes, bytes, int] | None:
     if len(data) - offset < FRAME.size:
         return None
     kind, length, crc, sequence, claimed = FRAME.unpack_from(data, offset)
@@ -656,14 +657,14 @@ def _frame(data: bytes, offset: int) -> tuple[bytes, int, bytes, bytes, int] | N
     if kind not in (RECORD, SEAL) or length > 64 * 1024 * 1024 or end > len(data):
         return None
     payload = data[offset + FRAME.size : end]
-    if zlib.crc32(payload, zlib.crc32(struct.pack("<Q32s", sequence, claimed), zlib.crc32(kind))) != crc:
+    if zlib.crc32(payload, zlib.crc32(struct.pack("<Q32s", sequence, claimed), zlib.crc32(kind, seed))) != crc:
         return None
     return kind, sequence, claimed, payload, end
 
 
-def _sound_after(data: bytes, offset: int) -> bool:
+def _sound_after(data: bytes, offset: int, seed: int) -> bool:
     marks = re.compile(re.escape(RECORD) + b"|" + re.escape(SEAL))
-    return any(_frame(data, found.start()) for found in marks.finditer(data, offset))
+    return any(_frame(data, found.start(), seed) for found in marks.finditer(data, offset))
 
 
 def _two_numbers(payload: bytes) -> tuple[int, int] | None:

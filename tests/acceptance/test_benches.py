@@ -40,6 +40,10 @@ SMALL = {
         "noticed 3 of 3",
     ),
     "overload.py": (["--models", "20", "--factors", "5", "--seconds", "1.5", "--json"], "capacity"),
+    "power_loss.py": (
+        ["--images", "4", "--tail", "300", "--flips", "20", "--calls", "2", "--system-calls", "1"],
+        '"faults": []',
+    ),
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),

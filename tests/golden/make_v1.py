@@ -235,13 +235,13 @@ def write_receipts(folder: Path) -> None:
 
 def journal(version: Version, contract: Contract) -> tuple[bytes, bytes]:
     """(the segment's bytes, the last link)."""
-    header = Header(WRITER, 0, 0)
+    header = Header(WRITER, 0, 0, form=1)
     data, last, count = [header.to_bytes()], header.link(), 0
     for record in records(version, contract):
-        piece, last = frame(last, count, encode(record))
+        piece, last = frame(last, count, encode(record), seed=0)
         data.append(piece)
         count += 1
-    piece, last = frame(last, count, encode(Seal(count, 0)), SEAL)
+    piece, last = frame(last, count, encode(Seal(count, 0)), SEAL, seed=0)
     return b"".join([*data, piece]), last
 
 

@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 from builders.keys import KEY  # noqa: E402
 from golden.vector_workspaces import CASES, CHECKPOINTS  # noqa: E402
 from modelmark.app.container import Container  # noqa: E402
-from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame  # noqa: E402
+from modelmark.journal.wal.frames import FORMAT, FORMATS, SEAL, Header, Seal, encode, frame  # noqa: E402
 from modelmark.journal.wal.records import Refused  # noqa: E402
 from modelmark.seal.chain import START, link  # noqa: E402
 from modelmark.seal.digests import canonical, digest_bytes  # noqa: E402
@@ -288,13 +288,23 @@ def _again(text: str, signature: Any) -> str:
 
 
 def segments() -> list[dict[str, Any]]:
-    header = Header(WRITER, 0, 0, START)
+    """In both formats."""
+    return [
+        {**case, "what": f"{case['what']}{'' if form == FORMAT else f', format {form}'}"}
+        for form in FORMATS
+        for case in _segments(form)
+    ]
+
+
+def _segments(form: int) -> list[dict[str, Any]]:
+    header = Header(WRITER, 0, 0, START, form)
+    seed = header.seed()
     data, last = header.to_bytes(), header.link()
     frames = []
     for number in range(3):
-        raw, last = frame(last, number, encode(Refused(1, "loans", "OUT_OF_RANGE", "age", number)))
+        raw, last = frame(last, number, encode(Refused(1, "loans", "OUT_OF_RANGE", "age", number)), seed=seed)
         frames.append(raw)
-    seal, last = frame(last, 3, encode(Seal(3, 0)), SEAL)
+    seal, last = frame(last, 3, encode(Seal(3, 0)), SEAL, seed=seed)
     whole = data + b"".join(frames) + seal
     at = len(data) + 60
 
@@ -311,7 +321,7 @@ def segments() -> list[dict[str, Any]]:
         case("a frame left out", data + frames[0] + frames[2] + seal, "SEGMENT_DAMAGED"),
         case("bytes after the seal", whole + b"more", "SEGMENT_DAMAGED"),
         case("a damaged header", b"X" + whole[1:], "SEGMENT_DAMAGED"),
-        case("of another number", Header(WRITER, 7, 0, START).to_bytes() + whole[len(data) :], "SEGMENT_DAMAGED"),
+        case("of another number", Header(WRITER, 7, 0, START, form).to_bytes() + whole[len(data) :], "SEGMENT_DAMAGED"),
         case("empty", b"", "SEGMENT_DAMAGED"),
         case("open, and empty", b"", None, ".open"),
         case("open, torn in its header", whole[:50], None, ".open"),
@@ -319,14 +329,15 @@ def segments() -> list[dict[str, Any]]:
         {**case("open, and sealed", whole, None, ".open"), "records": 3, "end": {"sequence": 4, "link": last.hex()}},
         case("open, sealed, and bytes after", whole + b"more", "SEGMENT_DAMAGED", ".open"),
         {**case("open, with noise at the end", whole[: -len(seal)] + b"\xf5MR1" * 30, None, ".open"), "records": 3},
-        case("open, of another writer", Header("f" * 32, 0, 0, START).to_bytes(), "SEGMENT_DAMAGED", ".open"),
-        case("a later format", _header(form=2) + whole[len(data) :], "UNKNOWN_FORMAT"),
+        case("open, of another writer", Header("f" * 32, 0, 0, START, form).to_bytes(), "SEGMENT_DAMAGED", ".open"),
+        case("a later format", _header(form=3) + whole[len(data) :], "UNKNOWN_FORMAT"),
         case(
             "flags",
-            _header(flags=1) + frame(link(START, _header(flags=1)), 0, encode(Seal(0, 0)), SEAL)[0],
+            _header(form=form, flags=1)
+            + frame(link(START, _header(form=form, flags=1)), 0, encode(Seal(0, 0)), SEAL, seed=seed)[0],
             "SEGMENT_DAMAGED",
         ),
-        case("open, flags", _header(flags=1), "SEGMENT_DAMAGED", ".open"),
+        case("open, flags", _header(form=form, flags=1), "SEGMENT_DAMAGED", ".open"),
         case("a frame twice", data + frames[0] + frames[0] + b"".join(frames[1:]) + seal, "SEGMENT_DAMAGED"),
         case("a seal twice", whole + seal, "SEGMENT_DAMAGED"),
         case("a seal of other records", _sealed(header, encode(Seal(1, 0))), "SEGMENT_DAMAGED"),
@@ -336,6 +347,7 @@ def segments() -> list[dict[str, Any]]:
         case("a seal with bytes after its numbers", _sealed(header, b"\x92\x00\x00\x00"), "SEGMENT_DAMAGED"),
         case("a seal of words", _sealed(header, b"\x92\xa1a\xa1b"), "SEGMENT_DAMAGED"),
         case("a seal in long numbers", _sealed(header, b"\x92\xcd\x00\x00\xcf" + bytes(8)), None),
+        case("frames of the other format", data + _frames(header, 0 if seed else 1), "SEGMENT_DAMAGED"),
         case("a length of more than there is", whole[:84] + b"\xff\xff\xff\xff" + whole[88:], "SEGMENT_DAMAGED"),
     ]
 
@@ -348,7 +360,13 @@ def _header(*, form: int = 1, flags: int = 0) -> bytes:
 
 def _sealed(header: Header, payload: bytes) -> bytes:
     """A segment of nothing but a seal."""
-    return header.to_bytes() + frame(header.link(), 0, payload, SEAL)[0]
+    return header.to_bytes() + frame(header.link(), 0, payload, SEAL, seed=header.seed())[0]
+
+
+def _frames(header: Header, seed: int) -> bytes:
+    """One record and the seal, their checksums begun with this."""
+    one, last = frame(header.link(), 0, encode(Refused(1, "loans", "OUT_OF_RANGE", "age", 0)), seed=seed)
+    return one + frame(last, 1, encode(Seal(1, 0)), SEAL, seed=seed)[0]
 
 
 def archive() -> None:

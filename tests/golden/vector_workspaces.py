@@ -402,7 +402,7 @@ SEGMENTS = [
     ("another writer from its start", [segment(0)], None),
     ("another writer whose first segment is gone", [segment(1)], "SEGMENT_DAMAGED"),
     ("another writer, begun after its start", [segment(0, first=1)], "SEGMENT_DAMAGED"),
-    ("a segment of a later format", [segment(0, form=2)], "UNKNOWN_FORMAT"),
+    ("a segment of a later format", [segment(0, form=3)], "UNKNOWN_FORMAT"),
     ("a segment set aside", [put("journal/quarantine/x/000000000000.seg")], "QUARANTINED"),
 ]
 DATABASE = [

@@ -13,7 +13,8 @@ from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as compaction
 from modelmark.journal.tables.compact import Compactor, compact
 from modelmark.journal.tables.verification import verify_tables
-from modelmark.journal.wal.reader import recover, sealed_segments
+from modelmark.journal.wal.reader import sealed_segments
+from modelmark.journal.wal.recovery import recover
 from modelmark.journal.wal.writer import OPEN, Sync, Writer
 from modelmark.seal import keys
 from modelmark.seal.snapshot import write_snapshot

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -21,8 +22,9 @@ from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments, verify_wal
+from modelmark.journal.wal.reader import read_segment, sealed_segments, verify_wal
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.serving.staging import LocalStaging
 from modelmark.serving.supervisor import Supervisor, running
 
@@ -107,7 +109,7 @@ def test_an_answered_prediction_survives_kill_minus_nine(tmp_path):
     assert len(answered) == 8 * 2500
     assert not any(caller.refused for caller in asking)
     assert any(caller.broken for caller in asking), "no kill hit anything: the test proves nothing"
-    assert all(not isinstance(done, ModelmarkError) for done in recover_all(built.workspace.wal))
+    assert not any(done.damaged for done in recover_all(built.workspace.wal))
     assert verify_wal(built.workspace.wal).bad is None
     kept = Counter(
         record.id
@@ -306,20 +308,33 @@ def test_a_candidate_is_staged_outside_all_traffic(tmp_path):
     assert not built.workspace.wal.exists()
 
 
-def test_a_full_disk_stops_answers_and_heals_by_itself(tmp_path):
+def test_a_full_disk_gives_one_steady_503_and_heals_by_itself(tmp_path):
+    """The same worker stays and refuses, however often it is asked and on new connections too; no call finds nobody."""
     built = case.build(tmp_path)
     case.release(built)
     with running(built.workspace) as supervisor, Client(supervisor.address) as client:
         before = client.predict("churn", [case.row(built)])
         worker = supervisor.workers[0].process
         assert worker is not None
-        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (200, 200))
+        free = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
         with pytest.raises(NotYet) as refusal:
-            client.predict("churn", [case.row(built)])
+            for _ in range(1000):
+                client.predict("churn", [case.row(built)])
         assert refusal.value.code == "JOURNAL_FAILED"
         assert not client.ready()
-        eventually(client.ready, 20)
+        body, seen, until = (
+            {"rows": [case.row(built)]},
+            Counter(),
+            time.monotonic() + 5,
+        )  # longer than it looks for room
+        while time.monotonic() < until:
+            told = httpx2.post(f"{supervisor.address}/models/churn/predict", json=body)
+            seen[told.status_code, told.headers.get("retry-after"), told.json().get("code")] += 1
+        assert set(seen) == {(503, "1", "JOURNAL_FAILED")}
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, free)
+        eventually(client.ready, 10)
         after = client.predict("churn", [case.row(built)])
+        assert (supervisor.workers[0].process, supervisor.workers[0].process.poll()) == (worker, None)
     recover_all(built.workspace.wal)
     records = [r for f in sealed_segments(built.workspace.wal) for r in read_segment(f).records]
     assert {before.id, after.id} <= {r.id for r in records if isinstance(r, Predicted)}

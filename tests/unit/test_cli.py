@@ -14,6 +14,7 @@ import pytest
 
 from modelmark.cli.accounts import account
 from modelmark.cli.commands import COMMANDS
+from modelmark.cli.journal import journal
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
 
@@ -39,6 +40,7 @@ JSON = {
     "checkpoint": (),
     "audit": (),
     "replay": ("01a2",),
+    "journal salvage": (),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account reset": ("bob",),
     "account redeem": ("--password-stdin",),
@@ -55,8 +57,11 @@ JSON = {
 
 
 #: Every command that does something: those of a group by both words.
-WORDS = [*(name for name in COMMANDS if name != "account"),
-         *(f"account {one.name or one.callback.__name__}" for one in account.registered_commands)]  # fmt: skip
+GROUPS = {"account": account, "journal": journal}
+OF_GROUPS = [
+    f"{name} {one.name or one.callback.__name__}" for name, of in GROUPS.items() for one in of.registered_commands
+]
+WORDS = [*(name for name in COMMANDS if name not in GROUPS), *OF_GROUPS]
 
 
 def run(*words, folder=None, said="", **environ):
@@ -181,7 +186,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys", "audit"):
+    if command in ("status", "account list", "account keys", "audit", "journal salvage"):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)
@@ -254,7 +259,7 @@ def test_what_keeps_running_says_in_json_where_it_is(command, option, what, tmp_
     [
         pytest.param(("register",), ("modelmark.yaml", "modelmark init"), id="no contract"),
         pytest.param(("check",), ("nothing is registered", "modelmark register"), id="nothing registered"),
-        pytest.param(("verify",), ("mark.pub", "release a version first"), id="nothing to verify"),
+        pytest.param(("verify",), ("state.db", "release a version first"), id="nothing to verify"),
         pytest.param(
             ("init", "m.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
             ("no table t.csv",),

@@ -29,6 +29,7 @@ from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import NotYet
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
@@ -64,23 +65,34 @@ def utc_now() -> datetime:
 class Container:
     """One installation. Attributes are built on first use, so a command pays only for what it touches."""
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = utc_now, *, read_only: bool = False) -> None:
+        """read_only: whoever only looks writes nothing, not even the modes of files."""
         self.settings = settings
         self.clock = clock
         self.workspace: Workspace = settings.place
-        _close_to_others(self.workspace.root)
+        self._read_only = read_only
+        if not read_only:
+            _close_to_others(self.workspace.root)
 
     @classmethod
-    def open(cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, **given: Any) -> Self:
+    def open(
+        cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, read_only: bool = False, **given: Any
+    ) -> Self:
         """given: settings, which come before those of `environ`. Raises Rejected for a setting that cannot be."""
         switch_off()
-        return cls(configured(environ, **given), clock)
+        return cls(configured(environ, **given), clock, read_only=read_only)
 
     # Stores and keys.
 
     @cached_property
     def database(self) -> Database:
-        return Database(self.settings.database or sqlite_url(self.workspace.database))
+        url = self.settings.database or sqlite_url(self.workspace.database)
+        try:
+            return Database(url, read_only=self._read_only)
+        except NotYet as error:
+            if error.code != "DATABASE_OLD" or not os.access(self.workspace.root, os.W_OK):
+                raise
+            return Database(url)  # an earlier release's is taken over by the first who may
 
     @cached_property
     def ledger(self) -> Ledger:

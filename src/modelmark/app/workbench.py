@@ -11,6 +11,7 @@ from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
 from modelmark.app.usecases.replay import Replay
+from modelmark.app.usecases.salvage_journal import SalvageJournal
 from modelmark.app.usecases.waive import Waive
 from modelmark.app.usecases.write_report import WriteReport
 from modelmark.registry.suite import ChildSuites
@@ -75,6 +76,10 @@ class Workbench(Container):
         return Replay(
             workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, verifier=lambda: self.verifier
         )
+
+    @cached_property
+    def salvage(self) -> SalvageJournal:
+        return SalvageJournal(workspace=self.workspace, witness=lambda: self.witness)
 
     @cached_property
     def label(self) -> ImportLabels:

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "checkpoint": "modelmark.cli.trust:checkpoint",
     "audit": "modelmark.cli.retrace:audit",
     "replay": "modelmark.cli.retrace:replay",
+    "journal": "modelmark.cli.journal:journal",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",

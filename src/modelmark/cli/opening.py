@@ -27,6 +27,13 @@ def open_app(workspace: Path | None) -> Container:
     return Container(settings_of(workspace))
 
 
+def look_at(workspace: Path | None) -> Container:
+    """For commands that write nothing, whoever may write there."""
+    from modelmark.app.container import Container
+
+    return Container(settings_of(workspace), read_only=True)
+
+
 def open_workbench(workspace: Path | None) -> Workbench:
     """For commands that read tables and run models."""
     from modelmark.app.workbench import Workbench

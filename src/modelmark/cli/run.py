@@ -13,8 +13,10 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
 from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
+from modelmark.cli.still_there import still_there
 
 if TYPE_CHECKING:
+    from modelmark.app.control_plane import ControlPlane
     from modelmark.domain.settings import Settings
     from modelmark.serving.supervisor import Supervisor
     from modelmark.steward.loop import Steward
@@ -50,15 +52,16 @@ def serve(
     follow_parent()
 
     settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port)
-    run(
-        settings.place,
-        host=settings.host,
-        port=settings.port,
-        grpc_port=settings.grpc_port,
-        workers=settings.workers,
-        worker_options=_worker_options(settings),
-        on_ready=lambda supervisor: _serving(supervisor, json),
-    )
+    with still_there(settings.place.root):
+        run(
+            settings.place,
+            host=settings.host,
+            port=settings.port,
+            grpc_port=settings.grpc_port,
+            workers=settings.workers,
+            worker_options=_worker_options(settings),
+            on_ready=lambda supervisor: _serving(supervisor, json),
+        )
     return OK
 
 
@@ -76,6 +79,13 @@ def steward(
     follow_parent()
     log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
+    with still_there(app.workspace.root):
+        _look_after(app, json)
+    return OK
+
+
+def _look_after(app: ControlPlane, json: bool) -> None:
+    """Control loop and pages, until SIGTERM or SIGINT."""
     app.catch_up()
     stop = threading.Event()
     loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
@@ -86,7 +96,6 @@ def steward(
         stop.set()
         loop.join()
         app.checkpoint.after_act()  # what is sealed by now cannot be cut unseen while nobody watches
-    return OK
 
 
 def _worker_options(settings: Settings) -> tuple[str, ...]:
@@ -151,7 +160,8 @@ def up(
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())
-    together.run()
+    with still_there(settings.place.root):
+        together.run()
     return OK
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app
+from modelmark.cli.opening import look_at, open_app
 from modelmark.cli.output import OK, REFUSED, say, say_json
 from modelmark.domain.errors import Rejected
 
@@ -34,7 +34,7 @@ def verify(
         raise Rejected(
             "a key alone is checked against nothing", code="USAGE", field="--key", hint="add --checkpoint FILE"
         )
-    app = open_app(workspace)
+    app = look_at(workspace)
     if write_ledger is not None:
         count = app.verify.write_ledger(write_ledger)
         say_json({"rows": count, "file": write_ledger}) if json else say(f"✓ {count} rows written to {write_ledger}")

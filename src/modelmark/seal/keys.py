@@ -182,10 +182,14 @@ def _written(folder: Path, data: bytes) -> Path:
     """A new file, 0600, with these bytes, safely on disk."""
     scratch = folder / f".new-{secrets.token_hex(8)}"
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        scratch.unlink()
+        raise
     return scratch
 
 

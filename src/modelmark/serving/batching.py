@@ -22,6 +22,7 @@ from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
 from modelmark.domain.prediction import ServedBy
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
@@ -83,7 +84,7 @@ class Batcher:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        writer: Writer,
+        writer: Writer | RenewedWriter,
         metrics: Metrics,
         refusals: Refusals,
         observers: Observers,

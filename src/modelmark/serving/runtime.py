@@ -20,7 +20,8 @@ from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
-from modelmark.journal.wal.writer import Writer
+from modelmark.journal.wal.renewed import RenewedWriter
+from modelmark.journal.wal.writer import Writer, refusal
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.serving.answers import PredictRequest, Responder
@@ -71,7 +72,7 @@ class Runtime:
     def __init__(
         self,
         workspace: Workspace,
-        writer: Writer,
+        writer: Writer | RenewedWriter,
         metrics: Metrics,
         *,
         verifier: Callable[[], Verifier],
@@ -179,7 +180,7 @@ class Runtime:
     def submit(self, request: PredictRequest) -> None:
         """Answer it, now or later, through its responder. Raises NotYet and Overloaded, having taken nothing."""
         if self.writer.failure is not None:
-            raise NotYet("the journal cannot take records, so nothing is answered", code="JOURNAL_FAILED")
+            raise refusal(self.writer.failure)
         self.batcher.submit(request)
 
     def refuse(self, responder: Responder, error: ModelmarkError, model: str = "") -> None:

@@ -24,7 +24,8 @@ import uvloop
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.writer import Sync, Writer
+from modelmark.journal.wal.renewed import RenewedWriter
+from modelmark.journal.wal.writer import Sync
 from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.background import Work, go_on
@@ -48,7 +49,7 @@ GRACE = 25.0
 QUIET = 0.5
 #: An event loop that has not turned for so long never will; the supervisor replaces the worker when it hears no more of it.
 HUNG = 20.0
-#: How long a worker whose journal failed stays, saying that it is not ready.
+#: How often a worker whose journal failed looks for room, and how long it says at least that it is not ready.
 JOURNAL_NOTICE = 2.0
 
 
@@ -111,14 +112,14 @@ async def run(options: Options) -> None:
     """Serve until SIGTERM, SIGINT or the end of standard input (the supervisor has gone), then drain."""
     workspace = Workspace(options.workspace)
     metrics = Metrics(workspace.runtime / "metrics" / options.metrics)
-    writer = Writer(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
+    writer = RenewedWriter(workspace.wal, sync=options.sync, sync_ms=options.sync_ms, seal_after=options.seal_after)
     try:
         await _serve(options, workspace, metrics, writer)
     finally:
         writer.close()
 
 
-async def _serve(options: Options, workspace: Workspace, metrics: Metrics, writer: Writer) -> None:
+async def _serve(options: Options, workspace: Workspace, metrics: Metrics, writer: RenewedWriter) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -154,7 +155,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     kept: dict[str, Work] = {
         "deadlines": edge.sweep,
         "upkeep": runtime.tick,
-        "journal": partial(_end_with_journal, writer, stop),
+        "journal": partial(_keep_journal, writer),
     }
     if not staged:
         kept["snapshot"] = runtime.follow
@@ -194,13 +195,17 @@ async def _drain_beside(transport: Transport) -> None:
     await transport.drain(GRACE)
 
 
-async def _end_with_journal(writer: Writer, stop: asyncio.Event) -> None:
-    """A writer that failed never recovers: be not ready for a moment, then make way for a worker with a new one."""
-    while writer.failure is None:
+async def _keep_journal(writer: RenewedWriter) -> None:
+    """While the disk takes no records the worker stays, is not ready and refuses; once there is room it answers again."""
+    while True:
         await asyncio.sleep(0.2)
-    tell(f"the journal failed: {writer.failure}; this worker ends")
-    await asyncio.sleep(JOURNAL_NOTICE)
-    stop.set()
+        if writer.failure is None:
+            continue
+        tell(f"the journal failed: {writer.failure}; nothing is answered")
+        await asyncio.sleep(JOURNAL_NOTICE)
+        while not await asyncio.to_thread(writer.renew):
+            await asyncio.sleep(JOURNAL_NOTICE)
+        tell("the journal takes records again")
 
 
 async def _drain(runtime: Runtime, edge: Edge, listener: Listener) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from modelmark.domain.errors import NotYet, Rejected, Tampered
+from modelmark.storage.looked_at import LookedAt
 from modelmark.storage.written import Written
 
 #: The newest migration. A test holds it equal to Alembic's head.
@@ -25,23 +26,23 @@ _LOCK: Final = 0x6D6F64656C6D61726B % 2**62
 class Database:
     """Connections are per thread; `transaction` nests, and the outermost one commits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         """Open and, where needed, migrate. Raises Rejected for a URL it cannot use, NotYet when nobody answers, Tampered for a
-        file that is no database (DATABASE_DAMAGED)."""
-        self.engine = _engine(url)
+        file that is no database (DATABASE_DAMAGED).
+
+        read_only: an SQLite file is neither made, changed nor migrated, nor is anything put beside it (Missing: NO_DATABASE,
+        NotYet: DATABASE_OLD).
+        """
+        self._looked_at = LookedAt.of(url) if read_only else None
+        self.engine = self._looked_at.engine if self._looked_at else _engine(url)
         self._local = threading.local()
         self.written = Written()
         #: The format in which the database was found, when it was an earlier one.
         self.upgraded_from: str | None = None
         try:
-            self.upgraded_from = _migrate(self.engine)
+            self.upgraded_from = _migrate(self.engine, migrates=self._looked_at is None)
         except OperationalError as error:
-            where = self.engine.url.render_as_string(hide_password=True)
-            raise NotYet(
-                f"cannot open the database {where}: {str(error.orig).strip().splitlines()[0]}",
-                code="DATABASE_UNAVAILABLE",
-                hint="check MODELMARK_DATABASE and that the server runs",
-            ) from None
+            raise _unavailable(error, self.engine) from None
         except DatabaseError as error:
             raise damaged(error) from None
 
@@ -57,7 +58,11 @@ class Database:
         if open_now is not None:
             yield open_now
             return
-        with self.engine.connect().execution_options(modelmark_write=True) as connection, connection.begin():
+        with (
+            self._reached(),
+            self.engine.connect().execution_options(modelmark_write=True) as connection,
+            connection.begin(),
+        ):
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             self._local.connection = connection
@@ -75,11 +80,38 @@ class Database:
         if open_now is not None:
             yield open_now
             return
-        with self.engine.connect() as connection:
+        with self._reached(), self.engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Raises NotYet (DATABASE_UNAVAILABLE) when the database is, or goes, away."""
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            if not _is_away(error, self.engine.dialect.name):
+                raise
+            raise _unavailable(error, self.engine) from None
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._looked_at is not None:
+            self._looked_at.close()
+
+
+def _is_away(error: DBAPIError, dialect: str) -> bool:
+    """Whether it is the database that is not there, not what was asked of it."""
+    said = str(error.orig)
+    return dialect == "postgresql" or any(sign in said for sign in ("unable to open", "is locked", "disk I/O error"))
+
+
+def _unavailable(error: DBAPIError, engine: Engine) -> NotYet:
+    where, lines = engine.url.render_as_string(hide_password=True), str(error.orig).strip().splitlines()
+    return NotYet(
+        f"the database {where} cannot be reached: {lines[0] if lines else type(error.orig).__name__}",
+        code="DATABASE_UNAVAILABLE",
+        hint="check MODELMARK_DATABASE and that the server runs, then try again",
+    )
 
 
 def damaged(error: DatabaseError) -> Tampered:
@@ -133,7 +165,7 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _migrate(engine: Engine) -> str | None:
+def _migrate(engine: Engine, *, migrates: bool) -> str | None:
     """The earlier format from which it came, None when it is new or was up to date."""
     with engine.connect() as connection:
         known = inspect(connection).has_table("alembic_version")
@@ -146,6 +178,13 @@ def _migrate(engine: Engine) -> str | None:
             code="DATABASE_TOO_NEW",
             limit=f"this one reads up to {HEAD}",
             hint="upgrade modelmark",
+        )
+    if not migrates:
+        raise NotYet(
+            f"the database is of an earlier release (format {found})",
+            code="DATABASE_OLD",
+            limit=HEAD,
+            hint="modelmark status takes it over, where it can be written",
         )
     from alembic import command  # 0.3 s to import: only when there is something to do
     from alembic.config import Config

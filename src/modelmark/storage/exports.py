@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Final
 
 import httpx2
 
 from modelmark.domain.errors import NotYet, Rejected
+from modelmark.seal.files import replace_file
 
 GIT: Final = "git+"
 SECONDS: Final = 30
@@ -51,17 +50,7 @@ def export(target: str, name: str, data: bytes) -> str:
 def write_into(folder: Path, name: str, data: bytes) -> str:
     """Replace one file in one step, synced."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(scratch).replace(folder / name)
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(place)
-    finally:
-        os.close(place)
+    replace_file(folder / name, data)
     return f"written to {folder / name}"
 
 

@@ -17,8 +17,9 @@ from typing import Any, Final, Protocol
 
 from modelmark.domain.errors import Missing, NotYet, Rejected
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted, Refused
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.keys import Verifier
 from modelmark.serving.execution import Execution

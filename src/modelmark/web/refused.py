@@ -24,6 +24,8 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (errors.NotYet, 503),
     (errors.ModelmarkError, 500),
 )
+#: When to ask again what is not there now.
+RETRY_SECONDS: Final = 5
 #: Codes that have a status of their own.
 _BY_CODE: Final = {"SIGN_IN": 401, "ADDRESS_TOO_LONG": 414, "HEADERS_TOO_LARGE": 431}
 
@@ -75,8 +77,8 @@ def kept(act: Callable[[Request], Awaitable[Any]], page: Page) -> Callable[[Requ
                 request, refused=Refused(error=error, act=request.url.path.rsplit("/", 1)[-1], typed=typed)
             )
             answer.status_code = status_of(error)
-            if isinstance(error, errors.Overloaded):
-                answer.headers["retry-after"] = str(error.retry_after)
+            if isinstance(error, errors.NotYet):
+                answer.headers["retry-after"] = str(getattr(error, "retry_after", RETRY_SECONDS))
             return answer
 
     return tried

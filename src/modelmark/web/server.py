@@ -24,7 +24,7 @@ from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
 from modelmark.web.pages import Pages
 from modelmark.web.queries import Queries
-from modelmark.web.refused import kept, status_of
+from modelmark.web.refused import RETRY_SECONDS, kept, status_of
 from modelmark.web.templating import Templates
 
 _log = logging.getLogger(__name__)
@@ -183,8 +183,8 @@ class _Problems:
                 error=error,
                 back=_back(request),
             )
-        if isinstance(error, errors.Overloaded):
-            answer.headers["retry-after"] = str(error.retry_after)
+        if isinstance(error, errors.NotYet):
+            answer.headers["retry-after"] = str(getattr(error, "retry_after", RETRY_SECONDS))
         return answer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.errors import Missing, ModelmarkError
 from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.checkpoints import Checkpoints
@@ -24,7 +24,10 @@ class MakeCheckpoint:
     target: str | None
 
     def __call__(self, *, to: str | None = None) -> tuple[Checkpoint, str]:
-        """The checkpoint, and a sentence on where it went. Raises NotYet (EXPORT_FAILED) after it was kept here."""
+        """The checkpoint, and a sentence on where it went. Raises NotYet (EXPORT_FAILED) after it was kept here, and Missing
+        (NO_WORKSPACE) where the workspace was moved away."""
+        if not self.workspace.root.is_dir():
+            raise Missing(f"there is no workspace {self.workspace.root}", code="NO_WORKSPACE", field="--workspace")
         if self.workspace.receipts.parent.is_dir():
             see(self.workspace, self.witness)
         made, envelope = self.checkpoints.make()

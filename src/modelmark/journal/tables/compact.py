@@ -4,8 +4,7 @@ One process commits at a time (a file lock says who). A pass goes: close what de
 segments and check each against where its writer's chain stood; append one commit per table, which carries the newest
 segment number of every writer as a Delta application transaction; sync what the commits added (deltalake does not);
 write and sync receipts; only then delete the segments. Whatever a crash interrupts is found again in the next pass: a
-commit by its transaction number, a missing receipt from Delta's own log, a segment that should be gone by its
-receipt.
+commit without a receipt by its intent (it is undone, and comes again), a segment that should be gone by its receipt.
 """
 
 from __future__ import annotations
@@ -13,13 +12,25 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.commits import (
+    Batch,
+    Source,
+    by_table,
+    commit,
+    next_commits,
+    no_hooks,
+    open_table,
+    writer_properties,
+)
+from modelmark.journal.tables.damage import Reading, read_for_rows, segment_name, set_aside
 from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import (
     LOG,
@@ -29,28 +40,31 @@ from modelmark.journal.tables.receipts import (
     check_file,
     commit_facts,
     log_name,
+    segment_key,
     table_names,
 )
-from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
+from modelmark.journal.tables.undo import undo_unfinished
 from modelmark.journal.tables.witness import JournalHead, Witness, require_head, sealed_ends
+from modelmark.journal.wal.disk import sync_folder
 from modelmark.journal.wal.reader import (
     Anchor,
     Segment,
     SegmentFile,
     alive,
     folders,
-    read_segment,
-    recover_all,
+    in_order,
     segment_files,
 )
-from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
-from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.journal.wal.records import Schema
+from modelmark.journal.wal.recovery import recover_all
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
 PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
-ROW_GROUP: Final = 16 * 1024  # rows; what finding one prediction has to read
-SMALL_FILES: Final = 32  # a table with this many files is rewritten into fewer
+SMALL_FILES: Final = 32  # so many files below one of the sizes are rewritten into files of that size
+#: Bytes. Each row is rewritten once a size, not with every minute's few files, each of which stays a while (KEEP_HOURS).
+MERGED: Final = (2**20, 2**23, 2**26)
 CHECKPOINT_EVERY: Final = 50  # commits
 KEEP_HOURS: Final = 1  # how long a replaced file stays, for queries that still read it
 
@@ -67,14 +81,6 @@ class Compacted:
     more: bool
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What a pass is about to append to one table. newest: the last segment of each writer in it."""
-
-    records: list[Any] = field(default_factory=list)
-    newest: dict[str, int] = field(default_factory=dict)
-
-
 def compact(workspace: Workspace, witness: Witness | None = None) -> Compacted:
     """One pass with nothing remembered. Raises NotYet (COMPACTION_RUNS) while another process is at it."""
     return Compactor(workspace, witness=witness).run()
@@ -88,49 +94,60 @@ class Compactor:
         self._workspace = workspace
         self._witness = witness
         self._kept: JournalHead | None = None
+        self._begun = False  # until the receipts went through their head
         self._pass_bytes = pass_bytes
-        self._receipts = Receipts(workspace.receipts)
+        self.receipts = Receipts(workspace.receipts)
+        self._schemas: dict[str, Schema] = {}
 
-    def run(self) -> Compacted:
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Around whatever writes tables and receipts. Raises NotYet (COMPACTION_RUNS) while another process does, and
+        Tampered when the receipts do not go through their head."""
         with only_committer(self._workspace):
             self._load()
-            damaged: list[Tampered] = []
-            damaged += self._settle()
-            dropped = 0
-            for found in recover_all(self._workspace.wal):
-                if isinstance(found, Tampered):
-                    self._set_aside(found, damaged)
-                else:
-                    dropped += found.dropped
-            segments, more = self._read(damaged)
-            rows = self._append(segments)
-            damaged += self._settle()
-            self._retire(segments)
-            self._sweep()
+            undo_unfinished(self._workspace, self.receipts)
+            yield
             self._keep_head()
+
+    def run(self) -> Compacted:
+        with self.committing():
+            damaged: list[Tampered] = []
+            damaged += self.settle()
+            dropped, left = 0, set[str]()
+            for found in recover_all(self._workspace.wal):
+                left |= {str(error.field) for error in found.damaged}
+                dropped += found.dropped
+            segments, faults, more = self._read(left)
+            rows = self.append(Source(s.file.writer, s.file.number, s.records) for s in segments)
+            damaged += self.settle()
+            self._retire(segments, faults)
+            damaged += (one.fault for one in faults.values() if one.fault)
+            self._sweep()
             return Compacted(rows=rows, segments=len(segments), dropped=dropped, damaged=tuple(damaged), more=more)
 
     def maintain(self) -> tuple[Tampered, ...]:
         """Rewrite many small files into few, checkpoint Delta's log, remove what nobody reads. Bounded by the small
         files."""
-        with only_committer(self._workspace):
-            self._load()
-            damaged = self._settle()
+        with self.committing():
+            damaged = self.settle()
             for name in table_names(self._workspace):
                 damaged += self._maintain(name)
-            self._keep_head()
             return tuple(damaged)
 
     def _load(self) -> None:
         """Raises Tampered, changing nothing, when the receipts do not go through their signed head: more of them would
         hide what is gone."""
-        if self._witness is not None and self._kept is None:
-            self._kept = self._witness.kept()
-            require_head(self._receipts, self._kept, self._witness.check)
-        self._receipts.load(repair=True)
+        if not self._begun:
+            self.receipts = Receipts(self._workspace.receipts)
+            self._kept = self._witness.kept() if self._witness else None
+            self.receipts.cut_unfinished(head=self._kept.lines if self._kept else 0, signed=self._witness is not None)
+            if self._witness is not None:
+                require_head(self.receipts, self._kept, self._witness.check)
+            self._begun = True
+        self.receipts.load(repair=True)
 
     def _keep_head(self) -> JournalHead:
-        receipts = self._receipts
+        receipts = self.receipts
         ends = sealed_ends(self._workspace, receipts.anchors)
         head = JournalHead(lines=receipts.lines, link=receipts.link, writers=ends)
         if self._witness is not None and head != self._kept:
@@ -138,13 +155,13 @@ class Compactor:
             self._kept = head
         return head
 
-    def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Receipts, signed where there is somebody to sign."""
-        self._receipts.append(lines, self._witness.sign if self._witness else None)
+        self.receipts.append(lines, self._witness.sign if self._witness else None)
 
     def _intend(self, ranges: Mapping[str, Intent]) -> None:
         """Say what comes before it comes, so that no other commit is taken for ours."""
-        self._tell(
+        self.tell(
             [
                 {"kind": "intent", "table": name, "first": i.first, "last": i.last,
                  **({} if i.checkpoint is None else {"checkpoint": i.checkpoint})}
@@ -152,104 +169,91 @@ class Compactor:
             ]
         )  # fmt: skip
 
-    def _read(self, damaged: list[Tampered]) -> tuple[list[Segment], bool]:
-        """Sound segments, each checked to continue the one before; the rest is set aside and reported."""
+    def _read(self, left: Collection[str]) -> tuple[list[Segment], dict[SegmentFile, Reading], bool]:
+        """Segments, each checked to continue the one before, or what is sound in them, with its faults.
+
+        left: open segments of dead writers that are damaged, as WRITER/FILE.
+        """
         segments: list[Segment] = []
+        faults: dict[SegmentFile, Reading] = {}
         size = 0
         for folder in folders(self._workspace.wal):
-            after: Anchor | None = self._receipts.anchors.get(folder.name, Anchor(-1, 0, START))
-            for file in segment_files(folder, SEALED):
+            after: Anchor | None = self.receipts.anchors.get(folder.name, Anchor(-1, 0, START))
+            files = in_order(folder)
+            for number, file in enumerate(files):
+                if file.path.suffix == OPEN and segment_name(file) not in left:
+                    continue
                 if after is not None and file.number <= after.number:
-                    file.path.unlink()  # its receipt is written; a crash came before it could go
+                    self._end(file)  # its receipt is written; a crash came before it could go
                     continue
                 if size >= self._pass_bytes:
-                    return segments, True
-                segment = self._sound(file, after, damaged)
-                after = segment.end if segment else None
-                if segment:
-                    segments.append(segment)
-                    size += segment.size
-        return segments, False
+                    return segments, faults, True
+                found = read_for_rows(file, after, files[number + 1 : number + 2])
+                if found.fault:
+                    faults[file] = found
+                after = found.segment.end if found.segment else None
+                if found.segment:
+                    segments.append(found.segment)
+                    size += found.segment.size
+        return segments, faults, False
 
-    def _sound(self, file: SegmentFile, after: Anchor | None, damaged: list[Tampered]) -> Segment | None:
-        try:
-            return read_segment(file, after=after)
-        except Tampered as error:
-            try:
-                alone = read_segment(file) if after is not None else None
-            except Tampered:
-                alone = None
-            if alone is None:
-                self._set_aside(error, damaged)
-            else:  # sound in itself: what came before it is gone or was changed
-                damaged.append(error)
-                self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": True}])
-            return alone
+    def _end(self, file: SegmentFile) -> None:
+        """A segment whose records are taken goes; a damaged one is kept in quarantine."""
+        known = self.receipts.damaged.get(segment_key(file.writer, file.number))
+        if known and known.aside:
+            set_aside(self._workspace, segment_name(file))
+        else:
+            file.path.unlink()
 
-    def _set_aside(self, error: Tampered, damaged: list[Tampered]) -> None:
-        """Move what cannot be believed into quarantine, with a receipt."""
-        damaged.append(error)
-        place = Path(str(error.field))
-        source = self._workspace.wal / place
-        if len(place.parts) != 2 or not source.is_file():
-            return
-        target = self._workspace.quarantine / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._tell([{"kind": "damage", "what": error.field, "why": error.message, "kept": False}])
-        source.rename(target)
-        sync_folder(target.parent)
-        sync_folder(source.parent)
-
-    def _append(self, segments: list[Segment]) -> dict[str, int]:
-        """One commit per table, skipping what an earlier pass has committed already."""
-        schemas: dict[str, Schema] = {}
-        batches: dict[str, _Batch] = defaultdict(_Batch)
+    def append(self, sources: Iterable[Source]) -> dict[str, int]:
+        """One commit per table, skipping what was committed before. Rows, by table."""
+        batches: dict[str, Batch] = defaultdict(Batch)
         done: dict[str, Any] = {}
-        for segment in segments:
-            writer, number = segment.file.writer, segment.file.number
-            for name, records in _by_table(segment.records, schemas).items():
+        for source in sources:
+            for name, records in by_table(source.records, self._schemas).items():
                 if name not in done:
-                    done[name] = _open_table(self._workspace.tables / name)
+                    done[name] = open_table(self._workspace.tables / name)
                 table = done[name]
-                seen = table.transaction_version(writer) if table is not None else None
-                if seen is None or seen < number:
+                seen = table.transaction_version(source.name) if table is not None else None
+                if seen is None or seen < source.number:
                     batches[name].records += records
-                    batches[name].newest[writer] = number
-        self._intend({name: _next_commits(done[name]) for name in sorted(batches)})
+                    batches[name].newest[source.name] = source.number
+        self._intend({name: next_commits(done[name]) for name in sorted(batches)})
         return {
-            name: _commit(self._workspace.tables / name, name, batch, schemas, done[name])
+            name: commit(self._workspace.tables / name, name, batch, self._schemas, done[name])
             for name, batch in sorted(batches.items())
         }
 
-    def _settle(self) -> list[Tampered]:
+    def settle(self) -> list[Tampered]:
         """Sync and write receipts for every commit that has none."""
         lines: list[dict[str, Any]] = []
         damaged: list[Tampered] = []
         for name in table_names(self._workspace):
             table = self._workspace.tables / name
-            first = self._receipts.versions.get(name, -1) + 1
+            first = self.receipts.versions.get(name, -1) + 1
             while (table / LOG / log_name(first)).exists():
                 try:
                     lines.append(self._receipt(table, name, first))
                 except Tampered as error:
                     damaged.append(error)
                 first += 1
-            intent = self._receipts.intents.get(name)
-            if intent and intent.checkpoint is not None and self._receipts.checkpoints.get(name) != intent.checkpoint:
+            intent = self.receipts.intents.get(name)
+            if intent and intent.checkpoint is not None and self.receipts.checkpoints.get(name) != intent.checkpoint:
                 self._checkpoint(name)  # a crash came between the two
         if lines:
-            sync_folder(self._workspace.tables)
-            self._tell(lines)
+            for folder in (self._workspace.tables, self._workspace.tables.parent):
+                sync_folder(folder)
+            self.tell(lines)
         return damaged
 
     def _receipt(self, table: Path, name: str, version: int) -> dict[str, Any]:
         facts, added, removed = commit_facts(table, version)
-        intent = self._receipts.intents.get(name)
+        intent = self.receipts.intents.get(name)
         if not facts or intent is None or not intent.first <= version <= intent.last:
             raise Tampered(
                 f"table {name}: commit {version} is not ours", code="FOREIGN_COMMIT", field=name, row=version
             )
-        known = self._receipts.files.get(name, {})
+        known = self.receipts.files.get(name, {})
         for path in removed:
             if path in known:
                 check_file(table, name, known[path])
@@ -264,9 +268,8 @@ class Compactor:
         said = {"table": name, "version": version, "added": items, "removed": sorted(removed)}
         return {**facts, **said, "log": digest_file(log).hex}
 
-    def _retire(self, segments: list[Segment]) -> None:
-        if not segments:
-            return
+    def _retire(self, segments: list[Segment], faults: Mapping[SegmentFile, Reading]) -> None:
+        lines = [one.line for one in faults.values() if one.line]
         covered = [
             {
                 "writer": s.file.writer,
@@ -277,9 +280,14 @@ class Compactor:
             }
             for s in segments
         ]
-        self._tell([{"kind": "retire", "segments": covered}])
+        if covered:
+            lines.append({"kind": "retire", "segments": covered})
+        self.tell(lines)
+        for file, one in faults.items():
+            if one.segment is None:
+                set_aside(self._workspace, segment_name(file))
         for segment in segments:
-            segment.file.path.unlink()
+            self._end(segment.file)
 
     def _sweep(self) -> None:
         """Remove the folders of dead writers once nothing is left in them."""
@@ -294,33 +302,38 @@ class Compactor:
         from deltalake import CommitProperties, DeltaTable
 
         folder = self._workspace.tables / name
-        active = self._receipts.files.get(name, {})
         damaged: list[Tampered] = []
-        if len(active) >= SMALL_FILES:
+        merged = False
+        for size in MERGED:
+            small = [item for item in self.receipts.files.get(name, {}).values() if _size(folder / item.path) < size]
+            if len(small) < SMALL_FILES:
+                continue
             try:
-                for item in active.values():
+                for item in small:
                     check_file(folder, name, item)
             except Tampered as error:
-                return [error]  # rewriting would launder it
-            self._intend({name: _next_commits(DeltaTable(str(folder)))})
+                return [*damaged, error]  # rewriting would launder it
+            self._intend({name: next_commits(DeltaTable(str(folder)))})
             DeltaTable(str(folder)).optimize.compact(
-                target_size=64 * 1024 * 1024,
-                writer_properties=_writer_properties(),
+                target_size=size,
+                writer_properties=writer_properties(),
                 commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "optimize"})}),
-                post_commithook_properties=_no_hooks(),
+                post_commithook_properties=no_hooks(),
             )
-            damaged = self._settle()
-            self._intend({name: _next_commits(DeltaTable(str(folder)), 2)})
+            damaged += self.settle()
+            merged = True
+        if merged:
+            self._intend({name: next_commits(DeltaTable(str(folder)), 2)})
             DeltaTable(str(folder)).vacuum(
                 retention_hours=KEEP_HOURS,
                 dry_run=False,
                 enforce_retention_duration=False,
                 commit_properties=CommitProperties(custom_metadata={OURS: json.dumps({"kind": "vacuum"})}),
-                post_commithook_properties=_no_hooks(),
+                post_commithook_properties=no_hooks(),
             )
-            damaged += self._settle()
-        newest = self._receipts.versions.get(name, 0)
-        if newest - max(self._receipts.checkpoints.get(name, 0), 0) >= CHECKPOINT_EVERY:
+            damaged += self.settle()
+        newest = self.receipts.versions.get(name, 0)
+        if newest - max(self.receipts.checkpoints.get(name, 0), 0) >= CHECKPOINT_EVERY:
             self._intend({name: Intent(newest + 1, newest, newest)})
             self._checkpoint(name)
             DeltaTable(str(folder)).cleanup_metadata()
@@ -338,73 +351,15 @@ class Compactor:
             _sync(path)
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
-        self._tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
+        self.tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
 
 
-def _by_table(records: tuple[Record, ...], schemas: dict[str, Schema]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = defaultdict(list)
-    for record in records:
-        if isinstance(record, Predicted):
-            found[table_of(record.model)].append(record)
-        elif isinstance(record, Labelled):
-            found[LABELS].append(record)
-        elif isinstance(record, Refused):
-            found[REFUSALS].append(record)
-        else:
-            schemas[record.version] = record
-    return found
-
-
-def _commit(folder: Path, name: str, batch: _Batch, schemas: Mapping[str, Schema], table: Any) -> int:
-    from deltalake import CommitProperties, Transaction, write_deltalake
-
-    if name == LABELS:
-        data = labels_table(batch.records)
-    elif name == REFUSALS:
-        data = refusals_table(batch.records)
-    else:
-        data = predictions_table(batch.records, schemas)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    write_deltalake(
-        table if table is not None else str(folder),
-        data,
-        mode="append",
-        schema_mode="merge",
-        configuration={"delta.logRetentionDuration": "interval 1 days"} if table is None else None,
-        writer_properties=_writer_properties(),
-        commit_properties=CommitProperties(
-            custom_metadata={OURS: json.dumps({"kind": "append", "newest": batch.newest})},
-            app_transactions=[Transaction(app_id=writer, version=number) for writer, number in batch.newest.items()],
-        ),
-        post_commithook_properties=_no_hooks(),
-    )
-    return int(data.num_rows)
-
-
-def _open_table(folder: Path) -> Any:
-    """The Delta table, or None where there is none yet (a folder that a crash left without a commit counts as none)."""
-    from deltalake import DeltaTable
-
-    return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
-
-
-def _next_commits(table: Any, count: int = 1) -> Intent:
-    """The versions that the next commits will have. table: None for one that is not there yet."""
-    first = table.version() + 1 if table is not None else 0
-    return Intent(first, first + count - 1)
-
-
-def _writer_properties() -> Any:
-    from deltalake import WriterProperties
-
-    return WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
-
-
-def _no_hooks() -> Any:
-    """No checkpoint behind our back: deltalake would not sync it."""
-    from deltalake import PostCommitHookProperties
-
-    return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+def _size(path: Path) -> int:
+    """In bytes; 0 for a file that is gone, which is told by whoever checks it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _data_file(table: Path, path: str) -> dict[str, Any]:

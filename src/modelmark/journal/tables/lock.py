@@ -13,9 +13,10 @@ from modelmark.domain.workspace import Workspace
 
 @contextmanager
 def only_committer(workspace: Workspace) -> Iterator[None]:
-    """Raises NotYet (COMPACTION_RUNS) while another process, or thread, compacts this workspace."""
+    """Raises NotYet (COMPACTION_RUNS) while another process, or thread, compacts this workspace, and FileNotFoundError where
+    there is no workspace: to make another would hide that it was moved."""
     folder = workspace.tables.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     descriptor = os.open(folder / "compact.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

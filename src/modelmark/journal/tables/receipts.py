@@ -5,7 +5,8 @@ of every write carries `signature`, the workspace's over its link. Kinds: intent
 that a commit without a receipt is ours only where a crash came between), append, optimize and vacuum (a Delta commit:
 table, version, files added with SHA-256 and rows, files removed, SHA-256 of its log file), checkpoint (Delta's own, with
 the SHA-256 of its files), took_over (the log files of a table as an earlier release left them), retire (segments whose
-records are all committed, with where each writer's chain stood) and damage (what was found broken, and where it went).
+records are all committed, with where each writer's chain stood), damage (what was found broken, what is missing of it and
+whether the file was set aside) and salvage (records that came from a file set aside, before and after they are committed).
 A line is on disk before any segment it speaks of is deleted.
 """
 
@@ -20,8 +21,8 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.reader import Anchor
-from modelmark.journal.wal.writer import sync_folder
 from modelmark.seal.chain import START, link
 from modelmark.seal.digests import canonical, digest_file
 
@@ -49,6 +50,28 @@ class Intent:
     checkpoint: int | None = None
 
 
+#: (first sequence, how many), ascending; None for how many where nothing tells.
+Ranges = tuple[tuple[int, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A segment that was found damaged. gaps: what is missing of it in the tables. aside: the file is in quarantine, or
+    about to be."""
+
+    gaps: Ranges
+    aside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaging:
+    """Records that are taken from a segment set aside. number: the how manieth time, from 1. done: they are in."""
+
+    number: int
+    sequences: Ranges
+    done: bool
+
+
 @dataclass(slots=True)
 class Receipts:
     """The receipts read so far, and what they add up to. `load` reads what is new; `append` writes and syncs."""
@@ -63,6 +86,8 @@ class Receipts:
     checkpoints: dict[str, int] = field(default_factory=dict)  # table -> version of its newest checkpoint
     intents: dict[str, Intent] = field(default_factory=dict)  # table -> what was about to be committed last
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    damaged: dict[str, Damaged] = field(default_factory=dict)  # segment, as `segment_key` -> what is known of it
+    salvages: dict[str, Salvaging] = field(default_factory=dict)  # segment -> its last salvage
     signature: str | None = None  # of the last line
     _size: int = 0
 
@@ -78,9 +103,35 @@ class Receipts:
         for _ in self.read():
             pass
         if repair and self.path.exists() and self.path.stat().st_size > self._size:
-            with self.path.open("r+b") as file:
-                file.truncate(self._size)
-                os.fsync(file.fileno())
+            self._cut(self._size)
+
+    def cut_unfinished(self, *, head: int, signed: bool) -> None:
+        """Cut what a power cut left of the last write, before anything is read: lines with a hole in them, or not ended, and
+        those of the same write before them. The only committer may.
+
+        head: how many lines are known to be whole. signed: whether every write ended with a signed line. What is damaged in
+        another way, or before the head, stays to be told.
+        """
+        whole, probe = 0, Receipts(self.path)
+        try:
+            for _ in probe.read():
+                if probe.lines <= head or not signed or probe.signature is not None:
+                    whole = probe._size
+        except Tampered:
+            if b"\0" not in self._line_at(probe._size):
+                return
+        if probe.lines >= head and self.path.exists() and self.path.stat().st_size > whole:
+            self._cut(whole)
+
+    def _line_at(self, offset: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.readline()
+
+    def _cut(self, size: int) -> None:
+        with self.path.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
 
     def read(self) -> Iterator[Mapping[str, Any]]:
         """The lines not yet read, each verified. An unfinished last line is left for later."""
@@ -100,25 +151,39 @@ class Receipts:
                 yield line
 
     def append(self, lines: Sequence[Mapping[str, Any]], sign: Callable[[bytes], str] | None = None) -> None:
-        """Durable when this returns. sign: gives the signature of the last line's link."""
-        data = b""
+        """Durable when this returns. Nothing was written, and nothing is remembered, when it raises.
+
+        sign: gives the signature of the last line's link.
+        """
+        data, last, signature = b"", self.link, None
         for number, line in enumerate(lines, 1):
-            self.link = link(self.link, canonical(line))
-            self.signature = sign(self.link) if sign and number == len(lines) else None
-            more = {"link": self.link.hex(), **({"signature": self.signature} if self.signature else {})}
+            last = link(last, canonical(line))
+            signature = sign(last) if sign and number == len(lines) else None
+            more = {"link": last.hex(), **({"signature": signature} if signature else {})}
             data += canonical({**line, **more}) + b"\n"
-            self._take(line)
         if not data:
             return
+        self._write(data)
+        for line in lines:
+            self._take(line)
+        self.link, self.signature = last, signature
+        self._size += len(data)
+
+    def _write(self, data: bytes) -> None:
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            write_whole(descriptor, data, at=self._size)
+            try:
+                os.fsync(descriptor)
+            except OSError:  # what of it is on disk is unknowable: it comes again, from the start
+                os.ftruncate(descriptor, self._size)
+                raise
+        finally:
+            os.close(descriptor)
         if new:
             sync_folder(self.path.parent)
-        self._size += len(data)
 
     def _verified(self, raw: bytes) -> Mapping[str, Any]:
         number = self.lines + 1
@@ -150,6 +215,12 @@ class Receipts:
         elif kind == "retire":
             for item in line["segments"]:
                 self.anchors[item["writer"]] = Anchor(item["number"], item["sequence"], bytes.fromhex(item["link"]))
+        elif kind == "damage" and ("gaps" in line or not line["kept"]):
+            gaps = line.get("gaps", [[0, None]])  # an earlier release read nothing of what it set aside
+            self.damaged[line["what"].partition(".")[0]] = Damaged(_ranges(gaps), aside=line.get("aside", True))
+        elif kind == "salvage":
+            salvaging = Salvaging(line["number"], _ranges(line["sequences"]), line["done"])
+            self.salvages[line["what"].partition(".")[0]] = salvaging
 
     def _take_commit(self, line: Mapping[str, Any]) -> None:
         table = line["table"]
@@ -162,6 +233,15 @@ class Receipts:
             active[item["path"]] = DataFile(item["path"], item["sha256"], item["rows"])
         if "log" in line:
             self.logs.setdefault(table, {})[log_name(line["version"])] = line["log"]
+
+
+def segment_key(writer: str, number: int) -> str:
+    """A segment by name, sealed or open."""
+    return f"{writer}/{number:012d}"
+
+
+def _ranges(value: Sequence[Sequence[Any]]) -> Ranges:
+    return tuple((first, count) for first, count in value)
 
 
 def log_name(version: int) -> str:

@@ -12,6 +12,7 @@ from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.receipts import (
     LOG,
+    Damaged,
     Receipts,
     check_file,
     commit_facts,
@@ -94,11 +95,24 @@ def _tables(workspace: Workspace, receipts: Receipts) -> Iterator[tuple[str, int
     if held:
         name = held[0].relative_to(workspace.quarantine).as_posix()
         raise Tampered(
-            f"journal segment {name} was found damaged and set aside",
+            f"journal segment {name} was found damaged and set aside{_of(receipts.damaged.get(name.partition('.')[0]))}",
             code="QUARANTINED",
             field=name,
-            hint="restore it from a backup, or move it out of the quarantine folder to accept the loss",
+            hint="modelmark journal salvage takes what can be read, also from a sound copy put in its place; "
+            "move it out of the quarantine folder to accept the loss",
         )
+    for name, known in sorted(receipts.damaged.items()):
+        if not known.aside:
+            yield f"log of writer {name[:8]}, lost in a power cut", sum(count or 0 for _, count in known.gaps)
+
+
+def _of(known: Damaged | None) -> str:
+    if known is None:
+        return ""
+    if any(count is None for _, count in known.gaps):
+        return "; records are missing, nothing tells how many"
+    where = ", ".join(f"{first} to {first + count - 1}" for first, count in known.gaps if count)
+    return f"; {sum(count or 0 for _, count in known.gaps):,} records are missing{where and f' (sequence {where})'}"
 
 
 def _verify_table(workspace: Workspace, receipts: Receipts, name: str) -> int:

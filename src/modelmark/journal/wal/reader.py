@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.domain.errors import Tampered
 from modelmark.journal.wal.frames import (
     HEADER_SIZE,
-    SEAL,
     Damage,
-    Frame,
     Header,
     Seal,
-    encode,
-    frame,
     read_header,
     walk,
 )
 from modelmark.journal.wal.records import Record
-from modelmark.journal.wal.writer import LOCK, OPEN, SEALED, sync_folder
+from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
 
 
@@ -45,8 +41,22 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a segment that are not what was written. offset, end: where they lie. first: the sequence of the first
+    record that belongs there. missing: how many are not there; None when nothing tells. unwritten: a write that had not
+    reached the disk left them, as the zeros in them say."""
+
+    offset: int
+    end: int
+    first: int
+    missing: int | None
+    reason: str
+    unwritten: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment read whole and found sound. sequence of records[i] is header.first + i. end: where the chain stands."""
+    """A segment read whole and found sound, but for its gaps. end: where the chain stands."""
 
     file: SegmentFile
     header: Header
@@ -54,17 +64,16 @@ class Segment:
     sealed: bool
     end: Anchor
     size: int
+    gaps: tuple[Gap, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
-    (or, after a power cut under a policy other than `always`, not yet synced)."""
-
-    writer: str
-    sealed: int
-    records: int
-    dropped: int
+    def sequences(self) -> Iterator[int]:
+        """Of each record."""
+        missing, number = {gap.first: gap.missing or 0 for gap in self.gaps if gap.missing}, self.header.first
+        for _ in self.records:
+            while number in missing:
+                number += missing.pop(number)
+            yield number
+            number += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,76 +131,38 @@ def read_segment(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
                 file.writer, file.number, after.sequence if after else 0, after.link if after else b"\0" * 32
             )
             return Segment(file, header, (), False, Anchor(file.number - 1, header.first, header.previous), 0)
-        raise _tampered(file, 0, "the header is damaged")
-    _check_place(file, header, after)
+        raise tampered(file, 0, "the header is damaged")
+    check_place(file, header, after)
     records: list[Record] = []
     end, size, sealed = Anchor(file.number, header.first, header.link()), HEADER_SIZE, False
     for item in walk(data, header):
         if isinstance(item, Damage):
             if item.torn and file.path.suffix == OPEN:
                 break
-            raise _tampered(file, item.offset, item.reason)
+            raise tampered(file, item.offset, item.reason)
         end, size = Anchor(file.number, item.sequence + 1, item.link), item.end
         if isinstance(item.record, Seal):
             sealed = True
-            _check_seal(file, item, header, len(records))
         else:
             records.append(item.record)
     if not sealed and file.path.suffix == SEALED:
-        raise _tampered(file, size, "the seal is missing")
+        raise tampered(file, size, "the seal is missing")
     return Segment(file, header, tuple(records), sealed, end, size)
 
 
 def alive(folder: Path) -> bool:
-    """Whether the writer that owns a folder still runs."""
-    descriptor = _try_lock(folder)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
-
-
-def recover(folder: Path) -> Recovery | None:
-    """Close what a dead writer left open: cut torn tails, seal, rename. None when the writer lives.
-
-    Raises Tampered, and changes nothing, when sound frames follow a damaged one: that is no torn tail.
-    """
-    descriptor = _try_lock(folder)
-    if descriptor is None:
-        return None
+    """Whether the writer that owns a folder still runs. Writes nothing."""
     try:
-        sealed = records = dropped = 0
-        before = segment_files(folder, SEALED)
-        after = read_segment(before[-1]).end if before and segment_files(folder, OPEN) else None
-        for file in segment_files(folder, OPEN):
-            segment = read_segment(file, after=after)
-            dropped += file.path.stat().st_size - segment.size
-            if segment.size == 0:  # not even its header was finished
-                file.path.unlink()
-                continue
-            after = _finish(segment)
-            sealed += 1
-            records += len(segment.records)
-        sync_folder(folder)
-        return Recovery(folder.name, sealed, records, dropped)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
         os.close(descriptor)
-
-
-def recover_all(wal: Path) -> list[Recovery | Tampered]:
-    """`recover` for every dead writer that left something open; damage is reported beside the rest."""
-    found: list[Recovery | Tampered] = []
-    for folder in folders(wal):
-        if not segment_files(folder, OPEN):
-            continue
-        try:
-            done = recover(folder)
-        except Tampered as error:
-            found.append(error)
-            continue
-        if done is not None:
-            found.append(done)
-    return found
+    return False
 
 
 def verify_wal(wal: Path, anchors: Mapping[str, Anchor] | None = None) -> WalReport:
@@ -215,7 +186,7 @@ def _verify_writer(folder: Path, anchor: Anchor | None) -> tuple[WriterReport, T
     retired = after.number
     segments = records = 0
     try:
-        for file in _in_order(folder):
+        for file in in_order(folder):
             if file.number <= retired:
                 continue
             try:
@@ -234,58 +205,25 @@ def _verify_writer(folder: Path, anchor: Anchor | None) -> tuple[WriterReport, T
     return WriterReport(folder.name, segments, records, running, end), None
 
 
-def _in_order(folder: Path) -> Iterable[SegmentFile]:
+def in_order(folder: Path) -> list[SegmentFile]:
+    """A writer's segments, open ones too. Where a number is both, the sealed one counts."""
     found = {file.number: file for file in segment_files(folder, OPEN)}
     found |= {file.number: file for file in segment_files(folder, SEALED)}
     return [found[number] for number in sorted(found)]
 
 
-def _check_place(file: SegmentFile, header: Header, after: Anchor | None) -> None:
+def check_place(file: SegmentFile, header: Header, after: Anchor | None) -> None:
     if header.writer != file.writer or header.segment != file.number:
-        raise _tampered(file, 0, f"it is segment {header.segment} of writer {header.writer[:8]}")
+        raise tampered(file, 0, f"it is segment {header.segment} of writer {header.writer[:8]}")
     if after is None:
         return
     if header.segment != after.number + 1:
-        raise _tampered(file, 0, f"segment {after.number + 1} before it is gone")
+        raise tampered(file, 0, f"segment {after.number + 1} before it is gone")
     if header.previous != after.link or header.first != after.sequence:
-        raise _tampered(file, 0, "it does not continue the segment before it")
+        raise tampered(file, 0, "it does not continue the segment before it")
 
 
-def _check_seal(file: SegmentFile, item: Frame, header: Header, records: int) -> None:
-    seal = item.record
-    if not isinstance(seal, Seal) or seal.records != records or seal.first != header.first:
-        raise _tampered(file, item.offset, "the seal counts other records")
-
-
-def _finish(segment: Segment) -> Anchor:
-    """Cut, seal and rename a dead writer's open segment; every step may be repeated after a crash."""
-    end = segment.end
-    descriptor = os.open(segment.file.path, os.O_WRONLY | os.O_APPEND)
-    try:
-        os.ftruncate(descriptor, segment.size)
-        if not segment.sealed:
-            seal = encode(Seal(len(segment.records), segment.header.first))
-            data, last = frame(end.link, end.sequence, seal, SEAL)
-            os.write(descriptor, data)
-            end = Anchor(end.number, end.sequence + 1, last)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    segment.file.path.rename(segment.file.path.with_suffix(SEALED))
-    return end
-
-
-def _try_lock(folder: Path) -> int | None:
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _tampered(file: SegmentFile, offset: int, reason: str) -> Tampered:
+def tampered(file: SegmentFile, offset: int, reason: str) -> Tampered:
     return Tampered(
         f"journal segment {file.writer[:8]}/{file.path.name} is damaged at byte {offset}: {reason}",
         code="SEGMENT_DAMAGED",

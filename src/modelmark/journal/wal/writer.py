@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from modelmark.domain.errors import NotYet
+from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Predicted, Record, Schema
 from modelmark.journal.wal.reserve import Reserve
@@ -69,7 +70,7 @@ class Writer:
         self._announced: set[str] = set()
         self._link, self._sequence, self._segment = START, 0, 0
         self._fd = -1
-        self._size = self._count = self._first = 0
+        self._size = self._count = self._first = self._seed = 0
         self._opened_at = 0.0
         self._dirty = False
         self._retiring: SimpleQueue[tuple[int, Path]] = SimpleQueue()
@@ -158,7 +159,8 @@ class Writer:
         descriptor = os.open(hidden / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         hidden.rename(self.folder)
-        sync_folder(wal)
+        for folder in (wal, *wal.parents[:2]):  # a workspace's first writer makes them
+            sync_folder(folder)
         return descriptor
 
     def _open(self) -> None:
@@ -169,22 +171,22 @@ class Writer:
         self._announced.clear()
         self._opened_at = time.monotonic()
         self._write(header.to_bytes())
-        self._link = header.link()
+        self._link, self._seed = header.link(), header.seed()
         self._reserve.sync_folder()
 
     def _frames(self, records: Iterable[Record]) -> bytes:
         parts: list[bytes] = []
         add = parts.append
-        last, sequence, announced = self._link, self._sequence, self._announced
+        last, sequence, seed, announced = self._link, self._sequence, self._seed, self._announced
         for record in records:
             if isinstance(record, Predicted) and record.version not in announced:
                 announced.add(record.version)
                 schema = self._schemas.get(record.version)
                 if schema is not None:
-                    data, last = frame(last, sequence, encode(schema))
+                    data, last = frame(last, sequence, encode(schema), seed=seed)
                     add(data)
                     sequence += 1
-            data, last = frame(last, sequence, encode(record))
+            data, last = frame(last, sequence, encode(record), seed=seed)
             add(data)
             sequence += 1
         self._count += sequence - self._sequence
@@ -192,13 +194,12 @@ class Writer:
         return b"".join(parts)
 
     def _write(self, data: bytes) -> None:
-        written = os.write(self._fd, data)
-        while written < len(data):  # a short write; the rest, or the error that cut it short
-            written += os.write(self._fd, data[written:])
-        self._size += written
+        write_whole(self._fd, data, at=self._size)
+        self._size += len(data)
 
     def _seal(self) -> None:
-        data, self._link = frame(self._link, self._sequence, encode(Seal(self._count, self._first)), SEAL)
+        seal = encode(Seal(self._count, self._first))
+        data, self._link = frame(self._link, self._sequence, seal, SEAL, seed=self._seed)
         self._write(data)
         path = self.folder / f"{self._segment:012d}{OPEN}"
         descriptor, self._fd = self._fd, -1
@@ -244,21 +245,21 @@ class Writer:
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:
-            self.failure = f"{type(error).__name__}: {error.strerror}"
+            self.failure = why(error)
 
     def _refusal(self) -> NotYet:
-        return NotYet(
-            "the journal cannot take records, so nothing is answered",
-            code="JOURNAL_FAILED",
-            limit=self.failure,
-            hint="free or replace the disk, then restart the worker",
-        )
+        return refusal(self.failure)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def refusal(failure: str | None) -> NotYet:
+    """Nothing is answered that could not be written."""
+    return NotYet(
+        "the journal cannot take records, so nothing is answered",
+        code="JOURNAL_FAILED",
+        limit=failure,
+        hint="free or replace the disk: answers come again by themselves",
+    )
+
+
+def why(error: OSError) -> str:
+    return f"{type(error).__name__}: {error.strerror}"

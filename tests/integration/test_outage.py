@@ -1,0 +1,115 @@
+"""The database goes away under what runs: an error that says so, a page that says so, and no defect of ours."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from starlette.testclient import TestClient
+
+import serving_case as case
+from builders import workspace as made
+from builders.workspace import Lived
+from modelmark.app.container import Container
+from modelmark.cli.output import ERROR
+from modelmark.domain.errors import Missing, NotYet
+from modelmark.storage.database import Database, sqlite_url
+
+HOME = "http://127.0.0.1:8081"
+
+
+@pytest.mark.postgres
+def test_a_server_that_goes_away_in_the_middle_is_told_as_such(postgres) -> None:  # type: ignore[no-untyped-def]
+    url = postgres.create("outage")
+    database = Database(url)
+    other = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with pytest.raises(NotYet) as caught, database.writing() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+        with other.begin() as killer:
+            killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        connection.execute(text("SELECT 1"))
+    assert caught.value.code == "DATABASE_UNAVAILABLE"
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1, "and it goes on"
+    other.dispose()
+    database.close()
+
+
+def test_a_file_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "w" / "state.db"))
+    database.close()
+    shutil.rmtree(tmp_path / "w")
+    with pytest.raises(NotYet) as caught, database.reading():
+        pass
+    assert caught.value.code == "DATABASE_UNAVAILABLE"
+
+
+def test_pages_say_that_the_database_is_away_and_when_to_ask_again(tmp_path: Path) -> None:
+    place = Lived.at(tmp_path / "w")
+    with TestClient(place.app.dashboard(), base_url=HOME, raise_server_exceptions=False) as client:
+        assert client.get("/health").status_code == 200
+        place.app.database.close()
+        shutil.rmtree(tmp_path / "w")
+        for path in ("/", "/releases", "/health"):
+            told = client.get(path, headers={"accept": "text/html"})
+            assert (told.status_code, told.headers["retry-after"]) == (503, "5"), path
+            assert "cannot be reached" in told.text
+
+
+def everything(root: Path) -> dict[str, Any]:
+    """Each file and folder: its mode, its time, its bytes."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.stat().st_mode,
+            path.stat().st_mtime_ns,
+            path.is_file() and path.read_bytes(),
+        )
+        for path in [root, *root.rglob("*")]
+    }
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["nobody has it open", "the steward has it open"])
+def test_whoever_verifies_writes_nothing(tmp_path: Path, live: bool) -> None:
+    place, quiet = Lived.at(tmp_path / "w"), made.quiet()
+    one = place.register(quiet, 1, place.now)
+    place.check(quiet, one, place.now)
+    place.release(quiet, one, place.now)
+    if not live:
+        place.app.database.close()
+    (tmp_path / "w").chmod(0o755)
+    before = everything(tmp_path / "w")
+    auditor = Container.open({"MODELMARK_ACTOR": "eve"}, workspace=tmp_path / "w", read_only=True)
+    assert [item.name for item in auditor.verify() if item.fault] == []
+    auditor.database.close()
+    after = everything(tmp_path / "w")
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed - ({"state.db-shm"} if live else set()) == set(), "only who reads what, in memory that SQLite shares"
+
+
+def test_an_auditor_without_the_database_is_told_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(Missing) as caught:
+        assert Container.open({}, workspace=tmp_path, read_only=True).ledger
+    assert (caught.value.code, list(tmp_path.iterdir())) == ("NO_DATABASE", [])
+
+
+def test_a_workspace_moved_under_what_runs_is_noticed_and_none_is_made_at_the_old_place(tmp_path: Path) -> None:
+    built = case.build(tmp_path / "w")
+    case.release(built)
+    root = built.workspace.root
+    words = [sys.executable, "-m", "modelmark", "up", "--port", "0", "--dashboard-port", "0", "--workspace", str(root)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert {process.stdout.readline().split()[1] for _ in range(2)} == {"predictions", "dashboard"}
+        root.rename(tmp_path / "elsewhere")
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == ERROR
+    assert "was moved or replaced while this ran" in said.splitlines()[-1]
+    assert not root.exists()
