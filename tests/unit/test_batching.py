@@ -84,7 +84,7 @@ def test_runs_that_wait_for_another_machine_overlap_and_those_that_compute_here_
         high[0] = 0  # loading tried the model once
         callers = []
         for _ in range(8):
-            callers.append(bench.ask(version))
+            callers.append(bench.ask(version, seconds=60))  # a busy machine refuses none
             await asyncio.sleep(0.001)  # a turn of its own, so that it is a run of its own
         for caller in callers:
             await caller.done.wait()
