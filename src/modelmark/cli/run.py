@@ -16,7 +16,6 @@ from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
 from modelmark.cli.still_there import still_there
 
 if TYPE_CHECKING:
-    from modelmark.app.control_plane import ControlPlane
     from modelmark.domain.settings import Settings
     from modelmark.serving.supervisor import Supervisor
     from modelmark.steward.loop import Steward
@@ -80,22 +79,17 @@ def steward(
     log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
     with still_there(app.workspace.root):
-        _look_after(app, json)
+        app.catch_up()
+        stop = threading.Event()
+        loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
+        loop.start()
+        try:
+            _dashboard(app.dashboard(), app.settings, json)
+        finally:
+            stop.set()
+            loop.join()
+            app.checkpoint.after_act()  # what is sealed by now cannot be cut unseen while nobody watches
     return OK
-
-
-def _look_after(app: ControlPlane, json: bool) -> None:
-    """Control loop and pages, until SIGTERM or SIGINT."""
-    app.catch_up()
-    stop = threading.Event()
-    loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
-    loop.start()
-    try:
-        _dashboard(app.dashboard(), app.settings, json)
-    finally:
-        stop.set()
-        loop.join()
-        app.checkpoint.after_act()  # what is sealed by now cannot be cut unseen while nobody watches
 
 
 def _worker_options(settings: Settings) -> tuple[str, ...]:
