@@ -405,7 +405,7 @@ def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str,
         "answered_before": share(sent, lambda s: s[PHASE] == 0),
         "answered_after": share(sent, lambda s: s[PHASE] == 2 and s[DUE] > back + min(2.0, seconds / 2)),
     }
-    time.sleep(2)
+    time.sleep(min(2.0, seconds))
     cpu = at.cpu()
     time.sleep(1)
     found[f"after {highest:g} x"] |= {"cpu_of_a_core": at.cpu() - cpu, "memory_mb": at.memory() - memory}
