@@ -62,6 +62,7 @@ def test_what_callers_asked_who_have_hung_up_is_not_computed(tmp_path: Path, han
     assert metrics.counters["modelmark_abandoned_total"] >= 5
     assert computed < 41, "some had gone before their turn came"
     assert computed + metrics.counters["modelmark_abandoned_total"] >= 41
+    assert fake.sizes[-1] == 1, "the one who stayed, with nobody who had gone"
 
 
 def test_a_half_closed_caller_of_a_quick_model_is_answered(tmp_path: Path) -> None:
