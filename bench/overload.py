@@ -41,6 +41,7 @@ WIDTH: Final = 64
 #: Connections of a client at the most, and how long it waits for the last answers, in seconds.
 CONNECTIONS: Final = 1500
 LAST: Final = 3.0
+HOT: Final = 300
 PROBE: Final = 0.1
 
 
@@ -405,12 +406,14 @@ def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str,
         "answered_before": share(sent, lambda s: s[PHASE] == 0),
         "answered_after": share(sent, lambda s: s[PHASE] == 2 and s[DUE] > back + min(2.0, seconds / 2)),
     }
-    time.sleep(2)
+    time.sleep(min(2.0, seconds))
     cpu = at.cpu()
     time.sleep(1)
     found[f"after {highest:g} x"] |= {"cpu_of_a_core": at.cpu() - cpu, "memory_mb": at.memory() - memory}
     sent = at.ask(phases=[(seconds, {"one": 2 * capacity})], seed=12, retries=3)
     found["2 x, three retries"] = figures(sent, capacity, seconds, at.deadline)
+    hot = at.ask(connections=HOT, seconds=max(seconds / 2, 2.0))
+    found[f"{HOT} callers who come back at once"] = {"goodput": hot / capacity}
     sent = at.ask(phases=[(seconds, {"noisy": highest * capacity, "quiet": 0.3 * capacity})], seed=13)
     quiet = [s for s in sent if s[WHO] == "quiet"]
     found[f"quiet beside noisy at {highest:g} x"] = {

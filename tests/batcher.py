@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -128,6 +129,11 @@ class Bench:
         return [r for f in files for r in read_segment(f).records if isinstance(r, Predicted)]
 
 
+@cache
+def _graph(number: int) -> bytes:
+    return case.gradient_boosting(3, seed=number)
+
+
 def loader(root: Path):
     """Makes a loaded version that runs a fake flavour."""
 
@@ -135,7 +141,8 @@ def loader(root: Path):
         flavour: Fake, *, number: int = 1, fallback: tuple[Fallback, ...] = (), deadline_ms: int = 5000
     ) -> LoadedModel:
         serving = Serving(deadline_ms=deadline_ms)
-        built = case.build(root, case.contract(fallback=fallback, serving=serving), number=number)
+        agreed = case.contract(fallback=fallback, serving=serving)
+        built = case.build(root, agreed, _graph(number), number=number)
         version = load_marked(built.folder, keys.verifier(built.workspace.keys), built.id)
         version.execution = Execution(flavour)
         return version

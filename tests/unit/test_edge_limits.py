@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from modelmark.serving.http import edge
 from modelmark.serving.http.edge import Connection, Edge, Request
 from modelmark.serving.http.framing import JSON, Limits
 from modelmark.serving.metrics import Metrics
@@ -302,3 +303,49 @@ def test_a_half_closed_client_that_was_answered_is_not_cut() -> None:
     house.later(0.11)
     assert transport.taken.startswith(b"HTTP/1.1 200")
     assert transport.ended == "", "it ends when the other side does, or after the time to linger"
+
+
+def test_who_is_refused_for_load_and_comes_back_at_once_is_not_read_for_as_long_as_it_takes() -> None:
+    """100 refusals a second; 30 connections ask again whenever they are read."""
+    house = House(answers=False, refusals=100)
+    edge.REFUSED_AT_ONCE, before = 10, edge.REFUSED_AT_ONCE
+    try:
+        held = [house.connect() for _ in range(30)]
+        for _ in range(100):  # a second
+            for connection, transport in held:
+                if transport.reading:
+                    connection.data_received(body(5))
+                    house.asked[-1][0].reply(429, b"{}", JSON, b"")
+            house.later(0.01)
+        assert 100 <= len(house.asked) <= 100 + 10 + 30, (
+            "of 3,000: a second's, those at once, and one that each had begun"
+        )
+        heard = [transport.taken.count(b"HTTP/1.1 429") for _, transport in held]
+        assert max(heard) - min(heard) <= 1, "each its share"
+        house.later(1)
+        assert all(transport.reading for _, transport in held)
+    finally:
+        edge.REFUSED_AT_ONCE = before
+
+
+@pytest.mark.parametrize("status", [200, 422, 504])
+def test_other_answers_hush_nobody(status: int) -> None:
+    house = House(answers=False, refusals=1)
+    connection, transport = house.connect()
+    for _ in range(300):
+        connection.data_received(body(5))
+        house.asked[-1][0].reply(status, b"{}", JSON, b"")
+    assert transport.reading
+
+
+def test_a_hushed_connection_takes_nothing_of_what_it_sent_before_and_all_of_it_later() -> None:
+    house = House(answers=False, refusals=1, pipelined=1)
+    house.edge._refused_until = house.now
+    connection, transport = house.connect()
+    connection.data_received(body(5) * 2)
+    house.asked[0][0].reply(429, b"{}", JSON, b"")
+    house.turn()
+    assert (len(house.asked), transport.reading) == (1, False)
+    house.later(1.1)
+    house.turn()
+    assert len(house.asked) == 2

@@ -145,6 +145,26 @@ def test_a_large_request_is_no_longer_computed_once_its_caller_has_gone(load, ru
     assert sum(fake.sizes) < 150
 
 
+def test_large_requests_hold_no_small_one_up_that_fits_the_loop(load, run):
+    """A row costs nothing worth speaking of; many together wait for something."""
+    fake = Fake(Runs.BY_COST, lambda numbers: time.sleep(0.3 if len(numbers) > LARGE_ROWS else 0))
+
+    async def work(bench: Bench) -> None:
+        version = load(fake, deadline_ms=2000)
+        version.execution.run(np.zeros((1, 3)), [])
+        for _ in range(3):
+            bench.ask(version, rows=LARGE_ROWS + 1)
+            await asyncio.sleep(0.02)
+        bench.batcher.require_room(version, b"", perf_counter() + 0.01)
+        started = perf_counter()
+        small = bench.ask(version, seconds=0.2)
+        await small.done.wait()
+        assert small.outcome is ServedBy.MODEL
+        assert small.at - started < 0.2
+
+    run(work)
+
+
 def test_slices_of_a_large_request_are_its_answer_in_order(load, run):
     class Mirror(Fake):
         def run(self, numbers, texts):

@@ -108,7 +108,7 @@ class Batcher:
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
         """Before anything is made of a request: raises Overloaded when it could not be answered in time."""
         lane = self._lanes.get(id(version)) if self._lanes else None
-        if lane is not None:
+        if lane is not None and not version.execution.fits_loop(1):
             with suppress(TimedOut):  # what is too late may have a fallback, and that wants to know the rows
                 lane.require_room(caller, 1, due, perf_counter())
 
@@ -167,8 +167,7 @@ class Batcher:
         version = group[0].version
         try:
             rows = group[0].rows.count if len(group) == 1 else sum([request.rows.count for request in group])
-            lane = self._lanes.get(id(version)) if self._lanes else None
-            if not version.execution.fits_loop(rows) or (lane is not None and lane.waiting):
+            if not version.execution.fits_loop(rows):
                 self._run_apart(version, group)
                 return
             checked, kept = self._checked_in_time(version, group)

@@ -17,8 +17,10 @@ from modelmark.serving.execution import Execution
 
 #: Rows of one run, whatever they cost.
 RUN_ROWS: Final = 1024
-#: A run takes no more than this part of a deadline, or so many times what one row takes: those who come meanwhile wait.
+#: A run takes no more than this part of a deadline and so many seconds, or so many times what one row takes: those who come
+#: meanwhile wait.
 RUN_PART: Final = 0.25
+RUN_SECONDS: Final = 0.25
 RUN_MORE: Final = 1.5
 #: What is predicted may be wrong by so much without anybody being late.
 MARGIN: Final = 1.25
@@ -144,7 +146,8 @@ class Lane:
             self._compare(batch[0], now)
 
     def _fitting(self) -> int:
-        return self._cost.fitting(max(RUN_PART * self._deadline, RUN_MORE * self._cost.of(1)), RUN_ROWS)
+        seconds = min(RUN_PART * self._deadline, RUN_SECONDS)
+        return self._cost.fitting(max(seconds, RUN_MORE * self._cost.of(1)), RUN_ROWS)
 
     def _turn(self, caller: bytes) -> float:
         return max(self._served, self._turns.get(caller, 0.0))

@@ -22,6 +22,9 @@ from modelmark.serving.metrics import Metrics, key
 
 #: Longest head that a connection remembers, in bytes.
 KNOWN_HEAD: Final = 2048
+#: Refusals for load that may come at once, and the longest that a connection is not read for them, in seconds.
+REFUSED_AT_ONCE: Final = 200
+LONGEST_HUSH: Final = 1.0
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16
 
@@ -50,6 +53,7 @@ class Edge:
         self._extra = extra
         self.common = b""
         self._known_hosts: set[bytes] = set()
+        self._refused_until = 0.0
         self.read = READ | service.headers
         self.sweep_now()
 
@@ -87,6 +91,14 @@ class Edge:
     def busy(self) -> int:
         """Requests received whose answers have not left."""
         return sum(len(connection.waiting) for connection in self.connections)
+
+    def refused(self, connection: Connection) -> None:
+        """A caller was told that there is too much, and many come back at once: beyond so many refusals a second, one that
+        was refused is not read until they are within that again. Else saying no would take the time that answers need."""
+        now, each = self.loop.time(), 1 / self.limits.refusals
+        self._refused_until = max(self._refused_until, now - REFUSED_AT_ONCE * each) + each
+        if self._refused_until > now:
+            connection.hush(min(self._refused_until - now, LONGEST_HUSH))
 
     def drain(self) -> None:
         """From now on every answer closes its connection."""
@@ -139,6 +151,8 @@ class Request:
             )
         )
         self.connection.send()
+        if status == 429:
+            edge.refused(self.connection)
 
 
 class Connection(asyncio.Protocol):
@@ -154,7 +168,7 @@ class Connection(asyncio.Protocol):
         self.receiving = False
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
-        self.paused = self.reading_paused = False
+        self.paused = self.reading_paused = self.hushed = False
         self.closing = self.ended = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.in_head = True
@@ -253,7 +267,7 @@ class Connection(asyncio.Protocol):
         at, self.taken = 0, 0
         while at < len(data) and not self.closing and self.fault is None and self.parser is not None:
             room = self.limits.pipelined - max(self.taken, len(self.waiting))
-            if room <= 0 or self.paused:
+            if room <= 0 or self.paused or self.hushed:
                 self.unread = data[at:]
                 break
             size = _safe(data, at, room)
@@ -284,7 +298,11 @@ class Connection(asyncio.Protocol):
 
     def _resume(self) -> None:
         """Read on in the next turn what was left unread, when there is room for it."""
-        if self.unread and not self.resuming and not self.paused and len(self.waiting) < self.limits.pipelined:
+        if (
+            self.unread
+            and not (self.resuming or self.paused or self.hushed)
+            and len(self.waiting) < self.limits.pipelined
+        ):
             self.resuming = True
             self.edge.loop.call_soon(self._read_on)
 
@@ -542,9 +560,21 @@ class Connection(asyncio.Protocol):
                 )
             )
 
+    def hush(self, seconds: float) -> None:
+        """Read nothing for a moment."""
+        if not self.hushed and self.transport is not None:
+            self.hushed = True
+            self._throttle()
+            self.edge.loop.call_later(seconds, self._listen)
+
+    def _listen(self) -> None:
+        self.hushed = False
+        self._resume()
+        self._throttle()
+
     def _throttle(self) -> None:
-        """Read nothing while the client takes nothing, or while too much of it waits."""
-        stop = self.paused or bool(self.unread) or len(self.waiting) >= self.limits.pipelined
+        """Read nothing while the client takes nothing, while too much of it waits, or for a moment."""
+        stop = self.paused or self.hushed or bool(self.unread) or len(self.waiting) >= self.limits.pipelined
         if self.transport is None or stop == self.reading_paused:
             return
         self.reading_paused = stop

@@ -48,6 +48,9 @@ class Limits:
     half_closed: float = 0.1  # a client that sends no more is waited for so long: it may well have gone
     pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
     connections: int = 4096
+    refusals: int = (
+        2000  # of a worker in a second, for load; a connection that hears more is not read for as long as it takes
+    )
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 
 
