@@ -16,7 +16,7 @@ import pytest
 import loops
 from batcher import Bench, Caller, Fake, loader, runner
 from modelmark.domain.contract import Fallback, FallbackKind
-from modelmark.domain.errors import Overloaded, Rejected, TimedOut
+from modelmark.domain.errors import Rejected, TimedOut
 from modelmark.domain.prediction import ServedBy
 from modelmark.serving.batching import LARGE_ROWS
 from modelmark.serving.cost import Cost
@@ -48,67 +48,8 @@ def learnt(version: LoadedModel, seconds: float = ROW) -> LoadedModel:
     return version
 
 
-async def many(bench: Bench, version: LoadedModel, times: int, every: float, **how) -> list[Caller]:
-    """One request at a time, however long the answers take."""
-    asked = []
-    begun = perf_counter()
-    for number in range(times):
-        await asyncio.sleep(begun + number * every - perf_counter())
-        asked.append(bench.ask(version, seconds=0.5, **how))
-    return asked
-
-
 def told(callers: list[Caller]) -> Counter:
     return Counter(caller.outcome for caller in callers)
-
-
-def test_ten_times_too_much_costs_no_goodput_and_whoever_cannot_be_answered_hears_it_at_once(load, run):
-    """50 requests a second can be answered, 500 come for a second and a half."""
-    fake = dear()
-
-    async def work(bench: Bench) -> None:
-        version = learnt(load(fake, deadline_ms=500))
-        begun = perf_counter()
-        asked = await many(bench, version, 750, 0.002)
-        await bench.heard()
-        found = told(asked)
-        assert fake.busy >= 0.8 * (perf_counter() - begun), "the model always had something to do"
-        assert found[ServedBy.MODEL] + found[Overloaded] >= 0.98 * len(asked)
-        waited = sorted(c.at - c.asked for c in asked if c.outcome is Overloaded)
-        assert waited[int(0.99 * len(waited))] < 0.25
-        assert all(c.at - c.asked < 0.6 for c in asked if c.outcome is ServedBy.MODEL)
-        assert sum(fake.sizes) <= 1.1 * found[ServedBy.MODEL] + 1
-        assert all(1 <= c.heard[0].retry_after <= 30 for c in asked if c.outcome is Overloaded)
-
-    run(work)
-
-
-def test_one_who_asks_for_little_is_answered_beside_one_who_asks_for_ten_times_too_much(load, run):
-    async def work(bench: Bench) -> None:
-        version = learnt(load(dear(), deadline_ms=500))
-        noisy, quiet = await asyncio.gather(
-            many(bench, version, 750, 0.002, who=b"noisy"), many(bench, version, 22, 0.066, who=b"quiet")
-        )
-        await bench.heard()
-        assert told(quiet) == {ServedBy.MODEL: len(quiet)}
-        found = told(noisy)
-        assert found[Overloaded] > 500
-        assert found[ServedBy.MODEL] > 25, "what the quiet one leaves is the noisy one's"
-
-    run(work)
-
-
-def test_callers_who_both_ask_too_much_get_equal_shares(load, run):
-    async def work(bench: Bench) -> None:
-        version = learnt(load(dear(), deadline_ms=500))
-        one, three = await asyncio.gather(
-            many(bench, version, 150, 0.01, who=b"one"), many(bench, version, 750, 0.002, who=b"five times as much")
-        )
-        await bench.heard()
-        shares = told(one)[ServedBy.MODEL], told(three)[ServedBy.MODEL]
-        assert 0.6 < shares[0] / shares[1] < 1.67, shares
-
-    run(work)
 
 
 def test_large_requests_are_not_computed_when_nobody_can_wait_so_long(load, run):
@@ -117,12 +58,10 @@ def test_large_requests_are_not_computed_when_nobody_can_wait_so_long(load, run)
 
     async def work(bench: Bench) -> None:
         version = learnt(load(fake, deadline_ms=500))
-        begun = perf_counter()
         asked = [bench.ask(version, rows=LARGE_ROWS + 44, seconds=0.5) for _ in range(40)]
+        assert sum(1 for c in asked if c.heard) == 39, "they hear it at once, but for the one that is tried"
         await bench.heard()
-        assert perf_counter() - begun < 2
         assert told(asked) == {TimedOut: 40}
-        assert sum(1 for c in asked if c.at - c.asked < 0.25) == 39, "but for the one that was tried"
 
     run(work)
     assert sum(fake.sizes) < 0.2 * 40 * 300

@@ -22,6 +22,8 @@ RUN_ROWS: Final = 1024
 RUN_PART: Final = 0.25
 RUN_SECONDS: Final = 0.25
 RUN_MORE: Final = 1.5
+#: Whoever asked for less than a fair share may ask for so much more at once: rows that fill this part of a deadline.
+SAVED_PART: Final = 1.0
 #: What is predicted may be wrong by so much without anybody being late.
 MARGIN: Final = 1.25
 #: How quickly it is learnt how far predictions are off, and how far they may be.
@@ -41,7 +43,8 @@ class Lane:
         self.run_rows = self._fitting()  # of one run, as far as its cost is known
         self._ends: list[float] = []  # when each run that goes on should be over
         self._served = 0.0  # the latest turn that has come
-        self._turns: dict[bytes, float] = {}  # the latest turn each caller was given
+        self._turns: dict[bytes, float] = {}  # the latest turn each caller was given, who asked last comes last
+        self._strangers = 0.0  # the latest turn that somebody not in there was given
         self._stretch = 1.0  # how many times longer than predicted it takes, where that is more
 
     @property
@@ -80,7 +83,10 @@ class Lane:
         rows = request.rows.count
         wait = self.require_room(request.caller, rows, request.due, now)
         request.entered, request.predicted = now, wait
-        request.turn = self._turns[request.caller] = self._turn(request.caller) + rows
+        request.turn = self._turn(request.caller) + rows
+        if self._turns.pop(request.caller, None) is None:
+            self._strangers = request.turn
+        self._turns[request.caller] = request.turn
         insort(self.waiting, request, key=_turn_of)
         self.rows += rows
 
@@ -125,8 +131,8 @@ class Lane:
                 batch.append(last)
         self.leave((*batch, *late))
         self._served = max((self._served, *(request.turn for request in batch)))
-        if not self.waiting or len(self._turns) > _CALLERS:
-            self._turns = {who: turn for who, turn in self._turns.items() if turn > self._served}
+        if len(self._turns) > _CALLERS:
+            self._turns = dict(list(self._turns.items())[-_CALLERS // 2 :])
         for request in late:
             self._compare(request, now)
         return batch, late
@@ -150,7 +156,14 @@ class Lane:
         return self._cost.fitting(max(seconds, RUN_MORE * self._cost.of(1)), RUN_ROWS)
 
     def _turn(self, caller: bytes) -> float:
-        return max(self._served, self._turns.get(caller, 0.0))
+        """The latest turn a caller had, as far as that may lie back. Strangers have saved nothing and share one turn, so
+        that nobody gains by ever new names."""
+        had = self._turns.get(caller)
+        return max(self._served, self._strangers) if had is None else max(self._served - self._saved(), had)
+
+    def _saved(self) -> int:
+        run = self._cost.of(self.run_rows)
+        return int(SAVED_PART * self._deadline / run * self.run_rows) if run else 0
 
     def _ahead(self, turn: float) -> int:
         """Rows whose turn comes no later."""
