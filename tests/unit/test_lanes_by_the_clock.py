@@ -108,6 +108,11 @@ class World:
             self.at(now + took, end)
 
 
+def span(row: float) -> float:
+    """Seconds in which 1,200 rows can be answered."""
+    return 1200 * row
+
+
 def _moments(chance: np.random.Generator, rate: float, start: float, end: float) -> Iterator[float]:
     now = start
     while (now := now + chance.exponential(1 / rate)) < end:
@@ -118,49 +123,50 @@ def _moments(chance: np.random.Generator, rate: float, start: float, end: float)
 @pytest.mark.parametrize(("factor", "least"), [(2, 0.95), (5, 0.93), (10, 0.90)])
 def test_overload_costs_no_goodput_and_wastes_no_run(row: float, factor: int, least: float) -> None:
     world = World(row)
-    world.traffic(factor / row, 0, 30)
+    world.traffic(factor / row, 0, span(row))
     world.live()
-    assert world.good(0, 30) >= least * 30 / row
+    assert world.good(0, span(row)) >= least * span(row) / row
     waits = sorted(when - one.at for when, one in world.answered)
     assert waits[int(0.99 * len(waits))] <= DEADLINE
-    assert world.computed <= 1.01 * world.good(0, 31) + 1
+    assert world.computed <= 1.01 * world.good(0, span(row) + 1) + 1
     assert {1 <= after <= 30 for _, _, after in world.refused} == {True}
 
 
 @pytest.mark.parametrize("row", [0.005, 0.02, 0.08])
 def test_once_a_load_has_gone_it_is_as_before_within_two_seconds(row: float) -> None:
     world = World(row)
-    world.traffic(10 / row, 0, 20)
-    world.traffic(0.8 / row, 20, 60)
+    then, end = 5, 5 + 2 * span(row)
+    world.traffic(10 / row, 0, then)
+    world.traffic(0.8 / row, then, end)
     calm = World(row)
-    calm.traffic(0.8 / row, 20, 60)
-    after, before = world.live().good(22, 60), calm.live().good(22, 60)
-    assert after / len(world.came(22, 60)) >= 0.98 * before / len(calm.came(22, 60))
+    calm.traffic(0.8 / row, then, end)
+    after, before = world.live().good(then + 2, end), calm.live().good(then + 2, end)
+    assert after / len(world.came(then + 2, end)) >= 0.98 * before / len(calm.came(then + 2, end))
 
 
 @pytest.mark.parametrize("row", [0.005, 0.02, 0.08])
 def test_three_retries_at_once_of_whoever_is_refused_change_little(row: float) -> None:
     world = World(row)
-    world.traffic(2 / row, 0, 30, tries=4)
-    assert world.live().good(0, 30) >= 0.85 * 30 / row
+    world.traffic(2 / row, 0, span(row), tries=4)
+    assert world.live().good(0, span(row)) >= 0.85 * span(row) / row
 
 
 @pytest.mark.parametrize("row", [0.005, 0.02, 0.08])
 def test_one_who_asks_for_a_third_is_answered_beside_one_who_asks_for_ten_times_too_much(row: float) -> None:
     world = World(row)
-    world.traffic(10 / row, 0, 30, b"noisy")
-    world.traffic(0.3 / row, 0, 30, b"quiet")
+    world.traffic(10 / row, 0, span(row), b"noisy")
+    world.traffic(0.3 / row, 0, span(row), b"quiet")
     world.live()
-    came = world.came(0, 30, b"quiet")
-    assert world.good(0, 30, b"quiet") >= 0.99 * len(came)
-    assert world.good(0, 30, b"noisy") >= 0.6 * 30 / row, "what the quiet one leaves is the noisy one's"
+    came = world.came(0, span(row), b"quiet")
+    assert world.good(0, span(row), b"quiet") >= 0.99 * len(came)
+    assert world.good(0, span(row), b"noisy") >= 0.6 * span(row) / row, "what the quiet one leaves is the noisy one's"
 
 
 @pytest.mark.parametrize(("row", "most"), [(0.005, 1.25), (0.02, 1.25), (0.08, 1.8)])  # of 80 ms, six fit in a deadline
 def test_callers_who_all_ask_too_much_get_equal_shares(row: float, most: float) -> None:
     world = World(row)
     for caller, factor in ((b"one", 1), (b"two", 3), (b"three", 9)):
-        world.traffic(factor / row, 0, 30, caller)
+        world.traffic(factor / row, 0, span(row), caller)
     world.live()
     shares = Counter(one.caller for when, one in world.answered if when <= one.due)
     assert max(shares.values()) <= most * min(shares.values()), shares
@@ -176,9 +182,9 @@ def test_a_request_that_no_run_could_answer_in_time_is_told_so() -> None:
 
 def test_whoever_comes_under_ever_new_names_gets_no_more_than_the_others() -> None:
     world = World(0.02)
-    world.traffic(150, 0, 30, b"one")
+    world.traffic(150, 0, 24, b"one")
     chance = np.random.default_rng(1)
-    for number, when in enumerate(_moments(chance, 150, 0, 30)):
+    for number, when in enumerate(_moments(chance, 150, 0, 24)):
         world.at(when, world.ask(b"stranger %d" % number))
     world.live()
-    assert world.good(0, 30, b"one") >= 0.3 * 30 / 0.02
+    assert world.good(0, 24, b"one") >= 0.3 * 24 / 0.02
