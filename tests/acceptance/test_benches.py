@@ -38,7 +38,7 @@ SMALL = {
             MAP,
         ],
         "noticed 3 of 3",
-    ),  # fmt: skip
+    ),
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
