@@ -215,6 +215,7 @@ def test_a_childs_surroundings_hold_nothing_of_ours(monkeypatch):
         "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT", *telemetry.OFF,
     }  # fmt: skip
     assert (found["PYTHONHASHSEED"], found["OMP_NUM_THREADS"], found["JOBLIB_MULTIPROCESSING"]) == ("0", "1", "0")
+    assert answers.RESULT_BYTES == 4 << 20
     limits = Limits()
     assert (limits.memory_bytes, limits.seconds, limits.file_bytes, limits.source_bytes) == (
         4 << 30,
