@@ -261,6 +261,11 @@ def test_a_key_is_less_than_its_account_and_makes_nothing_more_of_itself(town: T
         town.people.change_password("root", "another long enough secret", by=key)
     assert caught.value.code == "NOT_YOURS"
     town.people.by_password("root", PASSWORD)
+    for days in (0, 367):
+        with pytest.raises(Rejected, match="outside its range"):
+            town.people.issue_key("root", scopes=[Permission.VIEW], days=days, by=root)
+    for days in (1, 366):
+        town.people.issue_key("root", scopes=[Permission.VIEW], days=days, by=root)
     _, secret = town.people.issue_key("root", scopes=[Permission.ADMINISTER], by=root)
     with pytest.raises(Rejected) as refused:
         town.people.issue_key("root", scopes=[Permission.RELEASE], by=town.people.by_key(secret))
