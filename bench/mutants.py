@@ -123,10 +123,23 @@ class Map:
     seconds: dict[str, float]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Those that reach the line, quickest first; where none is known to (it runs in a child), the module's."""
+        """Those that reach the line, quickest first; where none is known to (it may run in a child), the module's and
+        those that start children of its room."""
         lines = self.reach.get(mutant.path, {})
-        found = set(lines.get(mutant.line, ())) or {test for tests in lines.values() for test in tests}
+        found = set(lines.get(mutant.line, ()))
+        if not found:
+            found = {test for tests in lines.values() for test in tests} | self._starting(mutant.path)
         return sorted(found, key=lambda test: (self.seconds.get(test, 1e9), test))
+
+    def _starting(self, path: str) -> set[str]:
+        room, found = "/".join(path.split("/")[:3]), set[str]()
+        for other, lines in self.reach.items():
+            if other.startswith(f"{room}/"):
+                text = (ROOT / other).read_text("utf-8").splitlines()
+                found |= {
+                    test for line, tests in lines.items() if "subprocess.Popen(" in text[line - 1] for test in tests
+                }
+        return found
 
 
 # The changes.

@@ -58,6 +58,8 @@ def test_slots_count_requests_and_rows_in_buckets_that_hold_any(known: Workspace
 def test_a_span_holds_its_start_and_not_its_end(known: Workspace):
     span = timeline(known, "loans", START, END, seconds=60).span
     assert (span.requests, span.rows, span.fallbacks) == (4, 5, 2)
+    assert span.p50_micros == pytest.approx(np.quantile([100, 300, 300, 200, 400], 0.5))
+    assert span.p99_micros == pytest.approx(np.quantile([100, 300, 300, 200, 400], 0.99))
     longer = timeline(known, "loans", START - timedelta(seconds=1), END + timedelta(seconds=1), seconds=60).span
     assert (longer.requests, longer.rows) == (6, 7)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
@@ -15,11 +17,21 @@ from typing import Any
 import pytest
 
 from builders.domain import contract, version
-from modelmark.domain import errors
+from modelmark.domain import errors, telemetry
 from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.metrics import Task
 from modelmark.domain.suite import Suite
-from modelmark.registry import answers, landlock, mlflow_database, namespaces, register, sandbox, sandbox_child, suite
+from modelmark.registry import (
+    answers,
+    landlock,
+    mlflow_database,
+    namespaces,
+    reading,
+    register,
+    sandbox,
+    sandbox_child,
+    suite,
+)
 from modelmark.registry.answers import REASONS, Answer, refusal
 from modelmark.registry.convert import request_of
 from modelmark.registry.sandbox import Limits
@@ -212,9 +224,10 @@ def test_a_childs_surroundings_hold_nothing_of_ours(monkeypatch):
     found = sandbox.environment()
     assert found.keys() == {
         "PATH", "LANG", "PYTHONHASHSEED", "JOBLIB_MULTIPROCESSING", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
+        "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT", *telemetry.OFF,
     }  # fmt: skip
     assert (found["PYTHONHASHSEED"], found["OMP_NUM_THREADS"], found["JOBLIB_MULTIPROCESSING"]) == ("0", "1", "0")
+    assert answers.RESULT_BYTES == 4 << 20
     limits = Limits()
     assert (limits.memory_bytes, limits.seconds, limits.file_bytes, limits.source_bytes) == (
         4 << 30,
@@ -361,3 +374,18 @@ def test_a_set_up_that_came_to_its_end_says_so(tmp_path, monkeypatch):
     assert not after(*migrated, "INSERT INTO alembic_version VALUES ('abc')")
     path.write_bytes(b"no database at all, and longer than a header of one would be" * 20)
     assert mlflow_database._is_whole(path), "not ours to replace"
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [({"a": [1, 2]}, True), (os.system, False), ("x" * (reading._FOR_SCANNERS + 1), False)],
+    ids=["names nothing", "names what is not on the list", "is larger than scanners are given"],
+)
+def test_scanners_are_given_small_pickles_that_ask_for_nothing_refused(
+    tmp_path: Path, what: object, shown: bool
+) -> None:
+    (tmp_path / "p").write_bytes(pickle.dumps(what))
+    streams = io.BytesIO()
+    found = reading.read(str(tmp_path / "p"), 1 << 24, streams)
+    assert (streams.getvalue() != b"", found["streams"] != []) == (shown, shown)
+    assert bool(found["refused"]) == (what is os.system)

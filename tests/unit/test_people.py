@@ -261,10 +261,24 @@ def test_a_key_is_less_than_its_account_and_makes_nothing_more_of_itself(town: T
         town.people.change_password("root", "another long enough secret", by=key)
     assert caught.value.code == "NOT_YOURS"
     town.people.by_password("root", PASSWORD)
+    for days in (0, 367):
+        with pytest.raises(Rejected, match="outside its range"):
+            town.people.issue_key("root", scopes=[Permission.VIEW], days=days, by=root)
+    for days in (1, 366):
+        town.people.issue_key("root", scopes=[Permission.VIEW], days=days, by=root)
     _, secret = town.people.issue_key("root", scopes=[Permission.ADMINISTER], by=root)
     with pytest.raises(Rejected) as refused:
         town.people.issue_key("root", scopes=[Permission.RELEASE], by=town.people.by_key(secret))
     assert (refused.value.code, refused.value.limit) == ("BAD_SCOPES", "nothing")
+
+
+def test_a_machine_is_not_told_that_a_person_could_confirm_it(town: Town) -> None:
+    root = principal(town.people, "root", "The First", Role.OPERATIONS)
+    town.people.invite("ci", name="The pipeline", roles=[Role.ENGINEERING], machine=True, by=root)
+    _, secret = town.people.issue_key("ci", scopes=[Permission.REGISTER], by=root)
+    with pytest.raises(NotPermitted) as caught:
+        town.people.permit(town.people.by_key(secret), Permission.APPROVE)
+    assert caught.value.code == "NOT_ALLOWED"
 
 
 def test_an_administrator_gives_other_roles_and_opens_an_account_again(town: Town) -> None:
