@@ -2,11 +2,10 @@
 
 For models that burn 5, 20 and 80 ms of the processor for each row inside ONNX Runtime: requests arrive at random (Poisson),
 however long the answers take, at so many times what the server was measured to answer just before. The server has one core,
-the client another. Each line says
-what part of that capacity was answered in time (`goodput_per_cpu`: by the processor's time that the worker got, which says
-something on a busy machine too), how long answers and refusals took, whether refusals were well formed, rows computed for
-each row answered, and how health fared; then what the endpoint does after the load has gone, when refused callers come back
-at once three times, and for a quiet caller beside a noisy one.
+the client another. Each line says what part of that capacity was answered in time (`goodput_per_cpu`: by the processor's time
+that the worker got, which says something on a busy machine too), how long answers and refusals took, whether refusals were well
+formed, rows computed for each row answered, and how health fared; then what the endpoint does after the load has gone, when
+refused callers come back at once three times, and for a quiet caller beside a noisy one.
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ class Client:
     port: int
     body: bytes
     retries: int = 0
-    free: list[Wire] = field(default_factory=list)
+    free: dict[str, list[Wire]] = field(default_factory=dict)  # by caller: none uses another's connections
     wires: dict[int, Wire] = field(default_factory=dict)
     done: list[Sent] = field(default_factory=list)
     poll: Any = field(default_factory=select.epoll)
@@ -148,11 +147,12 @@ class Client:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n".encode() + self.body
 
     def send(self, request: Sent) -> None:
-        if not self.free and len(self.wires) >= CONNECTIONS:
+        free = self.free.setdefault(request.who, [])
+        if not free and len(self.wires) >= CONNECTIONS:
             request.status = -1  # the client's own limit: none should end here
             self.done.append(request)
             return
-        wire = self.free.pop() if self.free else self._connect()
+        wire = free.pop() if free else self._connect()
         wire.request, wire.got = request, b""
         request.tries += 1
         request.at = request.at or time.perf_counter()
@@ -188,9 +188,9 @@ class Client:
 
     def _answered(self, wire: Wire, head: bytes, rest: bytes) -> None:
         request, wire.request = wire.request, None
-        self.free.append(wire)
         if request is None:
             return
+        self.free[request.who].append(wire)
         request.status = int(head[9:12])
         request.took = time.perf_counter() - request.at
         if request.status != 200:
