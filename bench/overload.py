@@ -2,9 +2,10 @@
 
 For models that burn 5, 20 and 80 ms of the processor for each row inside ONNX Runtime: requests arrive at random (Poisson),
 however long the answers take, at so many times what the server was measured to answer just before. The server has one core,
-the client another. Each line says what part of that capacity was answered in time, how long answers and refusals took,
-whether refusals were well formed, rows computed for each row answered, and how health fared; then what the endpoint does
-after the load has gone, when refused callers come back at once three times, and for a quiet caller beside a noisy one.
+the client another. Each line says what part of that capacity was answered in time (`goodput_per_cpu`: by the processor's time
+that the worker got, which says something on a busy machine too), how long answers and refusals took, whether refusals were well
+formed, rows computed for each row answered, and how health fared; then what the endpoint does after the load has gone, when
+refused callers come back at once three times, and for a quiet caller beside a noisy one.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Client:
     port: int
     body: bytes
     retries: int = 0
-    free: list[Wire] = field(default_factory=list)
+    free: dict[str, list[Wire]] = field(default_factory=dict)  # by caller: none uses another's connections
     wires: dict[int, Wire] = field(default_factory=dict)
     done: list[Sent] = field(default_factory=list)
     poll: Any = field(default_factory=select.epoll)
@@ -146,11 +147,12 @@ class Client:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n".encode() + self.body
 
     def send(self, request: Sent) -> None:
-        if not self.free and len(self.wires) >= CONNECTIONS:
+        free = self.free.setdefault(request.who, [])
+        if not free and len(self.wires) >= CONNECTIONS:
             request.status = -1  # the client's own limit: none should end here
             self.done.append(request)
             return
-        wire = self.free.pop() if self.free else self._connect()
+        wire = free.pop() if free else self._connect()
         wire.request, wire.got = request, b""
         request.tries += 1
         request.at = request.at or time.perf_counter()
@@ -186,9 +188,9 @@ class Client:
 
     def _answered(self, wire: Wire, head: bytes, rest: bytes) -> None:
         request, wire.request = wire.request, None
-        self.free.append(wire)
         if request is None:
             return
+        self.free[request.who].append(wire)
         request.status = int(head[9:12])
         request.took = time.perf_counter() - request.at
         if request.status != 200:
@@ -232,19 +234,20 @@ def open_loop(client: Client, phases: Sequence[tuple[float, dict[str, float]]], 
     return client.done
 
 
-def closed_loop(client: Client, connections: int, seconds: float) -> float:
-    """Answers a second when so many callers each wait for their answer."""
+def closed_loop(client: Client, connections: int, seconds: float) -> tuple[float, int]:
+    """(answers a second, all answers) when so many callers each wait for their answer."""
     begun = time.perf_counter()
-    counted_from, answered = begun + seconds / 4, 0
+    counted_from, answered, total = begun + seconds / 4, 0, 0
     for _ in range(connections):
         client.send(Sent("capacity", 0, begun))
     while (now := time.perf_counter()) < begun + seconds:
         client.hear(0.05)
         for request in client.done:
+            total += request.status == 200
             answered += request.status == 200 and now >= counted_from
             client.send(Sent("capacity", 0, now))
         client.done.clear()
-    return answered / (time.perf_counter() - counted_from)
+    return answered / (time.perf_counter() - counted_from), total
 
 
 def client_main(order: dict[str, Any]) -> None:
@@ -388,13 +391,17 @@ def share(sent: Rows, keep: Callable[[list[Any]], bool]) -> float:
 
 def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    capacity = at.ask(connections=4, seconds=max(seconds / 2, 2.0))
-    found["capacity"] = {"rows_per_s": capacity}
+    cpu = at.cpu()
+    capacity, answers = at.ask(connections=4, seconds=max(seconds / 2, 2.0))
+    a_second = answers / (at.cpu() - cpu)  # of the worker's processor time
+    found["capacity"] = {"rows_per_s": capacity, "rows_per_cpu_s": a_second}
     for number, factor in enumerate(factors):
-        before = at.rows_run()
+        before, cpu = at.rows_run(), at.cpu()
         with Health(at) as health:
             sent = at.ask(phases=[(seconds, {"one": factor * capacity})], seed=number)
+        cpu = at.cpu() - cpu
         one = figures(sent, capacity, seconds, at.deadline)
+        one["goodput_per_cpu"] = one["goodput"] * capacity * seconds / cpu / a_second
         answers = sum(s[STATUS] == 200 for s in sent)
         one |= {"rows_per_answer": (at.rows_run() - before) / max(answers, 1), "health_max_ms": max(health.took) * 1e3}
         found[f"{factor:g} x"] = one
@@ -412,12 +419,15 @@ def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str,
     found[f"after {highest:g} x"] |= {"cpu_of_a_core": at.cpu() - cpu, "memory_mb": at.memory() - memory}
     sent = at.ask(phases=[(seconds, {"one": 2 * capacity})], seed=12, retries=3)
     found["2 x, three retries"] = figures(sent, capacity, seconds, at.deadline)
-    hot = at.ask(connections=HOT, seconds=max(seconds / 2, 2.0))
-    found[f"{HOT} callers who come back at once"] = {"goodput": hot / capacity}
+    cpu = at.cpu()
+    hot, answers = at.ask(connections=HOT, seconds=max(seconds / 2, 2.0))
+    per_cpu = answers / (at.cpu() - cpu) / a_second
+    found[f"{HOT} callers who come back at once"] = {"goodput": hot / capacity, "goodput_per_cpu": per_cpu}
     sent = at.ask(phases=[(seconds, {"noisy": highest * capacity, "quiet": 0.3 * capacity})], seed=13)
-    quiet = [s for s in sent if s[WHO] == "quiet"]
+    quiet, noisy = ([s for s in sent if s[WHO] == who] for who in ("quiet", "noisy"))
     found[f"quiet beside noisy at {highest:g} x"] = {
         "quiet_answered": share(quiet, lambda s: True),
+        "noisy_answered": share(noisy, lambda s: True),
         "quiet_p99_ms": _p99([s[TOOK] for s in quiet if s[STATUS] == 200]) * 1e3,
         "goodput": figures(sent, capacity, seconds, at.deadline)["goodput"],
     }

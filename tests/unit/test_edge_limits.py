@@ -306,11 +306,11 @@ def test_a_half_closed_client_that_was_answered_is_not_cut() -> None:
 
 
 def test_who_is_refused_for_load_and_comes_back_at_once_is_not_read_for_as_long_as_it_takes() -> None:
-    """100 refusals a second; 30 connections ask again whenever they are read."""
+    """100 refusals a second; 20 connections ask again whenever they are read."""
     house = House(answers=False, refusals=100)
     edge.REFUSED_AT_ONCE, before = 10, edge.REFUSED_AT_ONCE
     try:
-        held = [house.connect() for _ in range(30)]
+        held = [house.connect() for _ in range(20)]
         for _ in range(100):  # a second
             for connection, transport in held:
                 if transport.reading:

@@ -24,7 +24,7 @@ from modelmark.serving.metrics import Metrics, key
 KNOWN_HEAD: Final = 2048
 #: Refusals for load that may come at once, and the longest that a connection is not read for them, in seconds.
 REFUSED_AT_ONCE: Final = 200
-LONGEST_HUSH: Final = 1.0
+LONGEST_HUSH: Final = 0.25
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16
 
