@@ -147,7 +147,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         await _read_release(runtime, stop, released=options.released)
     if stop.is_set():
         return
-    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop)
+    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop, edge.has_room)
     listener.start()
     beside = await _grpc(runtime, options)
     _freeze()

@@ -23,6 +23,10 @@ from modelmark.serving.metrics import Metrics, key
 KNOWN_HEAD: Final = 2048
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16
+#: Answered where every place is taken.
+ALWAYS: Final = frozenset({b"/v2/health/live", b"/v2/health/ready", b"/metrics"})
+#: The idle are looked for no more often than this, in seconds.
+LOOK: Final = 0.05
 
 
 class Edge:
@@ -42,6 +46,8 @@ class Edge:
         self.service, self.metrics, self.hosts, self.loop = service, metrics, hosts, loop
         self.limits = limits or Limits()
         self.connections: set[Connection] = set()
+        self._idlest: deque[tuple[float, Connection]] = deque()
+        self._looked_at = float("-inf")
         self.draining = False
         self.held = 0
         self._count = 0
@@ -81,6 +87,26 @@ class Edge:
         for connection in list(self.connections):
             connection.enforce_deadlines(now, self.limits)
         self.metrics.gauges["modelmark_connections"] = len(self.connections)
+
+    def has_room(self, coming: int) -> bool:
+        """Whether one more may be taken in while so many others are on their way; one that is idle may have to go for it."""
+        most = self.limits.connections + self.limits.spare
+        return len(self.connections) + coming < most or self.make_room()
+
+    def make_room(self) -> bool:
+        """End the connection that has been idle for longest. False when none is idle."""
+        now = self.loop.time()
+        if not self._idlest and now - self._looked_at >= LOOK:
+            self._looked_at = now
+            idle = [(it.touched, it) for it in self.connections if it.idle and not it.paused]
+            self._idlest.extend(sorted(idle, key=lambda found: found[0]))
+        while self._idlest:
+            touched, connection = self._idlest.popleft()
+            if connection in self.connections and connection.idle and connection.touched == touched:
+                self.connections.discard(connection)
+                connection.close()
+                return True
+        return False
 
     @property
     def busy(self) -> int:
@@ -154,7 +180,7 @@ class Connection(asyncio.Protocol):
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
         self.paused = self.reading_paused = False
-        self.closing = self.ended = False
+        self.closing = self.ended = self.spare = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.in_head = True
         self.head_fed = self.body_fed = 0
@@ -180,9 +206,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.touched = self.edge.loop.time()
-        if len(self.edge.connections) >= self.limits.connections:
-            self.abort()
-            return
+        if len(self.edge.connections) >= self.limits.connections and not self.edge.make_room():
+            self.spare = True
+            if len(self.edge.connections) >= self.limits.connections + self.limits.spare:
+                self.abort()
+                return
         self.edge.connections.add(self)
         self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
         self.parser = httptools.HttpRequestParser(self)
@@ -332,6 +360,9 @@ class Connection(asyncio.Protocol):
                 raise FramingError(400, "NO_HOST", "the Host header is missing")
         elif not self.edge.allows(host):
             raise FramingError(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
+        if self.spare and self.url.partition(b"?")[0] not in ALWAYS:
+            limit = f"{self.limits.connections} connections"
+            raise FramingError(503, "TOO_MANY_CONNECTIONS", "too many connections are open, and none is idle", limit)
         declared, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
         if declared is not None or coding is not None:
             self.body_limit = self.edge.service.body_limit(self.url)
@@ -386,7 +417,7 @@ class Connection(asyncio.Protocol):
             request_id = edge.next_id()
             echo = request_id.encode()
         method = parser.get_method()
-        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        keep = parser.should_keep_alive() and not parser.should_upgrade() and not self.spare
         request = Request(self, request_id, echo, keep, method == b"HEAD")
         self.waiting.append(request)
         self.taken += 1
@@ -508,6 +539,7 @@ class Connection(asyncio.Protocol):
                     REASONS[fault.status],
                     self.edge.common,
                     b"content-type: %b\r\ncontent-length: %d\r\n" % (JSON, len(body)),
+                    b"retry-after: 1\r\n" if fault.status == 503 else b"",
                     b"x-request-id: %b\r\nconnection: close\r\n\r\n" % self.edge.next_id().encode(),
                     body,
                 )

@@ -47,7 +47,8 @@ class Limits:
     linger: float = 2.0  # after an error, so that the answer is read before the connection goes
     half_closed: float = 0.1  # a client that sends no more is waited for so long: it may well have gone
     pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
-    connections: int = 4096
+    connections: int = 4096  # when all are in use, the longest idle gives way
+    spare: int = 32  # beyond them, for whoever asks after health when none is idle
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 
 
