@@ -144,6 +144,6 @@ print([t.name for t in threading.enumerate()], file=sys.stderr)
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     assert process.wait(30) == 0
     said, told = process.communicate()
-    assert len(said) == 4096, "the pipe was full"
+    assert 4000 < len(said) <= 4096, "the pipe was full"
     assert "heartbeat" in told
     assert set(said.splitlines()[:-1]) == {"alive"}

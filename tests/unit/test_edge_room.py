@@ -23,6 +23,18 @@ def test_the_longest_idle_gives_way_and_no_one_whose_answer_is_in_the_making() -
     assert len(house.edge.connections) == 3
 
 
+def test_one_that_asked_since_the_idle_were_looked_for_is_idle_no_more() -> None:
+    house = House(answers=False, connections=3)
+    held = []
+    for _ in range(3):
+        house.now += 1
+        held.append(house.connect())
+    house.connect()
+    held[1][0].data_received(body(1))
+    house.connect()
+    assert [transport.ended for _, transport in held] == ["closed", "", "closed"]
+
+
 def test_one_that_never_asked_gives_way_too_and_asking_again_makes_nobody_safe() -> None:
     house = House(connections=2)
     (first, early), (_, silent) = house.connect(), house.connect()
