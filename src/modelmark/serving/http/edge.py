@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 import httptools
 
-from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits
+from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits, origin_form
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics, key
 
@@ -354,12 +354,20 @@ class Connection(asyncio.Protocol):
         self.in_head = False
         self.body_fed = 0
         headers = self.headers
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise FramingError(505, "UNKNOWN_HTTP", "this version of HTTP is not spoken here", "HTTP/1.1, HTTP/1.0")
         host = headers.get(b"host")
         if host is None:
             if self.parser.get_http_version() != "1.0":
                 raise FramingError(400, "NO_HOST", "the Host header is missing")
         elif not self.edge.allows(host):
             raise FramingError(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
+        if self.url[:1] not in b"/*":
+            named, self.url = origin_form(self.url)
+            if named is not None and not self.edge.allows(named):
+                raise FramingError(
+                    421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for"
+                )
         if self.spare and self.url.partition(b"?")[0] not in ALWAYS:
             limit = f"{self.limits.connections} connections"
             raise FramingError(503, "TOO_MANY_CONNECTIONS", "too many connections are open, and none is idle", limit)

@@ -52,6 +52,15 @@ class Limits:
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 
 
+def origin_form(url: bytes) -> tuple[bytes | None, bytes]:
+    """(the host a target names, the target without it): `http://host/path` is how a client asks a proxy, and any server must
+    understand it. None where it names no host."""
+    if url[:7].lower() != b"http://":
+        return None, url
+    host, slash, path = url[7:].partition(b"/")
+    return host, slash + path or b"/"
+
+
 class FramingError(Exception):
     """The request cannot be read on."""
 
