@@ -114,13 +114,13 @@ class InferenceService:
         def read(codec: RowCodec) -> Rows:
             return messages.rows(message, codec)
 
-        names, entity = messages.wanted(message), messages.entity(message)
+        entity = messages.entity(message)
         if message.model_version:
             arm = oip_tensors.arm_named(route, message.model_version)
         else:
             arm = routing.choose(route, entity, read, responder.request_id)
         version = route.arms[arm].version
-        responder.render = partial(messages.response, message, names)
+        responder.render = partial(messages.response, message, messages.wanted(message, version.codec.task))
         due = min(due, received + version.deadline)
         self._runtime.require_room(version, caller, due)
         self._runtime.submit(
