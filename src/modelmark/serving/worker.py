@@ -35,6 +35,7 @@ from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
+from modelmark.serving.memory import give_back
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
@@ -154,6 +155,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     kept: dict[str, Work] = {
         "deadlines": edge.sweep,
         "upkeep": runtime.tick,
+        "memory": partial(give_back, lambda: len(edge.connections)),
         "journal": partial(_end_with_journal, writer, stop),
     }
     if not staged:
