@@ -282,6 +282,7 @@ def run(root: Path, kills: int, callers: int, only: Sequence[str], whole: bool, 
                 figures.faults.append(f"{role} after {sent}, kill {number}: not whole again within {PATIENCE:.0f} s")
                 break
             figures.seconds.setdefault(f"{role} {sent}", []).append(took)
+            print(f"{number + 1}: {role} {sent} {took:.2f} s", file=sys.stderr, flush=True)
     finally:
         stop.set()
         for caller in asking:
@@ -317,6 +318,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=ROLES, default=ROLES, help="whom to hit")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what we started ends with us
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder), given.kills, given.callers, given.only, not given.alone, given.seed)
         if found["faults"]:
