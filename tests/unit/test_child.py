@@ -93,6 +93,22 @@ def test_a_parent_that_was_held_up_itself_blames_no_child(
     assert (len(rounds), pid(child)) == (3, first)
 
 
+def test_what_fails_beside_stops_no_one_from_being_replaced(children: list[Child], capsys) -> None:
+    child, first = started(children, READY)
+    os.kill(first, signal.SIGKILL)
+    stop, rounds = threading.Event(), list[int]()
+
+    def fails() -> None:
+        rounds.append(1)
+        if pid(child) not in (first, None) or len(rounds) > 5000:
+            stop.set()
+        raise PermissionError(13, "Permission denied")
+
+    keep_alive([child], stop, 0.001, fails)
+    assert pid(child) not in (first, None)
+    assert capsys.readouterr().err.count("watching failed: PermissionError") == 1
+
+
 def test_where_no_process_can_be_started_it_is_tried_again_later(
     children: list[Child], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
