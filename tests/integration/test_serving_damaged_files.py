@@ -182,8 +182,12 @@ def test_a_folder_of_counts_goes_with_its_supervisor_or_with_the_next(tmp_path: 
     (tmp_path / "of-dead").mkdir()
     (tmp_path / "of-dead" / ".lock").touch()
     (tmp_path / "123.msgpack").touch()
+    (tmp_path / "of-nobody").mkdir()
+    os.utime(tmp_path / "of-nobody", (0, 0))
+    (tmp_path / "of-somebody").mkdir()  # just being made
     another = SharedFolder(tmp_path)
-    assert set(tmp_path.iterdir()) == {alive.path, another.path}
+    assert set(tmp_path.iterdir()) == {alive.path, another.path, tmp_path / "of-somebody"}
+    (tmp_path / "of-somebody").rmdir()
     another.close()
     alive.close()
     assert list(tmp_path.iterdir()) == []

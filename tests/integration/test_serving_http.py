@@ -292,7 +292,8 @@ LINE = b"POST /models/churn/predict HTTP/1.1\r\nHost: localhost\r\n"
         pytest.param(LINE + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n{}", 400, id="h2c, body"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2 preface"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS"),
-        pytest.param(LINE + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 415, id="compressed"),
+        pytest.param(LINE + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 400, id="not what it says"),
+        pytest.param(LINE + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", 415, id="compressed"),
         pytest.param(LINE + b"Content-Type: text/csv\r\nContent-Length: 2\r\n\r\n{}", 415, id="CSV"),
     ],
 )

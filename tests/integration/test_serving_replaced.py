@@ -121,6 +121,26 @@ def test_a_supervisor_that_was_killed_is_started_again_at_once_and_nothing_answe
     eventually(lambda: kept(built) == sorted(ids))
 
 
+def test_a_stopped_worker_of_a_supervisor_that_was_killed_holds_no_port(built: case.Built) -> None:
+    held = reserve("127.0.0.1", 0)
+    port = held.getsockname()[1]
+    held.close()
+    process = serve(built, port)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready: predictions")
+        eventually(lambda: list(built.workspace.runtime.glob("metrics/*/*.json")))
+        (worker,) = (int(path.stem) for path in built.workspace.runtime.glob("metrics/*/*.json"))
+        os.kill(worker, signal.SIGSTOP)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    supervisor = Supervisor(built.workspace, port=port, patience=5)
+    supervisor.stop()
+    eventually(lambda: not Path(f"/proc/{worker}").exists())
+
+
 def kept(built: case.Built) -> list[str]:
     recover_all(built.workspace.wal)
     records = [r for file in sealed_segments(built.workspace.wal) for r in read_segment(file).records]

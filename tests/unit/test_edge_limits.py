@@ -94,17 +94,21 @@ def code(transport: Transport) -> bytes:
 
 
 def test_a_worker_has_just_so_many_connections_and_one_that_ends_makes_room() -> None:
-    house = House(connections=3)
-    held = [house.connect() for _ in range(3)]
+    house = House(connections=2, spare=1)
+    held = []
+    for _ in range(3):
+        held.append(house.connect())
+        held[-1][0].data_received(ASK)  # on its way: it is not idle
     assert [t.ended for _, t in held] == [""] * 3
     one_more, refused = house.connect()
     assert refused.ended == "aborted"
     one_more.connection_lost(None)
     assert len(house.edge.connections) == 3, "who was turned away took no place"
-    held[0][0].connection_lost(None)
+    for connection, _ in held[:2]:
+        connection.connection_lost(None)
     again, transport = house.connect()
     again.data_received(body(1))
-    assert transport.taken.startswith(b"HTTP/1.1 200")
+    assert transport.taken.startswith(b"HTTP/1.1 200"), "a place of its own again"
 
 
 def test_bodies_on_their_way_in_are_held_up_to_a_limit_and_let_go() -> None:

@@ -87,6 +87,7 @@ class RowCodec:
         columns: list[Numeric | Text] = [*self.numeric, *self.textual]
         self.columns = tuple(columns)
         self.names: tuple[str, ...] = tuple(c.name for c in columns)
+        self.task = contract.model.task
         self.max_rows = contract.serving.max_rows
         self._refuse_unservable()
         self.row_type: type[msgspec.Struct] = msgspec.defstruct(

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -138,17 +139,24 @@ class Child:
 
 
 def keep_alive(children: Sequence[Child], stop: threading.Event, every: float, also: Callable[[], object]) -> None:
-    """Replace what dies or stands still, until `stop`. also: done at each round."""
-    last = time.monotonic()
+    """Replace what dies or stands still, until `stop`. also: done at each round. What fails is told and tried again at the
+    next: nobody else watches over the children."""
+    last, told = time.monotonic(), ""
     while not stop.wait(every):
         now = time.monotonic()
         if now - last > LATE:
             for child in children:
                 child.heard_at = now
         last = now
-        also()
-        for child in children:
-            child.revive(now)
+        acts: list[Callable[[], object]] = [also, *(partial(child.revive, now) for child in children)]
+        for act in acts:
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001
+                said = f"watching failed: {type(error).__name__}: {error}; it goes on"
+                if said != told:
+                    told = said
+                    tell(said)
 
 
 def is_stopped(pid: int) -> bool:

@@ -20,9 +20,8 @@ def is_supervised() -> bool:
 
 def beat(lives: Callable[[], bool] = lambda: True) -> None:
     """In a process that a `Child` started: say on standard output, from a thread of its own, that we live, while `lives`
-    says so. A parent that reads no more is not waited for."""
+    says so. A parent that reads no more holds up that thread alone."""
     if is_supervised():
-        os.set_blocking(1, False)
         threading.Thread(target=_beat, args=(lives,), name="heartbeat", daemon=True).start()
 
 
@@ -31,8 +30,6 @@ def _beat(lives: Callable[[], bool]) -> None:
         if lives():
             try:
                 os.write(1, b"alive\n")
-            except BlockingIOError:
-                pass  # the parent is held up; it has enough to read
             except OSError:
                 return  # it has gone
         time.sleep(EVERY)

@@ -5,15 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from modelmark.serving.child import is_stopped
+
 LOCK: Final = ".lock"
+#: A folder without a lock that nobody has written to for so long, in seconds, is nobody's.
+ABANDONED: Final = 60.0
 
 
 class SharedFolder:
-    """Made new for each supervisor, beside those of others that live. Those of the dead go: their locks can be had."""
+    """Made new for each supervisor, beside those of others that live. Those of the dead go: their locks can be had. So do
+    workers of theirs that are stopped: they hold the port, and hear nothing."""
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
@@ -47,12 +55,25 @@ def _remove_if_dead(folder: Path) -> None:
     try:
         lock = os.open(folder / LOCK, os.O_RDWR)
     except OSError:
-        return  # another is just making it
+        if time.time() - folder.stat().st_mtime > ABANDONED:
+            shutil.rmtree(folder, ignore_errors=True)
+        return  # else another is just making it, or its workers made it again
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
     else:
+        _kill_stopped(folder)
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+def _kill_stopped(folder: Path) -> None:
+    """Its workers name the folder on their command lines."""
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError):
+            pid = int(path.stem)
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if folder.name.encode() in words and is_stopped(pid):
+                os.kill(pid, signal.SIGKILL)

@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
-from modelmark.domain.errors import Conflict, Missing, NotYet, Tampered
+from modelmark.domain.errors import Missing, NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.public import OneKey, packed
 from modelmark.serving.child import Child, keep_alive
@@ -48,17 +48,17 @@ class Supervisor:
         self._key = OneKey(workspace.keys)
         with suppress(Missing):  # before the first release there is none
             self._key()
-        self._socket = reserve(host, port, patience)
-        try:
+        require_loopback(host)
+        self._shared = SharedFolder(workspace.runtime / "metrics")
+        with ExitStack() as undone:
+            undone.callback(self._shared.close)
+            self._socket = undone.enter_context(reserve(host, port, patience))
             self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port, patience)
-        except Conflict:
-            self._socket.close()
-            raise
+            undone.pop_all()
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self.grpc_port: int | None = None if self._grpc_socket is None else self._grpc_socket.getsockname()[1]
         self._snapshot, self._released = workspace.snapshot, False
-        self._shared = SharedFolder(workspace.runtime / "metrics")
         command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
         command += ["--host", host, "--port", str(self.port), "--metrics", self._shared.path.name, *worker_options]
         if self.grpc_port is not None:

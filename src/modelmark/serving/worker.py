@@ -36,6 +36,7 @@ from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
+from modelmark.serving.memory import give_back
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
@@ -148,13 +149,14 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         await _read_release(runtime, stop, released=options.released)
     if stop.is_set():
         return
-    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop)
+    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop, edge.has_room)
     listener.start()
     beside = await _grpc(runtime, options)
     _freeze()
     kept: dict[str, Work] = {
         "deadlines": edge.sweep,
         "upkeep": runtime.tick,
+        "memory": partial(give_back, lambda: len(edge.connections)),
         "journal": partial(_keep_journal, writer),
     }
     if not staged:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Malformed
+from modelmark.domain.metrics import Task
 from modelmark.serving.answers import Answer
 from modelmark.serving.grpc.generated import open_inference_pb2 as pb
 from modelmark.serving.models import LiveRoute, LoadedModel
@@ -101,10 +102,16 @@ def entity(message: Any) -> str:
     return oip_tensors.entity_of(getattr(given, given.WhichOneof("parameter_choice") or "bool_param"))
 
 
-def wanted(message: Any) -> list[str] | None:
-    """Names of the outputs that are asked for; None for all. Raises Malformed."""
+def wanted(message: Any, task: Task) -> list[str] | None:
+    """Names of the outputs that are asked for, of a model of that task; None for all. Raises Malformed, also for parameters
+    that nobody here reads."""
     names = [output.name for output in message.outputs]
-    oip_tensors.require_outputs(names)
+    oip_tensors.require_outputs(names, task)
+    oip_tensors.require_parameters(message.parameters, oip_tensors.REQUEST_PARAMETERS)
+    for tensor in message.inputs:
+        oip_tensors.require_parameters(tensor.parameters, oip_tensors.INPUT_PARAMETERS)
+    for output in message.outputs:
+        oip_tensors.require_parameters(output.parameters, oip_tensors.OUTPUT_PARAMETERS)
     return names or None
 
 

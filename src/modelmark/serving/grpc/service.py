@@ -121,13 +121,13 @@ class InferenceService:
         def read(codec: RowCodec) -> Rows:
             return messages.rows(message, codec)
 
-        names, entity = messages.wanted(message), messages.entity(message)
+        entity = messages.entity(message)
         if message.model_version:
             arm = oip_tensors.arm_named(route, message.model_version)
         else:
             arm = await self._read(body, partial(routing.choose, route, entity, read, responder.request_id))
         version = route.arms[arm].version
-        responder.render = partial(messages.response, message, names)
+        responder.render = partial(messages.response, message, messages.wanted(message, version.codec.task))
         due = min(due, received + version.deadline)
         self._runtime.require_room(version, caller, due)
         rows = await self._read(body, partial(read, version.codec))

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import httptools
 
-from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits
+from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits, origin_form
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics, key
 
@@ -27,6 +27,10 @@ REFUSED_AT_ONCE: Final = 200
 LONGEST_HUSH: Final = 0.25
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16
+#: Answered where every place is taken.
+ALWAYS: Final = frozenset({b"/v2/health/live", b"/v2/health/ready", b"/metrics"})
+#: The idle are looked for no more often than this, in seconds.
+LOOK: Final = 0.05
 
 
 class Edge:
@@ -46,6 +50,8 @@ class Edge:
         self.service, self.metrics, self.hosts, self.loop = service, metrics, hosts, loop
         self.limits = limits or Limits()
         self.connections: set[Connection] = set()
+        self._idlest: deque[tuple[float, Connection]] = deque()
+        self._looked_at = float("-inf")
         self.draining = False
         self.held = 0
         self._count = 0
@@ -86,6 +92,26 @@ class Edge:
         for connection in list(self.connections):
             connection.enforce_deadlines(now, self.limits)
         self.metrics.gauges["modelmark_connections"] = len(self.connections)
+
+    def has_room(self, coming: int) -> bool:
+        """Whether one more may be taken in while so many others are on their way; one that is idle may have to go for it."""
+        most = self.limits.connections + self.limits.spare
+        return len(self.connections) + coming < most or self.make_room()
+
+    def make_room(self) -> bool:
+        """End the connection that has been idle for longest. False when none is idle."""
+        now = self.loop.time()
+        if not self._idlest and now - self._looked_at >= LOOK:
+            self._looked_at = now
+            idle = [(it.touched, it) for it in self.connections if it.idle and not it.paused]
+            self._idlest.extend(sorted(idle, key=lambda found: found[0]))
+        while self._idlest:
+            touched, connection = self._idlest.popleft()
+            if connection in self.connections and connection.idle and connection.touched == touched:
+                self.connections.discard(connection)
+                connection.close()
+                return True
+        return False
 
     @property
     def busy(self) -> int:
@@ -169,7 +195,7 @@ class Connection(asyncio.Protocol):
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
         self.paused = self.reading_paused = self.hushed = False
-        self.closing = self.ended = False
+        self.closing = self.ended = self.spare = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.in_head = True
         self.head_fed = self.body_fed = 0
@@ -195,9 +221,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.touched = self.edge.loop.time()
-        if len(self.edge.connections) >= self.limits.connections:
-            self.abort()
-            return
+        if len(self.edge.connections) >= self.limits.connections and not self.edge.make_room():
+            self.spare = True
+            if len(self.edge.connections) >= self.limits.connections + self.limits.spare:
+                self.abort()
+                return
         self.edge.connections.add(self)
         self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
         self.parser = httptools.HttpRequestParser(self)
@@ -345,12 +373,23 @@ class Connection(asyncio.Protocol):
         self.in_head = False
         self.body_fed = 0
         headers = self.headers
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise FramingError(505, "UNKNOWN_HTTP", "this version of HTTP is not spoken here", "HTTP/1.1, HTTP/1.0")
         host = headers.get(b"host")
         if host is None:
             if self.parser.get_http_version() != "1.0":
                 raise FramingError(400, "NO_HOST", "the Host header is missing")
         elif not self.edge.allows(host):
             raise FramingError(421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for")
+        if self.url[:1] not in b"/*":
+            named, self.url = origin_form(self.url)
+            if named is not None and not self.edge.allows(named):
+                raise FramingError(
+                    421, "UNKNOWN_HOST", "this server does not go by that name", "a name it was started for"
+                )
+        if self.spare and self.url.partition(b"?")[0] not in ALWAYS:
+            limit = f"{self.limits.connections} connections"
+            raise FramingError(503, "TOO_MANY_CONNECTIONS", "too many connections are open, and none is idle", limit)
         declared, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
         if declared is not None or coding is not None:
             self.body_limit = self.edge.service.body_limit(self.url)
@@ -405,7 +444,7 @@ class Connection(asyncio.Protocol):
             request_id = edge.next_id()
             echo = request_id.encode()
         method = parser.get_method()
-        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        keep = parser.should_keep_alive() and not parser.should_upgrade() and not self.spare
         request = Request(self, request_id, echo, keep, method == b"HEAD")
         self.waiting.append(request)
         self.taken += 1
@@ -527,6 +566,7 @@ class Connection(asyncio.Protocol):
                     REASONS[fault.status],
                     self.edge.common,
                     b"content-type: %b\r\ncontent-length: %d\r\n" % (JSON, len(body)),
+                    b"retry-after: 1\r\n" if fault.status == 503 else b"",
                     b"x-request-id: %b\r\nconnection: close\r\n\r\n" % self.edge.next_id().encode(),
                     body,
                 )

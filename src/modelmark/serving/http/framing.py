@@ -47,11 +47,20 @@ class Limits:
     linger: float = 2.0  # after an error, so that the answer is read before the connection goes
     half_closed: float = 0.1  # a client that sends no more is waited for so long: it may well have gone
     pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
-    connections: int = 4096
-    refusals: int = (
-        2000  # of a worker in a second, for load; a connection that hears more is not read for as long as it takes
-    )
+    connections: int = 4096  # when all are in use, the longest idle gives way
+    spare: int = 32  # beyond them, for whoever asks after health when none is idle
+    #: Of a worker in a second, for load; a connection that hears more is not read for as long as it takes.
+    refusals: int = 2000
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
+
+
+def origin_form(url: bytes) -> tuple[bytes | None, bytes]:
+    """(the host a target names, the target without it): `http://host/path` is how a client asks a proxy, and any server must
+    understand it. None where it names no host."""
+    if url[:7].lower() != b"http://":
+        return None, url
+    host, slash, path = url[7:].partition(b"/")
+    return host, slash + path or b"/"
 
 
 class FramingError(Exception):

@@ -12,7 +12,7 @@ from modelmark.serving.metrics import Metrics
 BACKLOG: Final = 1024
 #: Connections taken in one turn of the loop.
 AT_ONCE: Final = 32
-#: After a failure nothing is taken for so many seconds.
+#: After a failure, and where there is no room, nothing is taken for so many seconds.
 PAUSE: Final = 0.1
 
 
@@ -25,8 +25,10 @@ class Listener:
         protocol: Callable[[], asyncio.Protocol],
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
+        has_room: Callable[[int], bool] = lambda coming: True,
     ) -> None:
-        """sock: bound, and not blocking."""
+        """sock: bound, and not blocking. has_room: whether one more may be taken in while so many are on their way."""
+        self._has_room = has_room
         self._sock, self._protocol, self._metrics, self._loop = sock, protocol, metrics, loop
         self.coming: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -53,6 +55,9 @@ class Listener:
 
     def _accept(self) -> None:
         for _ in range(AT_ONCE):
+            if not self._has_room(len(self.coming)):
+                self._pause()
+                return
             if not self._take():
                 return
 

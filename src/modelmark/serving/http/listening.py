@@ -5,8 +5,18 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
+from typing import Final
 
 from modelmark.domain.errors import Conflict, NotPermitted
+
+#: What connections have from the socket that listens. Answers that a client does not read wait in 128 KiB of the kernel's (it
+#: doubles the number), then with us, where they can be counted; and the kernel, too, ends a connection whose client has taken
+#: nothing for ten seconds.
+INHERITED: Final = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),
+]
 
 
 def require_loopback(host: str) -> None:
@@ -37,7 +47,8 @@ def bind(host: str, port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections have it from here
+    for level, option, value in INHERITED:
+        found.setsockopt(level, option, value)
     try:
         found.bind((name, port))
     except OSError as error:

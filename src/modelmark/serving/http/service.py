@@ -18,6 +18,7 @@ from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, Wire
+from modelmark.serving.wire.compression import ENCODING, unpacked
 from modelmark.serving.wire.errors import Doubtful, MethodNotAllowed, refusal
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -78,13 +79,14 @@ class HttpResponder(msgspec.Struct, eq=False):
 class Asked:
     """A request for predictions whose body is not read yet."""
 
-    __slots__ = ("arm", "body", "caller", "due", "exchange", "headers", "route", "wire")
+    __slots__ = ("arm", "body", "caller", "due", "exchange", "headers", "route", "size", "wire")
 
     def __init__(
         self, exchange: Exchange, wire: Wire, route: LiveRoute, arm: int | None, headers: Headers, body: bytes
     ) -> None:
         """arm: the only one that may answer, None to let the router choose."""
         self.exchange, self.wire, self.route, self.headers, self.body = exchange, wire, route, headers, body
+        self.size = len(body)  # as it came
         self.arm = 0 if arm is None and len(route.arms) == 1 else arm
         self.due = exchange.ready + route.arms[self.arm or 0].version.deadline
         self.caller = headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
@@ -97,6 +99,9 @@ class Asked:
 
     def read(self) -> tuple[int, Parsed]:
         """(the arm that answers, the body as its version reads it). Raises Rejected."""
+        if ENCODING in self.headers:
+            limit = self.route.champion.contract.serving.max_body_bytes
+            self.body, self.headers = unpacked(self.body, self.headers, limit)
         arm = self.arm
         if arm is None:
             entity = self.wire.entity(self.body, self.headers)
@@ -186,7 +191,7 @@ class Service:
             if type(endpoint) is Predict:
                 self._predict(exchange, endpoint, headers, body)
             elif type(endpoint) is Plain:
-                reply = endpoint.act(self.runtime, body, headers)
+                reply = endpoint.act(self.runtime, *unpacked(body, headers, self._max_body))
                 exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
             elif url == b"/metrics" and method in (b"GET", b"HEAD"):
                 exchange.reply(200, self.runtime.metrics_text(), TEXT, b"")
@@ -208,7 +213,7 @@ class Service:
             raise TooLarge("the body is too large", limit=f"{limit} bytes")
         asked = Asked(exchange, wire, route, endpoint.arm, headers, body)
         asked.require_room(runtime)
-        if len(body) > LARGE_BODY:
+        if len(body) > LARGE_BODY or ENCODING in headers:
             self._apart(asked, asked.read_in_time)
             return
         try:
@@ -220,10 +225,9 @@ class Service:
 
     def _apart(self, asked: Asked, work: Callable[[], tuple[int, Parsed]]) -> None:
         """Read a large body, or find what is wrong with one, in a thread. Raises Overloaded when too many bytes wait there."""
-        size = len(asked.body)
-        if self._reading + size > self.runtime.batcher.max_bytes:
+        if self._reading + asked.size > self.runtime.batcher.max_bytes:
             raise Overloaded("too many large bodies are waiting", retry_after=1)
-        self._reading += size
+        self._reading += asked.size
         task = asyncio.get_running_loop().create_task(self._read_apart(asked, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -241,7 +245,7 @@ class Service:
             loop.call_exception_handler({"message": "a large body could not be read", "exception": error})
             runtime.refuse(responder, ModelmarkError("the server made a mistake"))
         finally:
-            self._reading -= len(asked.body)
+            self._reading -= asked.size
 
     def _form(
         self, url: bytes, endpoint: Endpoint | None, methods: dict[bytes, Endpoint] | None

@@ -70,13 +70,14 @@ def require_uncompressed(headers: Headers) -> None:
         raise Unsupported("compressed bodies are not taken", code="UNSUPPORTED_ENCODING", limit="identity")
 
 
-def require_json(headers: Headers) -> None:
-    """The body is plain JSON, or nothing is said of it. Raises Malformed, Unsupported."""
+def require_json(headers: Headers, also: bytes = b"application/json") -> None:
+    """The body is plain JSON, or nothing is said of it. also: another media type it may go by. Raises Malformed,
+    Unsupported."""
     if FRAME in headers:
         raise errors.Malformed("binary tensors are not taken", code="BINARY_NOT_SUPPORTED", limit="JSON")
     require_uncompressed(headers)
     kind = headers.get(b"content-type")
-    if kind is None or kind == b"application/json":
+    if kind is None or kind in (b"application/json", also):
         return
     media, _, parameters = kind.partition(b";")
     charset = parameters.strip().lower().removeprefix(b"charset=").strip(b'"')

@@ -64,10 +64,14 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Infer(msgspec.Struct, forbid_unknown_fields=True):
+    """model_name, model_version: KServe's own client says them again; the address is what counts."""
+
     inputs: list[_Tensor]
     id: str | None = None
     parameters: _Parameters | None = None
     outputs: list[_Wanted] | None = None
+    model_name: str | None = None
+    model_version: str | None = None
 
 
 class _Peek(msgspec.Struct):
@@ -122,7 +126,8 @@ class Oip:
             oip_tensors.require_rows(message.inputs, codec)
             oip_binary.fill(message.inputs, raw)
         wanted = [output.name for output in message.outputs or ()] or None
-        oip_tensors.require_outputs(wanted or ())
+        oip_tensors.require_outputs(wanted or (), codec.task)
+        _require_parameters(message)
         entity = oip_tensors.entity_of((message.parameters or {}).get("entity", ""))
         binary = oip_binary.chosen(message.parameters, message.outputs)
         rows = oip_tensors.rows(message.inputs, codec)
@@ -136,12 +141,22 @@ def _split(body: bytes, headers: Headers) -> tuple[bytes, bytes | None]:
     """(the JSON, the tensors behind it), as the headers describe the body; None when it is JSON alone."""
     length = headers.get(errors.FRAME)
     if length is None:
-        errors.require_json(headers)
+        errors.require_json(
+            headers, also=b"application/octet-stream"
+        )  # what aiohttp, under Triton's client, calls any bytes
         return body, None
     errors.require_uncompressed(headers)
     if len(length) > 18 or not length.isdigit():
         raise Malformed("the JSON's length is no number", code="BAD_BINARY", limit="digits")
     return oip_binary.split(body, int(length))
+
+
+def _require_parameters(message: _Infer) -> None:
+    oip_tensors.require_parameters(message.parameters, oip_tensors.REQUEST_PARAMETERS)
+    for tensor in message.inputs:
+        oip_tensors.require_parameters(tensor.parameters, oip_tensors.INPUT_PARAMETERS)
+    for output in message.outputs or ():
+        oip_tensors.require_parameters(output.parameters, oip_tensors.OUTPUT_PARAMETERS)
 
 
 def _read(body: bytes) -> _Infer:

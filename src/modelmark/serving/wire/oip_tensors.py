@@ -24,7 +24,11 @@ from modelmark.serving.models import LiveRoute, LoadedModel
 NAME: Final = "modelmark"
 RELEASE: Final = __version__
 MAX_ENTITY: Final = 256
-OUTPUTS: Final = ("label", "probabilities", "value")
+#: Of requests, inputs and outputs: parameters that mean something here, and MLServer's hint about encodings, which changes
+#: nothing. Any other asks for what would not be done.
+REQUEST_PARAMETERS: Final = frozenset({"entity", "binary_data_output", "content_type"})
+INPUT_PARAMETERS: Final = frozenset({"binary_data_size", "content_type"})
+OUTPUT_PARAMETERS: Final = frozenset({"binary_data", "content_type"})
 _FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 #: Datatype -> smallest and largest value.
 _INTEGERS: Final[Mapping[str, tuple[int, int]]] = {
@@ -164,17 +168,33 @@ def entity_of(value: object) -> str:
     return value
 
 
-def require_outputs(names: Sequence[str]) -> None:
-    """Raises Malformed when an output is asked for twice, or does not exist."""
+def output_names(task: Task) -> tuple[str, ...]:
+    return ("value",) if task is Task.REGRESSION else ("label", "probabilities")
+
+
+def require_parameters(given: Iterable[str] | None, known: frozenset[str]) -> None:
+    """Raises Malformed for a parameter that nobody here reads."""
+    for name in given or ():
+        if name not in known:
+            raise Malformed(
+                "a parameter is not supported",
+                code="UNSUPPORTED_PARAMETER",
+                field=jsontext.shown(name),
+                limit=", ".join(sorted(known)),
+            )
+
+
+def require_outputs(names: Sequence[str], task: Task) -> None:
+    """Raises Malformed when an output is asked for twice, or a model of that task has none of that name."""
     if len(set(names)) < len(names):
         raise Malformed("an output is asked for twice", code="DUPLICATE_OUTPUT", field="outputs")
     for name in names:
-        if name not in OUTPUTS:
+        if name not in output_names(task):
             raise Malformed(
                 "an output of that name does not exist",
                 code="UNKNOWN_OUTPUT",
                 field=jsontext.shown(name),
-                limit="label and probabilities, or value",
+                limit=", ".join(output_names(task)),
             )
 
 
