@@ -17,6 +17,7 @@ from builders import workspace as made
 from builders.workspace import Lived
 from modelmark.app.container import Container
 from modelmark.cli.output import ERROR
+from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing, NotYet
 from modelmark.storage.database import Database, sqlite_url
 
@@ -59,6 +60,17 @@ def test_pages_say_that_the_database_is_away_and_when_to_ask_again(tmp_path: Pat
             told = client.get(path, headers={"accept": "text/html"})
             assert (told.status_code, told.headers["retry-after"]) == (503, "5"), path
             assert "cannot be reached" in told.text
+
+
+def test_the_first_page_says_that_the_disk_is_full_even_where_no_alert_could_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Lived.at(tmp_path / "w")
+    with TestClient(place.app.dashboard(), base_url=HOME) as client:
+        assert "disk" not in client.get("/").text
+        monkeypatch.setitem(disk_fault.__kwdefaults__, "reserve", 2**60)
+        assert "The workspace&#39;s disk is full: predictions are refused (503" in client.get("/").text
+    place.app.database.close()
 
 
 def everything(root: Path) -> dict[str, Any]:

@@ -7,13 +7,11 @@ import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from modelmark.domain.disk import LEAST, RESERVE, disk_fault
 from modelmark.domain.workspace import Workspace
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
-
-LEAST: Final = 64 * 2**20  # bytes; with fewer it is told
-RESERVE: Final = 4 * 2**20  # bytes; given back when fewer are left, so that the alert can be written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +31,7 @@ class DiskRoom:
         path = self.workspace.runtime / "reserve"
         if free < self.reserve:
             path.unlink(missing_ok=True)
-            said = "the workspace's disk is full: predictions are refused (503, JOURNAL_FAILED) until there is room"
-            context.report(JobFault(subject=self.name, sentence=said))
-        elif free < self.least:
-            said = f"fewer than {self.least >> 20:,} MiB are free on the workspace's disk: once it is full, predictions are refused"
+        if said := disk_fault(free, least=self.least, reserve=self.reserve):
             context.report(JobFault(subject=self.name, sentence=said))
         elif not path.exists():
             self._keep(path)
