@@ -408,7 +408,9 @@ def test_a_sound_copy_brings_what_was_missing_and_nothing_else(tmp_path: Path) -
     assert salvage(space, Compactor(space)) == []
 
 
-@pytest.mark.parametrize("crash", ["before commits", "between tables", "before receipts", "before the end"])
+@pytest.mark.parametrize(
+    "crash", ["before commits", "between tables", "before receipts", "before it is told", "before the end"]
+)
 def test_a_salvage_that_is_cut_short_takes_nothing_twice(
     tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +438,8 @@ def test_a_salvage_that_is_cut_short_takes_nothing_twice(
             patch.setattr(compaction, "commit", die_at(1 + (crash == "between tables"), compaction.commit))
         elif crash == "before receipts":
             patch.setattr(Compactor, "settle", die_at(2, Compactor.settle))
+        elif crash == "before it is told":
+            patch.setattr(Compactor, "tell", die_at(4, Compactor.tell))  # after the salvage, the intents, the commits
         else:
             patch.setattr(Path, "unlink", die_at(1, Path.unlink))
         with pytest.raises(Killed):

@@ -19,6 +19,10 @@ from modelmark.app.container import Container
 from modelmark.cli.output import ERROR
 from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing, NotYet
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.wal.renewed import RenewedWriter
+from modelmark.journal.wal.writer import Sync
 from modelmark.storage.database import Database, sqlite_url
 
 HOME = "http://127.0.0.1:8081"
@@ -125,3 +129,13 @@ def test_a_workspace_moved_under_what_runs_is_noticed_and_none_is_made_at_the_ol
     assert process.returncode == ERROR
     assert "was moved or replaced while this ran" in said.splitlines()[-1]
     assert not root.exists()
+
+
+def test_nothing_that_runs_makes_a_workspace_where_there_was_one(tmp_path: Path) -> None:
+    gone = Workspace(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        compact(gone)
+    writer = RenewedWriter(gone.wal, sync=Sync.ALWAYS, sync_ms=50, seal_after=2)
+    assert "the workspace is gone" in str(writer.failure)
+    assert writer.renew() is False
+    assert not gone.root.exists()
