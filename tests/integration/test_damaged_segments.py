@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from builders.journal import label, predicted, schema
+from builders.power_cuts import Notary
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as compaction
@@ -24,6 +25,7 @@ from modelmark.journal.tables.query import counts
 from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.tables.salvage import Salvaged, salvage
 from modelmark.journal.tables.verification import verify_tables
+from modelmark.journal.tables.witness import see
 from modelmark.journal.wal import frames
 from modelmark.journal.wal.frames import Frame, Header
 from modelmark.journal.wal.reader import SegmentFile, read_segment, sealed_segments, verify_wal
@@ -176,6 +178,22 @@ def test_a_lost_end_is_counted_by_what_the_next_segment_says(tmp_path: Path) -> 
     assert rows == 170
     assert "30 records are missing, 70 are kept" in done.damaged[0].message
     assert verify_wal(space.wal).bad is None
+
+
+def test_a_release_goes_on_beside_a_damaged_segment_that_no_pass_has_seen(tmp_path: Path) -> None:
+    """What it signs says where the sound one before ends."""
+    space, notary = Workspace(tmp_path), Notary()
+    with Writer(space.wal) as writer:
+        for number in range(2):
+            writer.append(label("p", number))
+            writer.seal()
+    first, second = sealed_segments(space.wal)
+    end = read_segment(first).end
+    change(second, 90, b"\xff")
+    head = see(space, notary)
+    assert head is not None
+    assert head.writers == {first.writer: end}
+    assert Compactor(space, witness=notary).run().rows == {"labels": 1}
 
 
 def test_a_lost_segment_is_counted(tmp_path: Path) -> None:
