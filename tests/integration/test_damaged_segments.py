@@ -29,9 +29,10 @@ from modelmark.journal.tables.witness import see
 from modelmark.journal.wal import frames
 from modelmark.journal.wal.frames import Frame, Header
 from modelmark.journal.wal.reader import SegmentFile, read_segment, sealed_segments, verify_wal
+from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.recovery import recover
 from modelmark.journal.wal.renewed import RenewedWriter
-from modelmark.journal.wal.salvage import read_around
+from modelmark.journal.wal.salvage import read_around, sound_records
 from modelmark.journal.wal.writer import Sync, Writer
 
 N = 250
@@ -194,6 +195,17 @@ def test_a_release_goes_on_beside_a_damaged_segment_that_no_pass_has_seen(tmp_pa
     assert head is not None
     assert head.writers == {first.writer: end}
     assert Compactor(space, witness=notary).run().rows == {"labels": 1}
+
+
+def test_whoever_looks_something_up_finds_it_beside_damage(tmp_path: Path) -> None:
+    file = written(Workspace(tmp_path), count=9)
+    data = file.path.read_bytes()
+    one = frames_of(data)
+    change(file, one[4].end - 1, b"\xff")
+    assert [record.at for record in sound_records(file) if isinstance(record, Labelled)] != []
+    assert len(sound_records(file)) == 8
+    file.path.write_bytes(b"nothing of ours")
+    assert sound_records(file) == ()
 
 
 def test_a_lost_segment_is_counted(tmp_path: Path) -> None:
@@ -364,6 +376,25 @@ def test_receipts_that_did_not_fit_come_with_the_next_pass(tmp_path: Path) -> No
     assert space.receipts.stat().st_size == before
     compactor.run()
     assert dict(verify_tables(space)) == {"labels": 3}
+
+
+def test_a_segment_of_a_later_release_stays_where_it_is_and_so_does_what_follows(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        for number in range(3):
+            writer.append(label("p", number))
+            writer.seal()
+    files = sealed_segments(space.wal)
+    data = files[1].path.read_bytes()
+    later = Header(files[1].writer, 1, 2, form=3).to_bytes()
+    files[1].path.write_bytes(later + data[len(later) :])
+    for _ in range(2):
+        assert [error.code for error in compact(space).damaged] == ["UNKNOWN_FORMAT"]
+    assert [file.number for file in sealed_segments(space.wal)] == [1, 2]
+    assert not space.quarantine.exists()
+    files[1].path.write_bytes(data)
+    compact(space)
+    assert counts(space) == {"labels": 3}
 
 
 def test_a_checksum_of_format_1_still_reads(tmp_path: Path) -> None:
