@@ -49,7 +49,7 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "init": ("init", "model.joblib", "--train", "train.csv", "--holdout", "holdout.csv", "--target", "y", "--name", NAME,
              "--out", "new.yaml"),
     "register": ("register",),
-    "check": ("check", "--fast"),
+    "check": ("check",),
     "approve": ("approve", "--role", "data_science", "--name", "Ann Lee"),
     "release": ("release",),
 }  # fmt: skip

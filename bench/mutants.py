@@ -47,7 +47,7 @@ PLUGIN: Final = """
 import json, os, time
 import coverage, pytest
 
-took = {}
+took, failed = {}, set()
 
 @pytest.hookimpl(hookwrapper=True)
 def _phase(item, phase):
@@ -67,10 +67,12 @@ def pytest_runtest_call(item):
 def pytest_runtest_logreport(report):
     if report.outcome == "passed":
         took[report.nodeid] = took.get(report.nodeid, 0) + report.duration
+    else:
+        failed.add(report.nodeid)
 
 def pytest_sessionfinish(session):
     with open(os.environ["MUTANTS_TIMES"] + str(os.getpid()), "w") as file:
-        json.dump(took, file)
+        json.dump({test: seconds for test, seconds in took.items() if test not in failed}, file)
 """
 
 #: A process that forks for each line of its input, [seconds, words of pytest], and answers the exit code. It loads no
@@ -290,14 +292,15 @@ def mapped(tests: list[str], kept: Path, processes: int) -> Map:
         told = json.loads(kept.read_text())
         reach = {path: {int(line): found for line, found in lines.items()} for path, lines in told["reach"].items()}
         return Map(reach, told["seconds"])
-    made = _mapped(tests, processes)
     kept.parent.mkdir(parents=True, exist_ok=True)
+    made = _mapped(tests, processes, kept.parent)
     kept.write_text(json.dumps({"reach": made.reach, "seconds": made.seconds}))
     return made
 
 
-def _mapped(tests: list[str], processes: int) -> Map:
-    """Test files are shared out to processes without pytest-xdist, so that coverage sees each test."""
+def _mapped(tests: list[str], processes: int, kept: Path) -> Map:
+    """Test files are shared out to processes without pytest-xdist, so that coverage sees each test. What pytest said
+    stands in `kept`; a test that fails or is skipped without any mutant judges none."""
     files = sorted(
         {p for test in tests for p in ([ROOT / test] if test.endswith(".py") else (ROOT / test).rglob("test_*.py"))}
     )
@@ -314,7 +317,8 @@ def _mapped(tests: list[str], processes: int) -> Map:
             if share:
                 words = ["-m", "coverage", "run", f"--rcfile={folder}/rc", "-m", "pytest", "-q", "-p", "mutants_plugin",
                          "-p", "no:cacheprovider", "-p", "no:xdist", *share]  # fmt: skip
-                runs.append(subprocess.Popen([sys.executable, *words], cwd=ROOT, env=env, stdout=subprocess.DEVNULL))
+                with (kept / f"run-{number}.log").open("w") as log:
+                    runs.append(subprocess.Popen([sys.executable, *words], cwd=ROOT, env=env, stdout=log))
         if any(run.wait() not in (0, 1) for run in runs):
             raise SystemExit("the tests could not be run for the map")
         return _read_map(folder)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import os
 import random
@@ -38,6 +37,7 @@ from modelmark.seal.chain import START, link  # noqa: E402
 from modelmark.seal.digests import canonical, digest_file  # noqa: E402
 
 second: Any = importlib.import_module("second_verifier").Second()
+standalone: Any = importlib.import_module("builders.standalone").module()
 kit: Any = importlib.import_module("builders.workspace")  # of tests/, which benches borrow their workspaces from
 #: Governed tables: name of the row in findings of both verifiers, by SQL table.
 TABLES = {
@@ -47,16 +47,6 @@ TABLES = {
 }  # fmt: skip
 #: Files that no decision leans on, with the reason in docs/journal.md.
 LEFT_OUT = ("run/", "cache/", "reports/", "mlflow", "state.db", ".lock", "/lock")
-
-
-def standalone() -> Any:
-    spec = importlib.util.spec_from_file_location("modelmark_verify", ROOT / "verifier" / "modelmark_verify.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(slots=True)
@@ -592,7 +582,7 @@ def main() -> int:
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--kind", action="append", help="only these")
     given = reader.parse_args()
-    other, missed = standalone(), Counter[str]()
+    other, missed = standalone, Counter[str]()
     with tempfile.TemporaryDirectory(prefix="modelmark-tamper-") as name:
         place = build(Path(name), given.predictions, given.seed)
         clean = ask(place, other)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 
 #: A map of its own, gone with the test.
-MAP = str(Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}.json")
+MAP = str(Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}" / "map.json")
 #: bench -> (arguments that make it small, what its output names).
 SMALL = {
     "check.py": (["--rows", "700", "--fast"], "holdout"),
@@ -29,11 +29,11 @@ SMALL = {
             "--count",
             "3",
             "--rooms",
-            "seal",
+            "stats",
             "--only",
-            "seal/chain.py",
+            "stats/holm.py",
             "--tests",
-            "tests/unit/test_vectors.py",
+            "tests/unit/test_intervals_by_hand.py",
             "--map",
             MAP,
         ],
@@ -46,7 +46,7 @@ SMALL = {
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
-    "tamper.py": (["--changes", "12", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 12/12"),
+    "tamper.py": (["--changes", "6", "--predictions", "300"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "4"], "all hold in"),

@@ -109,8 +109,8 @@ def _writes(what: str, arguments: tuple[Any, ...]) -> bool:
 disk = Disk()
 ACTS: dict[str, Callable[[ControlPlane, Version], Any]] = {
     "approve": lambda app, one: app.releases.approve(one, role=ANN.role, name=ANN.name, comment="", actor="ann"),
-    "release": lambda app, one: app.releases.release(one, actor="ann"),
-    "rollback": lambda app, one: app.releases.rollback(one.model, actor="ann"),
+    "release": lambda app, one: app.release(one),
+    "rollback": lambda app, one: app.rollback(one.model),
     "record": lambda app, one: app.releases.record(one, [evidence(one.id, gate="extra")], actor="ann"),
 }
 
@@ -136,7 +136,7 @@ def test_an_act_that_is_cut_short_has_happened_or_not_and_the_next_one_goes_on(
     tmp_path: Path, lived: tuple[Path, Version], act: str, error: BaseException
 ) -> None:
     (sound, one), cut = lived, 0
-    for at in range(1, 30):
+    for at in range(1, 60):
         root = tmp_path / f"{at}"
         shutil.copytree(sound, root)
         app = ControlPlane.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
@@ -152,13 +152,19 @@ def test_an_act_that_is_cut_short_has_happened_or_not_and_the_next_one_goes_on(
         assert done or code != "NOT_PUBLISHED"
         app.database.close()
         again = ControlPlane.open({"MODELMARK_ACTOR": "ann"}, workspace=root)
-        again.releases.republish() if done else ACTS[act](again, one)
+        if done and act == "rollback":  # another one would go back further; the steward does this
+            again.catch_up()
+        elif done and act == "release":
+            with pytest.raises(ModelmarkError, match="champion already"):
+                ACTS[act](again, one)
+        elif not done:
+            ACTS[act](again, one)
         faults = [item for item in again.verify() if item.fault]
         assert faults == [], (at, faults)
         left = [p.name for p in (*root.iterdir(), *again.workspace.version(one.id).iterdir()) if p.name.startswith(".")]
-        assert set(left) <= {f".{again.workspace.snapshot.name}.lock"}, left
+        assert all(name.endswith(".lock") for name in left), left
         again.database.close()
-    assert at < 29
+    assert at < 59
     assert cut > 2 or act in ("approve", "record"), "those write into the database alone"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from builders.domain import contract, version
-from modelmark.domain import errors
+from modelmark.domain import errors, telemetry
 from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.metrics import Task
 from modelmark.domain.suite import Suite
@@ -212,7 +212,7 @@ def test_a_childs_surroundings_hold_nothing_of_ours(monkeypatch):
     found = sandbox.environment()
     assert found.keys() == {
         "PATH", "LANG", "PYTHONHASHSEED", "JOBLIB_MULTIPROCESSING", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
+        "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT", *telemetry.OFF,
     }  # fmt: skip
     assert (found["PYTHONHASHSEED"], found["OMP_NUM_THREADS"], found["JOBLIB_MULTIPROCESSING"]) == ("0", "1", "0")
     limits = Limits()

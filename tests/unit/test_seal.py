@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import dataclasses
 import json
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +22,9 @@ from modelmark.domain.errors import Missing, NoMark, NotPermitted, Tampered
 from modelmark.domain.version import Components, Feed, Signature, Version
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.seal.envelope import unwrap, wrap
-from modelmark.seal.keys import PRIVATE, PUBLIC, Signer, require_pair, signer, verifier
+from modelmark.seal.keys import PRIVATE, PUBLIC, Signer, Verifier, require_pair, signer, verifier
 from modelmark.seal.mark import issue, open_marked
+from modelmark.seal.public import packed, unpacked
 from modelmark.seal.values import decode
 
 
@@ -262,3 +265,13 @@ def test_a_contract_changes_its_digest_with_any_field() -> None:
     changed = dataclasses.replace(usual, purpose="another")
     assert digest_value(usual) != digest_value(changed)
     assert decode(Contract, canonical(changed)).purpose == "another"
+
+
+@pytest.mark.parametrize("first", [0x00, 0x2D, 0xF8, 0xFB, 0xFF])
+def test_a_key_on_a_command_line_never_looks_like_an_option(first: int) -> None:
+    key = Verifier(Ed25519PublicKey.from_public_bytes(bytes([first]) * 32))
+    reader = argparse.ArgumentParser()
+    reader.add_argument("--public-key")
+    assert unpacked(reader.parse_args(["--public-key", packed(key)]).public_key).key_id == key.key_id
+    with pytest.raises(Tampered):
+        unpacked(packed(key)[:-2])

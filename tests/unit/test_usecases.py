@@ -21,7 +21,7 @@ from modelmark.app.usecases.release_notes import ReleaseNotes
 from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.waive import Waive
-from modelmark.domain.errors import Missing, NotYet, Tampered
+from modelmark.domain.errors import Missing, NotPermitted, NotYet, Tampered
 from modelmark.domain.people import Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
@@ -63,6 +63,7 @@ class Twins:
         )
         self.reports: list[Version] = []
         self.aliases: list[str] = []
+        self.caught_up: list[int] = []  # how many acts there were each time
         self.contract_of = ReadContract(artifacts=self.artifacts)
         clock = lambda: NOON  # noqa: E731
         self.releases = Releases(
@@ -75,9 +76,11 @@ class Twins:
         announce = Announce(monitoring_store=self.monitoring_store, clock=clock)
         self.release = Release(
             releases=self.releases, notes=self.notes, announce=announce,
-            keep=lambda one: self.aliases.append(one.label), owner="ann",
+            keep=lambda one: self.aliases.append(one.label), catch_up=self._catch_up, owner="ann",
         )  # fmt: skip
-        self.rollback = Rollback(releases=self.releases, announce=announce, follow=self.aliases.append, owner="ann")
+        self.rollback = Rollback(
+            releases=self.releases, announce=announce, follow=self.aliases.append, catch_up=self._catch_up, owner="ann"
+        )
         self.waive = Waive(releases=self.releases, report=self._report, owner="ann")
         sign: Any = lambda status: signatures(status, self.artifacts, lambda: None)  # noqa: E731
         self.card = ModelCard(status=self.releases.status, describe=self.describe, signatures=sign, clock=clock)
@@ -91,6 +94,9 @@ class Twins:
     def _report(self, status: Any) -> Path:
         self.reports.append(status.version)
         return Path("report.html")
+
+    def _catch_up(self) -> None:
+        self.caught_up.append(len(self.ledger.events()))
 
     def ready(self, folder: Path, one: Version, measured: float = 0.9) -> None:
         self.put(folder, one)
@@ -115,6 +121,10 @@ def test_a_release_tells_every_role_and_mlflow_and_stands_in_the_owners_name(tmp
     assert {message.title for message in told} == {"loans v1 was released"}
     assert all(message.body.startswith("# loans v1 for ") for message in told), told[0].body[:80]
     assert twins.aliases == ["v1"]
+    assert twins.caught_up == [len(twins.ledger.events()) - 1], "before the act"
+    with pytest.raises(NotPermitted, match="champion already"):
+        twins.release(ONE)
+    assert len(twins.caught_up) == 2, "also where it is refused"
 
 
 def test_a_release_over_a_version_whose_files_are_gone_says_so_and_goes_on(tmp_path: Path) -> None:

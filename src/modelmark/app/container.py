@@ -34,6 +34,7 @@ from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
+from modelmark.domain.telemetry import switch_off
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
@@ -78,6 +79,7 @@ class Container:
         cls, environ: Mapping[str, str] = os.environ, *, clock: Clock = utc_now, read_only: bool = False, **given: Any
     ) -> Self:
         """given: settings, which come before those of `environ`. Raises Rejected for a setting that cannot be."""
+        switch_off()
         return cls(configured(environ, **given), clock, read_only=read_only)
 
     # Stores and keys.
@@ -229,6 +231,7 @@ class Container:
             notes=self.notes,
             announce=self.announce,
             keep=self._after_release,
+            catch_up=self.catch_up,
             owner=self.settings.actor,
         )
 
@@ -238,6 +241,7 @@ class Container:
             releases=self.releases,
             announce=self.announce or _nobody,
             follow=self._after_rollback,
+            catch_up=self.catch_up,
             owner=self.settings.actor,
         )
 
@@ -296,6 +300,11 @@ class Container:
         if not self.workspace.root.is_dir():  # moved under what runs: to make another would hide it
             raise Missing(f"there is no workspace {self.workspace.root}", code="NO_WORKSPACE", field="--workspace")
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
+
+    def catch_up(self) -> None:
+        """Write what follows from the ledger and was cut short: the published snapshot, the newest checkpoint's file."""
+        self.releases.republish()
+        self.checkpoint.catch_up()
 
     def _after_release(self, version: Version) -> None:
         self.routes_in_mlflow.keep_mark(version)

@@ -39,7 +39,7 @@ class ControlPlane(Workbench):
             self.monitoring_store,
             serving,
             notifier,
-            self.releases.republish,
+            self.catch_up,
             witness=self.witness,
             checkpoint=MakeCheckpoint(make=self.checkpoint, interval=every),
         )

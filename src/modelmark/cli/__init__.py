@@ -9,6 +9,7 @@ from typing import Final
 
 from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
 from modelmark.domain.errors import ModelmarkError, NotYet, Rejected
+from modelmark.domain.telemetry import switch_off
 
 #: What the system refuses for reasons that are the user's to mend.
 _SYSTEM: Final = frozenset({
@@ -23,6 +24,7 @@ def main() -> None:
 
     from modelmark.cli.commands import app
 
+    switch_off()
     as_json = "--json" in sys.argv
     os.umask(os.umask(0o022) | 0o022)  # whatever it was: nothing of a workspace may be written by others
     try:

@@ -86,7 +86,7 @@ def steward(
 
 def _look_after(app: ControlPlane, json: bool) -> None:
     """Control loop and pages, until SIGTERM or SIGINT."""
-    app.releases.republish()
+    app.catch_up()
     stop = threading.Event()
     loop = threading.Thread(target=_watch, args=(app.steward(), stop), name="steward")
     loop.start()

@@ -26,13 +26,16 @@ def until(text: str, *, now: datetime, field: str) -> datetime:
 
 
 def moment(text: str, *, now: datetime, field: str) -> datetime:
-    """A time as people write it, UTC unless it says so; empty is now. Raises Rejected for what is no time."""
-    if not text.strip():
+    """A time as people write it, UTC unless it says so; empty and `now` are now. Raises Rejected for what is no time."""
+    if text.strip().lower() in ("", "now"):
         return now
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise Rejected(
-            "this is no time", code="BAD_TIME", field=field, limit="such as 2026-03-01T14:05 or 2026-03-01T14:05+02:00"
+            "this is no time",
+            code="BAD_TIME",
+            field=field,
+            limit="now, or such as 2026-03-01T14:05 or 2026-03-01T14:05+02:00",
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -41,6 +41,11 @@ class Checkpoints:
             self.ledger.set_head(CHECKPOINT_HEAD, envelope.decode())
         return made, envelope
 
+    def newest(self) -> bytes | None:
+        """The envelope of the last one made."""
+        kept = self.ledger.head(CHECKPOINT_HEAD)
+        return kept.encode() if kept else None
+
     def _now(self, number: int, signer: Signer) -> Checkpoint:
         last, snapshot, journal = self.ledger.last_event(), self.ledger.snapshot(), self.ledger.head(JOURNAL_HEAD)
         return Checkpoint(

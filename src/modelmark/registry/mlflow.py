@@ -12,6 +12,7 @@ from typing import Any, Final
 from modelmark.contract import yamltext
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Rejected, Tampered
+from modelmark.domain.telemetry import switch_off
 from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.registry.artifact_places import require_address, require_no_links, require_place
@@ -173,8 +174,7 @@ class Tracking:
 
 
 def _mlflow() -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
+    switch_off()
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     import mlflow
     import mlflow.artifacts

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from modelmark.domain import telemetry
 from modelmark.domain.errors import ModelmarkError, NotPermitted, Rejected, TimedOut
 from modelmark.registry import answers, sandbox_child
 from modelmark.registry.answers import Answer, Scanned, Walls
@@ -183,6 +184,7 @@ def environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
         "JOBLIB_MULTIPROCESSING": "0",
+        **telemetry.OFF,
         **dict.fromkeys(threads, "1"),
     }
 

@@ -9,9 +9,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from modelmark.seal.envelope import unwrap, wrap
+from modelmark.seal.files import keep_newest
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import restore
 
@@ -41,6 +43,12 @@ def public_text(verifier: Verifier) -> str:
 def seal_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The signed envelope."""
     return wrap(checkpoint, CHECKPOINT_TYPE, signer)
+
+
+def keep_checkpoint(path: Path, envelope: bytes, verifier: Verifier) -> bool:
+    """Beside the ledger, in place of an older one; False where one at least as new is there. Raises Tampered for anything
+    this key did not sign."""
+    return keep_newest(path, envelope, lambda found: open_checkpoint(found, verifier).number)
 
 
 def open_checkpoint(envelope: bytes, verifier: Verifier) -> Checkpoint:

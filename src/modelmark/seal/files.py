@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from modelmark.domain.errors import Tampered
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -24,3 +29,36 @@ def replace_file(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def keep_newest(path: Path, data: bytes, number_of: Callable[[bytes], int]) -> bool:
+    """Replace a numbered file in one step: readers see the old one or the new one, whole, power cut or not.
+
+    Writers take turns, and none replaces a newer one: False where one at least as new is there already. number_of: raises
+    Tampered for what is not believed; such a file is replaced, and such data is never written.
+    """
+    number = number_of(data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _turn(path):
+        if _number(path, number_of) >= number:
+            return False
+        replace_file(path, data)
+    return True
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """One writer at a time, of any process or thread; the kernel gives the turn back when a process dies."""
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _number(path: Path, number_of: Callable[[bytes], int]) -> int:
+    try:
+        return number_of(path.read_bytes())
+    except (FileNotFoundError, Tampered):
+        return -1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,15 +23,15 @@ def read_public(folder: Path) -> Verifier:
 
 
 def packed(key: Verifier) -> str:
-    """As text for a command line. It is no secret."""
-    return base64.urlsafe_b64encode(key.key.public_bytes_raw()).decode()
+    """As text for a command line, never one that begins as an option does. It is no secret."""
+    return key.key.public_bytes_raw().hex()
 
 
 def unpacked(text: str) -> Verifier:
     """Raises Tampered for what `packed` did not make."""
     try:
-        return Verifier(Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text)))
-    except (ValueError, binascii.Error):
+        return Verifier(Ed25519PublicKey.from_public_bytes(bytes.fromhex(text)))
+    except ValueError:
         raise Tampered("this is not a public key", code="BAD_PUBLIC_KEY") from None
 
 

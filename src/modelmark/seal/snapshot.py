@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from modelmark.domain.errors import Missing, Tampered
+from modelmark.domain.errors import Missing
 from modelmark.domain.routes import Snapshot
 from modelmark.seal.digests import plain
 from modelmark.seal.envelope import unwrap, wrap
-from modelmark.seal.files import replace_file
+from modelmark.seal.files import keep_newest
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import restore
 
@@ -30,32 +26,7 @@ def write_snapshot(path: Path, snapshot: Snapshot, signer: Signer) -> bool:
 
 def keep_snapshot(path: Path, data: bytes, verifier: Verifier) -> bool:
     """As `write_snapshot`, for one that is signed already. Raises Tampered when its signature does not hold."""
-    sequence = open_snapshot(data, verifier).sequence
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(path):
-        if _sequence(path, verifier) >= sequence:
-            return False
-        replace_file(path, data)
-    return True
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """One writer at a time, of any process or thread; the kernel gives the turn back when a process dies."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sequence(path: Path, verifier: Verifier) -> int:
-    """Of the snapshot that is there; -1 for none, or for one that this key did not sign."""
-    try:
-        return read_snapshot(path, verifier).sequence
-    except (Missing, Tampered):
-        return -1
+    return keep_newest(path, data, lambda found: open_snapshot(found, verifier).sequence)
 
 
 def read_snapshot(path: Path, verifier: Verifier) -> Snapshot:

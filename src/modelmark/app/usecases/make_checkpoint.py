@@ -10,8 +10,8 @@ from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.checkpoints import Checkpoints
 from modelmark.journal.tables.witness import Witness, see
-from modelmark.seal.checkpoint import Checkpoint
-from modelmark.storage.exports import export, write_into
+from modelmark.seal.checkpoint import Checkpoint, keep_checkpoint
+from modelmark.storage.exports import export
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class MakeCheckpoint:
         if self.workspace.receipts.parent.is_dir():
             see(self.workspace, self.witness)
         made, envelope = self.checkpoints.make()
-        write_into(self.workspace.root, self.workspace.checkpoint.name, envelope)
+        self.catch_up()
         target = to or self.target
         if target is None:
             return (
@@ -39,6 +39,12 @@ class MakeCheckpoint:
                 f"kept in {self.workspace.checkpoint}: copy it to where nobody who can change this workspace can",
             )
         return made, export(target, f"checkpoint-{made.number:08d}.dsse.json", envelope)
+
+    def catch_up(self) -> None:
+        """Write the newest one beside the ledger where it is not there: whoever made it may have been cut short."""
+        newest = self.checkpoints.newest()
+        if newest is not None:
+            keep_checkpoint(self.workspace.checkpoint, newest, self.checkpoints.signer().verifier())
 
     def after_act(self) -> None:
         """Beside what stands whatever becomes of this, a release or the steward's end; people are told."""

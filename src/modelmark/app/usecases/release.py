@@ -17,18 +17,21 @@ from modelmark.governance.releases import Releases
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """notes: release notes for one audience against what serves now. announce: None where nobody is to be told.
-    keep: has MLflow keep the mark and follow the route. owner: whose name the audit has where no account acts."""
+    keep: has MLflow keep the mark and follow the route. catch_up: writes
+    what an act before this one left unwritten when it was cut short. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     notes: Callable[[Version, Role], str]
     announce: Announcer | None
     keep: Callable[[Version], None]
+    catch_up: Callable[[], None]
     owner: str
 
     def __call__(
         self, version: Version, *, share: float = 1.0, by: Principal | None = None, expected: str | None = None
     ) -> Snapshot:
         """As `Releases.release`. The notes are written before the act and queued in its transaction, so none is lost."""
+        self.catch_up()
         told = self._news(version) if self.announce else {}
         title = f"{version.model} {version.label} was released" + (f" to {share:.0%} of traffic" if share < 1 else "")
 

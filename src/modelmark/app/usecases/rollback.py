@@ -16,17 +16,20 @@ from modelmark.governance.releases import Releases
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """follow: has MLflow's aliases follow a model's route. owner: whose name the audit has where no account acts."""
+    """follow: has MLflow's aliases follow a model's route. catch_up: writes
+    what an act before this one left unwritten when it was cut short. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     announce: Announcer
     follow: Callable[[str], None]
+    catch_up: Callable[[], None]
     owner: str
 
     def __call__(
         self, model: str, *, reason: str = "", by: Principal | None = None, expected: str | None = None
     ) -> tuple[Version, Version, Snapshot]:
         """As `Releases.rollback`: what was left, what serves again, and the snapshot that says so."""
+        self.catch_up()
         actor = by.login if by else self.owner
         with done_although_unpublished(lambda: self.follow(model)):
             return self.releases.rollback(

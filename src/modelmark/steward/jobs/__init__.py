@@ -28,12 +28,12 @@ def builtin(
     monitoring_store: MonitoringStore,
     serving: ServingVersions,
     notifier: Notifier | None,
-    republish: Callable[[], object] = lambda: None,
+    catch_up: Callable[[], object] = lambda: None,
     *,
     witness: Witness | None = None,
     checkpoint: MakeCheckpoint | None = None,
 ) -> tuple[Job, ...]:
-    """notifier: None keeps alerts in the monitoring store only. republish: heals the published snapshot. witness: signs where
+    """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
     the journal stands. checkpoint: None makes none."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
@@ -41,7 +41,7 @@ def builtin(
     return (
         follow,  # so that a fault below has somebody to be told to
         DiskRoom(workspace=workspace),
-        Publish(republish=republish),
+        Publish(catch_up=catch_up),
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         Profile(profiler=profiler),

@@ -1,4 +1,4 @@
-"""Publishing again what came between an act and its snapshot: a full disk, a crash."""
+"""Writing again what came between an act and its snapshot or checkpoint: a full disk, a crash."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from modelmark.steward.job import FaultOwner, JobContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """republish: writes the last snapshot where it is not the published one; nothing where it is."""
+    """catch_up: writes the last snapshot and checkpoint where they are not there; nothing where they are."""
 
     name: ClassVar = "snapshot"
     interval: ClassVar = timedelta(seconds=5)
     checkpoint: ClassVar = ""
     owner: ClassVar = FaultOwner.VERSIONS
-    republish: Callable[[], object]
+    catch_up: Callable[[], object]
 
     def run(self, context: JobContext) -> bool:
-        self.republish()
+        self.catch_up()
         return True
