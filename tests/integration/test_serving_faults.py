@@ -109,7 +109,7 @@ def test_an_answered_prediction_survives_kill_minus_nine(tmp_path):
     assert len(answered) == 8 * 2500
     assert not any(caller.refused for caller in asking)
     assert any(caller.broken for caller in asking), "no kill hit anything: the test proves nothing"
-    assert not any(done.damaged for done in recover_all(built.workspace.wal))
+    assert not any(done.left for done in recover_all(built.workspace.wal))
     assert verify_wal(built.workspace.wal).bad is None
     kept = Counter(
         record.id

@@ -115,7 +115,7 @@ class Compactor:
             damaged += self.settle()
             dropped, left = 0, set[str]()
             for found in recover_all(self._workspace.wal):
-                left |= {str(error.field) for error in found.damaged}
+                left |= {segment_name(file) for file in found.left}
                 dropped += found.dropped
             segments, faults, more = self._read(left)
             rows = self.append(Source(s.file.writer, s.file.number, s.records) for s in segments)

@@ -49,7 +49,7 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
         return Reading(segment, fault, _line(file, fault, kept=True))
     # it is sound in itself: what came before it is gone
     lost = segment.header.first - after.sequence - (file.number - after.number - 1)  # less the seals
-    if file.path.suffix != OPEN or file.number != after.number + 1:
+    if file.path.suffix != OPEN:
         fault = Tampered(f"{fault.message}; {_records(lost)}", code=fault.code, field=fault.field, row=fault.row)
         return Reading(segment, fault, _line(file, fault, kept=True))
     before = SegmentFile(file.writer, after.number, file.path.with_name(f"{after.number:012d}{OPEN}"))
