@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from builders.journal import label, predicted, schema
+from builders.power_cuts import Notary
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as compaction
@@ -24,12 +25,14 @@ from modelmark.journal.tables.query import counts
 from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.tables.salvage import Salvaged, salvage
 from modelmark.journal.tables.verification import verify_tables
+from modelmark.journal.tables.witness import see
 from modelmark.journal.wal import frames
 from modelmark.journal.wal.frames import Frame, Header
 from modelmark.journal.wal.reader import SegmentFile, read_segment, sealed_segments, verify_wal
+from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.recovery import recover
 from modelmark.journal.wal.renewed import RenewedWriter
-from modelmark.journal.wal.salvage import read_around
+from modelmark.journal.wal.salvage import read_around, sound_records
 from modelmark.journal.wal.writer import Sync, Writer
 
 N = 250
@@ -176,6 +179,33 @@ def test_a_lost_end_is_counted_by_what_the_next_segment_says(tmp_path: Path) -> 
     assert rows == 170
     assert "30 records are missing, 70 are kept" in done.damaged[0].message
     assert verify_wal(space.wal).bad is None
+
+
+def test_a_release_goes_on_beside_a_damaged_segment_that_no_pass_has_seen(tmp_path: Path) -> None:
+    """What it signs says where the sound one before ends."""
+    space, notary = Workspace(tmp_path), Notary()
+    with Writer(space.wal) as writer:
+        for number in range(2):
+            writer.append(label("p", number))
+            writer.seal()
+    first, second = sealed_segments(space.wal)
+    end = read_segment(first).end
+    change(second, 90, b"\xff")
+    head = see(space, notary)
+    assert head is not None
+    assert head.writers == {first.writer: end}
+    assert Compactor(space, witness=notary).run().rows == {"labels": 1}
+
+
+def test_whoever_looks_something_up_finds_it_beside_damage(tmp_path: Path) -> None:
+    file = written(Workspace(tmp_path), count=9)
+    data = file.path.read_bytes()
+    one = frames_of(data)
+    change(file, one[4].end - 1, b"\xff")
+    assert [record.at for record in sound_records(file) if isinstance(record, Labelled)] != []
+    assert len(sound_records(file)) == 8
+    file.path.write_bytes(b"nothing of ours")
+    assert sound_records(file) == ()
 
 
 def test_a_lost_segment_is_counted(tmp_path: Path) -> None:
@@ -348,6 +378,25 @@ def test_receipts_that_did_not_fit_come_with_the_next_pass(tmp_path: Path) -> No
     assert dict(verify_tables(space)) == {"labels": 3}
 
 
+def test_a_segment_of_a_later_release_stays_where_it_is_and_so_does_what_follows(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with Writer(space.wal) as writer:
+        for number in range(3):
+            writer.append(label("p", number))
+            writer.seal()
+    files = sealed_segments(space.wal)
+    data = files[1].path.read_bytes()
+    later = Header(files[1].writer, 1, 2, form=3).to_bytes()
+    files[1].path.write_bytes(later + data[len(later) :])
+    for _ in range(2):
+        assert [error.code for error in compact(space).damaged] == ["UNKNOWN_FORMAT"]
+    assert [file.number for file in sealed_segments(space.wal)] == [1, 2]
+    assert not space.quarantine.exists()
+    files[1].path.write_bytes(data)
+    compact(space)
+    assert counts(space) == {"labels": 3}
+
+
 def test_a_checksum_of_format_1_still_reads(tmp_path: Path) -> None:
     header = Header("cd" * 16, 0, 0, form=1)
     payload = frames.encode(label("p", 1))
@@ -408,7 +457,9 @@ def test_a_sound_copy_brings_what_was_missing_and_nothing_else(tmp_path: Path) -
     assert salvage(space, Compactor(space)) == []
 
 
-@pytest.mark.parametrize("crash", ["before commits", "between tables", "before receipts", "before the end"])
+@pytest.mark.parametrize(
+    "crash", ["before commits", "between tables", "before receipts", "before it is told", "before the end"]
+)
 def test_a_salvage_that_is_cut_short_takes_nothing_twice(
     tmp_path: Path, crash: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +487,8 @@ def test_a_salvage_that_is_cut_short_takes_nothing_twice(
             patch.setattr(compaction, "commit", die_at(1 + (crash == "between tables"), compaction.commit))
         elif crash == "before receipts":
             patch.setattr(Compactor, "settle", die_at(2, Compactor.settle))
+        elif crash == "before it is told":
+            patch.setattr(Compactor, "tell", die_at(4, Compactor.tell))  # after the salvage, the intents, the commits
         else:
             patch.setattr(Path, "unlink", die_at(1, Path.unlink))
         with pytest.raises(Killed):

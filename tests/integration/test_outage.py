@@ -17,7 +17,12 @@ from builders import workspace as made
 from builders.workspace import Lived
 from modelmark.app.container import Container
 from modelmark.cli.output import ERROR
+from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing, NotYet
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.wal.renewed import RenewedWriter
+from modelmark.journal.wal.writer import Sync
 from modelmark.storage.database import Database, sqlite_url
 
 HOME = "http://127.0.0.1:8081"
@@ -59,6 +64,17 @@ def test_pages_say_that_the_database_is_away_and_when_to_ask_again(tmp_path: Pat
             told = client.get(path, headers={"accept": "text/html"})
             assert (told.status_code, told.headers["retry-after"]) == (503, "5"), path
             assert "cannot be reached" in told.text
+
+
+def test_the_first_page_says_that_the_disk_is_full_even_where_no_alert_could_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Lived.at(tmp_path / "w")
+    with TestClient(place.app.dashboard(), base_url=HOME) as client:
+        assert "disk" not in client.get("/").text
+        monkeypatch.setitem(disk_fault.__kwdefaults__, "reserve", 2**60)
+        assert "The workspace&#39;s disk is full: predictions are refused (503" in client.get("/").text
+    place.app.database.close()
 
 
 def everything(root: Path) -> dict[str, Any]:
@@ -113,3 +129,13 @@ def test_a_workspace_moved_under_what_runs_is_noticed_and_none_is_made_at_the_ol
     assert process.returncode == ERROR
     assert "was moved or replaced while this ran" in said.splitlines()[-1]
     assert not root.exists()
+
+
+def test_nothing_that_runs_makes_a_workspace_where_there_was_one(tmp_path: Path) -> None:
+    gone = Workspace(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        compact(gone)
+    writer = RenewedWriter(gone.wal, sync=Sync.ALWAYS, sync_ms=50, seal_after=2)
+    assert "the workspace is gone" in str(writer.failure)
+    assert writer.renew() is False
+    assert not gone.root.exists()

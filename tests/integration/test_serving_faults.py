@@ -109,7 +109,7 @@ def test_an_answered_prediction_survives_kill_minus_nine(tmp_path):
     assert len(answered) == 8 * 2500
     assert not any(caller.refused for caller in asking)
     assert any(caller.broken for caller in asking), "no kill hit anything: the test proves nothing"
-    assert not any(done.damaged for done in recover_all(built.workspace.wal))
+    assert not any(done.left for done in recover_all(built.workspace.wal))
     assert verify_wal(built.workspace.wal).bad is None
     kept = Counter(
         record.id
@@ -318,8 +318,8 @@ def test_a_full_disk_gives_one_steady_503_and_heals_by_itself(tmp_path):
         assert worker is not None
         free = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
         with pytest.raises(NotYet) as refusal:
-            for _ in range(1000):
-                client.predict("churn", [case.row(built)])
+            for _ in range(1000):  # a segment is sealed after two seconds: fill it sooner
+                client.predict("churn", [case.row(built)] * 100)
         assert refusal.value.code == "JOURNAL_FAILED"
         assert not client.ready()
         body, seen, until = (

@@ -17,6 +17,7 @@ from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.workspace import Workspace
 from modelmark.steward import jobs
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault
+from modelmark.steward.jobs.disk_room import DiskRoom
 from modelmark.steward.loop import Steward
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import Profiler
@@ -122,6 +123,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
     table = jobs.builtin(Workspace(tmp_path), MemoryMonitoringStore(), ServingVersions(list), None)
     assert [(job.name, job.interval.total_seconds(), job.checkpoint) for job in table] == [
         ("versions", 0, ""),
+        ("disk", 0, ""),
         ("snapshot", 5, ""),
         ("compaction", 0, ""),
         ("versions", 0, ""),
@@ -176,3 +178,19 @@ def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monke
     assert observed.profiles == observed.profiles == {}
     assert observed.labelled == observed.labelled == (DEAL, "a table")
     assert read == ["refusals", "profiles", f"labels of {one.version.hex[:4]}"]
+
+
+def test_a_full_disk_is_an_alert_which_a_reserve_makes_room_for(tmp_path: Path) -> None:
+    reserve = tmp_path / "run" / "reserve"
+    job, book = DiskRoom(workspace=Workspace(tmp_path), reserve=2**20), MemoryMonitoringStore()
+    assert steward(job, book=book).step(NOON).findings == []
+    assert reserve.stat().st_size == 2**20
+    low = dataclasses.replace(job, least=2**60)
+    (found,) = steward(low, book=book).step(NOON + MINUTE).findings
+    assert (found.subject, found.outcome) == ("disk", Outcome.ALERT)
+    assert "are free" in found.sentence
+    assert reserve.exists(), "there is room for the alert yet"
+    full = dataclasses.replace(job, reserve=2**60)
+    (found,) = steward(full, book=book).step(NOON + 2 * MINUTE).findings
+    assert "The workspace's disk is full: predictions are refused" in found.sentence
+    assert not reserve.exists()

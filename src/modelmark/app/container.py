@@ -29,7 +29,7 @@ from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import NotYet
+from modelmark.domain.errors import Missing, NotYet
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import Snapshot
@@ -297,6 +297,8 @@ class Container:
         return signatures(status, self.artifacts, lambda: self.verifier)
 
     def _publish(self, snapshot: Snapshot) -> None:
+        if not self.workspace.root.is_dir():  # moved under what runs: to make another would hide it
+            raise Missing(f"there is no workspace {self.workspace.root}", code="NO_WORKSPACE", field="--workspace")
         write_snapshot(self.workspace.snapshot, snapshot, self.signer)
 
     def catch_up(self) -> None:

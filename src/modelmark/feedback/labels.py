@@ -12,12 +12,13 @@ from typing import Final
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import Malformed, Missing, Rejected, Tampered
+from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.strict import Scalar
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
-from modelmark.journal.wal.reader import SegmentFile, folders, read_segment, segment_files
+from modelmark.journal.wal.reader import SegmentFile, folders, segment_files
 from modelmark.journal.wal.records import Labelled, Predicted
+from modelmark.journal.wal.salvage import sound_records
 from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
 BATCH: Final = 5000
@@ -154,15 +155,13 @@ def _in_log(workspace: Workspace, model: str, ids: set[str]) -> dict[str, int]:
     for folder in folders(workspace.wal):
         for file in [*segment_files(folder, SEALED), *segment_files(folder, OPEN)]:
             try:
-                segment = read_segment(file)
+                records = sound_records(file)
             except FileNotFoundError:  # sealed or compacted meanwhile
                 sealed = SegmentFile(file.writer, file.number, file.path.with_suffix(SEALED))
                 if not sealed.path.exists():
                     continue
-                segment = read_segment(sealed)
-            except Tampered:  # the next compaction reports it
-                continue
-            for record in segment.records:
+                records = sound_records(sealed)
+            for record in records:
                 if isinstance(record, Predicted) and record.model == model and record.id in ids:
                     found[record.id] = record.rows
     return found

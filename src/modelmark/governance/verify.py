@@ -22,6 +22,7 @@ from modelmark.domain.stored import AUDIT_HEAD, Row
 from modelmark.domain.version import Version
 from modelmark.governance.audit import verify_audit
 from modelmark.governance.checkpoints import require_audit, require_kept, require_number, require_rows
+from modelmark.journal.tables.verification import LOST
 from modelmark.seal.checkpoint import Checkpoint, open_checkpoint
 from modelmark.seal.digests import canonical, digest_value
 from modelmark.seal.heads import open_head
@@ -286,7 +287,8 @@ def _journal(read: Callable[[], Iterator[tuple[str, int]]]) -> Iterator[Item]:
             field = error.field if isinstance(error, ModelmarkError) else None
             yield _fault("journal", field or "journal", error)
             return
-        yield Item(kind="journal", name=name, sentence=f"{records} records, each linked to the one before")
+        what = "had not reached the disk and are missing" if name.endswith(LOST) else "each linked to the one before"
+        yield Item(kind="journal", name=name, sentence=f"{records} records, {what}")
 
 
 def _try(kind: str, name: str, check: Callable[[], str]) -> Item:

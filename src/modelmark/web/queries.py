@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from modelmark.domain.audit import RELEASES, Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
@@ -74,6 +76,10 @@ class Queries:
     def verify_audit(self, events: Sequence[Event]) -> int:
         """The number of events, all linked up to the signed head. Raises Tampered naming the first bad one."""
         return verify_audit(events, self.ledger.head(AUDIT_HEAD), self.verifier()) if events else 0
+
+    def disk(self) -> str | None:
+        """What is wrong with the workspace's disk; looked at now, for a full one may take no alert."""
+        return disk_fault(shutil.disk_usage(self.workspace.root).free)
 
     def models(self) -> list[str]:
         return sorted({version.model for version in self.ledger.versions()})

@@ -30,6 +30,15 @@ def overall(alerts: Sequence[Alert], models: int, serving: int) -> str:
     return f"{len(each)} of {_count(models, 'model')} {needs} a look: {', '.join(named)}{more}."
 
 
+def whole(fault: str) -> str:
+    """What a job says, as a sentence.
+
+    >>> whole("the disk is full")
+    'The disk is full.'
+    """
+    return f"{fault[:1].upper()}{fault[1:]}."
+
+
 def card(alerts: Sequence[Alert], released: bool) -> str:
     """One model in one sentence."""
     if alerts:

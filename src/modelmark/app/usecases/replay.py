@@ -15,8 +15,9 @@ from modelmark.domain.version import LOCK
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import find
 from modelmark.journal.tables.schema import input_columns, predictions_table
-from modelmark.journal.wal.reader import read_segment, sealed_segments
+from modelmark.journal.wal.reader import sealed_segments
 from modelmark.journal.wal.records import Predicted, Schema
+from modelmark.journal.wal.salvage import sound_records
 from modelmark.seal.keys import Verifier
 from modelmark.serving.models import LoadedModel, load_marked
 
@@ -100,7 +101,7 @@ class Replay:
         """In sealed segments that no compaction has taken yet."""
         for file in sealed_segments(self.workspace.wal):
             schemas: dict[str, Schema] = {}
-            for record in read_segment(file).records:
+            for record in sound_records(file):
                 if isinstance(record, Schema):
                     schemas[record.version] = record
                 elif isinstance(record, Predicted) and record.id == id:

@@ -115,7 +115,7 @@ class Compactor:
             damaged += self.settle()
             dropped, left = 0, set[str]()
             for found in recover_all(self._workspace.wal):
-                left |= {str(error.field) for error in found.damaged}
+                left |= {segment_name(file) for file in found.left}
                 dropped += found.dropped
             segments, faults, more = self._read(left)
             rows = self.append(Source(s.file.writer, s.file.number, s.records) for s in segments)
@@ -191,6 +191,8 @@ class Compactor:
                 found = read_for_rows(file, after, files[number + 1 : number + 2])
                 if found.fault:
                     faults[file] = found
+                if found.fault and found.line is None:
+                    break  # nothing after it may be retired before it
                 after = found.segment.end if found.segment else None
                 if found.segment:
                     segments.append(found.segment)
@@ -284,7 +286,7 @@ class Compactor:
             lines.append({"kind": "retire", "segments": covered})
         self.tell(lines)
         for file, one in faults.items():
-            if one.segment is None:
+            if one.segment is None and one.line:
                 set_aside(self._workspace, segment_name(file))
         for segment in segments:
             self._end(segment.file)

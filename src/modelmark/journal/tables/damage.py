@@ -10,6 +10,7 @@ from typing import Any
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.disk import sync_folder
+from modelmark.journal.wal.frames import UNKNOWN_FORMAT
 from modelmark.journal.wal.reader import Anchor, Segment, SegmentFile, read_segment
 from modelmark.journal.wal.salvage import ended_by, read_around
 from modelmark.journal.wal.writer import OPEN
@@ -17,7 +18,8 @@ from modelmark.journal.wal.writer import OPEN
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """segment: what of it can be believed, None for nothing. fault: None when it is as it was written; line: its receipt."""
+    """segment: what of it can be believed, None for nothing. fault: None when it is as it was written; line: its receipt,
+    None where it stays as it is, for a release that knows its format."""
 
     segment: Segment | None
     fault: Tampered | None = None
@@ -36,7 +38,7 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
         for one in following:
             segment = ended_by(segment, one)
     except Tampered as error:
-        return Reading(None, error, _line(file, error, kept=False))
+        return Reading(None, error, None if error.code == UNKNOWN_FORMAT else _line(file, error, kept=False))
     if segment.gaps:
         fault = told(segment)
         gaps = [[gap.first, gap.missing] for gap in segment.gaps if gap.missing != 0]
@@ -47,7 +49,7 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
         return Reading(segment, fault, _line(file, fault, kept=True))
     # it is sound in itself: what came before it is gone
     lost = segment.header.first - after.sequence - (file.number - after.number - 1)  # less the seals
-    if file.path.suffix != OPEN or file.number != after.number + 1:
+    if file.path.suffix != OPEN:
         fault = Tampered(f"{fault.message}; {_records(lost)}", code=fault.code, field=fault.field, row=fault.row)
         return Reading(segment, fault, _line(file, fault, kept=True))
     before = SegmentFile(file.writer, after.number, file.path.with_name(f"{after.number:012d}{OPEN}"))

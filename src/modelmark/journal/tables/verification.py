@@ -5,8 +5,10 @@ What must be there follows from the head and from receipts it covers, never from
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
@@ -23,6 +25,9 @@ from modelmark.journal.tables.witness import JournalHead, SignatureCheck, requir
 from modelmark.journal.wal.reader import Anchor, SegmentFile, read_segment, verify_wal
 from modelmark.journal.wal.writer import SEALED
 from modelmark.seal.digests import digest_file
+
+#: How the name of an item ends whose records never reached the disk: a note, no fault.
+LOST: Final = "lost in a power cut"
 
 
 def verify_journal(workspace: Workspace, head: JournalHead | None, check: SignatureCheck) -> Iterator[tuple[str, int]]:
@@ -101,9 +106,12 @@ def _tables(workspace: Workspace, receipts: Receipts) -> Iterator[tuple[str, int
             hint="modelmark journal salvage takes what can be read, also from a sound copy put in its place; "
             "move it out of the quarantine folder to accept the loss",
         )
-    for name, known in sorted(receipts.damaged.items()):
-        if not known.aside:
-            yield f"log of writer {name[:8]}, lost in a power cut", sum(count or 0 for _, count in known.gaps)
+    cut: Counter[str] = Counter()
+    for name, known in receipts.damaged.items():
+        cut[name[:8]] += 0 if known.aside else sum(count or 0 for _, count in known.gaps)
+    for writer, records in sorted(cut.items()):
+        if records:
+            yield f"log of writer {writer}, {LOST}", records
 
 
 def _of(known: Damaged | None) -> str:

@@ -10,7 +10,7 @@ from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.lock import only_committer
 from modelmark.journal.tables.receipts import Receipts
-from modelmark.journal.wal.reader import Anchor, SegmentFile, folders, read_segment, segment_files
+from modelmark.journal.wal.reader import Anchor, folders, read_segment, segment_files
 from modelmark.journal.wal.writer import SEALED
 
 #: Checks the signature of a receipt's link. Raises Tampered.
@@ -116,15 +116,16 @@ def see(workspace: Workspace, witness: Witness) -> JournalHead | None:
 
 
 def sealed_ends(workspace: Workspace, anchors: Mapping[str, Anchor]) -> dict[str, Anchor]:
-    """Where the newest sealed segment of each writer ends, read whole. Raises Tampered for one that is damaged."""
+    """Where the newest sound sealed segment of each writer ends, read whole. Compaction tells of one that is damaged."""
     found: dict[str, Anchor] = {}
     for folder in folders(workspace.wal):
-        files = segment_files(folder, SEALED)
         known = anchors.get(folder.name)
-        if files and (known is None or files[-1].number > known.number):
-            found[folder.name] = _end(files[-1])
+        for file in reversed(segment_files(folder, SEALED)):
+            if known is not None and file.number <= known.number:
+                break
+            try:
+                found[folder.name] = read_segment(file).end
+            except Tampered:
+                continue
+            break
     return found
-
-
-def _end(file: SegmentFile) -> Anchor:
-    return read_segment(file).end

@@ -35,6 +35,7 @@ _TAIL: Final = struct.Struct("<Q32s")
 HEADER_SIZE: Final = _HEADER.size + _CRC.size
 FRAME_SIZE: Final = _FRAME.size
 MAX_PAYLOAD: Final = 64 * 1024 * 1024
+UNKNOWN_FORMAT: Final = "UNKNOWN_FORMAT"
 BROKEN_CHAIN: Final = "the hash chain is broken"
 WRONG_SEAL: Final = "the seal counts other records"
 
@@ -118,7 +119,7 @@ def read_header(data: bytes) -> Header | None:
         return None
     if form not in FORMATS:
         known = " and ".join(map(str, FORMATS))
-        raise Tampered(f"the segment has format {form}", code="UNKNOWN_FORMAT", limit=f"this release reads {known}")
+        raise Tampered(f"the segment has format {form}", code=UNKNOWN_FORMAT, limit=f"this release reads {known}")
     if flags:
         return None  # none is written yet, and the link does not cover them
     return Header(writer.hex(), segment, first, previous, form)

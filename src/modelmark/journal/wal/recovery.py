@@ -20,14 +20,14 @@ from modelmark.seal.chain import START
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
-    (or, after a power cut under a policy other than `always`, not yet synced). damaged: segments that were left open and as
-    they are, because frames go on after damaged bytes: that is no torn tail."""
+    (or, after a power cut under a policy other than `always`, not yet synced). left: segments that stay open and as they
+    are: the first in which frames go on after damaged bytes, or that does not continue the one before, and what follows."""
 
     writer: str
     sealed: int
     records: int
     dropped: int
-    damaged: tuple[Tampered, ...] = ()
+    left: tuple[SegmentFile, ...] = ()
 
 
 def recover(folder: Path) -> Recovery | None:
@@ -37,15 +37,14 @@ def recover(folder: Path) -> Recovery | None:
         return None
     try:
         sealed = records = dropped = 0
-        damaged: list[Tampered] = []
-        after = _last_end(folder)
-        for file in segment_files(folder, OPEN):
+        after, files = _last_end(folder), segment_files(folder, OPEN)
+        left: list[SegmentFile] = []
+        for number, file in enumerate(files):
             try:
                 segment = _whole(file, after)
-            except Tampered as error:
-                damaged.append(error)
-                after = None
-                continue
+            except Tampered:
+                left = files[number:]
+                break
             dropped += file.path.stat().st_size - segment.size
             if segment.size == 0:  # not even its header was finished
                 file.path.unlink()
@@ -54,7 +53,7 @@ def recover(folder: Path) -> Recovery | None:
             sealed += 1
             records += len(segment.records)
         sync_folder(folder)
-        return Recovery(folder.name, sealed, records, dropped, tuple(damaged))
+        return Recovery(folder.name, sealed, records, dropped, tuple(left))
     finally:
         os.close(descriptor)
 

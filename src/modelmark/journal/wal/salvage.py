@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
+from modelmark.domain.errors import Tampered
 from modelmark.journal.wal.frames import HEADER_SIZE, Damage, Header, Seal, read_header, walk
-from modelmark.journal.wal.reader import Anchor, Gap, Segment, SegmentFile, check_place, tampered
+from modelmark.journal.wal.reader import Anchor, Gap, Segment, SegmentFile, check_place, read_segment, tampered
 from modelmark.journal.wal.records import Record
 from modelmark.journal.wal.writer import OPEN, SEALED
 
@@ -55,8 +56,20 @@ def read_around(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
         gaps.append(Gap(size, len(data), end.sequence, None, "the seal is missing", unwritten=False))
         runs.append([])
     if header.form == 1:
-        runs, gaps = _without_seed(runs, gaps, end, sealed=sealed)
+        runs, gaps = _without_seed(runs, gaps, end, sealed=sealed and file.path.suffix == SEALED)
     return Segment(file, header, tuple(r for run in runs for r in run), sealed, end, size, tuple(gaps))
+
+
+def sound_records(file: SegmentFile) -> tuple[Record, ...]:
+    """What can be believed of a segment, for whoever only looks something up: compaction tells of damage."""
+    try:
+        return read_segment(file).records
+    except Tampered:
+        pass
+    try:
+        return read_around(file).records
+    except Tampered:
+        return ()
 
 
 def ended_by(segment: Segment, following: SegmentFile) -> Segment:

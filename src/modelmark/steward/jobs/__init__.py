@@ -13,6 +13,7 @@ from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.close_departed import CloseDeparted
 from modelmark.steward.jobs.compact import Compact
 from modelmark.steward.jobs.deliver import Deliver
+from modelmark.steward.jobs.disk_room import DiskRoom
 from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.maintain import Maintain
 from modelmark.steward.jobs.monitor import MonitorVersions
@@ -39,6 +40,7 @@ def builtin(
     follow = FollowReleases(serving=serving, profiler=profiler)
     return (
         follow,  # so that a fault below has somebody to be told to
+        DiskRoom(workspace=workspace),
         Publish(catch_up=catch_up),
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
