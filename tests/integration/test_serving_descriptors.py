@@ -16,8 +16,9 @@ import pytest
 
 import serving_case as case
 from modelmark import Client
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.serving.descriptors import KEPT
 from modelmark.serving.supervisor import running
 

@@ -18,8 +18,9 @@ from modelmark.cli import up as module
 from modelmark.cli.up import Up
 from modelmark.domain.errors import Conflict, ModelmarkError, NotYet
 from modelmark.domain.settings import Settings
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import Supervisor, running
 

@@ -14,7 +14,7 @@ import loops
 from builders.journal import predicted
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.reader import read_segment, sealed_segments
-from modelmark.journal.wal.writer import Writer
+from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.serving import background, worker
 from modelmark.serving.background import go_on
 from modelmark.serving.metrics import BUCKETS, Metrics, key
@@ -115,8 +115,8 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.Monk
 
 
 def test_the_journal_is_closed_whatever_else_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def breaks(options: worker.Options, workspace: Workspace, metrics: Metrics, writer: Writer) -> None:
-        writer.append(predicted("0" * 32))
+    async def breaks(options: worker.Options, workspace: Workspace, metrics: Metrics, writer: RenewedWriter) -> None:
+        writer.append_many([predicted("0" * 32)])
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(worker, "_serve", breaks)

@@ -10,7 +10,8 @@ import pytest
 
 from builders.journal import predicted
 from modelmark.domain.errors import NotYet
-from modelmark.journal.wal.reader import read_segment, recover_all, sealed_segments
+from modelmark.journal.wal.reader import read_segment, sealed_segments
+from modelmark.journal.wal.recovery import recover_all
 from modelmark.journal.wal.reserve import Reserve
 from modelmark.journal.wal.writer import Sync, Writer
 
