@@ -29,12 +29,13 @@ class Reading:
 def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[SegmentFile]) -> Reading:
     """A segment, checked to continue the one before it, or what is sound in it. following: the writer's next segment, if
     there is one."""
+    fault: Tampered | None = None
     try:
-        return Reading(read_segment(file, after=after))
+        segment = read_segment(file, after=after)
     except Tampered as error:
         fault = error
     try:
-        segment = read_around(file, after=after)
+        segment = segment if fault is None else read_around(file, after=after)
         for one in following:
             segment = ended_by(segment, one)
     except Tampered as error:
@@ -45,6 +46,8 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
         return Reading(
             segment, fault, {**_line(file, fault, kept=True), "aside": not lost_in_a_cut(segment), "gaps": gaps}
         )
+    if fault is None:
+        return Reading(segment)
     if after is None or segment.header.first <= after.sequence:
         return Reading(segment, fault, _line(file, fault, kept=True))
     # it is sound in itself: what came before it is gone

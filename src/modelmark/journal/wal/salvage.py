@@ -74,15 +74,18 @@ def sound_records(file: SegmentFile) -> tuple[Record, ...]:
 
 def ended_by(segment: Segment, following: SegmentFile) -> Segment:
     """A segment whose end is lost, with what the next one says of it: how much is missing, and where the chain stood."""
-    if segment.sealed or not segment.gaps or segment.gaps[-1].missing is not None:
+    if segment.sealed:
         return segment
     header = read_header(following.path.read_bytes()[:HEADER_SIZE])
     if header is None or header.segment != segment.end.number + 1 or header.first < segment.end.sequence:
         return segment
     lost = max(header.first - 1 - segment.end.sequence, 0)  # the seal has a sequence number too
-    *before, last = segment.gaps
     end = Anchor(segment.end.number, header.first, header.previous)
-    return replace(segment, end=end, gaps=(*before, replace(last, missing=lost)))
+    if segment.gaps and segment.gaps[-1].missing is None:
+        *before, last = segment.gaps
+        return replace(segment, end=end, gaps=(*before, replace(last, missing=lost)))
+    gap = Gap(segment.size, segment.size, segment.end.sequence, lost, "its end is cut off", unwritten=True)
+    return replace(segment, end=end, gaps=(*segment.gaps, gap) if lost else segment.gaps)
 
 
 def _gap(data: bytes, damage: Damage, first: int) -> Gap:
