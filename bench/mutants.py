@@ -18,6 +18,7 @@ import random
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections import defaultdict
@@ -414,8 +415,8 @@ class Runner:
         self.tree = tree
         env = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         self._loaded = subprocess.Popen(
-            [sys.executable, "-c", LOADED], cwd=tree, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True,
+            [tree / ".venv" / "bin" / "python", "-c", LOADED],
+            cwd=tree, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
     def __call__(self, tests: list[str], seconds: float) -> int:
@@ -436,8 +437,23 @@ class Runner:
 def _copied(target: Path) -> Path:
     ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".modelmark", ".*_cache")
     shutil.copytree(ROOT, target, ignore=ignored, symlinks=True)
-    (target / ".venv").symlink_to(ROOT / ".venv")
+    _environment(target)
     return target
+
+
+def _environment(tree: Path) -> None:
+    """A virtual environment with the packages of ours, but this tree: children of the sandbox get no PYTHONPATH."""
+    ours = Path(sysconfig.get_path("purelib"))
+    own = tree / ".venv" / ours.relative_to(sys.prefix)
+    own.mkdir(parents=True)
+    (own / "tree.pth").write_text(f"{tree / 'src'}\nimport site; site.addsitedir({str(ours)!r})\n")
+    (tree / ".venv" / "bin").mkdir()
+    for program in (Path(sys.prefix) / "bin").iterdir():
+        (tree / ".venv" / "bin" / program.name).symlink_to(program)
+    for name in ("python", "python3"):
+        (tree / ".venv" / "bin" / name).unlink(missing_ok=True)
+        (tree / ".venv" / "bin" / name).symlink_to(Path(sys.executable).resolve())
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", tree / ".venv")
 
 
 def main() -> int:

@@ -42,6 +42,8 @@ def test_every_record_becomes_rows_and_its_segment_goes(tmp_path: Path) -> None:
     assert done.rows == {"predictions/loans": 4, "labels": 1, "refusals": 1}
     assert counts(space) == done.rows
     assert sealed_segments(space.wal) == []
+    picked = predictions(space, "loans", NOON, LATER, columns=["row", "num_age"]).to_pylist()
+    assert picked == [{"row": r, "num_age": n} for r, n in ((0, 1.0), (1, None), (0, 40.0), (0, 40.0))]
     rows = predictions(space, "loans", NOON, LATER).to_pylist()
     assert [(r["id"], r["row"], r["num_age"], r["cat_job"]) for r in rows] == [
         ("p1", 0, 1.0, "a"), ("p1", 1, None, None), ("p2", 0, 40.0, "a"), ("p3", 0, 40.0, "a"),

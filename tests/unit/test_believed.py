@@ -34,3 +34,20 @@ def test_a_damaged_folder_gives_way_to_its_copy_and_without_one_tells_its_own_fa
     assert list(believed.copy([], [])) == []
     with pytest.raises((Missing, Tampered)):
         believed.load(built.id, verifier)
+
+
+def test_a_snapshot_that_cannot_be_believed_says_so_and_a_missing_one_that_it_is_missing(built: case.Built) -> None:
+    verifier, believed = keys.verifier(built.workspace.keys), Believed(built.workspace)
+    with pytest.raises(Missing) as missing:
+        believed.snapshots(verifier)
+    assert missing.value.code == "NO_SNAPSHOT"
+    built.workspace.snapshot.parent.mkdir(exist_ok=True)
+    for damage in (b"garbage", None):
+        if damage is None:
+            built.workspace.snapshot.unlink()
+            built.workspace.snapshot.mkdir()  # a folder cannot be read
+        else:
+            built.workspace.snapshot.write_bytes(damage)
+        with pytest.raises(Tampered) as caught:
+            believed.snapshots(verifier)
+        assert caught.value.code == "BAD_SNAPSHOT"

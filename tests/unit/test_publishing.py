@@ -29,6 +29,16 @@ def _write(root: Path, numbers: list[int]) -> None:
         write_snapshot(root / "snapshot.json", snapshot(number), signer)
 
 
+def test_nobody_else_may_hold_the_turn_of_writers(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        _write(tmp_path, [1])
+    finally:
+        os.umask(before)
+    (lock,) = Workspace(tmp_path).snapshot.parent.glob(".*.lock")
+    assert lock.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_later_write_of_an_older_snapshot_changes_nothing(tmp_path: Path) -> None:
     signer = keys.signer(tmp_path / "keys")
     path = tmp_path / "snapshot.json"

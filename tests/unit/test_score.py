@@ -16,7 +16,7 @@ from modelmark.domain.finding import Outcome
 from modelmark.domain.metrics import Metric
 from modelmark.domain.people import Role
 from modelmark.domain.ports import Delivery
-from modelmark.governance.proofs import DRILLED_FOR, MEASURED_FOR, WATCHED_FOR
+from modelmark.governance.proofs import DRILLED_FOR, MEASURED_FOR, RECORDED_FOR, WATCHED_FOR
 from modelmark.governance.score import Facts, Scorecard, Tile, Worth
 from modelmark.governance.scorecards import ML_TEST_SCORE, TWELVE, ml_test_score, twelve_mistakes
 from modelmark.seal.digests import digest_value
@@ -81,6 +81,9 @@ def test_a_gate_that_passed_proves_its_tile_until_it_is_stale() -> None:
     said = passed("holdout")
     proven = tile(twelve_mistakes(facts(evidence=said)), "1.out_of_sample")
     assert (proven.points, proven.receipt, proven.place) == (1.0, digest_value(said["holdout"]), "version#holdout")
+    assert (MEASURED_FOR.days, WATCHED_FOR.days, DRILLED_FOR.days, RECORDED_FOR.days) == (90, 1, 180, 365), (
+        "as documented"
+    )
     assert proven.expires_at == NOON + MEASURED_FOR
     later = tile(twelve_mistakes(facts(evidence=said, now=NOON + MEASURED_FOR)), "1.out_of_sample")
     assert (later.points, later.worth, later.receipt) == (0, Worth.STALE, proven.receipt)

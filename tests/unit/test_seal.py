@@ -23,7 +23,7 @@ from modelmark.domain.version import Components, Feed, Signature, Version
 from modelmark.seal.digests import canonical, digest_bytes, digest_value
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.keys import PRIVATE, PUBLIC, Signer, Verifier, require_pair, signer, verifier
-from modelmark.seal.mark import issue, open_marked
+from modelmark.seal.mark import PAYLOAD_TYPE, issue, open_marked
 from modelmark.seal.public import packed, unpacked
 from modelmark.seal.values import decode
 
@@ -233,6 +233,27 @@ def test_a_whole_folder_in_another_version_s_place_is_refused(tmp_path: Path, ke
     marked(tmp_path, key)
     with pytest.raises(Tampered) as caught:
         open_marked(tmp_path, key.verifier(), expected=digest("another"))
+    assert caught.value.code == "WRONG_MARK"
+
+
+@pytest.mark.parametrize("what", ["its name", "what it is named after"])
+def test_a_mark_names_a_version_after_its_bytes_and_both_halves_are_held(
+    tmp_path: Path, key: Signer, what: str
+) -> None:
+    """Signed with our own key all the same."""
+    one = marked(tmp_path, key)
+    statement = dict(unwrap((tmp_path / names.MARK).read_bytes(), PAYLOAD_TYPE, key.verifier(), what="the mark"))
+    told = dict(statement["predicate"]["version"])
+    if what == "its name":
+        told["id"] = str(digest("another"))
+        expected = one.id
+    else:
+        told["id"] = str(digest("another"))
+        expected = digest("another")
+    statement["predicate"] = {**statement["predicate"], "version": told}
+    (tmp_path / names.MARK).write_bytes(wrap(statement, PAYLOAD_TYPE, key))
+    with pytest.raises(Tampered) as caught:
+        open_marked(tmp_path, key.verifier(), expected=expected)
     assert caught.value.code == "WRONG_MARK"
 
 

@@ -131,6 +131,15 @@ def test_a_broken_gzip_is_malformed(data: bytes, tmp_path: Path):
     assert caught.value.code == "MALFORMED_TABLE"
 
 
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + b"\0" * 40 + b"PAR1", b"no table at all"])
+def test_broken_parquet_is_malformed(data: bytes, tmp_path: Path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(data)
+    with pytest.raises(Malformed) as caught:
+        require_fits(path)
+    assert (caught.value.code, caught.value.field) == ("MALFORMED_TABLE", "t.parquet")
+
+
 def test_ordinary_tables_of_both_forms_fit(tmp_path: Path):
     path = parquet(tmp_path, {"a": ["x", None, "z"], "n": [1.5, 2.5, None], "b": [True, False, None]})
     assert read_table(path)["a"].astype(object).iloc[0] == "x"

@@ -102,6 +102,11 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 
 
+def test_a_version_that_is_not_here_is_named_by_the_beginning_of_its_digest():
+    found = row(Act.REGISTERED, "sha256:" + "0123456789abcdef" * 4, {"model": "loans", "number": 1})
+    assert (found.about, found.address) == ("the version 0123456789ab, which is not here", "")
+
+
 def test_a_key_s_row_names_the_key_and_whose_it_is():
     assert row(Act.ISSUED_KEY, *DETAILS[Act.ISSUED_KEY][:2]).about == "key a1b2 of bob"
     assert row(Act.REVOKED_KEY, *DETAILS[Act.REVOKED_KEY][:2]).about == "key a1b2 of bob"
