@@ -17,8 +17,8 @@ from modelmark.governance.releases import Releases
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """notes: release notes for one audience against what serves now. announce: None where nobody is to be told.
-    keep: has MLflow keep the mark and follow the route. catch_up: writes
-    what an act before this one left unwritten when it was cut short. owner: whose name the audit has where no account acts."""
+    keep: has MLflow keep the mark and follow the route.
+    catch_up: writes what an act that was cut short left unwritten. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     notes: Callable[[Version, Role], str]

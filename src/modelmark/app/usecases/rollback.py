@@ -16,8 +16,8 @@ from modelmark.governance.releases import Releases
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """follow: has MLflow's aliases follow a model's route. catch_up: writes
-    what an act before this one left unwritten when it was cut short. owner: whose name the audit has where no account acts."""
+    """follow: has MLflow's aliases follow a model's route.
+    catch_up: writes what an act that was cut short left unwritten. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     announce: Announcer
