@@ -1,23 +1,32 @@
-"""Our server with every duty on, against a bare uvicorn + ONNX Runtime handler without any: `python bench/serving.py`.
+"""Our server with every duty on, beside servers without any: `python bench/serving.py`.
 
-One-row JSON of 30 numbers, the same model, one worker each. Slices alternate, so that a noisy machine is noisy to both;
-the ratio is taken slice by slice and its median reported. Prints a table and, last, one line of JSON.
+Beside it: bare uvicorn + ONNX Runtime (the ceiling), FastAPI + ONNX Runtime and FastAPI + scikit-learn as people write them.
+64 bodies that differ, in length too, so that no request is the last one again. Rows of 30 numbers, of 4 numbers and 12
+texts, of 200 numbers; 1, 32 and 256 of them; 64, 16, 4 and 1 connections; 1 and 2 workers. All answer the same bodies with
+the same probabilities, which is checked first. Slices alternate, so that a noisy machine is noisy to all; ratios are taken
+slice by slice and their median reported. Prints a table and, last, one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import select
+import os
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
+import numpy as np
+from _closed_loop import Loop, ask, load, request
+from _serving_kinds import Kind, bodies
 
 from modelmark.domain.workspace import Workspace
 from modelmark.serving.supervisor import Supervisor
@@ -25,200 +34,225 @@ from modelmark.serving.supervisor import Supervisor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-COLUMNS = 30
-#: Name -> (port, process, request).
-Servers = Mapping[str, tuple[int, int, bytes]]
-
-BARE = """
-import sys, msgspec, numpy as np, onnxruntime as ort
-class Body(msgspec.Struct):
-    rows: list[list[float]]
-o = ort.SessionOptions(); o.intra_op_num_threads = 1; o.inter_op_num_threads = 1
-o.add_session_config_entry("session.intra_op.allow_spinning", "0")
-run = ort.InferenceSession(sys.argv[1], o, providers=["CPUExecutionProvider"]).run
-decode = msgspec.json.Decoder(Body).decode; encode = msgspec.json.encode
-async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        m = await receive()
-        body += m.get("body", b"")
-        if not m.get("more_body"):
-            break
-    p = run(["probabilities"], {"X": np.array(decode(body).rows, np.float32)})[0]
-    out = encode({"predictions": p.tolist()})
-    head = [(b"content-type", b"application/json"), (b"content-length", str(len(out)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": head})
-    await send({"type": "http.response.body", "body": out})
-import uvicorn
-uvicorn.run(app, port=int(sys.argv[2]), loop="uvloop", http="httptools", access_log=False, log_level="error",
-            lifespan="off")
-"""
+BODIES = 64
+NUMBERS, TEXTS, WIDE = Kind("30 numbers", 30, 0), Kind("12 texts", 4, 12), Kind("200 numbers", 200, 0)
+OURS, BARE = "modelmark", "bare"
+PEERS = {BARE: "_bare", "fastapi+onnx": "_fastapi_onnx", "fastapi+sklearn": "_fastapi_sklearn"}
 
 
-def request(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+@dataclass(frozen=True)
+class Case:
+    """So many rows a request, over so many connections."""
+
+    kind: Kind
+    rows: int
+    connections: int
+    workers: int = 1
+
+    @property
+    def name(self) -> str:
+        many = "row" if self.rows == 1 else "rows"
+        workers = "" if self.workers == 1 else f", {self.workers} workers"
+        return f"{self.kind.name}, {self.rows} {many} @ {self.connections}{workers}"
 
 
-def whole(answer: bytes) -> bool:
-    """Whether head and body have arrived."""
-    head, found, body = answer.partition(b"\r\n\r\n")
-    at = head.find(b"content-length: ")
-    return bool(found) and at >= 0 and len(body) >= int(head[at + 16 :].partition(b"\r\n")[0])
+CASES = [
+    Case(NUMBERS, 1, 64),
+    Case(NUMBERS, 1, 16),
+    Case(NUMBERS, 1, 1),
+    Case(NUMBERS, 32, 16),
+    Case(NUMBERS, 256, 4),
+    Case(TEXTS, 1, 64),
+    Case(TEXTS, 32, 16),
+    Case(WIDE, 1, 64),
+    Case(WIDE, 32, 16),
+    Case(NUMBERS, 1, 64, workers=2),
+]
 
 
-def load(port: int, message: bytes, connections: int, seconds: float) -> tuple[float, list[float], int]:
-    """Closed loop: a connection sends its next request when it has its answer. (requests/s, seconds each, errors)."""
-    poll = select.epoll()
-    sockets: dict[int, socket.socket] = {}
-    sent: dict[int, float] = {}
-    for _ in range(connections):
-        s = socket.create_connection(("127.0.0.1", port))
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sockets[s.fileno()] = s
-        poll.register(s.fileno(), select.EPOLLIN)
-    took: list[float] = []
-    parts: dict[int, bytes] = {}
-    errors = 0
-    clock = time.perf_counter
-    begin = clock()
-    for number, s in sockets.items():
-        sent[number] = clock()
-        s.send(message)
-    end = begin + seconds
-    while clock() < end:
-        for number, _ in poll.poll(0.5):
-            s = sockets[number]
-            data = s.recv(65536)
-            if not data:
-                raise RuntimeError("the server closed a connection")
-            answer = parts.pop(number, b"") + data
-            if not whole(answer):
-                parts[number] = answer
-                continue
-            now = clock()
-            errors += not answer.startswith(b"HTTP/1.1 200")
-            took.append(now - sent[number])
-            sent[number] = now
-            s.send(message)
-    spent = clock() - begin
-    for s in sockets.values():
-        s.close()
-    return len(took) / spent, took, errors
+@dataclass(frozen=True)
+class Server:
+    """messages: by rows a request."""
+
+    port: int
+    processes: Sequence[int]
+    cold: float
+    messages: Mapping[int, Sequence[bytes]]
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
 
 
 @contextmanager
-def bare(model: Path) -> Iterator[tuple[int, int, float]]:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", BARE, str(model), str(port)])
+def peer(module: str, asked: bytes, workers: int, path: str, sent: Mapping[int, Sequence[bytes]]) -> Iterator[Server]:
+    port, started = _free_port(), time.perf_counter()
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT / "bench" / "peers"), f"{module}:app"]
+    command += ["--port", str(port), "--workers", str(workers), "--loop", "uvloop", "--http", "httptools"]
+    command += ["--no-access-log", "--log-level", "error", "--lifespan", "off"]
+    process = subprocess.Popen(command, env={**os.environ, "BENCH_ASKED": asked.decode()})
     try:
-        cold = _until_open(port, started)
-        yield port, process.pid, cold
+        messages = {rows: [request(path, body) for body in found] for rows, found in sent.items()}
+        _until_answered(port, next(iter(messages.values()))[0], process)
+        cold = time.perf_counter() - started
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        yield Server(port, [process.pid, *map(int, children)], cold, messages)
     finally:
         process.terminate()
         process.wait()
 
 
 @contextmanager
-def ours(workspace: Workspace) -> Iterator[tuple[int, int, float]]:
+def ours(workspace: Workspace, workers: int, path: str, sent: Mapping[int, Sequence[bytes]]) -> Iterator[Server]:
     started = time.perf_counter()
-    supervisor = Supervisor(workspace, port=0)
+    supervisor = Supervisor(workspace, port=0, workers=workers)
     supervisor.start()
     try:
-        yield supervisor.port, supervisor.processes()[0], time.perf_counter() - started
+        messages = {rows: [request(path, body) for body in found] for rows, found in sent.items()}
+        ask(supervisor.port, next(iter(messages.values()))[0])
+        yield Server(supervisor.port, supervisor.processes(), time.perf_counter() - started, messages)
     finally:
         supervisor.stop()
 
 
-def _until_open(port: int, started: float) -> float:
-    while True:
+def _until_answered(port: int, message: bytes, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
+            ask(port, message)
+        except OSError:
             time.sleep(0.01)
         else:
-            return time.perf_counter() - started
+            return
+    raise RuntimeError(f"a peer ended with {process.returncode}")
 
 
-def _rss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def measure(slices: int, seconds: float) -> dict[str, dict[str, float]]:
+@contextmanager
+def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> Iterator[dict[str, Server]]:
+    """Every server of one kind of rows, each checked to answer as the others do."""
     import serving_case as case
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as opened:
         root = Path(scratch)
-        agreed = case.contract(inputs=case.numbers(COLUMNS))
-        built = case.build(root, agreed, case.gradient_boosting(COLUMNS, trees=100))
+        graph, estimator = kind.make(root)
+        built = case.build(root, case.contract(inputs=kind.inputs()), graph, signature=kind.signature())
         case.release(built)
-        row = {f"f{i}": round(0.1234 * i - 1, 4) for i in range(COLUMNS)}
-        model = built.folder / "model.onnx"
-        plain = request("/", json.dumps({"rows": [list(row.values())]}).encode())
-        named = request(f"/models/{agreed.name}/predict", json.dumps({"rows": [row]}).encode())
-        results: dict[str, dict[str, float]] = {}
-        with bare(model) as (bare_port, bare_pid, bare_cold), ours(built.workspace) as (our_port, our_pid, our_cold):
-            servers = {"bare": (bare_port, bare_pid, plain), "modelmark": (our_port, our_pid, named)}
-            for connections in (64, 1):
-                _compare(servers, connections, slices, seconds, results)
-            results["start"] = {"bare_s": bare_cold, "modelmark_s": our_cold}
-            results["rss_mb"] = {"bare": _rss(bare_pid), "modelmark": _rss(our_pid)}
-        return results
+        whole = len(kind.columns)
+        feeds = [{"name": "X", "low": 0, "high": kind.numbers, "text": False}]
+        feeds += [{"name": "T", "low": kind.numbers, "high": whole, "text": True}] if kind.texts else []
+        asked = msgspec.json.encode(
+            {
+                "graph": str(built.folder / "model.onnx"),
+                "estimator": str(estimator),
+                "columns": kind.columns,
+                "feeds": feeds,
+                "output": "probabilities",
+            }
+        )
+        sent = {count: bodies(kind, count, BODIES) for count in sorted(rows)}
+        named, lists = ({count: both[form] for count, both in sent.items()} for form in (0, 1))
+        found: dict[str, Server] = {}
+        for name in names:
+            if name == OURS:
+                server = ours(built.workspace, workers, f"/models/{built.contract.name}/predict", named)
+            else:
+                path, form = ("/", lists) if name == BARE else ("/predict", named)
+                server = peer(PEERS[name], asked, workers, path, form)
+            found[name] = opened.enter_context(server)
+        _require_same_answers(found)
+        yield found
 
 
-def _compare(
-    servers: Servers, connections: int, slices: int, seconds: float, results: dict[str, dict[str, float]]
-) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in servers}
-    took: dict[str, list[float]] = {name: [] for name in servers}
-    cost: dict[str, list[float]] = {name: [] for name in servers}
-    wrong = dict.fromkeys(servers, 0)
-    for port, _, message in servers.values():
-        load(port, message, connections, 0.5)
+def _require_same_answers(found: Mapping[str, Server]) -> None:
+    scores = {name: _probabilities(server) for name, server in found.items()}
+    for name, values in scores.items():
+        if not np.allclose(values, scores[OURS], atol=1e-4):
+            raise RuntimeError(f"{name} answers otherwise than {OURS}")
+
+
+def _probabilities(server: Server) -> np.ndarray:
+    first = next(iter(server.messages.values()))[0]
+    found = json.loads(ask(server.port, first))["predictions"]
+    return np.array([list(row["probabilities"].values()) if isinstance(row, dict) else row for row in found])
+
+
+def _rss(processes: Sequence[int]) -> float:
+    """Megabytes."""
+    lines = [line for pid in processes for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def _cpu(processes: Sequence[int]) -> float:
+    """Seconds."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / 100
+
+
+def compare(found: Mapping[str, Server], case: Case, slices: int, seconds: float) -> dict[str, dict[str, float]]:
+    """By server; × is how many times the bare server's, in the same turn."""
+    runs: dict[str, list[Loop]] = {name: [] for name in found}
+    cost: dict[str, list[float]] = {name: [] for name in found}
+    for server in found.values():
+        load(server.port, server.messages[case.rows], case.connections, min(0.5, seconds))
     for turn in range(slices):
-        for name in sorted(servers, reverse=bool(turn % 2)):
-            port, pid, message = servers[name]
-            before = _cpu(pid)
-            rate, times, errors = load(port, message, connections, seconds)
-            cost[name].append((_cpu(pid) - before) / max(len(times), 1) * 1e6)
-            rates[name].append(rate)
-            took[name] += times
-            wrong[name] += errors
-    for name in servers:
-        q = statistics.quantiles(took[name], n=1000)
-        results[f"{name} @ {connections}"] = {
-            "requests_per_s": statistics.median(rates[name]),
-            "p50_ms": q[499] * 1e3,
-            "p99_ms": q[989] * 1e3,
-            "cpu_us": statistics.median(cost[name]),
-            "errors": wrong[name],
-        }
-    ratios = [a / b for a, b in zip(rates["modelmark"], rates["bare"], strict=True)]
-    cpu = [a / b for a, b in zip(cost["bare"], cost["modelmark"], strict=True)]
-    results[f"ratio @ {connections}"] = {"requests": statistics.median(ratios), "cpu": statistics.median(cpu)}
+        for name in sorted(found, reverse=bool(turn % 2)):
+            server = found[name]
+            before = _cpu(server.processes)
+            run = load(server.port, server.messages[case.rows], case.connections, seconds)
+            cost[name].append((_cpu(server.processes) - before) / max(len(run.took), 1) * 1e6)
+            runs[name].append(run)
+    shown = {name: _figures(runs[name], cost[name]) for name in found}
+    if BARE in found:
+        for name, figures in shown.items():
+            pairs = zip(runs[name], runs[BARE], strict=True)
+            figures["x_bare"] = statistics.median(mine.rate / bare.rate for mine, bare in pairs)
+            figures["x_p50"] = figures["p50_ms"] / shown[BARE]["p50_ms"]
+            figures["x_p99"] = figures["p99_ms"] / shown[BARE]["p99_ms"]
+    return shown
+
+
+def _figures(runs: Sequence[Loop], cost: Sequence[float]) -> dict[str, float]:
+    q = statistics.quantiles([took for run in runs for took in run.took], n=1000)
+    return {
+        "requests_per_s": statistics.median(run.rate for run in runs),
+        "p50_ms": q[499] * 1e3,
+        "p99_ms": q[989] * 1e3,
+        "cpu_us": statistics.median(cost),
+        "errors": sum(run.errors for run in runs),
+    }
+
+
+def measure(cases: Sequence[Case], names: Sequence[str], slices: int, seconds: float) -> dict[str, dict[str, float]]:
+    """By `case | server`."""
+    results: dict[str, dict[str, float]] = {}
+    for kind, workers in dict.fromkeys((case.kind, case.workers) for case in cases):
+        chosen = [case for case in cases if (case.kind, case.workers) == (kind, workers)]
+        with servers(kind, workers, {case.rows for case in chosen}, names) as found:
+            for case in chosen:
+                print(f"… {case.name}", file=sys.stderr, flush=True)
+                for name, figures in compare(found, case, slices, seconds).items():
+                    results[f"{case.name} | {name}"] = figures
+            for name, server in found.items():
+                start = {"cold_s": server.cold, "rss_mb": _rss(server.processes)}
+                results[f"{kind.name}, start, {workers} | {name}"] = start
+    return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a slice")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""], help="cases whose name holds one of these")
+    parser.add_argument("--without", nargs="+", choices=sorted(PEERS), default=[], help="peers to leave out")
     options = parser.parse_args()
-    results = measure(options.slices, options.seconds)
+    cases = [case for case in CASES if any(text in case.name for text in options.only)]
+    if not cases:
+        parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
+    names = [OURS, *(name for name in PEERS if name not in options.without)]
+    results = measure(cases, names, options.slices, options.seconds)
     for name, figures in results.items():
-        print(f"{name:16}", "  ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
+        print(f"{name:44}", "  ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
     print(json.dumps(results))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import NamedTuple
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
@@ -97,38 +96,25 @@ def _number(label: Scalar) -> float:
     raise Rejected("a label must be a finite number", code="BAD_LABEL", field="label", limit="a finite number")
 
 
-class Decision(NamedTuple):
-    """One row's answer. Classification: label, score (of the positive class, or of the label) and probabilities.
-
-    Regression: value alone. Everything None: a person will answer.
-    """
-
-    label: Scalar | None = None
-    score: float | None = None
-    probabilities: Sequence[float] | None = None
-    value: float | None = None
-
-
 class Decider:
-    """Turns one row's scores into a decision as one contract says; `stats.decisions.decided` is the same over arrays.
+    """Which classes scores decide for, as one contract says; `stats.decisions.decided` is the same over arrays.
 
     Binary tasks decide for the positive class at `outputs.threshold` or above, multiclass tasks for the likeliest.
     """
 
     def __init__(self, contract: Contract) -> None:
-        self.classes = contract.outputs.classes
+        self.width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
         self.threshold = contract.outputs.threshold
         self.regression = contract.model.task is Task.REGRESSION
-        self.binary = contract.model.task is Task.BINARY and len(self.classes) == 2
+        self.binary = contract.model.task is Task.BINARY and self.width == 2
         self.positive = positive_of(contract)
 
-    def __call__(self, scores: Sequence[float]) -> Decision:
-        """scores: probabilities in the order of `outputs.classes`, or one value."""
+    def __call__(self, scores: Sequence[float]) -> list[int]:
+        """Positions in `outputs.classes`, one a row; none of a regression. scores: probabilities, row-major."""
         if self.regression:
-            return Decision(None, None, None, scores[0])
+            return []
         if self.binary:
-            at = self.positive
-            score = scores[at]
-            return Decision(self.classes[at if score >= self.threshold else 1 - at], score, scores)
-        best = max(range(len(scores)), key=scores.__getitem__)
-        return Decision(self.classes[best], scores[best], scores)
+            at, other, threshold = self.positive, 1 - self.positive, self.threshold
+            return [at if score >= threshold else other for score in scores[at::2]]
+        rows = (scores[start : start + self.width] for start in range(0, len(scores), self.width))
+        return [row.index(max(row)) for row in rows]

@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 
 from modelmark.contract.rows import Checked, Flag, RowCodec, Rows
-from modelmark.domain.classes import Decision
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.prediction import ServedBy
 from modelmark.serving.models import LiveRoute, LoadedModel
@@ -17,16 +16,18 @@ from modelmark.serving.models import LiveRoute, LoadedModel
 class Answer(msgspec.Struct, eq=False):
     """version: the one that really answered; rows: the request's, as that version reads them.
 
-    scores: rows x classes, float64, empty when a person will answer.
+    decided: positions of the classes decided for, one a row; none for a regression, or when a person will answer.
+    scores: rows x classes, or rows x 1, row-major; empty when a person will answer. packed: the same, float64 little-endian.
     """
 
     id: str
     version: LoadedModel
     arm: str
     served_by: ServedBy
-    decisions: list[Decision]
+    decided: list[int]
     flags: list[Flag]
-    scores: bytes
+    scores: list[float]
+    packed: bytes
     rows: Rows
 
 

@@ -216,7 +216,8 @@ class Batcher:
                 self._fall_back(request, flags[at], error, "shape", in_time=True)
             return
         late = perf_counter()
-        rows = scores.tolist()
+        flat: list[float] = scores.ravel().tolist()
+        decided, width = version.decide(flat), version.decide.width
         end = 0
         for at, request in enumerate(kept):
             start, end = end, end + request.rows.count
@@ -233,8 +234,9 @@ class Batcher:
                     version,
                     request.route.arms[request.arm].name,
                     _MODEL,
-                    [version.decide(row) for row in rows[start:end]],
+                    decided[start:end],
                     flags[at],
+                    flat[start * width : end * width],
                     scores[start:end].tobytes(),
                     request.rows,
                 )
@@ -509,7 +511,7 @@ def _record(request: PredictRequest, at: int, now: float) -> Predicted:
         rows.numbers,
         rows.texts,
         answer.flags,
-        answer.scores,
+        answer.packed,
         int((now - request.received) * 1e6),
     )
 

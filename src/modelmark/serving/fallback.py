@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.rows import Flag
-from modelmark.domain.classes import Decision
 from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
@@ -42,8 +41,7 @@ def answer(request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkEr
         elif step.kind is FallbackKind.CONSTANT:
             return _constant(request, id, flags, step.value)
         else:
-            decisions = [Decision()] * request.rows.count
-            return Answer(id, version, arm, ServedBy.REVIEW, decisions, flags, b"", request.rows)
+            return Answer(id, version, arm, ServedBy.REVIEW, [], flags, [], b"", request.rows)
     raise why
 
 
@@ -63,23 +61,21 @@ def _previous(request: PredictRequest, id: str) -> Answer | None:
     except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises, the chain goes on
         tell(f"fallback: version {previous.label} failed: {type(error).__name__}")
         return None
-    decisions = [previous.decide(row) for row in scores.tolist()]
+    flat: list[float] = scores.ravel().tolist()
     arm = request.route.arms[request.arm].name
     # The record names the previous version, so it holds that version's columns.
-    return Answer(id, previous, arm, ServedBy.PREVIOUS_VERSION, decisions, batch.flags, scores.tobytes(), rows)
+    return Answer(
+        id, previous, arm, ServedBy.PREVIOUS_VERSION, previous.decide(flat), batch.flags, flat, scores.tobytes(), rows
+    )
 
 
 def _constant(request: PredictRequest, id: str, flags: list[Flag], value: object) -> Answer:
     version = request.version
     row = constant_scores(version, value)
     scores = np.tile(row, (request.rows.count, 1))
-    decision = (
-        Decision(value=float(row[0]))
-        if version.contract.model.task is Task.REGRESSION
-        else Decision(version.contract.outputs.classes[int(row.argmax())], None, None)
-    )
-    arm, decisions = request.route.arms[request.arm].name, [decision] * request.rows.count
-    return Answer(id, version, arm, ServedBy.CONSTANT, decisions, flags, scores.tobytes(), request.rows)
+    decided = [] if version.decide.regression else [int(row.argmax())] * request.rows.count
+    flat, arm = scores.ravel().tolist(), request.route.arms[request.arm].name
+    return Answer(id, version, arm, ServedBy.CONSTANT, decided, flags, flat, scores.tobytes(), request.rows)
 
 
 def constant_scores(version: LoadedModel, value: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -19,6 +19,7 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors
+from modelmark.serving.wire.native_answers import Form
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FIELDS = ("rows", "row", "entity")
@@ -41,33 +42,6 @@ class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     labels: list[_Label]
 
 
-class Out(msgspec.Struct, omit_defaults=True):
-    """One row's answer. Without label and value: a person will answer."""
-
-    label: bool | int | str | float | None = None
-    score: float | None = None
-    probabilities: dict[str, float] | None = None
-    value: float | None = None
-
-
-class OutFlag(msgspec.Struct):
-    row: int
-    field: str
-    flag: str
-
-
-class Prediction(msgspec.Struct):
-    """What a prediction request gets."""
-
-    id: str
-    model: str
-    version: str
-    arm: str
-    served_by: str
-    predictions: list[Out]
-    flags: list[OutFlag]
-
-
 _encode = msgspec.json.Encoder().encode
 _peek = msgspec.json.Decoder(_Peek).decode
 _labels = msgspec.json.Decoder(_Labels).decode
@@ -80,9 +54,11 @@ class Native:
 
     def __init__(self) -> None:
         self._decoders: dict[int, tuple[RowCodec, Any]] = {}
+        self._forms: dict[int, Form] = {}
 
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
         self._decoders.clear()
+        self._forms.clear()
         yield "GET", "/models", Plain(self, _list)
         for model, route in routes.items():
             yield "GET", f"/models/{model}", Plain(self, partial(_describe, route))
@@ -124,28 +100,16 @@ class Native:
                 )
         if body.count(b'"') != 2 * strings and _quotes(body) != 2 * strings:
             _refuse_duplicates(body, codec)
-        return Parsed(parsed, entity or "" if entity is not UNSET else "", render)
+        return Parsed(parsed, entity or "" if entity is not UNSET else "", self._render)
+
+    def _render(self, answer: Answer) -> Reply:
+        form = self._forms.get(id(answer.version))  # which holds its version: no other has that address meanwhile
+        if form is None:
+            form = self._forms[id(answer.version)] = Form(answer.version)
+        return Reply(200, form.body(answer))
 
     def refusal(self, error: ModelmarkError) -> Reply:
         return errors.refusal(error)
-
-
-def render(answer: Answer) -> Reply:
-    classes = answer.version.classes
-    predictions = [
-        Out(d.label, d.score, dict(zip(classes, d.probabilities, strict=True)) if d.probabilities else None, d.value)
-        for d in answer.decisions
-    ]
-    found = Prediction(
-        answer.id,
-        answer.version.model,
-        answer.version.label,
-        answer.arm,
-        str(answer.served_by),
-        predictions,
-        [OutFlag(*flag) for flag in answer.flags],
-    )
-    return Reply(200, _encode(found))
 
 
 def _decoder(codec: RowCodec) -> Any:

@@ -200,19 +200,17 @@ def require_outputs(names: Sequence[str], task: Task) -> None:
 
 def outputs(answer: Answer, wanted: Iterable[str] | None) -> list[Output]:
     """What an answer says, as tensors; nothing when a person will answer. wanted: only these; None for all."""
-    version, decisions = answer.version, answer.decisions
-    n = len(decisions)
+    version, n = answer.version, answer.rows.count
     found: list[Output] = []
     if answer.served_by is not ServedBy.REVIEW:
-        if version.contract.model.task is Task.REGRESSION:
-            found.append(Output("value", [n], "FP64", [d.value for d in decisions]))
+        if version.decide.regression:
+            found.append(Output("value", [n], "FP64", answer.scores))
         else:
-            datatype = _label_type(version)
-            labels = [d.label if datatype != "BYTES" else str(d.label) for d in decisions]
-            found.append(Output("label", [n], datatype, labels))
+            classes, datatype = version.contract.outputs.classes, _label_type(version)
+            names = [str(name) for name in classes] if datatype == "BYTES" else classes
+            found.append(Output("label", [n], datatype, [names[at] for at in answer.decided]))
             if answer.served_by is not ServedBy.CONSTANT:
-                flat = [p for d in decisions for p in d.probabilities or ()]
-                found.append(Output("probabilities", [n, len(version.classes)], "FP64", flat))
+                found.append(Output("probabilities", [n, len(classes)], "FP64", answer.scores))
     return found if wanted is None else [output for output in found if output.name in wanted]
 
 
