@@ -111,17 +111,14 @@ class RowCodec:
         """Typed rows, packed. Raises Rejected when there are none or too many."""
         if not 0 < len(parsed) <= self.max_rows:
             raise row_errors.row_count(len(parsed), self.max_rows)
-        k = len(self.numeric)
-        packed: list[bytes] = []
-        texts: list[str | None] = []
-        for row in parsed:
-            values = astuple(row)
-            try:
-                packed.append(self._pack(*values[:k]))
-            except struct.error:  # a null, where nulls are allowed
-                packed.append(self._pack(*[nan if v is None else v for v in values[:k]]))
-            if k < len(values):
-                texts.extend(values[k:])
+        k, pack = len(self.numeric), self._pack
+        values = [astuple(row) for row in parsed]
+        numbers = values if k == len(self.columns) else [row[:k] for row in values]
+        try:
+            packed = [pack(*row) for row in numbers]
+        except struct.error:  # a null, where nulls are allowed
+            packed = [pack(*[nan if v is None else v for v in row]) for row in numbers]
+        texts: list[str | None] = [] if k == len(self.columns) else [text for row in values for text in row[k:]]
         return Rows(len(parsed), packed[0] if len(packed) == 1 else b"".join(packed), texts)
 
     def from_columns(self, count: int, columns: Mapping[str, Sequence[Any]]) -> Rows:

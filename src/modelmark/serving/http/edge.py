@@ -17,11 +17,10 @@ from typing import Any, Final, cast
 import httptools
 
 from modelmark.serving.http.framing import JSON, READ, REASONS, REQUEST_ID, SECURITY, FramingError, Limits, origin_form
+from modelmark.serving.http.remembered import RememberedHead
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics, key
 
-#: Longest head that a connection remembers, in bytes.
-KNOWN_HEAD: Final = 2048
 #: Refusals for load that may come at once, and the longest that a connection is not read for them, in seconds.
 REFUSED_AT_ONCE: Final = 200
 LONGEST_HUSH: Final = 0.25
@@ -202,9 +201,8 @@ class Connection(asyncio.Protocol):
         self.body = b""
         self.more: bytearray | None = None
         self.held = 0
-        self.whole = self.known_head = b""
-        self.known_length = 0
-        self.known_method = b""
+        self.whole = b""
+        self.remembered: RememberedHead | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -281,9 +279,9 @@ class Connection(asyncio.Protocol):
             self.unread += data
             return
         if self.in_head and not self.receiving and not self.head_fed:
-            if self.known_head and data.startswith(self.known_head) and self._same_again(data):
+            if self.remembered is not None and self._same_again(self.remembered, data):
                 return
-            self.whole, self.known_head = data, b""
+            self.whole, self.remembered = data, None
         else:
             self.whole = b""
         self._feed(data)
@@ -451,7 +449,7 @@ class Connection(asyncio.Protocol):
         body = self.body if self.more is None else bytes(self.more)
         self._let_go()
         if keep and given is None and self.whole:
-            self._know(method, body)
+            self._remember(method, body)
         self._handle(request, method, body)
 
     def _handle(self, request: Request, method: bytes, body: bytes) -> None:
@@ -466,31 +464,24 @@ class Connection(asyncio.Protocol):
 
     # ours
 
-    def _know(self, method: bytes, body: bytes) -> None:
-        """Remember the head of a request that came alone and in one piece: most clients send the same one again.
-
-        A head has one line end per header, one for the request line and one for the blank line. What stands before the
-        last `len(body)` bytes begins with the head; with just so many, and one of them last, it is the head alone.
-        """
+    def _remember(self, method: bytes, body: bytes) -> None:
+        """The head of a request that came alone and in one piece."""
         head, self.whole = self.whole[: len(self.whole) - len(body)], b""
-        if not body or len(head) > KNOWN_HEAD or b"content-length" not in self.headers or b"expect" in self.headers:
-            return
-        if head.endswith(b"\r\n\r\n") and head.count(b"\n") == self.header_count + 2:
-            self.known_head, self.known_length, self.known_method = head, len(body), method
+        if body and b"content-length" in self.headers and b"expect" not in self.headers:
+            self.remembered = RememberedHead.of(head, self.header_count, method)
 
-    def _same_again(self, data: bytes) -> bool:
-        """Take a request whose head is, byte for byte, the last one's, and whose body is all there, without parsing it:
-        what these bytes mean at the start of a message is known. False: it must be parsed, nothing was done."""
-        edge, length = self.edge, self.known_length
-        if len(data) != len(self.known_head) + length or length > edge.service.body_limit(self.url):
+    def _same_again(self, head: RememberedHead, data: bytes) -> bool:
+        """Take a request whose head is the last one's without parsing it. False: it must be parsed, nothing was done."""
+        edge, body = self.edge, head.body(data)
+        if body is None or len(body) > edge.service.body_limit(self.url):
             return False
-        if edge.held + length > self.limits.held or len(self.waiting) + 1 >= self.limits.pipelined:
+        if edge.held + len(body) > self.limits.held or len(self.waiting) + 1 >= self.limits.pipelined:
             return False
         self.touched = self.started = edge.loop.time()
         request_id = edge.next_id()
         request = Request(self, request_id, request_id.encode(), True, False)
         self.waiting.append(request)
-        self._handle(request, self.known_method, data[len(self.known_head) :])
+        self._handle(request, head.method, body)
         return True
 
     @property
