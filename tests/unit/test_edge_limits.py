@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from modelmark.serving.http import edge
-from modelmark.serving.http.edge import Connection, Edge, Request
+from modelmark.serving.http.connection import Connection, Request
+from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import JSON, Limits
 from modelmark.serving.metrics import Metrics
 

@@ -46,7 +46,7 @@ def test_a_body_of_another_length_is_not_parsed_again(size: int, monkeypatch: py
     house = House()
     connection, transport = house.connect()
     connection.data_received(ONE)
-    monkeypatch.setattr(connection, "_parse", None)
+    monkeypatch.setattr(connection, "_feed", None)
     connection.data_received(HEAD + b"Content-Length: %d\r\n\r\n" % size + b"y" * size)
     assert [found for _, found in house.asked] == [b"hello", b"y" * size]
     assert transport.taken.count(b"HTTP/1.1 200") == 2

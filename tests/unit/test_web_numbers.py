@@ -100,6 +100,9 @@ class Book:
 
     clock = staticmethod(lambda: NOON)
 
+    def disk(self):
+        return self.known.get("disk")
+
     def models(self):
         return self.known.get("models", ["loans"])
 
@@ -186,6 +189,11 @@ def test_the_overview_puts_first_who_needs_somebody():
     assert len(hurt["spark"]) == 90
     quiet = series.overview(Book())["models"]["loans"]
     assert (quiet["rate"], quiet["p99_ms"], quiet["spark"]) == ("none", None, [])
+
+
+def test_a_full_disk_is_said_before_all_else():
+    found = series.overview(Book(disk="the disk is full", alerts=[alert()]))
+    assert (found["sentence"], found["open"]) == ("The disk is full.", 2)
 
 
 def test_a_models_page_has_all_its_numbers():
