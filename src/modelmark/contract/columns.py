@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
@@ -18,11 +18,21 @@ FLOAT64_MAX: Final = 1.7976931348623157e308
 Outcome = Rejected | tuple[str, ...]
 
 
-class _AnyText:
-    """Contains every text, not null."""
+class Known(Protocol):
+    """Texts that pass; null only where it may."""
 
-    def __contains__(self, value: object) -> bool:
+    def __contains__(self, value: object, /) -> bool: ...
+    def issuperset(self, values: Sequence[object], /) -> bool: ...
+
+
+class _AnyText:
+    """Implements `Known`: every text, not null."""
+
+    def __contains__(self, value: object, /) -> bool:
         return value is not None
+
+    def issuperset(self, values: Sequence[object], /) -> bool:
+        return None not in values
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Text:
     name: str
     kind: Any
     type: DataType
-    known: Container[object]
+    known: Known
     categories: tuple[str, ...] | None
     nullable: bool
     policy: Policy
@@ -137,7 +147,7 @@ def numeric_column(column: Input, dtype: str | None) -> Numeric:
 
 
 def text_column(column: Input) -> Text:
-    known: Container[object] = frozenset(column.categories) if column.categories is not None else _AnyText()
+    known: Known = frozenset(column.categories) if column.categories is not None else _AnyText()
     return Text(
         name=column.name,
         kind=str | None if column.nullable else str,

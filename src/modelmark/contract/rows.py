@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 from math import isfinite, nan
 from operator import le
 from typing import Any, Final
@@ -177,7 +176,7 @@ class RowCodec:
             spans.append(spans[-1] + part.count)
         clean = not k or (self._few_clean(packed) if len(packed) <= 8 * FEW else self._all_clean(numbers))
         texts: list[Any] = parts[0].texts if len(parts) == 1 else [t for p in parts for t in p.texts]
-        if self._known and not all(t in known for t, known in zip(texts, cycle(self._known), strict=False)):
+        if not all([known.issuperset(texts[j :: len(self._known)]) for j, known in enumerate(self._known)]):
             clean = False
         if clean:
             return Checked(list(range(len(parts))), spans, numbers, texts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -36,7 +35,7 @@ from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
-from modelmark.serving.memory import give_back
+from modelmark.serving.memory import give_back, settle
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
@@ -152,7 +151,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop, edge.has_room)
     listener.start()
     beside = await _grpc(runtime, options)
-    _freeze()
+    settle()
     kept: dict[str, Work] = {
         "deadlines": edge.sweep,
         "upkeep": runtime.tick,
@@ -222,13 +221,6 @@ async def _drain(runtime: Runtime, edge: Edge, listener: Listener) -> None:
         edge.close_idle(QUIET)
         await asyncio.sleep(0.05)
     edge.abort_all()
-
-
-def _freeze() -> None:
-    """What is loaded stays: keep the collector from walking over it again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
