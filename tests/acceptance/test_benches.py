@@ -47,7 +47,7 @@ SMALL = {
     ),
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
-    "serving.py": (["--slices", "1", "--seconds", "0.2"], "ratio @ 64"),
+    "serving.py": (["--slices", "1", "--seconds", "0.3", "--only", "12 texts, 1 row"], "fastapi+sklearn"),
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
@@ -73,9 +73,10 @@ def test_a_bench_runs_and_prints_its_figures(bench: str):
     assert said in done.stdout
     if bench == "serving.py":
         figures = json.loads(done.stdout.splitlines()[-1])
-        for connections in (1, 64):
-            assert figures[f"modelmark @ {connections}"]["errors"] == 0
-            assert figures[f"ratio @ {connections}"]["requests"] > 0
+        for server in ("modelmark", "bare", "fastapi+onnx", "fastapi+sklearn"):
+            line = figures[f"12 texts, 1 row @ 64 | {server}"]
+            assert line["errors"] == 0, (server, line)
+            assert line["x_bare"] > 0, (server, line)
 
 
 def test_five_times_too_much_leaves_an_endpoint_that_answers_what_it_can():

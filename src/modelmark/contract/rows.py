@@ -176,7 +176,9 @@ class RowCodec:
             spans.append(spans[-1] + part.count)
         clean = not k or (self._few_clean(packed) if len(packed) <= 8 * FEW else self._all_clean(numbers))
         texts: list[Any] = parts[0].texts if len(parts) == 1 else [t for p in parts for t in p.texts]
-        if not all([known.issuperset(texts[j :: len(self._known)]) for j, known in enumerate(self._known)]):
+        if self._known and not all(
+            known.issuperset(texts[j :: len(self._known)]) for j, known in enumerate(self._known)
+        ):
             clean = False
         if clean:
             return Checked(list(range(len(parts))), spans, numbers, texts)
