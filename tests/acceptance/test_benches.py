@@ -48,6 +48,7 @@ SMALL = {
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.3", "--only", "12 texts, 1 row"], "fastapi+sklearn"),
+    "soak.py": (["--minutes", "0.1", "--swaps", "1"], "1 swaps: 0 not 200, 0 lost, 0 doubled"),
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
