@@ -88,7 +88,7 @@ def steward(
         finally:
             stop.set()
             loop.join()
-            app.checkpoint.after_act()  # what is sealed by now cannot be cut unseen while nobody watches
+            app.checkpoint.last()  # what is sealed by now cannot be cut unseen while nobody watches
     return OK
 
 
