@@ -153,6 +153,7 @@ class Place:
             app.releases.approve(version, role=person.role, name=person.name, comment="", actor="test")
         if release:
             app.release(version)
+            app.finish()
         return version
 
     def copy(self, to: Path) -> Place:

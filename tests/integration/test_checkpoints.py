@@ -34,6 +34,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for person in case.contract.signers():
         life.app.releases.approve(version, role=person.role, name=person.name, comment="", actor="ann")
     life.app.release(version)
+    assert life.app.finish()
     life.app.database.close()
     return root
 
@@ -148,7 +149,7 @@ def test_what_cannot_leave_is_kept_here_and_the_act_stands(place: Path, capsys: 
     with pytest.raises(NotYet):
         app.checkpoint()
     assert open_checkpoint(app.workspace.checkpoint.read_bytes(), app.verifier).number == 2
-    app.checkpoint.after_act()
+    app.checkpoint.last()
     assert "no checkpoint was made or copied" in capsys.readouterr().err
     assert [item for item in app.verify() if item.fault] == []
 

@@ -11,7 +11,7 @@ import pytest
 from builders.domain import ANN, BOB, NOON, contract, evidence, version
 from builders.keys import signer
 from builders.people import no_effects, sign_off
-from modelmark.app.effects import Announce, FollowRoutes
+from modelmark.app.effects import Announce
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.model_card import ModelCard
@@ -21,7 +21,7 @@ from modelmark.app.usecases.release_notes import ReleaseNotes
 from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.waive import Waive
-from modelmark.domain.errors import Missing, NotPermitted, NotYet, Tampered
+from modelmark.domain.errors import Missing, NotPermitted, Tampered
 from modelmark.domain.people import Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
@@ -45,13 +45,6 @@ def made(number: int) -> Version:
 ONE, TWO = made(1), made(2)
 
 
-class Deaf:
-    """An MLflow that cannot be reached."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotYet("nobody answers", code="MLFLOW_UNAVAILABLE")
-
-
 class Twins:
     """Every port in memory, and the use cases over them."""
 
@@ -62,7 +55,7 @@ class Twins:
             MemoryMonitoringStore(),
         )
         self.reports: list[Version] = []
-        self.aliases: list[str] = []
+        self.behind: list[int] = []  # how many acts there were each time
         self.caught_up: list[int] = []  # how many acts there were each time
         self.contract_of = ReadContract(artifacts=self.artifacts)
         clock = lambda: NOON  # noqa: E731
@@ -76,10 +69,10 @@ class Twins:
         announce = Announce(monitoring_store=self.monitoring_store, clock=clock)
         self.release = Release(
             releases=self.releases, notes=self.notes, announce=announce,
-            keep=lambda one: self.aliases.append(one.label), catch_up=self._catch_up, owner="ann",
+            behind=self._behind, catch_up=self._catch_up, owner="ann",
         )  # fmt: skip
         self.rollback = Rollback(
-            releases=self.releases, announce=announce, follow=self.aliases.append, catch_up=self._catch_up, owner="ann"
+            releases=self.releases, announce=announce, behind=self._behind, catch_up=self._catch_up, owner="ann"
         )
         self.waive = Waive(releases=self.releases, report=self._report, owner="ann")
         sign: Any = lambda status: signatures(status, self.artifacts, lambda: None)  # noqa: E731
@@ -94,6 +87,9 @@ class Twins:
     def _report(self, status: Any) -> Path:
         self.reports.append(status.version)
         return Path("report.html")
+
+    def _behind(self) -> None:
+        self.behind.append(len(self.ledger.events()))
 
     def _catch_up(self) -> None:
         self.caught_up.append(len(self.ledger.events()))
@@ -112,7 +108,7 @@ class Twins:
         self.artifacts.add(one.id, folder)
 
 
-def test_a_release_tells_every_role_and_mlflow_and_stands_in_the_owners_name(tmp_path: Path) -> None:
+def test_a_release_tells_every_role_and_stands_in_the_owners_name(tmp_path: Path) -> None:
     twins = Twins(tmp_path, ONE)
     snapshot = twins.release(ONE)
     assert twins.ledger.events()[-1].actor == "ann"
@@ -120,11 +116,12 @@ def test_a_release_tells_every_role_and_mlflow_and_stands_in_the_owners_name(tmp
     assert {message.key for message in told} == {f"released-{snapshot.sequence}-{role}" for role in Role}
     assert {message.title for message in told} == {"loans v1 was released"}
     assert all(message.body.startswith("# loans v1 for ") for message in told), told[0].body[:80]
-    assert twins.aliases == ["v1"]
+    assert twins.behind == [len(twins.ledger.events())], "after the act"
     assert twins.caught_up == [len(twins.ledger.events()) - 1], "before the act"
     with pytest.raises(NotPermitted, match="champion already"):
         twins.release(ONE)
     assert len(twins.caught_up) == 2, "also where it is refused"
+    assert len(twins.behind) == 1, "not where it is refused"
 
 
 def test_a_release_over_a_version_whose_files_are_gone_says_so_and_goes_on(tmp_path: Path) -> None:
@@ -158,17 +155,7 @@ def test_a_rollback_is_told_and_a_waiver_renews_the_report(tmp_path: Path) -> No
     assert (left, back) == (TWO, ONE)
     keys = {m.key: m.body for m in twins.monitoring_store.due_messages(NOON) if m.key.startswith("rolled-back-")}
     assert keys == {f"rolled-back-{snapshot.sequence}-{role}": "complaints" for role in Role}
-    assert twins.aliases == ["v1", "v2", "loans"]
-
-
-def test_a_dead_mlflow_undoes_no_release_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    twins = Twins(tmp_path, ONE)
-    tracking: Any = Deaf()
-    follow = FollowRoutes(ledger=twins.ledger, artifacts=twins.artifacts, tracking=tracking, route=twins.releases.route)
-    dataclasses.replace(twins.release, keep=follow.keep_mark)(ONE)
-    assert twins.releases.champion("loans") == ONE
-    said = capsys.readouterr().err
-    assert said == "warning: MLflow's aliases and marks of loans are out of date: nobody answers\n"
+    assert len(twins.behind) == 3
 
 
 def test_a_contract_is_read_from_the_versions_own_bytes_or_not_at_all(tmp_path: Path) -> None:

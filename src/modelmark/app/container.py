@@ -1,24 +1,26 @@
 """Wires what every command may need: stores, keys, people, releases, and the use cases over them alone.
 
-Three containers, each over the one before, so that a process pays only for what it does: `Container` imports no numeric
-library, `Workbench` what works on tables and models, `ControlPlane` the steward and the pages.
+Four containers, each over the one before, so that a process pays only for what it does: `Container` imports no numeric
+library, `Reporting` what writes reports, `Workbench` what works on tables and models, `ControlPlane` the steward and the pages.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from modelmark.app.configuration import configured
-from modelmark.app.effects import Announce, FollowRoutes, Marks, SignJournal
+from modelmark.app.effects import Announce, FinishBehind, FollowRoutes, Marks, SignJournal
 from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion
+from modelmark.app.usecases.finish_acts import FinishActs
 from modelmark.app.usecases.make_checkpoint import MakeCheckpoint
 from modelmark.app.usecases.model_card import ModelCard
 from modelmark.app.usecases.read_contract import ReadContract
@@ -230,7 +232,7 @@ class Container:
             releases=self.releases,
             notes=self.notes,
             announce=self.announce,
-            keep=self._after_release,
+            behind=self._behind,
             catch_up=self.catch_up,
             owner=self.settings.actor,
         )
@@ -240,7 +242,7 @@ class Container:
         return Rollback(
             releases=self.releases,
             announce=self.announce or _nobody,
-            follow=self._after_rollback,
+            behind=self._behind,
             catch_up=self.catch_up,
             owner=self.settings.actor,
         )
@@ -255,12 +257,23 @@ class Container:
         )
 
     @cached_property
+    def finish(self) -> FinishActs:
+        return FinishActs(
+            workspace=self.workspace,
+            ledger=self.ledger,
+            monitoring_store=self.monitoring_store,
+            checkpoint=self.checkpoint,
+            follow=self.routes_in_mlflow,
+        )
+
+    @cached_property
     def verify(self) -> Verify:
         return Verify(
             workspace=self.workspace,
             ledger=self.ledger,
             artifacts=self.artifacts,
             verifier=lambda: self.verifier,
+            pending=lambda: self.finish.pending(),
         )
 
     @cached_property
@@ -306,13 +319,10 @@ class Container:
         self.releases.republish()
         self.checkpoint.catch_up()
 
-    def _after_release(self, version: Version) -> None:
-        self.routes_in_mlflow.keep_mark(version)
-        self.checkpoint.after_act()
-
-    def _after_rollback(self, model: str) -> None:
-        self.routes_in_mlflow.follow(model)
-        self.checkpoint.after_act()
+    def _behind(self) -> None:
+        """After an act. Where no process can be started, the steward finishes it, or the next act."""
+        with suppress(OSError):
+            FinishBehind(workspace=self.workspace)()
 
 
 def _close_to_others(root: Path) -> None:

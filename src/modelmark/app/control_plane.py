@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cached_property
 
+from modelmark.app.effects import FinishBehind
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.workbench import Workbench
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
+from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.storage.exports import check_target
@@ -42,8 +44,14 @@ class ControlPlane(Workbench):
             self.catch_up,
             witness=self.witness,
             checkpoint=MakeCheckpoint(make=self.checkpoint, interval=every),
+            finish=FinishActs(
+                due=self.finish.due, pending=self.finish.pending, start=FinishBehind(workspace=self.workspace)
+            ),
         )
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
+
+    def _behind(self) -> None:
+        """The steward's next step finishes it."""
 
     def dashboard(self) -> Application:
         return build(queries=self._queries(), actions=self._actions())

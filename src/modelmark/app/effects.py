@@ -1,27 +1,32 @@
-"""What an act of governance does outside the ledger: marks, snapshots, messages, MLflow's aliases."""
+"""What an act of governance does outside the ledger: marks, messages, MLflow's aliases, and what is finished behind it."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from modelmark.domain.audit import Act
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
-from modelmark.domain.printable import one_line
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.stored import JOURNAL_HEAD
 from modelmark.domain.version import MARK, Version
+from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.witness import JournalHead
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal.heads import check_receipt, open_head, seal_head, sign_receipt
 from modelmark.seal.keys import Signer
 from modelmark.seal.mark import issue
+
+_MARKING: Final = (Act.RELEASED, Act.RELEASED_AS_CANARY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,32 +88,44 @@ class Announce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowRoutes:
-    """MLflow's aliases follow the routes, and it keeps new marks. A dead MLflow undoes no release; people are told."""
+    """MLflow's aliases follow the routes, and it keeps new marks. Versions that were never recorded there are left out."""
 
     ledger: Ledger
     artifacts: ArtifactStore
     tracking: Tracking
     route: Callable[[str], Route | None]
 
-    def keep_mark(self, version: Version) -> None:
-        """MLflow gets the mark of a version just released, and its aliases follow."""
-        self._follow(version.model, marked=version)
+    def __call__(self, after: int) -> None:
+        """MLflow hears of every act that issued a snapshot later than number `after`. Raises NotYet where it does not answer."""
+        acts = [event for event in self.ledger.events() if int(event.details.get("snapshot", 0)) > after]
+        for id in {event.subject: None for event in acts if event.act in _MARKING}:
+            version = self.ledger.version(Digest(id))
+            if version.lineage.run_id is not None:
+                self.tracking.keep_mark(version, self.artifacts.folder(version.id) / MARK)
+        for model in sorted({str(event.details["model"]) for event in acts}):
+            self._follow(model)
 
-    def follow(self, model: str) -> None:
-        self._follow(model, marked=None)
-
-    def _follow(self, model: str, marked: Version | None) -> None:
+    def _follow(self, model: str) -> None:
+        if all(version.lineage.run_id is None for version in self.ledger.versions(model)):
+            return
         route = self.route(model)
         arms = {ArmRole.CHAMPION: route.champion, ArmRole.CANARY: route.canary} if route else {}
-        try:
-            if marked is not None:
-                self.tracking.keep_mark(marked, self.artifacts.folder(marked.id) / MARK)
-            for alias in (ArmRole.CHAMPION, ArmRole.CANARY):
-                arm = arms.get(alias)
-                if arm is not None:
-                    self.tracking.set_alias(self.ledger.version(arm.version), alias)
-                else:
-                    self.tracking.remove_alias(model, alias)
-        except ModelmarkError as error:
-            warning = f"warning: MLflow's aliases and marks of {model} are out of date: {error.message}"
-            sys.stderr.write(one_line(warning) + "\n")
+        for alias in (ArmRole.CHAMPION, ArmRole.CANARY):
+            arm = arms.get(alias)
+            if arm is not None:
+                self.tracking.set_alias(self.ledger.version(arm.version), alias)
+            else:
+                self.tracking.remove_alias(model, alias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishBehind:
+    """A process that finishes what follows an act, and outlives this one: `FinishActs` knows what is left, if it dies."""
+
+    workspace: Workspace
+
+    def __call__(self) -> subprocess.Popen[bytes]:
+        """Raises OSError where the system starts none."""
+        nothing = subprocess.DEVNULL
+        command = [sys.executable, "-P", "-m", "modelmark.app.finish", str(self.workspace.root.resolve())]
+        return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)

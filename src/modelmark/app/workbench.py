@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from modelmark.app.container import Container
+from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
@@ -12,13 +12,11 @@ from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
 from modelmark.app.usecases.replay import Replay
 from modelmark.app.usecases.salvage_journal import SalvageJournal
-from modelmark.app.usecases.waive import Waive
-from modelmark.app.usecases.write_report import WriteReport
 from modelmark.registry.suite import ChildSuites
 from modelmark.serving.staging import LocalStaging
 
 
-class Workbench(Container):
+class Workbench(Reporting):
     """A container that also imports gates, registry and the numeric libraries under them."""
 
     @cached_property
@@ -49,10 +47,6 @@ class Workbench(Container):
         )
 
     @cached_property
-    def write_report(self) -> WriteReport:
-        return WriteReport(workspace=self.workspace, ledger=self.ledger, contract_of=self.contract_of, clock=self.clock)
-
-    @cached_property
     def check(self) -> CheckVersion:
         return CheckVersion(
             ledger=self.ledger,
@@ -66,10 +60,6 @@ class Workbench(Container):
     @cached_property
     def recalibrate(self) -> Recalibrate:
         return Recalibrate(open_case=self.open_case)
-
-    @cached_property
-    def waive(self) -> Waive:
-        return Waive(releases=self.releases, report=self.write_report, owner=self.settings.actor)
 
     @cached_property
     def replay(self) -> Replay:

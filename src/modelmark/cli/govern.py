@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app, open_workbench
+from modelmark.cli.opening import open_app, open_reporting
 from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.errors import Rejected
 from modelmark.domain.until import until
@@ -70,7 +70,7 @@ def waive(
     """
     from modelmark.domain.release import WaiverRequest
 
-    app = open_workbench(workspace)
+    app = open_reporting(workspace)
     found = app.find(version, model)
     ends, name = until(expires, now=datetime.now(UTC), field="--expires"), _speaker(app.principal, name)
     excuse = WaiverRequest(gate=gate, reason=reason, expires_at=ends, owner=owner)
@@ -155,7 +155,8 @@ def status(
         facts = [
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
-        say_json({"versions": facts, "unreadable": [error.facts() for error in lost], "open_alerts": alerts})
+        unreadable = [error.facts() for error in lost]
+        say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, "pending": app.finish.pending()})
         return OK
     if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
@@ -184,6 +185,8 @@ def status(
                 say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
+    for sentence in app.finish.pending():
+        say(f"! after the last act: {sentence}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:

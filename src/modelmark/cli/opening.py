@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelmark.app.container import Container
     from modelmark.app.control_plane import ControlPlane
+    from modelmark.app.reporting import Reporting
     from modelmark.app.workbench import Workbench
     from modelmark.domain.settings import Settings
 
@@ -32,6 +33,13 @@ def look_at(workspace: Path | None) -> Container:
     from modelmark.app.container import Container
 
     return Container(settings_of(workspace), read_only=True)
+
+
+def open_reporting(workspace: Path | None) -> Reporting:
+    """For commands that only write a report anew."""
+    from modelmark.app.reporting import Reporting
+
+    return Reporting(settings_of(workspace))
 
 
 def open_workbench(workspace: Path | None) -> Workbench:

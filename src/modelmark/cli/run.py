@@ -74,7 +74,9 @@ def steward(
     Example: MODELMARK_NOTIFY="mailto://…" modelmark steward --dashboard-port 8081
     """
     from modelmark.serving.heartbeat import follow_parent
+    from modelmark.steward.memory import use_one_heap
 
+    use_one_heap()
     follow_parent()
     log_to_stderr()
     app = open_control_plane(workspace, dashboard_port=dashboard_port)
@@ -88,7 +90,7 @@ def steward(
         finally:
             stop.set()
             loop.join()
-            app.checkpoint.after_act()  # what is sealed by now cannot be cut unseen while nobody watches
+            app.checkpoint.last()  # what is sealed by now cannot be cut unseen while nobody watches
     return OK
 
 

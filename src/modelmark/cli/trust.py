@@ -34,6 +34,8 @@ def verify(
         raise Rejected(
             "a key alone is checked against nothing", code="USAGE", field="--key", hint="add --checkpoint FILE"
         )
+    from modelmark.governance.verify import PENDING
+
     app = look_at(workspace)
     if write_ledger is not None:
         count = app.verify.write_ledger(write_ledger)
@@ -44,12 +46,14 @@ def verify(
     if json:
         say_json({"verdict": "fail" if bad else "pass", "first_bad": bad[0] if bad else None, "items": items})
         return REFUSED if bad else OK
+    pending = [item for item in items if item.kind == PENDING]
     for item in items:
-        say(f"{'✕' if item.fault else '✓'} {item.kind:<10} {item.name}: {item.sentence}")
+        sign = "✕" if item.fault else "!" if item in pending else "✓"
+        say(f"{sign} {item.kind:<10} {item.name}: {item.sentence}")
     if bad:
         say(f"\n✕ The first bad item is {bad[0].kind} {bad[0].name}: {bad[0].sentence} [{bad[0].fault}]")
         return REFUSED
-    say(f"\n✓ All {len(items)} items are what was signed and recorded.")
+    say(f"\n✓ All {len(items) - len(pending)} items are what was signed and recorded.")
     return OK
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Final
 
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
@@ -32,6 +34,8 @@ from modelmark.seal.sums import RowSum
 from modelmark.seal.tickets import authentic
 from modelmark.seal.values import decode
 
+#: The kind of an item that is neither sound nor a fault yet: what the last act still waits for.
+PENDING: Final = "pending"
 #: What people call the tables that are called otherwise.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPOKEN = {"remarks": "comments", "api_keys": "keys"}
@@ -71,12 +75,14 @@ def verify(
     keys: Callable[[], str],
     snapshot: Callable[[], Snapshot | None],
     checkpoint: Callable[[], bytes | None],
+    between: Callable[[], AbstractContextManager[None]] = nullcontext,
     journal: Callable[[], Iterator[tuple[str, int]]],
 ) -> Iterator[Item]:
     """Every item in turn; a fault in one does not hide the next.
 
     keys: says that the signing key is the public one's half, or raises. snapshot: reads and verifies the published
-    snapshot, None where there is no file; checkpoint likewise, unopened. journal: (name, records) of each part, raising Tampered.
+    snapshot, None where there is no file; checkpoint likewise, unopened. between: keeps whoever makes checkpoints from writing
+    one meanwhile. journal: (name, records) of each part, raising Tampered.
     """
     told, kept = _Told(), defaultdict[str, list[Row]](list)
     yield _try("key", "signing key", keys)
@@ -93,9 +99,7 @@ def verify(
         yield _try("mark", spoken.get(id.hex, id.short), partial(_mark, artifacts, ledger, verifier, id))
     yield _try("approvals", "signatures", partial(_signatures, kept, verifier))
     yield _try("snapshot", "release snapshot", lambda: _snapshot(ledger, snapshot))
-    yield _try(
-        "checkpoint", "newest", lambda: require_kept(ledger, checkpoint(), partial(open_checkpoint, verifier=verifier))
-    )
+    yield _try("checkpoint", "newest", lambda: _newest(ledger, verifier, checkpoint, between))
     yield from _journal(journal)
 
 
@@ -274,6 +278,16 @@ def _snapshot(ledger: Ledger, read: Callable[[], Snapshot | None]) -> str:
     if known is None or canonical(published) != canonical(known):
         raise Tampered("the published snapshot is not the last one that was issued", code="SNAPSHOT_DIFFERS")
     return f"number {published.sequence}, {len(published.routes)} models"
+
+
+def _newest(
+    ledger: Ledger,
+    verifier: Verifier,
+    read: Callable[[], bytes | None],
+    between: Callable[[], AbstractContextManager[None]],
+) -> str:
+    with between():
+        return require_kept(ledger, read(), partial(open_checkpoint, verifier=verifier))
 
 
 def _journal(read: Callable[[], Iterator[tuple[str, int]]]) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.domain.workspace import Workspace
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.files import keep_newest
 from modelmark.seal.keys import Signer, Verifier
@@ -43,6 +44,11 @@ def public_text(verifier: Verifier) -> str:
 def seal_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The signed envelope."""
     return wrap(checkpoint, CHECKPOINT_TYPE, signer)
+
+
+def checkpoint_turn(workspace: Workspace) -> Path:
+    """Whose turn (`seal.files`) the database and the file are written in, so that who reads both sees one checkpoint."""
+    return workspace.runtime / "checkpoint"
 
 
 def keep_checkpoint(path: Path, envelope: bytes, verifier: Verifier) -> bool:

@@ -39,7 +39,7 @@ def keep_newest(path: Path, data: bytes, number_of: Callable[[bytes], int]) -> b
     """
     number = number_of(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(path):
+    with turn(path):
         if _number(path, number_of) >= number:
             return False
         replace_file(path, data)
@@ -47,14 +47,49 @@ def keep_newest(path: Path, data: bytes, number_of: Callable[[bytes], int]) -> b
 
 
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def turn(path: Path) -> Iterator[None]:
     """One writer at a time, of any process or thread; the kernel gives the turn back when a process dies."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    path.parent.mkdir(exist_ok=True)
+    descriptor = os.open(_lock(path), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def between_turns(path: Path) -> Iterator[None]:
+    """For readers, who need no right to write there: nobody has a turn meanwhile."""
+    try:
+        descriptor = os.open(_lock(path), os.O_RDONLY)
+    except FileNotFoundError:  # nobody ever had one
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def taken(path: Path) -> bool:
+    """Somebody has the turn now."""
+    try:
+        descriptor = os.open(_lock(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _number(path: Path, number_of: Callable[[bytes], int]) -> int:

@@ -13,6 +13,7 @@ from modelmark.domain.printable import one_line
 from modelmark.steward.alerts import tell
 from modelmark.steward.expiries import NAME
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
+from modelmark.steward.memory import Memory
 from modelmark.steward.serving_versions import ServingVersions
 
 
@@ -40,6 +41,7 @@ class Steward:
         self._told = told
         self._step_seconds = step_seconds
         self._log = log or _to_stderr
+        self._memory = Memory()
         self._ran: dict[str, datetime] = {}
         self._said: dict[str, datetime] = {}
 
@@ -58,6 +60,7 @@ class Steward:
                     self._run(job, step)
             except Exception as error:  # noqa: BLE001 - the loop outlives any job, and the finding says which failed
                 self._report(step, JobFault.of(job.name, error, job.owner))
+            self._memory.give_back()
         return step
 
     def _due(self, job: Job, now: datetime) -> bool:

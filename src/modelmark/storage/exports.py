@@ -6,8 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-import httpx2
-
 from modelmark.domain.errors import NotYet, Rejected
 from modelmark.seal.files import replace_file
 
@@ -38,7 +36,7 @@ def export(target: str, name: str, data: bytes) -> str:
         if target.startswith(GIT):
             return _commit(Path(target.removeprefix(GIT)), name, data)
         return write_into(Path(target), name, data)
-    except (OSError, httpx2.HTTPError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         raise NotYet(
             f"the checkpoint {name} could not be exported: {_why(error)}",
             code="EXPORT_FAILED",
@@ -79,8 +77,13 @@ def _git(folder: Path, *words: str) -> str:
 
 def _put(address: str, data: bytes) -> str:
     """Without redirects: what was signed for one address goes to no other."""
+    import httpx2  # every act imports this module, and few put
+
     headers = {"content-type": "application/json"}
-    answer = httpx2.put(address, content=data, headers=headers, timeout=SECONDS, follow_redirects=False)
+    try:
+        answer = httpx2.put(address, content=data, headers=headers, timeout=SECONDS, follow_redirects=False)
+    except httpx2.HTTPError as error:
+        raise OSError(0, type(error).__name__) from None
     if not 200 <= answer.status_code < 300:
         raise OSError(answer.status_code, f"the address answered {answer.status_code}")
     return f"put to {address.partition('?')[0]}"

@@ -39,7 +39,7 @@ class Rollback(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
-    """waive renews the report; release and rollback move MLflow's aliases and tell people. They are use cases."""
+    """waive renews the report; release and rollback tell people, and leave the rest to the steward."""
 
     people: People
     releases: Releases

@@ -10,7 +10,8 @@ from modelmark.domain.printable import one_line
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.checkpoints import Checkpoints
 from modelmark.journal.tables.witness import Witness, see
-from modelmark.seal.checkpoint import Checkpoint, keep_checkpoint
+from modelmark.seal.checkpoint import Checkpoint, checkpoint_turn, keep_checkpoint
+from modelmark.seal.files import turn
 from modelmark.storage.exports import export
 
 
@@ -30,8 +31,9 @@ class MakeCheckpoint:
             raise Missing(f"there is no workspace {self.workspace.root}", code="NO_WORKSPACE", field="--workspace")
         if self.workspace.receipts.parent.is_dir():
             see(self.workspace, self.witness)
-        made, envelope = self.checkpoints.make()
-        self.catch_up()
+        with turn(checkpoint_turn(self.workspace)):
+            made, envelope = self.checkpoints.make()
+            self.catch_up()
         target = to or self.target
         if target is None:
             return (
@@ -46,8 +48,8 @@ class MakeCheckpoint:
         if newest is not None:
             keep_checkpoint(self.workspace.checkpoint, newest, self.checkpoints.signer().verifier())
 
-    def after_act(self) -> None:
-        """Beside what stands whatever becomes of this, a release or the steward's end; people are told."""
+    def last(self) -> None:
+        """At the steward's end, which comes whatever becomes of this; people are told."""
         try:
             self()
         except ModelmarkError as error:

@@ -1,4 +1,4 @@
-"""Giving a version its mark and its traffic, with what goes beside it: MLflow's aliases, and a message to every role."""
+"""Giving a version its mark and its traffic, with a message to every role."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from modelmark.governance.releases import Releases
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """notes: release notes for one audience against what serves now. announce: None where nobody is to be told.
-    keep: has MLflow keep the mark and follow the route.
+    behind: starts what follows the act and nobody waits for: a checkpoint, MLflow.
     catch_up: writes what an act that was cut short left unwritten. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     notes: Callable[[Version, Role], str]
     announce: Announcer | None
-    keep: Callable[[Version], None]
+    behind: Callable[[], None]
     catch_up: Callable[[], None]
     owner: str
 
@@ -41,7 +41,7 @@ class Release:
                     self.announce(f"released-{snapshot.sequence}-{role}", role, title, notes)
 
         actor = by.login if by else self.owner
-        with done_although_unpublished(lambda: self.keep(version)):
+        with done_although_unpublished(self.behind):
             return self.releases.release(version, share=share, actor=actor, by=by, expected=expected, tell=tell)
 
     def _news(self, version: Version) -> dict[Role, str]:

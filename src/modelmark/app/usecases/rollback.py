@@ -1,4 +1,4 @@
-"""Taking traffic back, with what goes beside it: MLflow's aliases, and a message to every role."""
+"""Taking traffic back, with a message to every role."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from modelmark.governance.releases import Releases
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """follow: has MLflow's aliases follow a model's route.
+    """behind: starts what follows the act and nobody waits for: a checkpoint, MLflow.
     catch_up: writes what an act that was cut short left unwritten. owner: whose name the audit has where no account acts."""
 
     releases: Releases
     announce: Announcer
-    follow: Callable[[str], None]
+    behind: Callable[[], None]
     catch_up: Callable[[], None]
     owner: str
 
@@ -31,7 +31,7 @@ class Rollback:
         """As `Releases.rollback`: what was left, what serves again, and the snapshot that says so."""
         self.catch_up()
         actor = by.login if by else self.owner
-        with done_although_unpublished(lambda: self.follow(model)):
+        with done_although_unpublished(self.behind):
             return self.releases.rollback(
                 model, actor=actor, reason=reason, by=by, expected=expected, tell=partial(self._tell, model, reason)
             )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from modelmark.domain.errors import Missing, Tampered
@@ -12,11 +13,12 @@ from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import JOURNAL_HEAD, Row
 from modelmark.domain.workspace import Workspace
-from modelmark.governance.verify import Item, verify, verify_against
+from modelmark.governance.verify import PENDING, Item, verify, verify_against
 from modelmark.journal.tables.verification import verify_journal, verify_position
 from modelmark.journal.tables.witness import JournalHead
-from modelmark.seal.checkpoint import Checkpoint, open_checkpoint
+from modelmark.seal.checkpoint import Checkpoint, checkpoint_turn, open_checkpoint
 from modelmark.seal.digests import canonical
+from modelmark.seal.files import between_turns
 from modelmark.seal.heads import check_receipt, open_head
 from modelmark.seal.keys import Verifier, read_public, require_pair
 from modelmark.seal.snapshot import read_snapshot
@@ -25,26 +27,38 @@ from modelmark.storage.exports import write_into
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
-    """workspace: where the snapshot, the keys and the journal lie."""
+    """workspace: where the snapshot, the keys and the journal lie. pending: what the last act still waits for, a sentence each."""
 
     workspace: Workspace
     ledger: Ledger
     artifacts: ArtifactStore
     verifier: Callable[[], Verifier]
+    pending: Callable[[], Sequence[str]] = tuple
 
     def __call__(self) -> Iterator[Item]:
         """One item each; a fault in one does not hide the next. Raises Missing or NotPermitted where there is no key to
         verify with."""
         verifier = self.verifier()
-        return verify(
+        items = verify(
             self.artifacts,
             self.ledger,
             verifier,
             keys=self._keys,
             snapshot=lambda: self._snapshot(verifier),
             checkpoint=self._checkpoint,
+            between=lambda: between_turns(checkpoint_turn(self.workspace)),
             journal=lambda: self._journal(verifier),
         )
+        return chain(items, self._pending())
+
+    def _pending(self) -> Iterator[Item]:
+        """No faults: what is left is noted in what nothing signs, and comes again."""
+        try:
+            said = self.pending()
+        except Exception as error:  # noqa: BLE001 - what cannot be read was named above
+            said = [f"cannot be told: {type(error).__name__}"]
+        for sentence in said:
+            yield Item(kind=PENDING, name="last act", sentence=sentence)
 
     def write_ledger(self, path: Path) -> int:
         """Every row that verification reads, one JSON line each, for the stand-alone verifier. The number of lines."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, pred
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema
 
 ROW_GROUP: Final = 16 * 1024  # rows; what finding one prediction has to read
+AT_ONCE: Final = 4096  # records that are objects at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,31 @@ class Source:
 
 @dataclass(slots=True)
 class Batch:
-    """What a pass is about to append to one table. newest: the highest number of each source in it."""
+    """What a pass is about to append to one table. parts: rows, as tables. records: predictions that nothing tells how to
+    read yet. newest: the highest number of each source in it."""
 
-    records: list[Any] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)
+    records: list[Predicted] = field(default_factory=list)
     newest: dict[str, int] = field(default_factory=dict)
+
+    def take(self, name: str, records: Sequence[Any], schemas: Mapping[str, Schema]) -> None:
+        """As columns at once, which take a quarter of the memory."""
+        if name == LABELS:
+            self.parts.append(labels_table(records))
+        elif name == REFUSALS:
+            self.parts.append(refusals_table(records))
+        else:
+            known = [record for record in records if record.version in schemas]
+            self.records += [record for record in records if record.version not in schemas]
+            if known:
+                self.parts.append(predictions_table(known, schemas))
+
+    def table(self, schemas: Mapping[str, Schema]) -> Any:
+        """All of it. Versions may differ in their inputs; the columns are united."""
+        import pyarrow as pa
+
+        rest = [predictions_table(self.records, schemas)] if self.records else []
+        return pa.concat_tables([*self.parts, *rest], promote_options="default")
 
 
 def by_table(records: Iterable[Record], schemas: dict[str, Schema]) -> dict[str, list[Any]]:
@@ -48,16 +70,11 @@ def by_table(records: Iterable[Record], schemas: dict[str, Schema]) -> dict[str,
     return found
 
 
-def commit(folder: Path, name: str, batch: Batch, schemas: Mapping[str, Schema], table: Any) -> int:
+def commit(folder: Path, batch: Batch, schemas: Mapping[str, Schema], table: Any) -> int:
     """Append a batch in one commit. The number of its rows."""
     from deltalake import CommitProperties, Transaction, write_deltalake
 
-    if name == LABELS:
-        data = labels_table(batch.records)
-    elif name == REFUSALS:
-        data = refusals_table(batch.records)
-    else:
-        data = predictions_table(batch.records, schemas)
+    data = batch.table(schemas)
     newest = {writer: number for writer, number in batch.newest.items() if "/" not in writer}
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_deltalake(

@@ -15,12 +15,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.commits import (
+    AT_ONCE,
     Batch,
     Source,
     by_table,
@@ -55,13 +57,13 @@ from modelmark.journal.wal.reader import (
     in_order,
     segment_files,
 )
-from modelmark.journal.wal.records import Schema
+from modelmark.journal.wal.records import Record, Schema
 from modelmark.journal.wal.recovery import recover_all
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
 from modelmark.seal.digests import digest_file
 
-PASS_BYTES: Final = 16 * 1024 * 1024  # about 50,000 small records, 100 MB while they are Python objects
+PASS_BYTES: Final = 4 * 1024 * 1024  # about 13,000 small records; a segment is read whole, and may be of 16 MiB
 SMALL_FILES: Final = 32  # so many files below one of the sizes are rewritten into files of that size
 #: Bytes. Each row is rewritten once a size, not with every minute's few files, each of which stays a while (KEEP_HOURS).
 MERGED: Final = (2**20, 2**23, 2**26)
@@ -211,18 +213,18 @@ class Compactor:
         """One commit per table, skipping what was committed before. Rows, by table."""
         batches: dict[str, Batch] = defaultdict(Batch)
         done: dict[str, Any] = {}
-        for source in sources:
-            for name, records in by_table(source.records, self._schemas).items():
+        for source, some in _pieces(sources):
+            for name, records in by_table(some, self._schemas).items():
                 if name not in done:
                     done[name] = open_table(self._workspace.tables / name)
                 table = done[name]
                 seen = table.transaction_version(source.name) if table is not None else None
                 if seen is None or seen < source.number:
-                    batches[name].records += records
+                    batches[name].take(name, records, self._schemas)
                     batches[name].newest[source.name] = source.number
         self._intend({name: next_commits(done[name]) for name in sorted(batches)})
         return {
-            name: commit(self._workspace.tables / name, name, batch, self._schemas, done[name])
+            name: commit(self._workspace.tables / name, batch, self._schemas, done[name])
             for name, batch in sorted(batches.items())
         }
 
@@ -354,6 +356,14 @@ class Compactor:
         sync_folder(log)
         told = {path.name: digest_file(path).hex for path in files}
         self.tell([{"kind": "checkpoint", "table": name, "version": table.version(), "files": told}])
+
+
+def _pieces(sources: Iterable[Source]) -> Iterator[tuple[Source, list[Record]]]:
+    """A few records of each at a time."""
+    for source in sources:
+        records = iter(source.records)
+        while some := list(islice(records, AT_ONCE)):
+            yield source, some
 
 
 def _size(path: Path) -> int:

@@ -40,7 +40,7 @@ BROKEN_CHAIN: Final = "the hash chain is broken"
 WRONG_SEAL: Final = "the seal counts other records"
 
 encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Record).decode
+decode: Final = msgspec.msgpack.Decoder(Record).decode
 
 
 class Seal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -183,7 +183,7 @@ def _one(data: bytes, offset: int, seed: int) -> Frame | str:
     if crc32(payload, crc32(_TAIL.pack(sequence, ours), crc32(mark, seed))) != crc:
         return "the checksum differs"
     try:
-        record = _decode_seal(payload) if mark == SEAL else _decode(payload)
+        record = _decode_seal(payload) if mark == SEAL else decode(payload)
     except msgspec.DecodeError:
         return "the record has an unknown form"
     return Frame(offset, end, sequence, ours, record)

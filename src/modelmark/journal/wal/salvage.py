@@ -63,11 +63,11 @@ def read_around(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
 def sound_records(file: SegmentFile) -> tuple[Record, ...]:
     """What can be believed of a segment, for whoever only looks something up: compaction tells of damage."""
     try:
-        return read_segment(file).records
+        return tuple(read_segment(file).records)
     except Tampered:
         pass
     try:
-        return read_around(file).records
+        return tuple(read_around(file).records)
     except Tampered:
         return ()
 

@@ -14,6 +14,7 @@ from modelmark.steward.jobs.close_departed import CloseDeparted
 from modelmark.steward.jobs.compact import Compact
 from modelmark.steward.jobs.deliver import Deliver
 from modelmark.steward.jobs.disk_room import DiskRoom
+from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.maintain import Maintain
 from modelmark.steward.jobs.monitor import MonitorVersions
@@ -32,9 +33,10 @@ def builtin(
     *,
     witness: Witness | None = None,
     checkpoint: MakeCheckpoint | None = None,
+    finish: FinishActs | None = None,
 ) -> tuple[Job, ...]:
     """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
-    the journal stands. checkpoint: None makes none."""
+    the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -42,6 +44,7 @@ def builtin(
         follow,  # so that a fault below has somebody to be told to
         DiskRoom(workspace=workspace),
         Publish(catch_up=catch_up),
+        *((finish,) if finish else ()),
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         Profile(profiler=profiler),
