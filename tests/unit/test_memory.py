@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -46,3 +48,30 @@ def test_it_is_given_back_when_many_have_gone(counts: list[int], trims: int, mon
 def test_a_system_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace())
     loops.run(memory.give_back(lambda: 0))
+
+
+FAULTS = """
+import resource
+from modelmark.serving import memory
+if {settle}:
+    memory.settle()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(400_000)
+before = faults()
+for _ in range(100):
+    bytearray(400_000)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(memory.ctypes.CDLL(None), "mallopt"), reason="the C library keeps what it likes")
+def test_what_one_request_needed_is_there_for_the_next() -> None:
+    def asked(settle: bool) -> int:
+        """Pages got from the system for a hundred times the same."""
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS.format(settle=settle)], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert 20 * asked(settle=True) < asked(settle=False)
