@@ -120,7 +120,7 @@ class Bench:
             for caller in self.callers:
                 await caller.done.wait()
         assert [len(caller.heard) for caller in self.callers] == [1] * len(self.callers)
-        assert self.batcher.waiting == 0
+        assert self.batcher.outcomes.requests == 0
 
     def records(self, root: Path) -> list[Predicted]:
         self.writer.close()

@@ -77,7 +77,7 @@ def test_a_large_request_is_no_longer_computed_once_its_caller_has_gone(load, ru
         caller.gone = True
         bench.callers.remove(caller)
         async with asyncio.timeout(5):
-            while bench.batcher.waiting:
+            while bench.batcher.outcomes.requests:
                 await asyncio.sleep(0.01)
 
     run(work)
@@ -120,7 +120,7 @@ def test_slices_of_a_large_request_are_its_answer_in_order(load, run):
         bench.submit(version, caller, rows, seconds=5.0)
         await bench.heard()
         (answer,) = caller.heard
-        found = np.frombuffer(answer.scores).reshape(-1, 2)
+        found = np.frombuffer(answer.packed).reshape(-1, 2)
         assert found[:, 1].tolist() == [number / 10 / 1000 for number in range(600)]
 
     run(work)

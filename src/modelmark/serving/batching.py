@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.rows import Checked, Flag
-from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, TimedOut
+from modelmark.domain.errors import ModelmarkError, OutputInvalid, Overloaded, TimedOut
 from modelmark.domain.prediction import ServedBy
-from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.execution import Execution
 from modelmark.serving.lanes import Lane
-from modelmark.serving.metrics import Histogram, Metrics, key
+from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
+from modelmark.serving.outcomes import Outcomes
 from modelmark.serving.refusals import Refusals
 from modelmark.serving.telling import tell
 
@@ -93,17 +93,12 @@ class Batcher:
         max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._loop, self._writer, self._metrics = loop, writer, metrics
-        self._refusals, self._observers = refusals, observers
+        self.outcomes = Outcomes(loop, writer, metrics, refusals, observers)
         self._max_requests, self.max_bytes = max_requests, max_bytes
         self._queue: list[PredictRequest] = []
         self._lanes: dict[int, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bytes = 0
-        self.waiting = 0  # requests taken in and not yet answered
         self._scheduled = False
-        self._rate = 1000.0  # answers a second, smoothed
-        self._flushed_at = perf_counter()
-        self._keys: dict[tuple[str, str, str], tuple[str, str, Histogram]] = {}
 
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
         """Before anything is made of a request: raises Overloaded when it could not be answered in time."""
@@ -114,16 +109,15 @@ class Batcher:
 
     def submit(self, request: PredictRequest) -> None:
         """Raises Overloaded when the queue is full, in count or in bytes."""
-        if self.waiting >= self._max_requests or self._bytes + request.size > self.max_bytes:
-            seconds = 1 + int(self.waiting / max(self._rate, 1.0))
-            raise Overloaded("too many requests are waiting", retry_after=min(seconds, 30))
-        self.waiting += 1
-        self._bytes += request.size
+        outcomes = self.outcomes
+        if outcomes.requests >= self._max_requests or outcomes.bytes + request.size > self.max_bytes:
+            raise Overloaded("too many requests are waiting", retry_after=outcomes.seconds())
+        outcomes.expect(request)
         if request.rows.count > LARGE_ROWS and not request.version.execution.stays_on_loop:
             try:
                 self._run_apart(request.version, [request])
             finally:
-                self._finish([request])
+                self.outcomes.tell([request])
             return
         self._queue.append(request)
         if not self._scheduled:
@@ -140,7 +134,7 @@ class Batcher:
             for group in _by_version(requests):
                 self._answer_group(group)
         finally:
-            self._finish(requests)
+            self.outcomes.tell(requests)
 
     def _take(self) -> list[PredictRequest]:
         if len(self._queue) == 1 and not self._queue[0].responder.gone:
@@ -157,9 +151,7 @@ class Batcher:
             self._metrics.add("modelmark_abandoned_total", len(requests) - len(kept))
             for request in requests:
                 if request.responder.gone:
-                    request.done = True
-                    self.waiting -= 1
-                    self._bytes -= request.size
+                    self.outcomes.forget(request)
         return kept
 
     def _answer_group(self, group: list[PredictRequest]) -> None:
@@ -183,7 +175,7 @@ class Batcher:
                 return
             self._judge(version, kept, [_flags(checked, at) for at in range(len(kept))], scores)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
-            self._defect(group, "a flush failed", error)
+            self.outcomes.defect(group, "a flush failed", error)
 
     def _checked_in_time(
         self, version: LoadedModel, group: list[PredictRequest]
@@ -275,7 +267,7 @@ class Batcher:
             try:
                 self._enter(version, lane, request)
             except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
-                self._defect([request], "a request could not be let in", error)
+                self.outcomes.defect([request], "a request could not be let in", error)
         if lane.waiting:
             self._lanes[id(version)] = lane
             self._next_run(version, lane)
@@ -335,10 +327,10 @@ class Batcher:
             self._give_up(lane.leave_all())
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
-            self._defect(requests, "a run off the loop failed", error)
+            self.outcomes.defect(requests, "a run off the loop failed", error)
         finally:
             lane.end(over, requests, took, perf_counter())
-            self._finish(self._present([request for request in requests if not (request.done or request.apart)]))
+            self.outcomes.tell(self._present([request for request in requests if not (request.done or request.apart)]))
             self._next_run(version, lane)
 
     def _each_alone(self, requests: list[PredictRequest], lane: Lane) -> None:
@@ -369,7 +361,7 @@ class Batcher:
         for request in late:
             request.apart = False
             self._fall_back(request, _own_flags(request), _late(request), "deadline", in_time=False)
-        self._finish(late)
+        self.outcomes.tell(late)
 
     async def _fall_back_apart(self, request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError) -> None:
         """A fallback that computes, in the threads of the version that does; without it when that takes too long."""
@@ -389,82 +381,15 @@ class Batcher:
         except ModelmarkError as error:
             request.error = error
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
-            self._defect([request], "a fallback failed", error)
+            self.outcomes.defect([request], "a fallback failed", error)
         finally:
             request.apart = False
-            self._finish([request])
+            self.outcomes.tell([request])
 
     def _start(self, work: Any) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    # The end of every request
-
-    def _finish(self, requests: list[PredictRequest]) -> None:
-        """Journal, then answer. An answer never leaves before its record is in the journal."""
-        now = perf_counter()
-        answered = [request for request in requests if request.answer is not None and not request.done]
-        if answered:
-            at = time.time_ns()
-            try:
-                self._writer.append_many([_record(request, at, now) for request in answered])
-            except NotYet as error:
-                for request in answered:
-                    request.answer, request.error = None, error
-            except Exception as error:  # noqa: BLE001  # without its record no answer leaves
-                self._defect(answered, "a record could not be written", error)
-        for request in requests:
-            if not request.apart and not request.done:
-                request.done = True
-                self.waiting -= 1
-                self._bytes -= request.size
-                self._tell(request, now)
-        if self._observers.active:
-            told = [(request, request.answer) for request in answered if request.done and request.answer is not None]
-            self._loop.call_soon(self._observers.tell, told)
-        elapsed = now - self._flushed_at
-        if elapsed > 0 and requests:
-            self._rate += 0.1 * (min(len(requests) / elapsed, 1e5) - self._rate)
-            self._flushed_at = now
-
-    def _tell(self, request: PredictRequest, now: float) -> None:
-        answer = request.answer
-        if answer is not None:
-            try:
-                request.responder.answer(answer)
-            except Exception as error:  # noqa: BLE001  # a protocol's defect must not cost others their answers
-                self._defect([request], "an answer could not be written", error)
-            else:
-                self._count(request, answer, now)
-                return
-        refusal = request.error or ModelmarkError("the server made a mistake")
-        try:
-            self._refusals.note(request.route, refusal)
-            request.responder.refuse(refusal)
-        except Exception as error:  # noqa: BLE001  # as above
-            self._defect([request], "a refusal could not be written", error)
-
-    def _defect(self, requests: list[PredictRequest], message: str, error: Exception) -> None:
-        self._loop.call_exception_handler({"message": message, "exception": error})
-        for request in requests:
-            if not request.done or request.answer is not None:
-                request.answer, request.error = None, ModelmarkError("the server made a mistake")
-
-    def _count(self, request: PredictRequest, answer: Answer, now: float) -> None:
-        which = (request.route.model, answer.version.label, str(answer.served_by))
-        known = self._keys.get(which)
-        if known is None:
-            labels = {"model": which[0], "version": which[1], "served_by": which[2]}
-            known = self._keys[which] = (
-                key("modelmark_requests_total", **labels),
-                key("modelmark_rows_total", **labels),
-                self._metrics.histogram(key("modelmark_request_seconds", model=which[0])),
-            )
-        counters: dict[str, Any] = self._metrics.counters
-        counters[known[0]] = counters.get(known[0], 0.0) + 1
-        counters[known[1]] = counters.get(known[1], 0.0) + request.rows.count
-        known[2].observe(now - request.received)
 
 
 def _fitting(requests: Sequence[PredictRequest]) -> int:
@@ -493,27 +418,6 @@ def _flags(checked: Checked, at: int) -> list[Flag]:
 def _own_flags(request: PredictRequest) -> list[Flag]:
     """Of a request that was checked by itself."""
     return [] if request.checked is None else _flags(request.checked, 0)
-
-
-def _record(request: PredictRequest, at: int, now: float) -> Predicted:
-    answer = cast(Answer, request.answer)
-    rows = answer.rows
-    return Predicted(
-        answer.id,
-        at,
-        request.route.model,
-        str(answer.version.id),
-        answer.arm,
-        str(answer.served_by),
-        request.responder.request_id,
-        request.entity,
-        rows.count,
-        rows.numbers,
-        rows.texts,
-        answer.flags,
-        answer.packed,
-        int((now - request.received) * 1e6),
-    )
 
 
 def _late(request: PredictRequest) -> TimedOut:

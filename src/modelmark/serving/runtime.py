@@ -216,7 +216,7 @@ class Runtime:
         except NotYet as error:
             self._report((error.message,))
         gauges = self.metrics.gauges
-        gauges["modelmark_queue_requests"] = self.batcher.waiting
+        gauges["modelmark_queue_requests"] = self.batcher.outcomes.requests
         gauges["modelmark_snapshot_sequence"] = self.health.sequence
         gauges["modelmark_unbelieved"] = len(self.health.failures)
         gauges["modelmark_ready"] = float(self.ready()[0])
