@@ -125,7 +125,8 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
             until(lambda: client.predict(NAME, rows[:1]).version == "v1")
     report = place.json("verify")
     assert (report["verdict"], report["first_bad"]) == ("pass", None)
-    assert {item["kind"] for item in report["items"]} - {"pending"} == {  # MLflow may still be told
+    kinds = {item["kind"] for item in report["items"]} - {"pending"}  # what follows a rollback may be behind it still
+    assert kinds == {
         "key", "audit", "rows", "files", "mark", "approvals", "snapshot", "checkpoint", "journal",
     }  # fmt: skip
 

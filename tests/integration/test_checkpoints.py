@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,9 +16,15 @@ from pathlib import Path
 import pytest
 
 from builders.workspace import Lived, quiet
+from journey import until
 from modelmark.app.control_plane import ControlPlane
+from modelmark.app.usecases.finish_acts import POSITION
+from modelmark.app.usecases.make_checkpoint import MakeCheckpoint as MadeCheckpoint
+from modelmark.app.usecases.verify import Verify
 from modelmark.domain.errors import Missing, NotYet, Rejected
-from modelmark.seal.checkpoint import open_checkpoint
+from modelmark.governance.verify import PENDING
+from modelmark.seal.checkpoint import checkpoint_turn, open_checkpoint
+from modelmark.seal.files import taken
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.storage.exports import check_target, export
 
@@ -135,6 +142,30 @@ def test_an_address_gets_a_put_and_no_redirect_is_followed(store: str) -> None:
     assert "/elsewhere" not in Store.taken
 
 
+def test_whoever_verifies_sees_no_checkpoint_that_is_in_the_database_and_not_yet_in_its_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, turns = opened(place), list[bool]()
+    where = checkpoint_turn(app.workspace)
+    write, read = MadeCheckpoint.catch_up, Verify._checkpoint
+
+    def written(self: MadeCheckpoint) -> None:
+        turns.append(taken(where))
+        write(self)
+
+    def seen(self: Verify) -> bytes | None:
+        with open(where.with_name(f".{where.name}.lock")) as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        turns.append(True)
+        return read(self)
+
+    monkeypatch.setattr(MadeCheckpoint, "catch_up", written)
+    monkeypatch.setattr(Verify, "_checkpoint", seen)
+    app.checkpoint()
+    assert [item for item in app.verify() if item.fault] == []
+    assert turns == [True, True]
+
+
 @pytest.mark.parametrize("target", ["ftp://somewhere/x", "s3://bucket/x", "file:///etc"])
 def test_an_address_of_no_known_kind_is_refused_at_once(target: str, place: Path) -> None:
     with pytest.raises(Rejected) as caught:
@@ -164,6 +195,19 @@ def test_the_steward_makes_them_now_and_then_and_says_when_it_cannot(place: Path
     assert len(list((tmp_path / "away").iterdir())) == 2
     broken = opened(place, MODELMARK_CHECKPOINT_TO="git+/nowhere").steward()
     assert any("checkpoint failed" in line for line in broken.step(now + timedelta(minutes=90)).errors)
+
+
+def test_the_steward_has_finished_what_an_act_left(place: Path) -> None:
+    """Whoever acted was killed, or acted in a page."""
+    app = opened(place)
+    number = app.checkpoint()[0].number
+    app.monitoring_store.set_checkpoint(POSITION, {})
+    assert any(item.kind == PENDING for item in app.verify())
+    steward = app.steward()
+    assert steward.step(app.clock()).errors == []
+    until(lambda: not app.finish.pending(), seconds=60)
+    assert not any(item.kind == PENDING for item in app.verify())
+    assert open_checkpoint(app.workspace.checkpoint.read_bytes(), app.verifier).number > number
 
 
 def test_nothing_to_sign_is_no_fault_of_the_steward_s() -> None:

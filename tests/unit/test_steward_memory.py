@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builders.domain import NOON
 from builders.journal import journal, predicted, schema
+from modelmark.cli import run
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables import compact as compaction
 from modelmark.journal.tables.commits import Batch
@@ -17,6 +20,10 @@ from modelmark.journal.tables.compact import Compactor
 from modelmark.journal.tables.query import counts
 from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Schema
+from modelmark.steward import loop, memory
+from modelmark.steward.job import FaultOwner
+from modelmark.steward.serving_versions import ServingVersions
+from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 #: Threads fill the heap with small blocks; all are freed but the last, above which nothing can be cut off.
 CHILD = """
@@ -53,6 +60,40 @@ def test_what_threads_needed_goes_back() -> None:
     assert int(held) > 40 * 2**20
     assert int(left) < int(held) / 4
     assert pool == used == "system"
+
+
+def test_the_loop_gives_back_after_every_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Noted:
+        def give_back(self) -> None:
+            order.append("given back")
+
+    class Job:
+        name, interval, checkpoint, owner = "one", timedelta(), "", FaultOwner.LOG
+
+        def run(self, context: object) -> bool:
+            order.append("ran")
+            raise RuntimeError("also where it fails")
+
+    monkeypatch.setattr(loop, "Memory", Noted)
+    steward = loop.Steward(
+        [Job(), Job()], ServingVersions(list), MemoryMonitoringStore(), lambda: NOON, log=lambda _: None
+    )
+    steward.step(NOON)
+    assert order == ["ran", "given back"] * 2
+
+
+def test_the_command_asks_for_one_heap_before_it_loads_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AskedError(Exception):
+        pass
+
+    def asked() -> None:
+        raise AskedError
+
+    monkeypatch.setattr(memory, "use_one_heap", asked)
+    with pytest.raises(AskedError):
+        run.steward()
 
 
 @pytest.fixture
