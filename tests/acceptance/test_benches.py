@@ -48,6 +48,7 @@ SMALL = {
     "races.py": (["--rounds", "3", "--acts", "40", "--processes", "2"], '"faults": []'),
     "sandbox.py": (["--only", "file: "], "0 got through"),
     "serving.py": (["--slices", "1", "--seconds", "0.3", "--only", "12 texts, 1 row"], "fastapi+sklearn"),
+    "slow_clients.py": (["--each", "20"], "after 12 s {'heads': 0, 'bodies': 0, 'readers': 0}"),
     "soak.py": (["--minutes", "0.1", "--swaps", "1"], "1 swaps: 0 not 200, 0 lost, 0 doubled"),
     "steward_memory.py": (["--rows", "1000", "--parts", "1", "--idle", "1"], '"mb_at_rest": '),
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),

@@ -44,7 +44,7 @@ class Limits:
     receipt: float = 10.0  # from a request's first byte to its last
     stall: float = 10.0  # a reader that takes nothing
     idle: float = 75.0
-    linger: float = 2.0  # after an error, so that the answer is read before the connection goes
+    linger: float = 1.0  # after an error, so that the answer is read before the connection goes
     half_closed: float = 0.1  # a client that sends no more is waited for so long: it may well have gone
     pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
     connections: int = 4096  # when all are in use, the longest idle gives way
