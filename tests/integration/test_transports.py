@@ -15,6 +15,7 @@ from modelmark.seal import keys
 from modelmark.serving.grpc.errors import FACTS
 from modelmark.serving.grpc.generated import open_inference_pb2 as pb
 from modelmark.serving.grpc.server import GrpcServer
+from modelmark.serving.http.connection import Connection
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.service import Service
 from modelmark.serving.models import load_marked
@@ -40,7 +41,7 @@ async def http(runtime):
     loop = asyncio.get_running_loop()
     hosts = frozenset({b"127.0.0.1"})
     edge = Edge(Service(runtime, installed()), runtime.metrics, hosts=hosts, loop=loop)
-    server = await loop.create_server(edge.protocol, "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(edge), "127.0.0.1", 0)
     base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     async def ask(model, rows, request_id):

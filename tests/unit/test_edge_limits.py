@@ -66,7 +66,7 @@ class House:
             request.reply(200, b"ok", JSON, b"")
 
     def connect(self) -> tuple[Connection, Transport]:
-        connection, transport = self.edge.protocol(), Transport()
+        connection, transport = Connection(self.edge), Transport()
         connection.connection_made(transport)  # type: ignore[arg-type]
         return connection, transport
 

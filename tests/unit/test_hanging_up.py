@@ -14,6 +14,7 @@ from batcher import Fake, loader
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.serving.flavours import Runs
+from modelmark.serving.http.connection import Connection
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
@@ -33,7 +34,7 @@ async def _all(fake: Fake, tmp_path: Path, hang_up) -> tuple[Metrics, bytes]:
         runtime.serve_only(version)
         loop = asyncio.get_running_loop()
         edge = Edge(Service(runtime, installed()), metrics, hosts=frozenset({b"localhost"}), loop=loop)
-        server = await loop.create_server(edge.protocol, "127.0.0.1", 0)
+        server = await loop.create_server(lambda: Connection(edge), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(41)]
         for _, writing in callers:

@@ -30,6 +30,7 @@ from modelmark.serving import plugins
 from modelmark.serving.background import Work, go_on
 from modelmark.serving.descriptors import connections
 from modelmark.serving.heartbeat import beat, is_supervised
+from modelmark.serving.http.connection import Connection
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
@@ -148,7 +149,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         await _read_release(runtime, stop, released=options.released)
     if stop.is_set():
         return
-    listener = Listener(bind(options.host, options.port), edge.protocol, metrics, loop, edge.has_room)
+    listener = Listener(bind(options.host, options.port), partial(Connection, edge), metrics, loop, edge.has_room)
     listener.start()
     beside = await _grpc(runtime, options)
     settle()

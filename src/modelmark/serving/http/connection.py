@@ -10,15 +10,13 @@ import asyncio
 from collections import deque
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
+from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import JSON, REASONS, REQUEST_ID, FramingError, Limits
 from modelmark.serving.http.message import Message
 from modelmark.serving.http.remembered import RememberedHead
 from modelmark.serving.metrics import key
-
-if TYPE_CHECKING:
-    from modelmark.serving.http.edge import Edge
 
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16

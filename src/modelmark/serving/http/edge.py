@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Sized
 from email.utils import formatdate
-from typing import Final
+from typing import Final, Protocol
 
-from modelmark.serving.http.connection import Connection
 from modelmark.serving.http.framing import READ, SECURITY, Limits
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
@@ -18,6 +18,23 @@ REFUSED_AT_ONCE: Final = 200
 LONGEST_HUSH: Final = 0.25
 #: The idle are looked for no more often than this, in seconds.
 LOOK: Final = 0.05
+
+
+class Connected(Protocol):
+    """What the edge knows of a connection. waiting: requests whose answers have not left; touched: when it last asked."""
+
+    @property
+    def waiting(self) -> Sized: ...
+    @property
+    def touched(self) -> float: ...
+    @property
+    def paused(self) -> bool: ...
+    @property
+    def idle(self) -> bool: ...
+    def enforce_deadlines(self, now: float, limits: Limits) -> None: ...
+    def hush(self, seconds: float) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Edge:
@@ -36,8 +53,8 @@ class Edge:
         """hosts: names a caller may use for us, without port: nobody else's web page may talk to us under its own."""
         self.service, self.metrics, self.hosts, self.loop = service, metrics, hosts, loop
         self.limits = limits or Limits()
-        self.connections: set[Connection] = set()
-        self._idlest: deque[tuple[float, Connection]] = deque()
+        self.connections: set[Connected] = set()
+        self._idlest: deque[tuple[float, Connected]] = deque()
         self._looked_at = float("-inf")
         self.draining = False
         self.held = 0
@@ -53,9 +70,6 @@ class Edge:
     def body_limit(self, url: bytes) -> int:
         """Largest body for an address, in bytes."""
         return self.service.body_limit(url)
-
-    def protocol(self) -> Connection:
-        return Connection(self)
 
     def next_id(self) -> str:
         self._count += 1
@@ -109,7 +123,7 @@ class Edge:
         """Requests received whose answers have not left."""
         return sum(len(connection.waiting) for connection in self.connections)
 
-    def refused(self, connection: Connection) -> None:
+    def refused(self, connection: Connected) -> None:
         """A caller was told that there is too much, and many come back at once: beyond so many refusals a second, one that
         was refused is not read until they are within that again. Else saying no would take the time that answers need."""
         now, each = self.loop.time(), 1 / self.limits.refusals
