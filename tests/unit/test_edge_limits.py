@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelmark.serving.http import edge
+from modelmark.serving.http import late
 from modelmark.serving.http.connection import Connection, Request
 from modelmark.serving.http.edge import Edge
 from modelmark.serving.http.framing import JSON, Limits
@@ -57,6 +57,7 @@ class House:
         loop: Any = SimpleNamespace(
             time=lambda: self.now, call_exception_handler=lambda what: None, call_soon=self.soon.append,
             call_later=lambda seconds, act: self.at.append((self.now + seconds, act)),
+            call_at=lambda when, act: self.at.append((when, act)),
         )  # fmt: skip
         self.edge = Edge(service, Metrics(None), hosts=frozenset({b"localhost"}), limits=Limits(**limits), loop=loop)
 
@@ -72,10 +73,9 @@ class House:
 
     def later(self, seconds: float) -> None:
         self.now += seconds
-        for when, act in self.at:
-            if when <= self.now:
-                act()
-        self.at = [(when, act) for when, act in self.at if when > self.now]
+        due, self.at = [act for when, act in self.at if when <= self.now], [it for it in self.at if it[0] > self.now]
+        for act in due:
+            act()
         self.edge.sweep_now()
 
     def turn(self) -> int:
@@ -310,47 +310,43 @@ def test_a_half_closed_client_that_was_answered_is_not_cut() -> None:
     assert transport.ended == "", "it ends when the other side does, or after the time to linger"
 
 
-def test_who_is_refused_for_load_and_comes_back_at_once_is_not_read_for_as_long_as_it_takes() -> None:
-    """100 refusals a second; 20 connections ask again whenever they are read."""
+def test_beyond_so_many_refusals_a_second_more_leave_later_to_each_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 refusals a second; 20 callers ask again as soon as they hear."""
+    monkeypatch.setattr(late, "AT_ONCE", 10)
     house = House(answers=False, refusals=100)
-    edge.REFUSED_AT_ONCE, before = 10, edge.REFUSED_AT_ONCE
-    try:
-        held = [house.connect() for _ in range(20)]
-        for _ in range(100):  # a second
-            for connection, transport in held:
-                if transport.reading:
-                    connection.data_received(body(5))
-                    house.asked[-1][0].reply(429, b"{}", JSON, b"")
-            house.later(0.01)
-        assert 100 <= len(house.asked) <= 100 + 10 + 30, (
-            "of 3,000: a second's, those at once, and one that each had begun"
-        )
-        heard = [transport.taken.count(b"HTTP/1.1 429") for _, transport in held]
-        assert max(heard) - min(heard) <= 1, "each its share"
-        house.later(1)
-        assert all(transport.reading for _, transport in held)
-    finally:
-        edge.REFUSED_AT_ONCE = before
+    held = [house.connect() for _ in range(20)]
+    for _ in range(100):  # a second
+        for connection, _ in held:
+            if not connection.waiting:
+                connection.data_received(body(5))
+                house.asked[-1][0].reply(429, b"{}", JSON, b"")
+        house.later(0.01)
+    assert 70 <= len(house.asked) <= 100 + 10 + 20, "of 2,000: a second's, those at once, and one that each had begun"
+    heard = [transport.taken.count(b"HTTP/1.1 429") for _, transport in held]
+    assert max(heard) - min(heard) <= 1, "each its share"
+    house.later(late.LONGEST)
+    assert all(not connection.waiting for connection, _ in held)
+
+
+def test_no_refusal_is_held_for_longer_than_a_moment_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(answers=False, refusals=1)
+    for _ in range(300):
+        connection, transport = house.connect()
+        connection.data_received(body(5))
+        house.asked[-1][0].reply(429, b"{}", JSON, b"")
+    assert transport.taken == b""
+    house.later(late.LONGEST)
+    assert transport.taken.startswith(b"HTTP/1.1 429")
+    connection.data_received(body(5))
+    house.asked[-1][0].reply(200, b"{}", JSON, b"")
+    assert transport.taken.count(b"HTTP/1.1 200") == 1, "an answer waits for no refusal"
 
 
 @pytest.mark.parametrize("status", [200, 422, 504])
-def test_other_answers_hush_nobody(status: int) -> None:
+def test_other_answers_leave_at_once(status: int) -> None:
     house = House(answers=False, refusals=1)
     connection, transport = house.connect()
-    for _ in range(300):
+    for number in range(300):
         connection.data_received(body(5))
         house.asked[-1][0].reply(status, b"{}", JSON, b"")
-    assert transport.reading
-
-
-def test_a_hushed_connection_takes_nothing_of_what_it_sent_before_and_all_of_it_later() -> None:
-    house = House(answers=False, refusals=1, pipelined=1)
-    house.edge._refused_until = house.now
-    connection, transport = house.connect()
-    connection.data_received(body(5) * 2)
-    house.asked[0][0].reply(429, b"{}", JSON, b"")
-    house.turn()
-    assert (len(house.asked), transport.reading) == (1, False)
-    house.later(1.1)
-    house.turn()
-    assert len(house.asked) == 2
+        assert transport.taken.count(b"HTTP/1.1 %d" % status) == number + 1

@@ -21,9 +21,11 @@ class Cost:
         self.seconds = [0.0] * _SIZES  # 0: none of that size was seen
         self._rows = [0.0] * _SIZES  # how many rows those runs had, smoothed alike
         self._odd = [0] * _SIZES  # whether the latest took far more (1) or less (-1) than expected
+        self._asked: dict[int, float] = {}  # what was said since the last run
 
     def note(self, rows: int, seconds: float) -> None:
         """A run of so many rows took so long."""
+        self._asked.clear()
         size, seconds = rows.bit_length(), max(seconds, 1e-9)
         seen = self.seconds[size]
         if not seen:
@@ -44,6 +46,12 @@ class Cost:
         More rows never cost less than fewer. Beyond the largest size that was seen every row counts as much as there;
         below the smallest, a run as much as there: never too little.
         """
+        found = self._asked.get(rows)
+        if found is None:
+            found = self._asked[rows] = self._reckoned(rows)
+        return found
+
+    def _reckoned(self, rows: int) -> float:
         before, most = 0.0, 0.0
         for known, seconds in zip(self._rows, self.seconds, strict=True):
             if not seconds:

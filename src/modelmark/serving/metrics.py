@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -156,6 +157,7 @@ def read_sample(path: Path) -> Sample:
     return sample
 
 
+@lru_cache(maxsize=1024)
 def key(name: str, **labels: str) -> str:
     """The series as the text format spells it.
 

@@ -56,9 +56,8 @@ class Request:
                 b"" if self.head else body,
             )
         )
-        self.connection.send()
-        if status == 429:
-            edge.refused(self.connection)
+        if status != 429 or not edge.late.hold(self.connection):
+            self.connection.send()
 
 
 class Connection(asyncio.Protocol):
@@ -73,7 +72,7 @@ class Connection(asyncio.Protocol):
         self.fault: FramingError | None = None
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
-        self.paused = self.reading_paused = self.hushed = False
+        self.paused = self.reading_paused = False
         self.closing = self.ended = self.spare = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.whole = b""
@@ -160,7 +159,7 @@ class Connection(asyncio.Protocol):
         at, self.taken = 0, 0
         while at < len(data) and not self.closing and self.fault is None and self.message is not None:
             room = self.limits.pipelined - max(self.taken, len(self.waiting))
-            if room <= 0 or self.paused or self.hushed:
+            if room <= 0 or self.paused:
                 self.unread = data[at:]
                 break
             size = _safe(data, at, room)
@@ -180,11 +179,7 @@ class Connection(asyncio.Protocol):
 
     def _resume(self) -> None:
         """Read on in the next turn what was left unread, when there is room for it."""
-        if (
-            self.unread
-            and not (self.resuming or self.paused or self.hushed)
-            and len(self.waiting) < self.limits.pipelined
-        ):
+        if self.unread and not (self.resuming or self.paused) and len(self.waiting) < self.limits.pipelined:
             self.resuming = True
             self.edge.loop.call_soon(self._read_on)
 
@@ -350,21 +345,9 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def hush(self, seconds: float) -> None:
-        """Read nothing for a moment."""
-        if not self.hushed and self.transport is not None:
-            self.hushed = True
-            self._throttle()
-            self.edge.loop.call_later(seconds, self._listen)
-
-    def _listen(self) -> None:
-        self.hushed = False
-        self._resume()
-        self._throttle()
-
     def _throttle(self) -> None:
-        """Read nothing while the client takes nothing, while too much of it waits, or for a moment."""
-        stop = self.paused or self.hushed or bool(self.unread) or len(self.waiting) >= self.limits.pipelined
+        """Read nothing while the client takes nothing, or while too much of it waits."""
+        stop = self.paused or bool(self.unread) or len(self.waiting) >= self.limits.pipelined
         if self.transport is None or stop == self.reading_paused:
             return
         self.reading_paused = stop

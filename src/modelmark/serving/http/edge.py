@@ -10,12 +10,10 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from modelmark.serving.http.framing import READ, SECURITY, Limits
+from modelmark.serving.http.late import LateRefusals
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 
-#: Refusals for load that may come at once, and the longest that a connection is not read for them, in seconds.
-REFUSED_AT_ONCE: Final = 200
-LONGEST_HUSH: Final = 0.25
 #: The idle are looked for no more often than this, in seconds.
 LOOK: Final = 0.05
 
@@ -32,7 +30,6 @@ class Connected(Protocol):
     @property
     def idle(self) -> bool: ...
     def enforce_deadlines(self, now: float, limits: Limits) -> None: ...
-    def hush(self, seconds: float) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -63,7 +60,7 @@ class Edge:
         self._extra = extra
         self.common = b""
         self._known_hosts: set[bytes] = set()
-        self._refused_until = 0.0
+        self.late = LateRefusals(loop, self.limits.refusals)
         self.read = READ | service.headers
         self.sweep_now()
 
@@ -122,14 +119,6 @@ class Edge:
     def busy(self) -> int:
         """Requests received whose answers have not left."""
         return sum(len(connection.waiting) for connection in self.connections)
-
-    def refused(self, connection: Connected) -> None:
-        """A caller was told that there is too much, and many come back at once: beyond so many refusals a second, one that
-        was refused is not read until they are within that again. Else saying no would take the time that answers need."""
-        now, each = self.loop.time(), 1 / self.limits.refusals
-        self._refused_until = max(self._refused_until, now - REFUSED_AT_ONCE * each) + each
-        if self._refused_until > now:
-            connection.hush(min(self._refused_until - now, LONGEST_HUSH))
 
     def drain(self) -> None:
         """From now on every answer closes its connection."""

@@ -49,7 +49,7 @@ class Limits:
     pipelined: int = 64  # requests of one connection that wait, and that are taken in one turn of the loop
     connections: int = 4096  # when all are in use, the longest idle gives way
     spare: int = 32  # beyond them, for whoever asks after health when none is idle
-    #: Of a worker in a second, for load; a connection that hears more is not read for as long as it takes.
+    #: Of a worker in a second, for load; more leave a moment later.
     refusals: int = 2000
     held: int = 256 * 1024 * 1024  # bodies on their way in, all connections together
 

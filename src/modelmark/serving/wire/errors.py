@@ -51,10 +51,15 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (errors.OutputInvalid, 502),
     (errors.ModelmarkError, 500),
 )
+_known: Final[dict[type[errors.ModelmarkError], int]] = {}
 
 
 def status_of(error: errors.ModelmarkError) -> int:
-    return next(status for kind, status in STATUS if isinstance(error, kind))
+    kind = type(error)
+    found = _known.get(kind)
+    if found is None:
+        found = _known[kind] = next(status for base, status in STATUS if issubclass(kind, base))
+    return found
 
 
 def refusal(error: errors.ModelmarkError) -> Reply:
