@@ -83,19 +83,30 @@ def test_a_bench_runs_and_prints_its_figures(bench: str):
 
 
 def test_five_times_too_much_leaves_an_endpoint_that_answers_what_it_can():
-    """The short form of docs/figures.md's table: by the processor's time that the worker got, for others want it too."""
+    """The short form of docs/figures.md's table: by the processor's time that the worker got, for others want it too. What
+    is lost or ill formed never comes; what is slow may be another's doing, three times in a row it is ours."""
     command = [sys.executable, str(BENCH / "overload.py"), *SMALL["overload.py"][0]]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)["20 ms"]
-    for name in ("5 x", "2 x, three retries"):
-        line = found[name]
-        assert (line["lost"], line["ill_formed"]) == (0, 0), line
-        assert line["late"] < 0.2 * line["asked"], line
-    line = found["5 x"]
-    assert line["refused"] > 0.3 * line["asked"], line
-    assert line["goodput_per_cpu"] > 0.5, line
-    assert line["rows_per_answer"] < 1.5, line
-    assert found["after 5 x"]["answered_after"] > 0.5 * found["after 5 x"]["answered_before"], found["after 5 x"]
-    line = found["quiet beside noisy at 5 x"]
-    assert line["quiet_answered"] > 2 * line["noisy_answered"], line
+    for _ in range(3):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found = json.loads(done.stdout)["20 ms"]
+        for name in ("5 x", "2 x, three retries"):
+            assert (found[name]["lost"], found[name]["ill_formed"]) == (0, 0), found[name]
+        missed = shortfalls(found)
+        if not missed:
+            return
+    raise AssertionError(missed)
+
+
+def shortfalls(found: dict[str, dict[str, float]]) -> list[str]:
+    """What an overloaded endpoint should do and did not."""
+    over, back, beside = found["5 x"], found["after 5 x"], found["quiet beside noisy at 5 x"]
+    wanted = {
+        "few are late": all(found[n]["late"] < 0.1 * found[n]["asked"] for n in ("5 x", "2 x, three retries")),
+        "most are refused": over["refused"] > 0.5 * over["asked"],
+        "what can be is answered": over["goodput_per_cpu"] > 0.6,
+        "nothing is computed in vain": over["rows_per_answer"] < 1.2,
+        "it is over when the load is": back["answered_after"] > 0.7 * back["answered_before"],
+        "a quiet caller is answered beside a noisy one": beside["quiet_answered"] > 2 * beside["noisy_answered"],
+    }
+    return [f"not so: {what}; {found}" for what, holds in wanted.items() if not holds]
