@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from modelmark.domain.errors import Missing, Tampered
 from modelmark.domain.ports import ArtifactStore, Ledger
@@ -24,6 +25,9 @@ from modelmark.seal.keys import Verifier, read_public, require_pair
 from modelmark.seal.snapshot import read_snapshot
 from modelmark.storage.exports import write_into
 
+#: How often a workspace that goes on is looked at, until nothing looks like a fault.
+TRIES: Final = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
@@ -37,9 +41,29 @@ class Verify:
 
     def __call__(self) -> Iterator[Item]:
         """One item each; a fault in one does not hide the next. Raises Missing or NotPermitted where there is no key to
-        verify with."""
+        verify with.
+
+        Rows, heads and segments are read one after the other, while others may write: what looks like a fault is looked for
+        again when the workspace went on meanwhile.
+        """
         verifier = self.verifier()
-        items = verify(
+        for _ in range(TRIES):
+            before = self._stands_at()
+            items = list(self._items(verifier))
+            if not any(item.fault for item in items) or self._stands_at() == before:
+                break
+        return chain(items, self._pending())
+
+    def _stands_at(self) -> object:
+        """Differs once anything was written that verification reads; the same for what cannot be read twice."""
+        try:
+            heads: object = dict(self.ledger.heads())
+        except Exception as error:  # noqa: BLE001 - what cannot be read becomes an item's fault
+            heads = type(error)
+        return heads, sorted(map(str, self.workspace.wal.glob("*/*")))
+
+    def _items(self, verifier: Verifier) -> Iterator[Item]:
+        return verify(
             self.artifacts,
             self.ledger,
             verifier,
@@ -49,7 +73,6 @@ class Verify:
             between=lambda: between_turns(checkpoint_turn(self.workspace)),
             journal=lambda: self._journal(verifier),
         )
-        return chain(items, self._pending())
 
     def _pending(self) -> Iterator[Item]:
         """No faults: what is left is noted in what nothing signs, and comes again."""
