@@ -75,8 +75,13 @@ def between_turns(path: Path) -> Iterator[None]:
 
 def taken(path: Path) -> bool:
     """Somebody has the turn now."""
+    return held(_lock(path))
+
+
+def held(lock: Path) -> bool:
+    """Whether a process has this file locked for itself. Writes nothing; nobody has one that is not there."""
     try:
-        descriptor = os.open(_lock(path), os.O_RDONLY)
+        descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from modelmark.journal.wal.frames import (
 from modelmark.journal.wal.records import Record
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
+from modelmark.seal.files import held
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -189,17 +188,7 @@ def read_segment(file: SegmentFile, *, after: Anchor | None = None) -> Segment:
 
 def alive(folder: Path) -> bool:
     """Whether the writer that owns a folder still runs. Writes nothing."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return held(folder / LOCK)
 
 
 def verify_wal(wal: Path, anchors: Mapping[str, Anchor] | None = None) -> WalReport:
