@@ -7,6 +7,10 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+#: Seconds after the end of a load within which every connection has had its first answer, however busy the machine.
+PATIENCE: Final = 30.0
 
 
 @dataclass
@@ -51,7 +55,8 @@ def ask(port: int, message: bytes) -> bytes:
 
 
 def load(port: int, messages: Sequence[bytes], connections: int, seconds: float) -> Loop:
-    """Each connection sends all messages in turn, over and over, and begins with another one."""
+    """Each connection sends all messages in turn, over and over, and begins with another one. Lasts `seconds`, or until there
+    are as many answers as connections, and at least two. Raises RuntimeError when that takes too long."""
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     sent: dict[int, float] = {}
@@ -67,7 +72,9 @@ def load(port: int, messages: Sequence[bytes], connections: int, seconds: float)
         sent[number] = clock()
         s.sendall(messages[turn[number] % many])
     end = begin + seconds
-    while clock() < end:
+    while (now := clock()) < end or len(found.took) < max(connections, 2):
+        if now > end + PATIENCE:
+            raise RuntimeError(f"{len(found.took)} answers to {connections} connections in {now - begin:.0f} s")
         for number, _ in poll.poll(0.5):
             s = sockets[number]
             data = s.recv(262144)
