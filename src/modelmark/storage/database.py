@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,9 +147,14 @@ def _engine(url: str) -> Engine:
 
 
 def _make_private(path: Path) -> None:
-    """The file is its owner's alone, and so is its folder where there was none. What SQLite puts beside it follows."""
+    """The file is its owner's alone, and so is its folder where there was none. What SQLite puts beside it follows.
+
+    A file that is there is never opened here: closing it would drop every lock that SQLite holds on it in this process, and
+    the next process to leave would take the log away under us (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
 
