@@ -25,6 +25,8 @@ from typing import Any, Final
 
 from _endpoint import PATIENCE, ROLES, Caller, Endpoint, free_ports, prepared, settled, whole_again
 
+from modelmark.domain.errors import ModelmarkError
+
 SIGNALS: Final = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP, "TERM": signal.SIGTERM}
 
 
@@ -85,7 +87,10 @@ def run(root: Path, kills: int, callers: int, only: Sequence[str], whole: bool, 
                 caller.join(20)
         endpoint.end()
     answered = [id for caller in asking for id in caller.ids]
-    kept, faults = settled(it.workspace, it.witness, it.name)
+    try:
+        kept, faults = settled(it.workspace, it.witness, it.name)
+    except ModelmarkError as error:  # what was measured until now is shown all the same
+        kept, faults = Counter(answered), [f"what is left cannot be read: {error}"]
     faults += [said] if (said := it.verify()) else []
     return {
         "kills": sum(map(len, figures.seconds.values())),

@@ -63,7 +63,7 @@ def test_one_that_is_stopped_is_killed_and_replaced_and_the_system_says_so(child
     assert pid(child) == first
     child.revive(child.heard_at + STOPPED + 0.1)
     assert pid(child) not in (first, None)
-    assert f"process {first} ended (stopped for 1.6 s); replaced in 0.0 s" in capsys.readouterr().err
+    assert f"process {first} ended (stopped for {STOPPED + 0.1:.1f} s); replaced in 0.0 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("code", "patience"), [(READY, SILENT), (DUMB, START)])

@@ -17,7 +17,7 @@ from modelmark.serving.telling import tell
 SETTLED: Final = 5.0
 MAX_DELAY: Final = 5.0
 #: Silence after which a child is replaced, in seconds: one that the system says is stopped, and any other.
-STOPPED: Final = 1.5
+STOPPED: Final = 1.0
 SILENT: Final = 10.0
 #: Silence that is borne from one that starts.
 START: Final = 30.0
