@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -139,8 +140,8 @@ def _killed(place: Path, call: str, how: str, at: int) -> str:
     done = subprocess.run(
         [*words, sys.executable, "-c", CHILD, str(place), tests], capture_output=True, text=True, timeout=120
     )
-    said = [tuple(map(int, line.split())) for line in done.stdout.splitlines() if line.count(" ") == 1]
-    answered = {n for start, stop in said for n in range(start, stop)}
+    said = re.findall(r"^(\d+) (\d+)\n", done.stdout, flags=re.MULTILINE)  # the last line may be cut short
+    answered = {n for start, stop in said for n in range(int(start), int(stop))}
     wrong: str = Life(place, Notary()).check(answered, set(range(100_000)))
     return wrong
 

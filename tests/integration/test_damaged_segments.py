@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from builders.journal import label, predicted, schema
+from builders.power import recorded
 from builders.power_cuts import Notary
 from modelmark.domain.errors import NotYet, Tampered
 from modelmark.domain.workspace import Workspace
@@ -509,3 +511,71 @@ def test_a_file_that_no_receipt_speaks_of_is_not_taken(tmp_path: Path) -> None:
     aside.write_bytes(sound)
     assert "no receipt" in str(salvaged(space).refused)
     assert counts(space) == {"labels": 3}
+
+
+def two_open(space: Workspace, first: int = 100, second: int = 40) -> tuple[SegmentFile, SegmentFile]:
+    """Two segments of one writer that died before either was sealed on disk."""
+    with Writer(space.wal) as writer:
+        writer.append_many([label(f"p{n}", n) for n in range(first)])
+        writer.seal()
+        writer.append_many([label(f"q{n}", n) for n in range(second)])
+    one, two = sealed_segments(space.wal)
+    return opened(one, seal=True), opened(two)
+
+
+def cut_in_half(file: SegmentFile) -> int:
+    """How many records went with the end of a file."""
+    data = file.path.read_bytes()
+    half = frames_of(data)[50].offset
+    file.path.write_bytes(data[:half])
+    return 50
+
+
+def emptied(file: SegmentFile) -> int:
+    file.path.write_bytes(b"")
+    return 100
+
+
+def zeroed(file: SegmentFile) -> int:
+    file.path.write_bytes(bytes(file.path.stat().st_size))
+    return 100
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "its size came and its end did not"])
+@pytest.mark.parametrize("lose", [cut_in_half, emptied, zeroed])
+def test_a_later_segment_on_disk_before_the_end_of_an_earlier_one_is_no_damage(
+    tmp_path: Path, lose: Callable[[SegmentFile], int], torn: bool
+) -> None:
+    space = Workspace(tmp_path)
+    one, two = two_open(space)
+    lost = lose(one)
+    if torn:
+        two.path.write_bytes(two.path.read_bytes() + bytes(700))
+    done, rows = kept(space)
+    assert rows == 140 - lost
+    assert done.damaged, "it is told"
+    for error in done.damaged:
+        assert "did not reach the disk" in error.message
+    assert not space.quarantine.exists(), "a power cut leaves no evidence of anybody"
+    known = Receipts.of(space).damaged.values()
+    assert sum(count or 0 for one in known for _, count in one.gaps) == lost
+
+
+def test_an_earlier_segment_is_on_disk_before_a_later_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Workspace(tmp_path / "w")
+    space.root.mkdir()
+    with recorded(space.root, monkeypatch) as power, Writer(space.wal, sync_ms=150) as writer:
+        places: list[int] = []
+        for _ in range(3):
+            writer.append_many([label(f"p{n}", n) for n in range(20)])
+            places.append(power.inode(writer._fd) or 0)
+            writer.seal()
+        writer.append(label("q", 1))
+        places.append(power.inode(writer._fd) or 0)
+        until = time.monotonic() + 20
+        while (syncs := [act.inode for act in power.acts if act.what == "sync"]).count(places[-1]) == 0:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert len(set(places)) == 4
+    firsts = [syncs.index(place) for place in places]
+    assert firsts == sorted(firsts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from modelmark.domain.errors import Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.disk import sync_folder
 from modelmark.journal.wal.frames import UNKNOWN_FORMAT
-from modelmark.journal.wal.reader import Anchor, Segment, SegmentFile, read_segment
+from modelmark.journal.wal.reader import Anchor, Gap, Segment, SegmentFile, read_segment
 from modelmark.journal.wal.salvage import ended_by, read_around
 from modelmark.journal.wal.writer import OPEN
 
@@ -41,6 +41,7 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
     except Tampered as error:
         return Reading(None, error, None if error.code == UNKNOWN_FORMAT else _line(file, error, kept=False))
     if segment.gaps:
+        segment = _after_a_hole(segment, after)
         fault = told(segment)
         gaps = [[gap.first, gap.missing] for gap in segment.gaps if gap.missing != 0]
         return Reading(
@@ -51,16 +52,32 @@ def read_for_rows(file: SegmentFile, after: Anchor | None, following: Sequence[S
     if after is None or segment.header.first <= after.sequence:
         return Reading(segment, fault, _line(file, fault, kept=True))
     # it is sound in itself: what came before it is gone
-    lost = segment.header.first - after.sequence - (file.number - after.number - 1)  # less the seals
+    lost = _lost_before(segment, after)
     if file.path.suffix != OPEN:
         fault = Tampered(f"{fault.message}; {_records(lost)}", code=fault.code, field=fault.field, row=fault.row)
         return Reading(segment, fault, _line(file, fault, kept=True))
-    before = SegmentFile(file.writer, after.number, file.path.with_name(f"{after.number:012d}{OPEN}"))
+    before = SegmentFile(file.writer, file.number - 1, file.path.with_name(f"{file.number - 1:012d}{OPEN}"))
     said = f"journal segment {_short(before)} did not reach the disk whole at its end; {_records(lost)}"
     fault = Tampered(said, code="SEGMENT_DAMAGED", field=segment_name(before))
     return Reading(
         segment, fault, {**_line(before, fault, kept=True), "aside": False, "gaps": [[after.sequence, lost]]}
     )
+
+
+def _lost_before(segment: Segment, after: Anchor) -> int:
+    """Records between a writer's chain and the segment that comes next; the seals between have a number too."""
+    return segment.header.first - after.sequence - (segment.file.number - after.number - 1)
+
+
+def _after_a_hole(segment: Segment, after: Anchor | None) -> Segment:
+    """A segment with gaps, with what is missing before it as the first."""
+    if after is None or segment.header.first <= after.sequence:
+        return segment
+    open_still = segment.file.path.suffix == OPEN
+    gap = Gap(
+        0, 0, after.sequence, _lost_before(segment, after), "it does not continue the segment before it", open_still
+    )
+    return replace(segment, gaps=(gap, *segment.gaps))
 
 
 def _line(file: SegmentFile, fault: Tampered, *, kept: bool) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from pathlib import Path
 from modelmark.domain.errors import Tampered
 from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
-from modelmark.journal.wal.reader import Anchor, Segment, SegmentFile, folders, read_segment, segment_files
+from modelmark.journal.wal.reader import (
+    Anchor,
+    Segment,
+    SegmentFile,
+    check_place,
+    folders,
+    read_segment,
+    segment_files,
+)
 from modelmark.journal.wal.salvage import read_around
 from modelmark.journal.wal.writer import LOCK, OPEN, SEALED
 from modelmark.seal.chain import START
@@ -21,7 +29,8 @@ from modelmark.seal.chain import START
 class Recovery:
     """What was done to the folder of a dead writer. dropped: bytes of torn tails that were cut off, never acknowledged
     (or, after a power cut under a policy other than `always`, not yet synced). left: segments that stay open and as they
-    are: the first in which frames go on after damaged bytes, or that does not continue the one before, and what follows."""
+    are: the first in which frames go on after damaged bytes, or that does not continue the one before, or of which not even
+    the header is there though another follows, and what follows."""
 
     writer: str
     sealed: int
@@ -43,6 +52,9 @@ def recover(folder: Path) -> Recovery | None:
             try:
                 segment = _whole(file, after)
             except Tampered:
+                left = files[number:]
+                break
+            if segment.size == 0 and number + 1 < len(files):  # what was written after it is there
                 left = files[number:]
                 break
             dropped += file.path.stat().st_size - segment.size
@@ -81,6 +93,7 @@ def _whole(file: SegmentFile, after: Anchor | None) -> Segment:
         if not any(file.path.read_bytes()):  # its size reached the disk, and nothing else
             return Segment(file, Header(file.writer, file.number, 0), (), False, Anchor(file.number - 1, 0, START), 0)
         segment = read_around(file, after=after)
+        check_place(file, segment.header, after)
         if [(gap.offset, gap.end) for gap in segment.gaps] != [(segment.size, file.path.stat().st_size)]:
             raise
         return segment

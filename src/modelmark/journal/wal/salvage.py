@@ -77,10 +77,10 @@ def ended_by(segment: Segment, following: SegmentFile) -> Segment:
     if segment.sealed:
         return segment
     header = read_header(following.path.read_bytes()[:HEADER_SIZE])
-    if header is None or header.segment != segment.end.number + 1 or header.first < segment.end.sequence:
+    if header is None or header.segment != segment.file.number + 1 or header.first < segment.end.sequence:
         return segment
     lost = max(header.first - 1 - segment.end.sequence, 0)  # the seal has a sequence number too
-    end = Anchor(segment.end.number, header.first, header.previous)
+    end = Anchor(segment.file.number, header.first, header.previous)
     if segment.gaps and segment.gaps[-1].missing is None:
         *before, last = segment.gaps
         return replace(segment, end=end, gaps=(*before, replace(last, missing=lost)))

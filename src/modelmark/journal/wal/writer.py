@@ -215,27 +215,28 @@ class Writer:
         """
         try:
             while not self._open_for_records.acquire(timeout=self.sync_ms / 1000):
-                self._sync_open()
-                self._retire()
-            self._sync_open()
-            self._retire()
+                self._put_on_disk()
+            self._put_on_disk()
         except OSError as error:
             self._fail(error)
 
-    def _sync_open(self) -> None:
-        if self.sync is not Sync.INTERVAL or not self._dirty or self.failure is not None:
-            return
-        self._dirty = False
-        descriptor = self._fd  # once sealed, closed by nobody but this thread, and after this
-        if descriptor >= 0:
-            os.fdatasync(descriptor)
+    def _put_on_disk(self) -> None:
+        """What was sealed comes first: no record is ever on disk whose segment continues one that is not."""
+        dirty, self._dirty = self._dirty, False
+        descriptor = self._fd  # read before the queue: what was sealed before this one stands in it
+        retired = self._retire()
+        if self.sync is Sync.INTERVAL and dirty and self.failure is None and descriptor not in {-1, *retired}:
+            os.fdatasync(descriptor)  # sealed meanwhile or not: nobody but this thread closes it
 
-    def _retire(self) -> None:
+    def _retire(self) -> list[int]:
+        """The descriptors that were closed."""
+        done: list[int] = []
         while True:
             try:
                 descriptor, path = self._retiring.get_nowait()
             except Empty:
-                return
+                return done
+            done.append(descriptor)
             try:
                 os.fsync(descriptor)
             finally:
