@@ -58,11 +58,13 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def quick_hashes() -> Iterator[None]:
     """Passwords hashed as ever, at a thousandth of the cost: for tests that make many accounts and are not about hashing."""
     from argon2 import PasswordHasher
 
     from modelmark.seal import passwords
 
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield

@@ -130,21 +130,30 @@ class Place:
         for role, name in SIGNERS:
             self.run("approve", version, "--role", role, "--name", name)
 
-    def champion(self, *more: tuple[str, str]) -> None:
-        """From files to a released version, in process: for tests about what comes afterwards."""
+    def draft(self, *more: tuple[str, str], target: str = "y") -> None:
+        """The contract as `init` drafts it and people fill it in, in process. more: as for `fill_in`."""
         from modelmark.registry.drafting import draft_contract
 
-        app = self.app()
         draft_contract(
             str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",
-            target="y", name=NAME, out=self.contract, progress=silent,
+            target=target, name=NAME, out=self.contract, progress=silent,
         )  # fmt: skip
         self.fill_in(*more)
+
+    def register(self, app: Any) -> Any:
+        """What the folder holds now, in process."""
+        version, _ = app.register(self.contract, progress=silent)
+        return version
+
+    def champion(self, *more: tuple[str, str]) -> None:
+        """From files to a released version, in process: for tests about what comes afterwards."""
+        app = self.app()
+        self.draft(*more)
         self.next_champion(app)
 
     def next_champion(self, app: Any, *, release: bool = True) -> Any:
         """Register, check and sign what the folder holds now."""
-        version, _ = app.register(self.contract, progress=silent)
+        version = self.register(app)
         checked = app.check(version, self.contract, progress=silent)
         assert not checked.status.open_gates, [
             (c.name, c.sentence) for e in checked.evidence for c in e.checks if c.verdict.exit_code

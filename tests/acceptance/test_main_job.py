@@ -72,20 +72,8 @@ def performance(place: Place) -> Any:
     return until(look, seconds=40, every=0.5)
 
 
-@pytest.mark.parametrize(
-    ("read", "target", "first", "second", "cut", "ordinal"),
-    [
-        pytest.param(mixed, "y", lambda: logistic(1.0), lambda: logistic(0.9), 450, False, id="mixed, logistic"),
-        pytest.param(adult, "income", lambda: boosting(40), lambda: boosting(41), 3000, False, id="Adult, one-hot, boosting",
-                     marks=NEEDS_ADULT),
-    ],
-)  # fmt: skip
-def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target, first, second, cut, ordinal):
-    table = read()
-    original = pipeline(table[:cut], target, first(), ordinal=ordinal)
-    write(tmp_path, table, original, cut=cut)
-    place = Place(tmp_path)
-
+def brought_in(place: Place, target: str) -> None:
+    """From files to a release, by the commands in their order; none goes before its turn."""
     assert "Only a person can fill these" in place.init(target=target).out
     place.fill_in(WITH_LOAD)
     assert "✓ registered loans v1" in place.run("register").out
@@ -94,25 +82,53 @@ def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path, read, target,
     place.sign()
     assert "takes all of the traffic" in place.run("release").out
 
+
+def require_the_original_s_answers(address: str, original: Any, holdout: pd.DataFrame, target: str) -> None:
+    """Over the native protocol and over v2, by v1."""
+    rows = rows_of(holdout, target, 20)
+    expected = original.predict_proba(holdout.drop(columns=target).head(20))
+    with Client(address) as client:
+        native = client.predict(NAME, rows)
+    classes = [str(c) for c in original.classes_]
+    ours = np.array([[a.probabilities[c] for c in classes] for a in native.answers])
+    assert (native.version, native.served_by) == ("v1", "model")
+    assert np.abs(ours - expected).max() < 1e-4
+    assert infer(address, rows)["probabilities"] == ours.ravel().tolist()
+    assert [a.label for a in native.answers] == infer(address, rows)["label"]
+
+
+def require_quiet_performance(place: Place, address: str, holdout: pd.DataFrame, target: str) -> None:
+    send(address, holdout.head(250), target)
+    found = performance(place)
+    assert found.n >= 200
+    assert found.outcome is not Outcome.ALERT, found.sentence
+
+
+@NEEDS_ADULT
+def test_boosted_trees_on_adult_are_brought_in_served_and_watched(tmp_path):
+    table = adult()
+    original = pipeline(table[:3000], "income", boosting(40))
+    write(tmp_path, table, original, cut=3000)
+    place = Place(tmp_path)
+    brought_in(place, "income")
+    with place.serving("--workers", "1") as server:
+        require_the_original_s_answers(server.address, original, table[3000:], "income")
+        require_quiet_performance(place, server.address, table[3000:], "income")
+
+
+def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path):
+    table, cut, target = mixed(), 450, "y"
+    original = pipeline(table[:cut], target, logistic(1.0))
+    write(tmp_path, table, original, cut=cut)
+    place = Place(tmp_path)
+    brought_in(place, target)
     holdout = table[cut:]
     with place.serving("--workers", "1") as server:
         rows = rows_of(holdout, target, 20)
-        expected = original.predict_proba(holdout.drop(columns=target).head(20))
-        with Client(server.address) as client:
-            native = client.predict(NAME, rows)
-        classes = [str(c) for c in original.classes_]
-        ours = np.array([[a.probabilities[c] for c in classes] for a in native.answers])
-        assert (native.version, native.served_by) == ("v1", "model")
-        assert np.abs(ours - expected).max() < 1e-4
-        assert infer(server.address, rows)["probabilities"] == ours.ravel().tolist()
-        assert [a.label for a in native.answers] == infer(server.address, rows)["label"]
+        require_the_original_s_answers(server.address, original, holdout, target)
+        require_quiet_performance(place, server.address, holdout, target)
 
-        send(server.address, holdout.head(250), target)
-        found = performance(place)
-        assert found.n >= 200
-        assert found.outcome is not Outcome.ALERT, found.sentence
-
-        joblib.dump(pipeline(table[:cut], target, second(), ordinal=ordinal), tmp_path / "model.joblib")
+        joblib.dump(pipeline(table[:cut], target, logistic(0.9)), tmp_path / "model.joblib")
         place.run("register")
         place.check("v2")
         place.sign("v2")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -15,9 +14,10 @@ import httpx2
 import joblib
 import pytest
 
-from journey import NAME, Place, mixed, rows_of, small
+from journey import NAME, Place, mixed, rows_of, silent, small
 from modelmark import Client
 from modelmark.domain.errors import ModelmarkError, NotPermitted
+from modelmark.domain.evidence import Verdict
 
 
 def flip(path: Path, place: int = -2) -> None:
@@ -30,13 +30,8 @@ def flip(path: Path, place: int = -2) -> None:
 
 def test_nothing_is_released_while_a_line_for_people_is_empty(tmp_path):
     place = small(tmp_path)
-    place.init()
-    place.fill_in()
-    text = place.contract.read_text()
-    place.contract.write_text(re.sub(r"^purpose: .*", 'purpose: ""', text, flags=re.MULTILINE))
-    place.run("register")
-    place.run("check")
-    place.sign()
+    place.draft((r"^purpose: .*", 'purpose: ""'))
+    place.next_champion(place.app(), release=False)
     refused = place.run("release", code=1).err
     assert "only a person can fill purpose" in refused
     assert refused.count("\n") == 1
@@ -48,11 +43,10 @@ def test_nothing_is_released_while_a_line_for_people_is_empty(tmp_path):
 def failed(tmp_path_factory) -> Place:
     """A place whose v1 was checked and failed: the contract asks for more than the model can do."""
     place = small(tmp_path_factory.mktemp("failed"))
-    place.init()
-    place.fill_in((r"^  load: null", "  load: null\n  holdout: {minimum: 0.999}"))
-    place.run("register")
-    first = place.run("check", code=1)
-    assert "holdout" in first.out
+    place.draft((r"^  load: null", "  load: null\n  holdout: {minimum: 0.999}"))
+    app = place.app()
+    first = app.check(place.register(app), place.contract, progress=silent)
+    assert first.status.gates["holdout"] is Verdict.FAIL
     return place
 
 

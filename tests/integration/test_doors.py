@@ -44,8 +44,11 @@ class House:
         return client
 
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
+
+
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(quick_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     built = House(tmp_path_factory.mktemp("house"))
     built.people()
     yield built

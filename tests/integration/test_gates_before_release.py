@@ -10,25 +10,24 @@ from sklearn.naive_bayes import GaussianNB
 
 import journey
 from journey import Place, small
+from modelmark.domain.evidence import Verdict
 from tables import clean
 
 
 def test_a_small_sound_model_passes_every_gate_at_its_default(tmp_path):
     place = small(tmp_path)
-    place.init()
-    place.fill_in()
-    place.run("register")
-    done = place.json("check")
-    assert {e["gate"] for e in done["evidence"]} >= {"holdout", "leakage", "slices", "calibration"}
-    assert done["verdict"] == "pass"
+    place.draft()
+    app = place.app()
+    done = app.check(place.register(app), place.contract, progress=journey.silent)
+    assert {e.gate for e in done.evidence} >= {"holdout", "leakage", "slices", "calibration"}
+    assert done.verdict is Verdict.PASS
 
 
 def test_looks_at_one_holdout_are_counted_over_versions(tmp_path):
     place = small(tmp_path)
-    place.init()
-    place.fill_in()
+    place.draft()
     app = place.app()
-    first, _ = app.register(place.contract, progress=journey.silent)
+    first = place.register(app)
     assert app.open_case(first, tmp_path).earlier_looks == 0
     app.check(first, place.contract, progress=journey.silent)
     assert app.open_case(first, tmp_path).earlier_looks == 0, "asking again is no look by another version"
@@ -53,17 +52,15 @@ def overconfident(tmp_path) -> Place:
 
 def test_an_overconfident_model_is_refused_mended_and_passes(overconfident):
     place = overconfident
-    place.init()
-    place.fill_in()
-    place.run("register")
+    place.draft()
+    app = place.app()
+    place.register(app)
     missing = place.run("recalibrate", "--out", "mended.onnx", code=3)
     assert "no rows to recalibrate on" in missing.err
     text = place.contract.read_text("utf-8")
     place.contract.write_text(text.replace("validation: null", "validation: validation.csv"), "utf-8")
-    place.run("register")
-    refused = place.json("check", code=1)
-    verdicts = {e["gate"]: e["verdict"] for e in refused["evidence"]}
-    assert verdicts["calibration"] == "fail"
+    refused = app.check(place.register(app), place.contract, progress=journey.silent)
+    assert {e.gate: e.verdict for e in refused.evidence}["calibration"] is Verdict.FAIL
     said = place.run("recalibrate", "--out", "mended.onnx").out
     assert "before" in said
     assert "next: set model.source: mended.onnx" in said
@@ -73,7 +70,7 @@ def test_an_overconfident_model_is_refused_mended_and_passes(overconfident):
     place.run("recalibrate", "--out", "mended.onnx", code=3)  # it is there already
     text = place.contract.read_text("utf-8")
     place.contract.write_text(text.replace('"model.joblib"', '"mended.onnx"'), "utf-8")
-    place.run("register")
+    assert app.register(place.contract, progress=journey.silent)[1], "another version"
     mended = place.json("check")
     assert mended["label"] == "v3"
     assert mended["verdict"] == "pass"
