@@ -28,6 +28,7 @@ from modelmark.journal.tables.query import counts, predictions
 from modelmark.journal.tables.verification import verify_tables
 from modelmark.journal.wal.writer import Writer
 from modelmark.stats.profile import SCORE
+from modelmark.steward import observations
 from modelmark.steward.job import FaultOwner, JobContext, Step
 from modelmark.steward.profiler import Profiler
 
@@ -108,6 +109,25 @@ def test_wrong_answers_become_an_alert_once_labels_come(tmp_path: Path) -> None:
     found = keeper.step(NOON + 2 * MINUTE)
     assert outcomes(found)["performance", "accuracy"] is Outcome.ALERT
     assert outcomes(found)["quality", "requests"] is Outcome.ALERT
+
+
+def test_of_many_labels_that_came_together_the_judged_ones_are_drawn_at_random(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observations, "MAX_LABELS", 200)
+    send(tmp_path, 1000)
+    keeper = steward(tmp_path)
+    keeper.step(NOON + MINUTE)
+    rows = predictions(Workspace(tmp_path), "loans", NOON, NOON + MINUTE).to_pylist()
+    right_at_first = [
+        label(r["id"], int(r["prediction"]) if i < 300 else 1 - int(r["prediction"]), at=AT) for i, r in enumerate(rows)
+    ]
+    journal(tmp_path, *right_at_first)
+    found = {f.monitor: f for f in keeper.step(NOON + 2 * MINUTE).findings}["performance"]
+    assert found.outcome is Outcome.ALERT, found.sentence
+    assert "on 200 labels drawn at random of 1,000" in found.sentence
+    assert found.measured is not None
+    assert abs(found.measured - 0.3) < 0.13, "four standard errors"
 
 
 def test_looks_are_due_by_the_contract_and_an_unwatched_time_is_a_finding(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def answers(**changes: Any) -> pa.Table:
         "probabilities": [[0.1, 0.9], [0.8, 0.2], [0.1, 0.9], [0.1, 0.9]],
         "label": ["1", "0", "0", "0"],
         "label_value": [1.0, 0.0, 0.0, 0.0],
+        "drawn_from": [4] * 4,
     }
     return pa.table({**usual, **changes})
 

@@ -19,13 +19,15 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
     if not table.num_rows:
         return None
     rows = table.to_pandas()
+    drawn_from = int(rows["drawn_from"].iloc[0]) if rows["drawn_from"].iloc[0] > len(rows) else 0
     rows = rows[rows["path"].isin(_ANSWERED)]
     if contract.model.task is Task.REGRESSION:
         rows = rows[rows["value"].notna() & rows["label_value"].notna()]
         if rows.empty:
             return None
         scores = rows["value"].to_numpy(float).reshape(-1, 1)
-        return LabelledPredictions(task=Task.REGRESSION, y_true=rows["label_value"].to_numpy(float), scores=scores)
+        y_true = rows["label_value"].to_numpy(float)
+        return LabelledPredictions(task=Task.REGRESSION, y_true=y_true, scores=scores, drawn_from=drawn_from)
     classes = contract.outputs.classes
     place = {class_text(value): i for i, value in enumerate(classes)}
     rows = rows[rows["score"].notna() & rows["label"].isin(list(place))]
@@ -34,7 +36,7 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
     y_true = rows["label"].map(place).to_numpy(np.int64)
     if contract.model.task is Task.MULTICLASS:
         scores = np.array([list(each) for each in rows["probabilities"]], dtype=np.float64)
-        return LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores)
+        return LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores, drawn_from=drawn_from)
     positive = positive_index(classes, contract.outputs.positive)
     score = rows["score"].to_numpy(float)
     return LabelledPredictions(
@@ -44,4 +46,5 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
         positive=positive,
         threshold=contract.outputs.threshold,
         costs=contract.objective.costs,
+        drawn_from=drawn_from,
     )

@@ -50,10 +50,11 @@ class Performance:
         except Unmeasured as error:
             sentence = f"Cannot tell whether {metric.title} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
             return [self._unknown(view, sentence, n)]
-        return [self._finding(view, measured, view.baseline)]
+        return [self._finding(view, measured, view.baseline, judged.drawn_from)]
 
-    def _finding(self, view: MonitorContext, measured: Interval, baseline: float) -> Finding:
-        """Alert only when even the interval's better end is worse than tolerated."""
+    def _finding(self, view: MonitorContext, measured: Interval, baseline: float, drawn_from: int = 0) -> Finding:
+        """Alert only when even the interval's better end is worse than tolerated. drawn_from: as `LabelledPredictions` has
+        it."""
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
         limit = baseline - sign * self._settings.tolerance
         better, half = (measured.high if sign > 0 else measured.low), (measured.high - measured.low) / 2
@@ -61,7 +62,7 @@ class Performance:
         metric = view.contract.objective.metric
         name = metric.title[:1].upper() + metric.title[1:]
         numbers = (
-            f"{measured.estimate:.3f} on {measured.n:,} labels "
+            f"{measured.estimate:.3f} on {measured.n:,} labels{f' drawn at random of {drawn_from:,}' if drawn_from else ''} "
             f"({measured.confidence:.0%} interval {measured.low:.3f} to {measured.high:.3f})"
         )
         tail = f"holdout {baseline:.3f}, tolerated {'down' if sign > 0 else 'up'} to {limit:.3f}."

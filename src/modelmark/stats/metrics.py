@@ -42,7 +42,8 @@ class LabelledPredictions:
     """Truth and scores of the same rows.
 
     truth: class positions (int64) or values (float64), shape (rows,). scores: (rows, classes) or (rows, 1).
-    positive: position of the positive class, for binary tasks.
+    positive: position of the positive class, for binary tasks. drawn_from: of how many rows these were drawn at random; 0
+    where these are all.
     """
 
     task: Task
@@ -52,6 +53,7 @@ class LabelledPredictions:
     threshold: float = 0.5
     costs: Costs | None = None
     quantile: float = 0.5
+    drawn_from: int = 0
 
     def decisions(self) -> NDArray[np.int64]:
         """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""

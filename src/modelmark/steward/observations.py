@@ -15,7 +15,8 @@ from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
 
-MAX_LABELS: Final = 20_000  # the newest of a window; more do not make the interval usefully narrower
+#: Rows of a window that are judged, drawn at random where there are more; those would not make the interval usefully narrower.
+MAX_LABELS: Final = 20_000
 
 
 class JournalObservations:
@@ -44,6 +45,6 @@ class JournalObservations:
             self._window.start,
             self._window.end,
             version=self._watched.version.hex,
-            limit=MAX_LABELS,
+            most=MAX_LABELS,
         )
         return labelled_predictions(self._watched.contract, table)

@@ -59,24 +59,28 @@ def labelled(
     version: str | None = None,
     by: Literal["prediction", "label"] = "label",
     inputs: bool = False,
-    limit: int | None = None,
+    most: int | None = None,
 ) -> Any:
     """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label
-    (text), label_value, label_source, labelled_at. Of several labels of one row the latest counts.
+    (text), label_value, label_source, labelled_at, drawn_from. Of several labels of one row the latest counts.
 
-    by: which time must lie in [start, end), that of the prediction or that of the (latest) label. limit: newest
-    labels only.
+    by: which time must lie in [start, end), that of the prediction or that of the (latest) label. most: where there are
+    more rows, so many of them, drawn by a hash of id and row, which nothing about them decides; the same ones each time.
+    drawn_from: how many there are.
     """
     picked = "p.*" if inputs else ", ".join(f'p."{column}"' for column in ANSWER)
     when = "labelled_at" if by == "label" else 'p."at"'
     query = f"WITH l AS ({_LATEST.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
+    query += ", count(*) OVER () AS drawn_from"
     query += f" FROM predictions p JOIN l ON p.id = l.label_id AND p.row = l.label_row WHERE {when} >= ? AND {when} < ?"
     query += " AND p.model = ?"
     values: list[Any] = [model, start, end, model]
     if version is not None:
         query += " AND p.version = ?"
         values.append(version.removeprefix("sha256:"))
-    query += " ORDER BY labelled_at DESC, p.id, p.row" + (f" LIMIT {int(limit)}" if limit else "")
+    query += (
+        " ORDER BY labelled_at DESC, p.id, p.row" if most is None else f" ORDER BY hash(p.id, p.row) LIMIT {int(most)}"
+    )
     with connected(workspace, predictions=table_of(model), labels=LABELS) as connection:
         return _empty() if connection is None else connection.sql(query, params=values).to_arrow_table()
 
