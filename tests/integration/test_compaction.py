@@ -79,6 +79,26 @@ def test_the_latest_label_wins_and_names_its_own_row(tmp_path: Path) -> None:
     assert (row["id"], row["row"], row["label"], row["label_value"], row["num_age"]) == ("p1", 0, "0", 0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        pytest.param([0, 0, 0], 0, id="sent again and again"),
+        pytest.param([1, 0, 0], 1, id="changed, then sent again"),
+        pytest.param([0, 1, 0], 2, id="changed and changed back"),
+    ],
+)
+def test_a_label_that_is_sent_again_is_nothing_new(tmp_path: Path, said: list[int], since: int) -> None:
+    minutes = [AT + n * 60_000_000_000 for n in range(3)]
+    sent = [label("p1", value, at=at) for value, at in zip(said, minutes, strict=True)]
+    space = journal(tmp_path, predicted("p1"), *sent)
+    compact(space)
+    (row,) = labelled(space, "loans", NOON, LATER).to_pylist()
+    when = NOON + timedelta(minutes=since)
+    assert (row["label"], row["labelled_at"]) == (str(said[-1]), when)
+    assert labelled(space, "loans", when + timedelta(seconds=1), LATER).num_rows == 0
+    assert find(space, "p1")[0]["labelled_at"] == when
+
+
 def test_columns_of_several_versions_and_tasks_are_united(tmp_path: Path) -> None:
     space = journal(tmp_path, predicted("p1"))
     with Writer(space.wal) as writer:

@@ -19,10 +19,14 @@ ANSWER: Final = (
     "id", "row", "at", "model", "version", "arm", "path", "request_id", "entity", "flags",
     "score", "prediction", "value", "probabilities", "micros",
 )  # fmt: skip
+#: The latest label of each row, and since when it has been that: one that is sent again is nothing new.
 _LATEST: Final = """
     SELECT id AS label_id, row AS label_row, arg_max(label, ns) AS label, arg_max(value, ns) AS label_value,
-           arg_max(source, ns) AS label_source, max("at") AS labelled_at
-    FROM labels WHERE {which} GROUP BY id, row
+           arg_max(source, ns) AS label_source, min("at") FILTER (ns > other) AS labelled_at
+    FROM (
+        SELECT *, coalesce(max(ns) FILTER (label IS DISTINCT FROM latest) OVER (PARTITION BY id, row), -1) AS other
+        FROM (SELECT *, first_value(label) OVER (PARTITION BY id, row ORDER BY ns DESC) AS latest FROM labels WHERE {which})
+    ) GROUP BY id, row
 """
 
 
@@ -62,7 +66,8 @@ def labelled(
     most: int | None = None,
 ) -> Any:
     """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label
-    (text), label_value, label_source, labelled_at, drawn_from. Of several labels of one row the latest counts.
+    (text), label_value, label_source, labelled_at, drawn_from. Of several labels of one row the latest counts, since it first
+    said so.
 
     by: which time must lie in [start, end), that of the prediction or that of the (latest) label. most: where there are
     more rows, so many of them, drawn by a hash of id and row, which nothing about them decides; the same ones each time.
@@ -132,8 +137,11 @@ def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -
 def _truth(workspace: Workspace, id: str) -> dict[int, dict[str, Any]]:
     if LABELS not in table_names(workspace):
         return {}
-    found = sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: row["ns"])
-    return {row["row"]: {"label": row["label"], "labelled_at": row["at"]} for row in found}
+    truth: dict[int, dict[str, Any]] = {}
+    for said in sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: row["ns"]):
+        if said["row"] not in truth or truth[said["row"]]["label"] != said["label"]:  # else it is nothing new
+            truth[said["row"]] = {"label": said["label"], "labelled_at": said["at"]}
+    return truth
 
 
 def _with_id(workspace: Workspace, table: str, id: str) -> Any:
