@@ -6,11 +6,13 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
+    BaggingClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -22,12 +24,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 import models
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
-from modelmark.registry import sandbox
+from modelmark.registry import estimators, gaps_in_trees, sandbox
 from modelmark.registry.convert import convert
 
 
@@ -231,3 +234,57 @@ def test_damaged_graphs_are_refused_and_harm_nobody(tmp_path):
             convert(path, contract, models.frame(50), limits=sandbox.Limits(seconds=60), progress=lambda _: None)
         except errors.Rejected as refusal:
             assert refusal.code in {"NOT_A_MODEL", "CONVERSION_FAILED", "CRASHED", "CUSTOM_OPERATOR", "COLUMNS_DIFFER"}  # noqa: PT017
+
+
+TREES = {
+    "one tree": DecisionTreeClassifier(max_depth=6, random_state=0),
+    "random forest": RandomForestClassifier(15, max_depth=6, random_state=0),
+    "bagging": BaggingClassifier(DecisionTreeClassifier(max_depth=5, random_state=0), 8, random_state=0),
+    "forest in a vote": VotingClassifier(
+        [("a", DecisionTreeClassifier(max_depth=4)), ("b", RandomForestClassifier(5, max_depth=4))],
+        voting="soft",
+        flatten_transform=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_trees_send_missing_values_where_the_original_does(tmp_path, name):
+    contract = models.contract(nullable=True, names=models.NUMERIC)
+    draw = np.random.default_rng(3)
+    train, holdout = (frame_with_telling_gaps(rows, draw) for rows in (600, 500))
+    model = TREES[name].fit(train[models.NUMERIC], train[contract.data.target])
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, holdout, limits=sandbox.Limits(seconds=120), progress=lambda _: None)
+    assert holdout[models.NUMERIC].isna().any(axis=1).mean() > 0.2
+    assert result.parity.flipped == 0
+    assert result.parity.max_difference < 1e-5
+
+
+def frame_with_telling_gaps(rows: int, draw: np.random.Generator) -> pd.DataFrame:
+    """Who hides the first number is more often of the first class."""
+    table = models.frame(rows, int(draw.integers(1 << 30)))
+    target = models.contract().data.target
+    first, *rest = models.NUMERIC
+    classes = sorted(table[target].unique())
+    table.loc[(table[target] == classes[0]) & (draw.random(rows) < 0.4), first] = np.nan
+    for name in rest:
+        table.loc[draw.random(rows) < 0.1, name] = np.nan
+    return table
+
+
+def test_a_split_between_missing_and_there_does_not_hold_up_the_conversion(tmp_path):
+    contract = models.contract(nullable=True, names=models.NUMERIC[:1])
+    table = models.frame(40, 1)
+    classes = sorted(table[contract.data.target].unique())
+    table[models.NUMERIC[0]] = [1.0, 2.0, np.nan, np.nan] * 10
+    table[contract.data.target] = [classes[0], classes[0], classes[1], classes[1]] * 10
+    model = DecisionTreeClassifier(random_state=0).fit(table[models.NUMERIC[:1]], table[contract.data.target])
+    assert np.isinf(model.tree_.threshold).any(), "the case itself"
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, table, limits=sandbox.Limits(seconds=60), progress=lambda _: None)
+    assert result.parity.flipped == 0
+    prepared = estimators.with_empty_text_as_null(model)
+    gaps_in_trees.finite_thresholds(iter([prepared]))
+    assert np.isfinite(prepared.tree_.threshold).all()
+    assert np.isinf(model.tree_.threshold).any(), "the original stays as it is"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from modelmark.registry import compare, tensors
+from modelmark.registry import compare, gaps_in_trees, tensors
 from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any])
 def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapping[str, Any]) -> Converted:
     """The conversion that decides most like the original. Raises Refusal when none works."""
     prepared = with_empty_text_as_null(model)
+    gaps_in_trees.finite_thresholds(_walk(prepared))
     best: tuple[tuple[int, float], Converted] | None = None
     failures: list[Exception] = []
     for plan in _plans(model, request):
@@ -171,6 +172,7 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) 
         graph = skl2onnx.convert_sklearn(
             prepared, name=request["name"], initial_types=initial, options=options, target_opset=TARGET_OPSET
         )
+    gaps_in_trees.route(graph.graph, _walk(prepared))
     for feed, value in zip(feeds, graph.graph.input, strict=True):
         feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`
     output = graph.graph.output[-1].name
