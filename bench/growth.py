@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import resource
 import subprocess
@@ -64,7 +65,9 @@ def one_size(rows: int, only: list[str]) -> dict[str, Any]:
 
 
 def exponent(rows: list[int], seconds: list[float]) -> float:
-    """The slope of log seconds over log rows."""
+    """The slope of log seconds over log rows; NaN for one size alone."""
+    if len(rows) < 2:
+        return math.nan
     return float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-3)), 1)[0])
 
 

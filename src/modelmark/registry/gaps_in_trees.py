@@ -65,8 +65,7 @@ def _trees(models: Iterator[Any]) -> Iterator[Any]:
         if hasattr(model, "tree_"):
             yield model.tree_
         for name in _PARTS:
-            part = getattr(model, name, None)
-            parts = (
-                part.ravel().tolist() if hasattr(part, "ravel") else part if isinstance(part, (list, tuple)) else [part]
-            )
+            part: Any = getattr(model, name, None)
+            part = part.ravel().tolist() if hasattr(part, "ravel") else part
+            parts = part if isinstance(part, (list, tuple)) else [part]
             waiting += [each for each in parts if hasattr(each, "__dict__")]
