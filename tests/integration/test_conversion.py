@@ -30,7 +30,7 @@ import models
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
-from modelmark.registry import estimators, gaps_in_trees, sandbox
+from modelmark.registry import estimators, sandbox
 from modelmark.registry.convert import convert
 
 
@@ -285,6 +285,6 @@ def test_a_split_between_missing_and_there_does_not_hold_up_the_conversion(tmp_p
     result = convert(path, contract, table, limits=sandbox.Limits(seconds=60), progress=lambda _: None)
     assert result.parity.flipped == 0
     prepared = estimators.with_empty_text_as_null(model)
-    gaps_in_trees.finite_thresholds(iter([prepared]))
+    estimators.finite_thresholds(iter([prepared]))
     assert np.isfinite(prepared.tree_.threshold).all()
     assert np.isinf(model.tree_.threshold).any(), "the original stays as it is"

@@ -21,11 +21,14 @@ ANSWER: Final = (
 )  # fmt: skip
 #: The latest label of each row, and since when it has been that: one that is sent again is nothing new.
 _LATEST: Final = """
-    SELECT id AS label_id, row AS label_row, arg_max(label, ns) AS label, arg_max(value, ns) AS label_value,
-           arg_max(source, ns) AS label_source, min("at") FILTER (ns > other) AS labelled_at
+    SELECT id AS label_id, row AS label_row, any_value(latest) AS label, arg_max(value, ns) FILTER (same) AS label_value,
+           arg_max(source, ns) FILTER (same) AS label_source, coalesce(min("at") FILTER (ns > other), max("at")) AS labelled_at
     FROM (
-        SELECT *, coalesce(max(ns) FILTER (label IS DISTINCT FROM latest) OVER (PARTITION BY id, row), -1) AS other
-        FROM (SELECT *, first_value(label) OVER (PARTITION BY id, row ORDER BY ns DESC) AS latest FROM labels WHERE {which})
+        SELECT *, label IS NOT DISTINCT FROM latest AS same,
+               coalesce(max(ns) FILTER (label IS DISTINCT FROM latest) OVER (PARTITION BY id, row), -1) AS other
+        FROM (
+            SELECT *, first_value(label) OVER (PARTITION BY id, row ORDER BY ns DESC, label) AS latest FROM labels WHERE {which}
+        )
     ) GROUP BY id, row
 """
 
@@ -138,7 +141,8 @@ def _truth(workspace: Workspace, id: str) -> dict[int, dict[str, Any]]:
     if LABELS not in table_names(workspace):
         return {}
     truth: dict[int, dict[str, Any]] = {}
-    for said in sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: row["ns"]):
+    labels = sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: str(row["label"]), reverse=True)
+    for said in sorted(labels, key=lambda row: row["ns"]):  # of two at one time the same one counts as in `_LATEST`
         if said["row"] not in truth or truth[said["row"]]["label"] != said["label"]:  # else it is nothing new
             truth[said["row"]] = {"label": said["label"], "labelled_at": said["at"]}
     return truth
