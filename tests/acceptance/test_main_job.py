@@ -114,6 +114,7 @@ def test_boosted_trees_on_adult_are_brought_in_served_and_watched(tmp_path):
     with place.serving("--workers", "1") as server:
         require_the_original_s_answers(server.address, original, table[3000:], "income")
         require_quiet_performance(place, server.address, table[3000:], "income")
+    assert [v["state"] for v in place.json("status")["versions"]] == ["champion"]
 
 
 def test_a_stranger_takes_a_model_through_the_whole_loop(tmp_path):
