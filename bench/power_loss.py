@@ -34,6 +34,8 @@ from modelmark.journal.wal.salvage import read_around
 from modelmark.journal.wal.writer import Sync, Writer
 
 SYSTEM_CALLS: Final = ("write", "fdatasync", "fsync", "rename", "unlink")
+#: Seconds in which a process that met a fault has ended, or it hangs.
+ENDS: Final = 120.0
 #: A life of its own process, for strace: prints each label that was answered.
 CHILD: Final = """
 import sys; sys.path.insert(0, sys.argv[2])
@@ -137,9 +139,11 @@ def kills(number: int, root: Path, seed: int) -> tuple[int, list[str]]:
 def _killed(place: Path, call: str, how: str, at: int) -> str:
     words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{how}:when={at}"]
     tests = str(Path(__file__).resolve().parents[1] / "tests")
-    done = subprocess.run(
-        [*words, sys.executable, "-c", CHILD, str(place), tests], capture_output=True, text=True, timeout=120
-    )
+    command = [*words, sys.executable, "-c", CHILD, str(place), tests]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ENDS)
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {ENDS:.0f} s"
     said = re.findall(r"^(\d+) (\d+)\n", done.stdout, flags=re.MULTILINE)  # the last line may be cut short
     answered = {n for start, stop in said for n in range(int(start), int(stop))}
     wrong: str = Life(place, Notary()).check(answered, set(range(100_000)))
@@ -169,6 +173,7 @@ def main() -> int:
             root.mkdir()
             found[name], wrong = part(root)
             faults += wrong
+            print(f"{name}: {found[name]:,} tried, {len(wrong)} faults", file=sys.stderr, flush=True)
     print(json.dumps({"tried": found, "faults": faults}, indent=1))
     return 1 if faults else 0
 
