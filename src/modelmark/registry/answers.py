@@ -38,6 +38,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     written_by: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9][0-9.]{0,15}$")]], Meta(max_length=20)] = []
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
+    cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

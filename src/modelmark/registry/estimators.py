@@ -6,14 +6,19 @@ that flips no decision wins, else the one that flips fewest.
 
 from __future__ import annotations
 
+import _thread
 import copy
 import math
+import threading
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.registry import compare, tensors
+from modelmark.registry.original.trees import finite_thresholds, route_missing
 from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
@@ -22,8 +27,9 @@ if TYPE_CHECKING:
 
 #: Fixed, so that the same model gives the same bytes whatever skl2onnx defaults to later.
 TARGET_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
-#: Where an estimator keeps those it is made of.
-_PARTS: Final = ("estimators_", "estimator", "estimator_", "calibrated_classifiers_", "final_estimator_")
+#: Of the seconds that the whole conversion may take, what one plan may.
+_SHARE: Final = 1 / 8
+_USUAL: Final = 120  # where nobody says how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,14 @@ class Converted:
 
 
 def unwrap(model: Any) -> Any:
-    """The estimator that answers, from inside a finished search."""
-    while hasattr(model, "best_estimator_"):
-        model = model.best_estimator_
-    return model
+    """The estimator that scores, from inside a finished search or a wrapper that keeps a cut-off of its own."""
+    while True:
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif type(model).__name__ in ("TunedThresholdClassifierCV", "FixedThresholdClassifier"):
+            model = model.estimator_
+        else:
+            return model
 
 
 def names_of(model: Any) -> list[str]:
@@ -130,15 +140,19 @@ def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any])
 
 
 def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapping[str, Any]) -> Converted:
-    """The conversion that decides most like the original. Raises Refusal when none works."""
+    """The conversion that decides most like the original. Raises Refusal when none works.
+
+    A plan that takes too long is left; the best of the others stands.
+    """
     prepared = with_empty_text_as_null(model)
     finite_thresholds(_walk(prepared))
     best: tuple[tuple[int, float], Converted] | None = None
     failures: list[Exception] = []
     for plan in _plans(model, request):
         try:
-            candidate = _attempt(prepared, plan, model, request)
-            scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
+            with _within(request.get("cpu_seconds", _USUAL) * _SHARE):
+                candidate = _attempt(prepared, plan, model, request)
+                scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
         except (MemoryError, Refusal):
             raise
         except Exception as error:  # noqa: BLE001 - the next plan may work; all reasons are kept
@@ -152,6 +166,29 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     if best is None:
         raise _explain(model, failures[0])
     return best[1]
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError when the block takes longer and is in Python's hands; native code is only stopped by the sandbox."""
+    done = threading.Event()
+
+    def late() -> None:
+        if not done.is_set():
+            _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, late)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        done.set()
+        time.sleep(0)  # an interrupt that was on its way arrives here
+    except KeyboardInterrupt:
+        raise TimeoutError(f"longer than {seconds:g} s") from None
+    finally:
+        done.set()
+        timer.cancel()
 
 
 def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
@@ -264,68 +301,6 @@ def _walk(model: Any) -> Iterator[Any]:
             yield from _walk(step)
     for _, step in getattr(model, "transformer_list", ()):
         yield from _walk(step)
-
-
-def finite_thresholds(models: Iterable[Any]) -> None:
-    """Change copies: a split into "missing" and "there" has the threshold infinity, on which skl2onnx computes for ever when
-    inputs are doubles; the largest float32 parts every number alike."""
-    import numpy as np
-
-    largest = float(np.finfo(np.float32).max)
-    for tree in _trees(models):
-        np.clip(tree.threshold, -largest, largest, out=tree.threshold)
-
-
-def route_missing(graph: Any, models: Iterable[Any]) -> None:
-    """Change a converted graph: each of its trees that is one of the models' sends missing values where that one does.
-
-    A tree is known again by its shape and features; those that are alike are taken in their order.
-    """
-    import numpy as np
-    from onnx import helper
-
-    known: dict[tuple[bytes, bytes], list[Any]] = {}
-    for tree in _trees(models):
-        known.setdefault(_tree_shape(tree.children_left, tree.feature), []).append(tree.missing_go_to_left)
-    for node in graph.node if known else ():
-        if not node.op_type.startswith("TreeEnsemble"):
-            continue
-        had = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        owner, branch = np.array(had["nodes_treeids"]), np.array([mode != b"LEAF" for mode in had["nodes_modes"]])
-        left = np.where(branch, had["nodes_truenodeids"], -1)
-        feature = np.where(branch, had["nodes_featureids"], -2)  # as scikit-learn writes a leaf
-        routed = np.array(had.get("nodes_missing_value_tracks_true") or np.zeros(len(owner)), dtype=np.int64)
-        for one in dict.fromkeys(had["nodes_treeids"]):
-            of_one = owner == one
-            if alike := known.get(_tree_shape(left[of_one], feature[of_one])):
-                routed[of_one] = (alike.pop(0) if len(alike) > 1 else alike[0]) & branch[of_one]
-        kept = [item for item in node.attribute if item.name != "nodes_missing_value_tracks_true"]
-        del node.attribute[:]
-        node.attribute.extend([*kept, helper.make_attribute("nodes_missing_value_tracks_true", routed.tolist())])
-
-
-def _tree_shape(left: Any, feature: Any) -> tuple[bytes, bytes]:
-    import numpy as np
-
-    return np.asarray(left, np.int64).tobytes(), np.asarray(feature, np.int64).tobytes()
-
-
-def _trees(models: Iterable[Any]) -> Iterator[Any]:
-    """In the order in which they are converted, each once."""
-    seen: set[int] = set()
-    waiting = list(models)
-    while waiting:
-        model = waiting.pop(0)
-        if id(model) in seen or isinstance(model, str):
-            continue
-        seen.add(id(model))
-        if hasattr(model, "tree_"):
-            yield model.tree_
-        for name in _PARTS:
-            part: Any = getattr(model, name, None)
-            part = part.ravel().tolist() if hasattr(part, "ravel") else part
-            parts = part if isinstance(part, (list, tuple)) else [part]
-            waiting += [each for each in parts if hasattr(each, "__dict__")]
 
 
 def _explain(model: Any, error: Exception) -> Refusal:
