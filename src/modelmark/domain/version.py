@@ -33,11 +33,15 @@ Dtype = Literal["float32", "float64", "int64", "bool", "string"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """One input of the ONNX graph: which columns fill it, in order. Shape (rows, len(columns))."""
+    """One input of the ONNX graph: which columns fill it, in order. Shape (rows, len(columns)).
+
+    lower: texts are lower-cased, as Python's `str.lower` does, before they reach the graph.
+    """
 
     graph_input: str
     columns: tuple[str, ...]
     dtype: Dtype
+    lower: bool = later(default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.registry import compare, tensors
+from modelmark.registry.original.parts import walk
+from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
 from modelmark.registry.original.trees import finite_thresholds, route_missing
 from modelmark.registry.refusal import Refusal, kind_of
 
@@ -144,14 +146,16 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
 
     A plan that takes too long is left; the best of the others stands.
     """
-    prepared = with_empty_text_as_null(model)
-    finite_thresholds(_walk(prepared))
+    prepared = copy.deepcopy(model)
+    know_null(walk(prepared))
+    finite_thresholds(walk(prepared))
+    lower = lowered(prepared)
     best: tuple[tuple[int, float], Converted] | None = None
     failures: list[Exception] = []
     for plan in _plans(model, request):
         try:
             with _within(request.get("cpu_seconds", _USUAL) * _SHARE):
-                candidate = _attempt(prepared, plan, model, request)
+                candidate = _attempt(prepared, plan, model, request, lower)
                 scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
         except (MemoryError, Refusal):
             raise
@@ -199,7 +203,7 @@ def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
             yield plan
 
 
-def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) -> Converted:
+def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], lower: frozenset[str]) -> Converted:
     import skl2onnx
 
     if plan.narrow:
@@ -211,22 +215,22 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) 
         graph = skl2onnx.convert_sklearn(
             prepared, name=request["name"], initial_types=initial, options=options, target_opset=TARGET_OPSET
         )
-    route_missing(graph.graph, _walk(prepared))
+    route_missing(graph.graph, walk(prepared))
+    encode_missing(graph.graph, walk(prepared))
     for feed, value in zip(feeds, graph.graph.input, strict=True):
         feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`
+        if lower.issuperset(feed["columns"]):
+            feed["lower"] = True
     output = graph.graph.output[-1].name
     signature = {"feeds": feeds, "score_output": output}
     return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan=str(plan))
 
 
 def _options(prepared: Any, task: str) -> dict[Any, dict[str, Any]]:
-    """Probabilities as a tensor; text lower-cased by a locale that every machine has."""
-    options: dict[Any, dict[str, Any]] = {}
+    """Probabilities as a tensor; words and capitals of every alphabet."""
+    options = {id(step): told for step in walk(prepared) if (told := word_options(step))}
     if task != "regression":
         options[id(prepared)] = {"zipmap": False}
-    for step in _walk(prepared):
-        if type(step).__name__ in ("TfidfVectorizer", "CountVectorizer"):
-            options[id(step)] = {"locale": "C"}
     return options
 
 
@@ -268,44 +272,9 @@ def _selects_columns(model: Any) -> bool:
     )
 
 
-def with_empty_text_as_null(model: Any) -> Any:
-    """A copy in which text steps know "" where they knew NaN or None: tensors of strings have no null.
-
-    Whether that answers as the original did is for parity to prove, on every holdout row.
-    """
-    prepared = copy.deepcopy(model)
-    for step in _walk(prepared):
-        kind = type(step).__name__
-        if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
-            if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
-                step.missing_values = ""
-        elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
-            step.categories_ = [_without_null(values) for values in step.categories_]
-    return prepared
-
-
-def _without_null(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind != "O" or not any(isinstance(v, str) for v in values):
-        return values
-    clean = values.copy()
-    clean[[v is None or v != v for v in values]] = ""
-    return clean
-
-
-def _walk(model: Any) -> Iterator[Any]:
-    yield model
-    for _, step in getattr(model, "steps", ()):
-        yield from _walk(step)
-    for _, step, *_ in getattr(model, "transformers_", ()):
-        if hasattr(step, "get_params"):
-            yield from _walk(step)
-    for _, step in getattr(model, "transformer_list", ()):
-        yield from _walk(step)
-
-
 def _explain(model: Any, error: Exception) -> Refusal:
     """Name the estimator that could not be converted."""
     text = str(error)
-    names = sorted({type(step).__name__ for step in _walk(model)}, key=len, reverse=True)
+    names = sorted({type(step).__name__ for step in walk(model)}, key=len, reverse=True)
     culprit = next((name for name in names if name in text), None)
     return Refusal("not_convertible", names=[culprit] if culprit else names_of(model), kind=kind_of(error))
