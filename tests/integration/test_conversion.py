@@ -339,3 +339,19 @@ def test_a_cut_off_that_the_model_keeps_is_told_with_the_labels_of_its_predict(t
     said = [contract.outputs.classes[label] for label in result.sample.labels]
     assert said == model.predict(holdout[models.NUMERIC])[list(result.sample.rows)].tolist()
     assert result.sample.probes
+
+
+def test_values_that_model_and_table_do_not_share_are_said(tmp_path):
+    contract = models.contract()
+    train, text = models.frame(300, 1), models.TEXT[0]
+    model = one_hot(LogisticRegression()).fit(
+        train.assign(**{text: train[text].replace("nurse", "NA")})[models.FEATURES], train["y"]
+    )
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, train, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    (note,) = [note for note in result.notes if note.startswith("Look again")]
+    assert f"1 values of {text!r} in the training table are unknown to the model's encoder" in note
+    assert f"knows 1 values of {text!r} that the training table" in note
+    sound = models.save(one_hot(LogisticRegression()).fit(train[models.FEATURES], train["y"]), tmp_path)
+    again = convert(sound, contract, train, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert not [note for note in again.notes if note.startswith("Look again")]

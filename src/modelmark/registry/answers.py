@@ -39,6 +39,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
     cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
+    strangers: Annotated[list[tuple[Text, Number, Number]], Meta(max_length=1000)] = []
 
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ StageListener = Callable[[str], None]
 #: An ONNX file is one protobuf message, which cannot be larger.
 _MOST_ONNX: Final = (2 << 30) - 1
 _MOST_SIGNATURE: Final = 4 << 20
+_MOST_SEEN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +103,10 @@ def convert(
             model = taken.read_bytes()
         else:
             progress("unpickling and converting in the sandbox")
-            made = probes(contract, holdout if train is None else train)
+            seen = holdout if train is None else train
+            made = probes(contract, seen)
             made.frame.to_parquet(folder / "probes.parquet")
-            opened = _open(taken, contract, holdout, made, request, limits)
+            opened = _open(taken, contract, holdout, made, {**request, "seen": _seen(seen, contract)}, limits)
             model = opened.model
             progress("comparing original and converted on every holdout row")
         facts = graph_facts.read(model)
@@ -166,6 +168,7 @@ def _open(
             f"Saved with scikit-learn {number}, which is not the one installed here." for number in found.written_by
         ]
         notes += [f"{name} did not look at the pickle." for name in scanned[0].silent]
+        notes += [_strange(*one) for one in found.strangers if one[0] in named]
         labels = _labels(answer, sampled + len(made.frame), contract)
         return _Opened(
             model=answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
@@ -178,6 +181,23 @@ def _open(
             parameters=answers.plain_parameters(found.parameters, words),
             notes=tuple(notes),
         )
+
+
+def _seen(table: pd.DataFrame, contract: Contract) -> dict[str, list[Any]]:
+    """The values of each category column, so that the model's encoders can be asked whether they know them."""
+    columns = {
+        item.name: table[item.name].dropna().unique()[:_MOST_SEEN].tolist()
+        for item in contract.inputs
+        if item.categories
+    }
+    return {name: values for name, values in columns.items() if len(values) < _MOST_SEEN}
+
+
+def _strange(name: str, unknown: int, absent: int) -> str:
+    here = f"{unknown:,} values of {name!r} in the training table are unknown to the model's encoder" if unknown else ""
+    there = f"the model's encoder knows {absent:,} values of {name!r} that the training table, as it is read here, never holds"
+    said = " and ".join(filter(None, (here, there if absent else "")))
+    return f"Look again: {said} (was the table read by other rules, say for nulls?)."
 
 
 def _shown(name: str) -> str:

@@ -29,7 +29,7 @@ from modelmark.registry import (
     tensors,
     unpickle,
 )
-from modelmark.registry.original import asking
+from modelmark.registry.original import asking, parts
 from modelmark.registry.refusal import Refusal, kind_of
 
 OUTPUTS: Final = (
@@ -148,7 +148,8 @@ def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
     tensors.write_array(out["probes.npy"], asked.scores)
     tensors.write_array(out["labels.npy"], asking.labels_of(whole, sample, request, asked))
     facts = {"estimator": estimators.names_of(model), "parameters": estimators.parameters_of(model)}
-    return facts | {"written_by": written_by, "cutoff": asking.cutoff_of(whole)}
+    strangers = parts.strangers(model, request["seen"])[:1000]
+    return facts | {"written_by": written_by, "cutoff": asking.cutoff_of(whole), "strangers": strangers}
 
 
 def _score(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -16,3 +16,25 @@ def walk(model: Any) -> Iterator[Any]:
             yield from walk(step)
     for _, step in getattr(model, "transformer_list", ()):
         yield from walk(step)
+
+
+def strangers(model: Any, seen: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, int]]:
+    """Where a model was fitted on other values than the training table holds as it is read here.
+
+    seen: every value of a column, nulls left out. Answers (column, values that its encoder does not know, values that only its
+    encoder knows) for each column of a list that one encoder reads, where either is above 0.
+    """
+    found = []
+    for step in walk(model):
+        for _, reader, columns in getattr(step, "transformers_", ()):
+            encoders = [
+                part for part in (walk(reader) if hasattr(reader, "get_params") else ()) if hasattr(part, "categories_")
+            ]
+            if len(encoders) != 1 or not isinstance(columns, list) or len(encoders[0].categories_) != len(columns):
+                continue
+            for name, values in zip(columns, encoders[0].categories_, strict=True):
+                learned = {value for value in values.tolist() if value is not None and value == value}
+                here = set(seen.get(name, ())) if isinstance(name, str) else set()
+                if here and here != learned:
+                    found.append((name, len(here - learned), len(learned - here)))
+    return found
