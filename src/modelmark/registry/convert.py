@@ -88,7 +88,7 @@ def convert(
 
     An ONNX source is only scored: it is the original, and its very bytes are what is served. What the graph takes and
     gives is read from its bytes here.
-    Raises Rejected or TimedOut as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
+    Raises as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
     """
     request = request_of(contract)
     opened: _Opened | None = None
@@ -103,8 +103,7 @@ def convert(
             model = taken.read_bytes()
         else:
             progress("unpickling and converting in the sandbox")
-            seen = holdout if train is None else train
-            made = probes(contract, seen)
+            made = probes(contract, seen := holdout if train is None else train)
             made.frame.to_parquet(folder / "probes.parquet")
             opened = _open(taken, contract, holdout, made, {**request, "seen": _seen(seen, contract)}, limits)
             model = opened.model
@@ -132,10 +131,14 @@ def convert(
         parameters={} if opened is None else opened.parameters,
         notes=() if opened is None else opened.notes,
         missing=missing,
-        sample=compare.sample(scores, scores)
-        if opened is None
-        else compare.sample(opened.scores, scores, labels=opened.labels, cutoff=opened.cutoff, probes=opened.probes),
+        sample=_sample(opened, scores),
     )
+
+
+def _sample(opened: _Opened | None, scores: np.ndarray) -> ParitySample:
+    if opened is None:
+        return compare.sample(scores, scores)
+    return compare.sample(opened.scores, scores, labels=opened.labels, cutoff=opened.cutoff, probes=opened.probes)
 
 
 def _open(

@@ -6,11 +6,10 @@ that flips no decision wins, else the one that flips fewest.
 
 from __future__ import annotations
 
-import _thread
 import copy
+import ctypes
 import math
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.registry import compare, tensors
+from modelmark.registry.original.functions import teach
 from modelmark.registry.original.parts import walk
+from modelmark.registry.original.supported import ask_plainly, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
 from modelmark.registry.original.trees import finite_thresholds, route_missing
 from modelmark.registry.refusal import Refusal, kind_of
@@ -32,6 +33,8 @@ TARGET_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 #: Of the seconds that the whole conversion may take, what one plan may.
 _SHARE: Final = 1 / 8
 _USUAL: Final = 120  # where nobody says how many
+#: Raises in another thread; looked up before the sandbox closes. A signal would not do: whoever started us may ignore it.
+_RAISE: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,9 @@ def _value(value: Any) -> Any:
 
 def check(model: Any, request: Mapping[str, Any]) -> None:
     """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
-    if not hasattr(model, "predict") or not hasattr(model, "get_params"):
+    if not hasattr(model, "get_params") or not (hasattr(model, "predict") or hasattr(model, "fit_predict")):
         raise Refusal("not_an_estimator", names=[type(model).__name__])
+    require_convertible(model)
     wants_classes = request["task"] != "regression"
     if wants_classes and not hasattr(model, "predict_proba"):
         raise Refusal("no_probabilities", names=names_of(model))
@@ -147,6 +151,7 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     A plan that takes too long is left; the best of the others stands.
     """
     prepared = copy.deepcopy(model)
+    ask_plainly(prepared)
     know_null(walk(prepared))
     finite_thresholds(walk(prepared))
     lower = lowered(prepared)
@@ -175,24 +180,21 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
     """Raises TimeoutError when the block takes longer and is in Python's hands; native code is only stopped by the sandbox."""
-    done = threading.Event()
+    done, thread = threading.Event(), ctypes.c_ulong(threading.get_ident())
 
     def late() -> None:
         if not done.is_set():
-            _thread.interrupt_main()
+            _RAISE(thread, ctypes.py_object(TimeoutError))
 
     timer = threading.Timer(seconds, late)
     timer.daemon = True
     timer.start()
     try:
         yield
-        done.set()
-        time.sleep(0)  # an interrupt that was on its way arrives here
-    except KeyboardInterrupt:
-        raise TimeoutError(f"longer than {seconds:g} s") from None
     finally:
         done.set()
         timer.cancel()
+        timer.join()  # what it raised arrives before this block is left
 
 
 def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
@@ -206,6 +208,7 @@ def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
 def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], lower: frozenset[str]) -> Converted:
     import skl2onnx
 
+    teach()
     if plan.narrow:
         prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)

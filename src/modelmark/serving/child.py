@@ -88,13 +88,16 @@ class Child:
                 self._try_again(now)
             return
         status: int | str | None = process.poll()
+        lived_until = self.heard_at
         if status is None:
             status = self._stands_still(process, now)
             if status is None:
                 return
+            lived_until = now
             process.kill()
             process.wait()
-        self._postpone(now, f"process {process.pid} ended ({status})")
+        well = self.ready.is_set() or lived_until - self.started_at >= SETTLED
+        self._postpone(now, f"process {process.pid} ended ({status})", well=well)
         if process.stdin is not None:
             process.stdin.close()
         self.process = None
@@ -104,11 +107,10 @@ class Child:
         try:
             self.start()
         except OSError as error:
-            self._postpone(now, f"no process can be started: {error}")
+            self._postpone(now, f"no process can be started: {error}", well=False)
 
-    def _postpone(self, now: float, why: str) -> None:
-        settled = self.process is not None and (self.heard_at - self.started_at >= SETTLED or self.ready.is_set())
-        self.delay = 0.0 if settled else min(max(0.1, 2 * self.delay), MAX_DELAY)
+    def _postpone(self, now: float, why: str, *, well: bool) -> None:
+        self.delay = 0.0 if well else min(max(0.1, 2 * self.delay), MAX_DELAY)
         self.due_at = now + self.delay
         tell(f"{why}; replaced in {self.delay:.1f} s")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+#: Where an estimator keeps those it is made of.
+PARTS: Final = ("estimators_", "estimator", "estimator_", "calibrated_classifiers_", "final_estimator_")
 
 
 def walk(model: Any) -> Iterator[Any]:
@@ -16,6 +19,25 @@ def walk(model: Any) -> Iterator[Any]:
             yield from walk(step)
     for _, step in getattr(model, "transformer_list", ()):
         yield from walk(step)
+
+
+def nested(model: Any) -> Iterator[Any]:
+    """Every estimator inside, however deep: steps, and what votes, stacks, bags and wrappers are made of. Each once."""
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen or isinstance(one, (str, type)) or not hasattr(one, "get_params"):
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [step for _, step in getattr(one, "steps", ())]
+        waiting += [step for _, step, *_ in getattr(one, "transformers_", ())]
+        waiting += [step for _, step in getattr(one, "transformer_list", ())]
+        for name in PARTS:
+            part: Any = getattr(one, name, None)
+            part = part.ravel().tolist() if hasattr(part, "ravel") else part
+            waiting += part if isinstance(part, (list, tuple)) else [part]
 
 
 def strangers(model: Any, seen: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, int]]:

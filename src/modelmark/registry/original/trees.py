@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
-#: Where an estimator keeps those it is made of.
-_PARTS: Final = ("estimators_", "estimator", "estimator_", "calibrated_classifiers_", "final_estimator_")
+from modelmark.registry.original.parts import PARTS
 
 
 def finite_thresholds(models: Iterable[Any]) -> None:
@@ -64,7 +63,7 @@ def _trees(models: Iterable[Any]) -> Iterator[Any]:
         seen.add(id(model))
         if hasattr(model, "tree_"):
             yield model.tree_
-        for name in _PARTS:
+        for name in PARTS:
             part: Any = getattr(model, name, None)
             part = part.ravel().tolist() if hasattr(part, "ravel") else part
             parts = part if isinstance(part, (list, tuple)) else [part]
