@@ -74,7 +74,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def view(found: Reference, profiles: dict[str, Counts], rows: int) -> MonitorContext:
-    recorded = Recorded(profiles={**profiles, REQUESTS: np.array([rows])}, refused={}, labelled=None)
+    recorded = Recorded(profiles={**profiles, REQUESTS: np.array([rows])}, refused={})
     return MonitorContext(
         model="bench", version=Digest("sha256:" + "0" * 64), contract=DEAL, reference=found,
         window=Window(start=AT, end=AT + timedelta(hours=1)), observed=recorded, baseline=None,

@@ -130,23 +130,6 @@ def test_of_many_labels_that_came_together_the_judged_ones_are_drawn_at_random(
     assert abs(found.measured - 0.3) < 0.13, "four standard errors"
 
 
-def test_labels_that_are_sent_again_close_no_alert(tmp_path: Path) -> None:
-    send(tmp_path, 1000)
-    keeper = steward(tmp_path)
-    keeper.step(NOON + MINUTE)
-    rows = predictions(Workspace(tmp_path), "loans", NOON, NOON + MINUTE).to_pylist()
-    right, wrong = rows[:940], rows[940:]
-    hour = 3_600_000_000_000
-    journal(tmp_path, *(label(r["id"], int(r["prediction"]), at=AT) for r in right))
-    journal(tmp_path, *(label(r["id"], 1 - int(r["prediction"]), at=AT + 2 * hour) for r in wrong))
-    later = NOON + 120 * MINUTE + MINUTE
-    assert [a.monitor for a in keeper.step(later).opened if a.monitor == "performance"] == ["performance"]
-    journal(tmp_path, *(label(r["id"], int(r["prediction"]), at=AT + 2 * hour) for r in right))
-    for minutes in range(1, 6):  # an alert closes when several windows in turn hold
-        keeper.step(later + minutes * MINUTE)
-    assert [a.monitor for a in book(tmp_path).alerts(open_only=True) if a.monitor == "performance"] == ["performance"]
-
-
 def test_looks_are_due_by_the_contract_and_an_unwatched_time_is_a_finding(tmp_path: Path) -> None:
     steward(tmp_path).step(NOON)
     assert steward(tmp_path).step(NOON + MINUTE / 2).findings == []

@@ -22,7 +22,7 @@ from modelmark.monitors.performance import Performance
 from modelmark.monitors.quality import Quality
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.testing.catalogue import check_monitor_row
-from modelmark.testing.monitors import check_monitor, empty_view, planted_view, quiet_view
+from modelmark.testing.monitors import check_monitor, cohort_of, empty_view, planted_view, quiet_view
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -101,7 +101,7 @@ def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: f
     judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
     view = quiet_view()
     deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
-    return seen(dataclasses.replace(view, contract=deal, baseline=baseline), labelled=judged)
+    return seen(dataclasses.replace(view, contract=deal, baseline=baseline), cohorts=(cohort_of(judged),))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,12 @@ def labelled(n: int, wrong: float, metric: Metric = Metric.ACCURACY, baseline: f
         pytest.param(labelled(1000, 0.1), Outcome.OK, "Accuracy holds: 0.900 on 1,000 labels", id="as promised"),
         pytest.param(labelled(1000, 0.3), Outcome.ALERT, "Accuracy is worse than promised: 0.700", id="surely worse"),
         pytest.param(labelled(100, 0.18), Outcome.CANNOT_TELL, "more labels would tell.", id="perhaps worse"),
-        pytest.param(labelled(20, 0.5), Outcome.CANNOT_TELL, "20 labels in this window; about 30 more", id="too few"),
+        pytest.param(
+            labelled(20, 0.5),
+            Outcome.CANNOT_TELL,
+            "20 labels of 20 rows predicted 2026-03-01 12:00 to 2026-03-01 13:00 UTC (100% labelled); about 30 more",
+            id="too few",
+        ),
         pytest.param(labelled(1000, 0.1, baseline=None), Outcome.CANNOT_TELL, "not known", id="no baseline"),
         pytest.param(labelled(1000, 0.3, Metric.BRIER, 0.02), Outcome.ALERT, "tolerated up to 0.070", id="a loss grew"),
         pytest.param(labelled(1000, 0.0, Metric.BRIER, 0.02), Outcome.OK, "Brier score holds", id="a loss is small"),

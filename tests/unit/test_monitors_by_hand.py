@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from builders.domain import contract
 from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.domain.contract import Costs, ModelSource, Objective, Outputs
 from modelmark.domain.errors import Missing
-from modelmark.domain.finding import Finding, Outcome
+from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.metrics import Metric, Task
 from modelmark.monitors import enabled
+from modelmark.monitors.cohort import Cohort, with_labels
 from modelmark.monitors.drift import Drift
 from modelmark.monitors.labels import labelled_predictions
 from modelmark.monitors.monitor import REQUESTS, MonitorContext, Recorded
@@ -24,7 +26,7 @@ from modelmark.monitors.quality import Quality
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.metrics import LabelledPredictions, statistic
 from modelmark.stats.rates import wilson
-from modelmark.testing.monitors import empty_view, quiet_view
+from modelmark.testing.monitors import cohort_of, empty_view, quiet_view
 
 
 def with_records(view: MonitorContext, **changes: Any) -> MonitorContext:
@@ -224,7 +226,10 @@ def labelled(n: int, metric: Metric = Metric.ACCURACY, baseline: float | None = 
     judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
     view = quiet_view(10)
     deal = dataclasses.replace(view.contract, objective=Objective(metric=metric))
-    return with_records(dataclasses.replace(view, contract=deal, baseline=baseline), labelled=judged)
+    return with_records(dataclasses.replace(view, contract=deal, baseline=baseline), cohorts=(cohort_of(judged),))
+
+
+WHOLE = labelled(100).cohorts[0]
 
 
 @pytest.mark.parametrize(("labels", "outcome"), [(49, Outcome.CANNOT_TELL), (50, Outcome.OK)])
@@ -260,10 +265,10 @@ def test_the_line_between_alert_doubt_and_ok(low: float, estimate: float, high: 
     """With a holdout of 0.875 and a tolerance of 0.025; and turned round for a loss."""
     seen = Interval(estimate=estimate, low=low, high=high, n=100, confidence=0.95)
     settings = PerformanceMonitor(tolerance=0.025)
-    up = Performance(settings)._finding(labelled(100), seen, 0.875)
+    up = Performance(settings)._finding(labelled(100), seen, 0.875, WHOLE)
     assert up.outcome is outcome
     turned = Interval(estimate=1 - estimate, low=1 - high, high=1 - low, n=100, confidence=0.95)
-    limit = Performance(settings)._finding(labelled(100, Metric.BRIER), turned, 0.125)
+    limit = Performance(settings)._finding(labelled(100, Metric.BRIER), turned, 0.125, WHOLE)
     assert limit.limit == pytest.approx(0.15)
     if estimate != 0.85 and high != 0.85:  # 1 - 0.85 is no float
         assert limit.outcome is outcome
@@ -272,12 +277,12 @@ def test_the_line_between_alert_doubt_and_ok(low: float, estimate: float, high: 
 def test_labels_that_would_tell_go_with_the_square_of_the_width() -> None:
     """Half a width of 0.1 and a gap of 0.05: four times as many, so three times as many more."""
     seen = Interval(estimate=0.8, low=0.7, high=0.9, n=100, confidence=0.95)
-    found = Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), seen, 0.85)
+    found = Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), seen, 0.85, WHOLE)
     assert "; about 300 more labels would tell." in found.sentence or "; about 301 more labels" in found.sentence
     near = dataclasses.replace(seen, high=0.8500001, low=0.7499999)
     assert (
         "; about 1 more labels"
-        in Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), near, 0.85).sentence
+        in Performance(PerformanceMonitor(tolerance=0.0))._finding(labelled(100), near, 0.85, WHOLE).sentence
     )
 
 
@@ -286,11 +291,66 @@ def test_a_metric_unknown_on_these_labels_asks_for_as_many_again(labels: int, mo
     view = labelled(labels, Metric.ROC_AUC)
     assert view.labelled is not None
     one = dataclasses.replace(view.labelled, y_true=np.ones(labels, dtype=np.int64))
-    (found,) = Performance(PerformanceMonitor()).evaluate(with_records(view, labelled=one))
+    (found,) = Performance(PerformanceMonitor()).evaluate(with_records(view, cohorts=(cohort_of(one),)))
     assert (found.outcome, found.n) == (Outcome.CANNOT_TELL, labels)
     assert found.sentence.endswith(f"; about {more} more.")
-    (none,) = Performance(PerformanceMonitor()).evaluate(with_records(view, labelled=None))
+    (none,) = Performance(PerformanceMonitor()).evaluate(with_records(view, cohorts=()))
     assert (none.outcome, none.n) == (Outcome.CANNOT_TELL, 0)
+
+
+def cohort(labels: int, rows: int, hours: float, *, old: bool = True, wrong: float = 0.1, ago: float = 0) -> Cohort:
+    """Rows of the last `hours`, so many of them labelled, of which a share was answered wrongly, spread evenly."""
+    y_true = np.arange(labels) % 2
+    score = np.where(np.arange(labels) % round(1 / wrong) == 0, 1 - y_true, y_true) * 0.8 + 0.1
+    judged = LabelledPredictions(task=Task.BINARY, y_true=y_true, scores=np.stack([1 - score, score], axis=1))
+    end = quiet_view(10).now - timedelta(hours=ago)
+    window = Window(start=end - timedelta(hours=hours), end=end)
+    return Cohort(window=window, rows=rows, labels=labels, old=old, read=lambda: judged)
+
+
+@pytest.mark.parametrize(
+    ("cohorts", "chosen"),
+    [
+        pytest.param([cohort(49, 49, 1), cohort(60, 60, 2)], [60], id="the narrowest with enough"),
+        pytest.param([cohort(50, 50, 1), cohort(199, 199, 2), cohort(200, 200, 4)], [50, 200], id="then four times as many"),
+        pytest.param([cohort(60, 100, 1, old=False), cohort(55, 99, 1, ago=24)], [55], id="mature before early"),
+        pytest.param([cohort(80, 100, 1, old=False), cohort(55, 99, 1, ago=24)], [80], id="nearly all came at once"),
+        pytest.param([cohort(79, 100, 1, old=False), cohort(55, 99, 1, ago=24)], [55], id="not quite nearly all"),
+        pytest.param(
+            [cohort(9, 60, 1, old=False), cohort(850, 1000, 128, old=False), cohort(55, 60, 1, ago=24)],
+            [55, 850],
+            id="an hour of yesterday before a week that is labelled but for today",
+        ),
+        pytest.param([cohort(9, 9, 1), cohort(60, 90, 2, old=False)], [60], id="early where there is nothing else"),
+        pytest.param([cohort(9, 9, 1)], [], id="too few at all"),
+    ],
+)  # fmt: skip
+def test_the_narrowest_mature_cohort_with_enough_labels_is_judged_first(
+    cohorts: list[Cohort], chosen: list[int]
+) -> None:
+    assert [one.labels for one in with_labels(cohorts, 50)] == chosen
+
+
+def test_performance_widens_until_it_can_tell_and_says_what_was_judged() -> None:
+    """A sixth of the answers are wrong: 50 labels cannot tell that from the tolerated 0.15, 800 can."""
+    view = with_records(labelled(100), cohorts=(cohort(60, 64, 1, wrong=0.25), cohort(960, 1000, 16, wrong=0.25)))
+    (found,) = Performance(PerformanceMonitor()).evaluate(view)
+    assert (found.outcome, found.n) == (Outcome.ALERT, 960)
+    assert "(97.5% interval" in found.sentence, "a second look halves how often it may err"
+    assert "of 1,000 rows predicted 2026-02-28 21:00 to 2026-03-01 13:00 UTC (96% labelled)" in found.sentence
+    (narrow,) = Performance(PerformanceMonitor()).evaluate(with_records(view, cohorts=view.cohorts[:1]))
+    assert narrow.outcome is Outcome.CANNOT_TELL
+    steady = with_records(view, cohorts=(cohort(60, 64, 1), cohort(960, 1000, 16, wrong=0.25)))
+    (kept,) = Performance(PerformanceMonitor()).evaluate(steady)
+    assert (kept.outcome, kept.n) == (Outcome.OK, 60), "what can tell is not widened"
+
+
+def test_labels_that_came_first_are_judged_with_a_word_of_care() -> None:
+    view = with_records(labelled(100), cohorts=(cohort(400, 1000, 1, old=False, wrong=0.5),))
+    (found,) = Performance(PerformanceMonitor()).evaluate(view)
+    assert found.outcome is Outcome.ALERT
+    assert "(40% labelled)" in found.sentence
+    assert found.sentence.endswith("those that come first need not be typical.")
 
 
 def test_monitors_come_in_the_catalogues_order_with_the_contracts_settings() -> None:

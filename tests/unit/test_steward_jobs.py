@@ -15,6 +15,7 @@ from builders.steward import DEAL, watched
 from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.cohorts import CohortSize
 from modelmark.steward import jobs
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault
 from modelmark.steward.jobs.disk_room import DiskRoom
@@ -160,11 +161,16 @@ def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monke
         read.append("refusals")
         return {}
 
+    def sizes(_: Any, model: str, __: str, starts: Sequence[Any], *___: Any, **____: Any) -> list[CohortSize]:
+        read.append(f"sizes of {model}")
+        return [CohortSize(9, 3) for _ in starts]
+
     def labelled(*_: Any, version: str, **__: Any) -> str:
         read.append(f"labels of {version[:4]}")
         return "a table"
 
     monkeypatch.setattr("modelmark.steward.observations.refusals", refusals)
+    monkeypatch.setattr("modelmark.steward.observations.cohort_sizes", sizes)
     monkeypatch.setattr("modelmark.steward.observations.labelled", labelled)
     monkeypatch.setattr(
         "modelmark.steward.observations.labelled_predictions", lambda contract, table: (contract, table)
@@ -176,8 +182,10 @@ def test_records_are_read_when_they_are_asked_for_and_once(tmp_path: Path, monke
     assert (observed.refused, observed.refused) == ({}, {})
     assert read == ["refusals"]
     assert observed.profiles == observed.profiles == {}
-    assert observed.labelled == observed.labelled == (DEAL, "a table")
-    assert read == ["refusals", "profiles", f"labels of {one.version.hex[:4]}"]
+    assert observed.cohorts is observed.cohorts
+    assert read == ["refusals", "profiles", "sizes of loans", "sizes of loans"], "up to now, and up to a delay ago"
+    assert observed.cohorts[0].read() == (DEAL, "a table")
+    assert read[4:] == [f"labels of {one.version.hex[:4]}"]
 
 
 def test_a_full_disk_is_an_alert_which_a_reserve_makes_room_for(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
 from modelmark.stats.metrics import LabelledPredictions
 
-_ANSWERED = ("model", "previous_version")  # a constant or a person is not the version's doing
+ANSWERED: Final = ("model", "previous_version")  # a constant or a person is not the version's doing
 
 
 def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions | None:
@@ -20,7 +20,7 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
         return None
     rows = table.to_pandas()
     drawn_from = int(rows["drawn_from"].iloc[0]) if rows["drawn_from"].iloc[0] > len(rows) else 0
-    rows = rows[rows["path"].isin(_ANSWERED)]
+    rows = rows[rows["path"].isin(ANSWERED)]
     if contract.model.task is Task.REGRESSION:
         rows = rows[rows["value"].notna() & rows["label_value"].notna()]
         if rows.empty:

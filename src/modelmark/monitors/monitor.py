@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
+from modelmark.monitors.cohort import Cohort
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference
 
@@ -31,8 +32,9 @@ class Observations(Protocol):
         ...
 
     @property
-    def labelled(self) -> LabelledPredictions | None:
-        """Truth and scores of the rows whose labels came in the window; None where there are none."""
+    def cohorts(self) -> Sequence[Cohort]:
+        """What was predicted, with its labels: first what ends with the window, then what labels usually have come for by
+        now, each from narrow to wide; empty where no label has come."""
         ...
 
 
@@ -42,7 +44,7 @@ class Recorded:
 
     profiles: Mapping[str, Counts]
     refused: Mapping[tuple[str, str], int]
-    labelled: LabelledPredictions | None
+    cohorts: Sequence[Cohort] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,13 @@ class MonitorContext:
         return self.observed.refused
 
     @property
+    def cohorts(self) -> Sequence[Cohort]:
+        return self.observed.cohorts
+
+    @property
     def labelled(self) -> LabelledPredictions | None:
-        return self.observed.labelled
+        """Truth and scores of the first cohort that has any; None where there are none."""
+        return next((found for cohort in self.cohorts if (found := cohort.read()) is not None), None)
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,9 @@
 """Live performance: is the objective on labelled rows still what the holdout promised?
 
-Looks at the labels that came in the window, whenever their predictions were made. Labels that come fast need not be
-typical of those that come late, so right after a release this speaks of the fast ones only.
+Rows are judged by when they were predicted, once labels usually have come for them or nearly all have one; where there are
+none such yet, by the labels that came first, and the sentence says so. Where few labels come, or they cannot tell, more of
+the past is looked at. Each such further look halves how often its interval may err, so that all of them together err
+at most twice as often as one.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from modelmark.domain.catalogue.monitor_settings import PerformanceMonitor
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Direction
+from modelmark.monitors.cohort import Cohort, with_labels
 from modelmark.monitors.monitor import MonitorContext
-from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.bootstrap import Interval, interval, times_for
 from modelmark.stats.metrics import LabelledPredictions, statistic
 
 NAME: Final = "performance"
 _TIMES: Final = 400
+_EARLY: Final = "More labels of these rows are due, and those that come first need not be typical."
 
 
 class Performance:
@@ -32,27 +36,44 @@ class Performance:
         self._settings = settings
 
     def evaluate(self, view: MonitorContext) -> list[Finding]:
-        judged = view.labelled
-        metric = view.contract.objective.metric
-        n = 0 if judged is None else len(judged.y_true)
+        metric, least = view.contract.objective.metric, self._settings.min_labels
         if view.baseline is None:
-            return [
-                self._unknown(view, f"Cannot tell whether {metric.title} fell: the holdout's value is not known.", n)
-            ]
-        more = self._settings.min_labels - n
-        if judged is None or more > 0:
-            sentence = f"Cannot tell whether {metric.title} holds: {n:,} labels in this window; about {more:,} more would tell."
+            n = max((cohort.labels for cohort in view.cohorts), default=0)
+            sentence = f"Cannot tell whether {metric.title} fell: the holdout's value is not known."
             return [self._unknown(view, sentence, n)]
-        try:
-            measured = interval(
-                statistic(metric, judged), n, confidence=self._settings.confidence, times=_TIMES, seed=0
-            )
-        except Unmeasured as error:
-            sentence = f"Cannot tell whether {metric.title} holds on {n:,} labels: {error.message}; about {_hint(judged)} more."
-            return [self._unknown(view, sentence, n)]
-        return [self._finding(view, measured, view.baseline, judged.drawn_from)]
+        found: Finding | None = None
+        for widened, cohort in enumerate(with_labels(view.cohorts, least)):
+            found = self._judge(view, cohort, view.baseline, widened)
+            if found.outcome is not Outcome.CANNOT_TELL:
+                break
+        return [found or self._too_few(view, max(view.cohorts, key=lambda cohort: cohort.labels, default=None))]
 
-    def _finding(self, view: MonitorContext, measured: Interval, baseline: float, drawn_from: int = 0) -> Finding:
+    def _judge(self, view: MonitorContext, cohort: Cohort, baseline: float, widened: int) -> Finding:
+        """widened: how many narrower cohorts could not tell."""
+        metric, judged = view.contract.objective.metric, cohort.read()
+        n = 0 if judged is None else len(judged.y_true)
+        if judged is None or n < self._settings.min_labels:
+            return self._too_few(view, cohort, n)
+        confidence = 1 - (1 - self._settings.confidence) / 2**widened
+        times = times_for(n) if widened else _TIMES
+        try:
+            measured = interval(statistic(metric, judged), n, confidence=confidence, times=times, seed=0)
+        except Unmeasured as error:
+            said = f"{n:,} labels of {cohort}: {error.message}; about {_hint(judged)} more"
+            return self._unknown(view, f"Cannot tell whether {metric.title} holds on {said}.", n)
+        return self._finding(view, measured, baseline, cohort, judged.drawn_from)
+
+    def _too_few(self, view: MonitorContext, widest: Cohort | None, n: int | None = None) -> Finding:
+        """n: how many labels can be judged, where that is known."""
+        title, labels = view.contract.objective.metric.title, (widest.labels if widest else 0) if n is None else n
+        of = f" of {widest}" if widest else ""
+        more = max(1, self._settings.min_labels - labels)
+        sentence = f"Cannot tell whether {title} holds: {labels:,} labels{of}; about {more:,} more would tell."
+        return self._unknown(view, sentence, labels)
+
+    def _finding(
+        self, view: MonitorContext, measured: Interval, baseline: float, cohort: Cohort, drawn_from: int = 0
+    ) -> Finding:
         """Alert only when even the interval's better end is worse than tolerated. drawn_from: as `LabelledPredictions` has
         it."""
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
@@ -63,7 +84,7 @@ class Performance:
         name = metric.title[:1].upper() + metric.title[1:]
         numbers = (
             f"{measured.estimate:.3f} on {measured.n:,} labels{f' drawn at random of {drawn_from:,}' if drawn_from else ''} "
-            f"({measured.confidence:.0%} interval {measured.low:.3f} to {measured.high:.3f})"
+            f"({100 * measured.confidence:.4g}% interval {measured.low:.3f} to {measured.high:.3f}) of {cohort}"
         )
         tail = f"holdout {baseline:.3f}, tolerated {'down' if sign > 0 else 'up'} to {limit:.3f}."
         if sign * (limit - better) > 0:
@@ -78,7 +99,7 @@ class Performance:
             NAME,
             metric.value,
             outcome,
-            sentence,
+            sentence if cohort.mature else f"{sentence} {_EARLY}",
             n=measured.n,
             measured=measured.estimate,
             low=measured.low,

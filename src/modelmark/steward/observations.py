@@ -1,20 +1,25 @@
-"""What the journal and the monitoring store hold of one version in one window."""
+"""What the journal and the monitoring store hold of one version in one window, and of what its labels have come for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property, partial
 from typing import Final
 
+from modelmark.domain.contract import Contract
 from modelmark.domain.finding import Window
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.cohorts import cohort_sizes
 from modelmark.journal.tables.query import labelled, refusals
-from modelmark.monitors.labels import labelled_predictions
+from modelmark.monitors.cohort import Cohort
+from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
 
+#: How far back labels are looked for where a narrower window cannot tell.
+WIDEST: Final = timedelta(days=90)
 #: Rows of a window that are judged, drawn at random where there are more; those would not make the interval usefully narrower.
 MAX_LABELS: Final = 20_000
 
@@ -38,13 +43,48 @@ class JournalObservations:
         return refusals(self._workspace, self._watched.model, self._window.start, self._window.end)
 
     @cached_property
-    def labelled(self) -> LabelledPredictions | None:
+    def cohorts(self) -> Sequence[Cohort]:
+        """As wide as the window, then twice that, and so on until `WIDEST`: up to now, and up to when labels are usually
+        late by now."""
+        now, delay = self._window.end, label_delay(self._watched.contract)
+        recent = self._ending(now, old=not delay)
+        return [*recent, *self._ending(now - delay, old=True)] if delay else recent
+
+    def _ending(self, end: datetime, *, old: bool) -> list[Cohort]:
+        windows = [Window(start=end - length, end=end) for length in _lengths(self._window.end - self._window.start)]
+        sizes = cohort_sizes(
+            self._workspace,
+            self._watched.model,
+            self._watched.version.hex,
+            [window.start for window in windows],
+            end,
+            paths=ANSWERED,
+        )
+        return [
+            Cohort(window=window, rows=size.rows, labels=size.labels, old=old, read=partial(self._read, window))
+            for window, size in zip(windows, sizes, strict=False)
+        ]
+
+    def _read(self, window: Window) -> LabelledPredictions | None:
         table = labelled(
             self._workspace,
             self._watched.model,
-            self._window.start,
-            self._window.end,
+            window.start,
+            window.end,
             version=self._watched.version.hex,
+            by="prediction",
             most=MAX_LABELS,
         )
         return labelled_predictions(self._watched.contract, table)
+
+
+def label_delay(contract: Contract) -> timedelta:
+    """How long labels usually take; ten years at most, so that it can be reckoned with."""
+    return timedelta(hours=min(max(contract.labels.expected_delay_hours or 0.0, 0.0), 87_600.0))
+
+
+def _lengths(shortest: timedelta) -> list[timedelta]:
+    lengths = [shortest]
+    while lengths[-1] < WIDEST:
+        lengths.append(min(2 * lengths[-1], WIDEST))
+    return lengths

@@ -14,11 +14,13 @@ from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSour
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
+from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WINDOW: Final = Window(start=NOON, end=NOON + timedelta(hours=1))
 QUIET_LOOKS: Final = 20
 #: Of the quiet looks, how many may alarm: with a false-alarm rate of 1% more than two in twenty come once in a
 #: thousand.
@@ -60,7 +62,13 @@ def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
 
 def empty_view() -> MonitorContext:
     """A window without a single request: a monitor must say that it cannot tell."""
-    return replace(quiet_view(10), observed=Recorded(profiles={}, refused={}, labelled=None))
+    return replace(quiet_view(10), observed=Recorded(profiles={}, refused={}))
+
+
+def cohort_of(judged: LabelledPredictions) -> Cohort:
+    """All rows of the views' window, each with its label."""
+    n = len(judged.y_true)
+    return Cohort(window=WINDOW, rows=n, labels=n, old=True, read=lambda: judged)
 
 
 def _alarms(monitor: Monitor, view: MonitorContext) -> bool:
@@ -101,8 +109,8 @@ def _view(
         version=Digest("sha256:" + "0" * 64),
         contract=_CONTRACT,
         reference=found,
-        window=Window(start=NOON, end=NOON + timedelta(hours=1)),
-        observed=Recorded(profiles=profiles, refused=refused, labelled=judged),
+        window=WINDOW,
+        observed=Recorded(profiles=profiles, refused=refused, cohorts=(cohort_of(judged),)),
         baseline=0.9,
         now=NOON + timedelta(hours=1),
     )

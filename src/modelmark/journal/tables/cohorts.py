@@ -1,0 +1,46 @@
+"""How many rows a version predicted in spans of time, and for how many of them a label has come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.schema import LABELS, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSize:
+    """rows: predicted, and answered in one of the ways asked for. labels: those of them that have one."""
+
+    rows: int
+    labels: int
+
+
+def cohort_sizes(
+    workspace: Workspace,
+    model: str,
+    version: str,
+    starts: Sequence[datetime],
+    end: datetime,
+    *,
+    paths: Collection[str],
+) -> list[CohortSize]:
+    """The size of each cohort [start, end), in the order of starts; one scan. Empty where no label has come at all.
+
+    version: digest hex. paths: what answered, as `Predicted.path` has it.
+    """
+    counted = ", ".join('count(*) FILTER (p."at" >= ?), count(l.id) FILTER (p."at" >= ?)' for _ in starts)
+    query = f"""SELECT {counted} FROM predictions p
+        LEFT JOIN (SELECT DISTINCT id, row FROM labels WHERE model = ?) l ON p.id = l.id AND p.row = l.row
+        WHERE p."at" >= ? AND p."at" < ? AND p.model = ? AND p.version = ? AND list_contains(?, p.path)
+        AND coalesce(p.score, p.value) IS NOT NULL"""
+    twice = [start for start in starts for _ in range(2)]
+    with connected(workspace, predictions=table_of(model), labels=LABELS) as connection:
+        if connection is None or not starts:
+            return []
+        values = [*twice, model, min(starts), end, model, version.removeprefix("sha256:"), sorted(paths)]
+        (found,) = connection.execute(query, values).fetchall()
+    return [CohortSize(int(rows), int(labels)) for rows, labels in zip(found[::2], found[1::2], strict=True)]
