@@ -54,12 +54,13 @@ def steward(
     root: Path,
     notifier: Any = None,
     serving: Sequence[MonitoredVersion] | None = None,
+    left: Sequence[MonitoredVersion] = (),
     clock: Clock = lambda: datetime.max,
     more_jobs: Sequence[Job] = (),
     **more: Any,
 ) -> Steward:
     chosen = [watched()] if serving is None else serving
     more.setdefault("log", lambda line: None)
-    known, kept = ServingVersions(lambda: chosen), book(root)
+    known, kept = ServingVersions(lambda: chosen, lambda now: left), book(root)
     jobs = (*builtin(Workspace(root), kept, known, notifier), *more_jobs)
     return Steward(jobs, known, kept, clock, told=notifier is not None, **more)

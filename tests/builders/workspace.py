@@ -193,7 +193,7 @@ class Lived:
         return ids
 
     def steward(self) -> Steward:
-        serving = ServingVersions(self.app.monitored)
+        serving = ServingVersions(self.app.monitored, self.app.monitored.left)
         jobs = builtin(self.app.workspace, self.app.monitoring_store, serving, None, witness=self.app.witness)
         return Steward(jobs, serving, self.app.monitoring_store, lambda: self.now, log=lambda line: None)
 

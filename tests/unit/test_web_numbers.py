@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, evidence, finding, version
+from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Fallback, FallbackKind, Goal, Guardrail, ModelSource, Outputs, Question
 from modelmark.domain.evidence import Check, Evidence, Verdict
 from modelmark.domain.finding import Alert, Outcome, Window
@@ -132,6 +133,9 @@ class Book:
     def score_reference(self, _):
         return self.known["reference"]
 
+    def version(self, _):
+        return ONE
+
     def acts(self, *_):
         return self.known["acts"]
 
@@ -194,6 +198,32 @@ def test_the_overview_puts_first_who_needs_somebody():
 def test_a_full_disk_is_said_before_all_else():
     found = series.overview(Book(disk="the disk is full", alerts=[alert()]))
     assert (found["sentence"], found["open"]) == ("The disk is full.", 2)
+
+
+def test_what_a_version_that_has_left_lost_is_shown_as_its_own():
+    hour = timedelta(hours=1)
+    before, after = Window(start=NOON - 3 * hour, end=NOON - 2 * hour), Window(start=NOON - hour, end=NOON)
+    gone = version("gone").id
+    lines = [
+        finding(monitor="performance", version=gone, window=before, measured=0.9, sentence="It served."),
+        finding(monitor="performance", version=gone, window=after, measured=0.4, sentence="v0 no longer serves."),
+        finding(monitor="performance", window=after, measured=0.9, sentence="Holds."),
+    ]
+    act = Event(
+        sequence=1, at=NOON - 1.5 * hour, actor="ann", act=Act.RELEASED, subject=ONE.id, details={"model": "loans"},
+        previous="", hash="",
+    )  # fmt: skip
+    found = series.model(
+        Book(performance=lines, looks={"performance": lines[2:]}, acts=[act], reference=scored([0.5], [1, 1])),
+        "loans",
+        "6h",
+    )
+    assert found["sentences"]["performance"] == "Holds. v0 no longer serves."
+    assert [(p["version"], p["serves"]) for p in found["performance"]] == [
+        (gone.short, False), (gone.short, False), (ONE.id.short, True)
+    ]  # fmt: skip
+    only = series._left(lines[:1], [act], ONE)
+    assert only == [], "what it said while it served is the past"
 
 
 def test_a_models_page_has_all_its_numbers():

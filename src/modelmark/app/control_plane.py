@@ -25,14 +25,16 @@ class ControlPlane(Workbench):
 
     @cached_property
     def monitored(self) -> MonitoredVersions:
-        return MonitoredVersions(ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of)
+        return MonitoredVersions(
+            workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of
+        )
 
     def steward(self) -> Steward:
         """The control loop over everything that serves now."""
         notifier = AppriseNotifier(self.settings.notify) if self.settings.notify else None
         if notifier is not None:
             notifier.check()
-        serving = ServingVersions(self.monitored)
+        serving = ServingVersions(self.monitored, self.monitored.left)
         if self.settings.checkpoint_to is not None:
             check_target(self.settings.checkpoint_to)
         every = timedelta(minutes=self.settings.checkpoint_minutes)

@@ -11,6 +11,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.ports import MonitoringStore, Notifier
+from modelmark.monitors.performance import NAME as PERFORMANCE
 
 RETRY_FIRST: Final = timedelta(seconds=15)
 RETRY_MOST: Final = timedelta(hours=1)
@@ -49,11 +50,24 @@ def tell(
 
 
 def close_departed(
-    book: MonitoringStore, serving: Collection[tuple[str, Digest]], now: datetime, *, queue: bool
+    book: MonitoringStore,
+    serving: Collection[tuple[str, Digest]],
+    judged: Collection[tuple[str, Digest]],
+    now: datetime,
+    *,
+    queue: bool,
 ) -> list[Alert]:
-    """Close what is open about versions that no longer serve: nobody looks at them any more."""
+    """Close what is open about versions that no longer serve: nobody looks at them any more.
+
+    judged: those whose labels are still looked at; what these say stays open.
+    """
     with book.transaction():
-        gone = [a for a in book.alerts(open_only=True, limit=10_000) if (a.model, a.version) not in serving]
+        gone = [
+            alert
+            for alert in book.alerts(open_only=True, limit=10_000)
+            if (alert.model, alert.version) not in serving
+            and not (alert.monitor == PERFORMANCE and (alert.model, alert.version) in judged)
+        ]
         for alert in gone:
             book.close_alert(alert.id, now)
         if queue:

@@ -33,9 +33,10 @@ COMMITS_PER_STEP: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredVersion:
-    """A version that serves. reference: what `stats.profile.reference` made. baseline: the objective on its holdout.
+    """A version that serves, or has. reference: what `stats.profile.reference` made. baseline: the objective on its holdout.
 
-    terms: what was agreed until a day.
+    terms: what was agreed until a day. label: v3. left: it serves no more, and only the labels of what it answered are
+    judged.
     """
 
     model: str
@@ -44,6 +45,8 @@ class MonitoredVersion:
     reference: bytes
     baseline: float | None
     terms: tuple[Expiry, ...] = ()
+    label: str = ""
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,20 +91,33 @@ LATENCY: Final = _time(
         },
     ],
 )
+#: Each version has lines of its own, those of the champion in full.
+_VERSION: Final = {"field": "version", "type": "nominal"}
+
+
+def _full(opacity: float) -> dict[str, Any]:
+    return {"condition": {"test": "datum.serves", "value": opacity}, "value": opacity * 0.4}
+
+
 INTERVAL: Final = _time(
     {"title": "objective"},
     [
         {
-            "mark": {"type": "area", "opacity": 0.25},
-            "encoding": {"y": {"field": "low", "scale": {"zero": False}}, "y2": {"field": "high"}},
+            "mark": {"type": "area"},
+            "encoding": {
+                "y": {"field": "low", "scale": {"zero": False}},
+                "y2": {"field": "high"},
+                "detail": _VERSION,
+                "opacity": _full(0.25),
+            },
         },
         {
             "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 1.5, "tooltip": {"content": "data"}},
-            "encoding": {"y": {"field": "measured"}},
+            "encoding": {"y": {"field": "measured"}, "detail": _VERSION, "opacity": _full(1.0)},
         },
         {
             "mark": {"type": "line", "strokeDash": [6, 3], "strokeWidth": 1, "color": "muted"},
-            "encoding": {"y": {"field": "limit"}},
+            "encoding": {"y": {"field": "limit"}, "detail": _VERSION},
         },
     ],
 )

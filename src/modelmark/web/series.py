@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from modelmark.domain.audit import Event
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import Version
@@ -65,19 +66,26 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
     refused = queries.refused(name, start, end)
     reference = _score_shares(queries, champion, ends) if champion else None
     looks = {m: queries.last_look(champion, m) if champion else [] for m in ("drift", "quality", "performance")}
+    acts = queries.acts(name, start)
     performance = [f for f in queries.performance(name, start) if f.measured is not None]
     shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
         "at": _ms(end),
         "wait": min(30_000, seconds * 10),  # milliseconds until asking again is worth it: long spans change slowly
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
-        "marks": _marks(queries, name, start),
+        "marks": _marks(queries, name, start, acts),
         "alerts": [_alert(alert) for alert in queries.alerts(name)],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
         "sentences": {
             "traffic": sentences.traffic(seen.span, length.total_seconds(), sum(n for _, _, n in refused)),
             **_of_contract(queries, champion, seen.span, reference),
             **{m: sentences.monitor(looks[m], _no_look(m, champion)) for m in looks},
+            "performance": " ".join(
+                [
+                    sentences.monitor(looks["performance"], _no_look("performance", champion)),
+                    *_left(performance, acts, champion),
+                ]
+            ),
         },
         "rest": {m: sentences.rest(left, percent=m == "quality") for m, (_, left) in shown.items()},
         "traffic": _rates(seen.slots, start, end, seconds, empty=False),
@@ -85,7 +93,10 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
         "scores": _scores(seen, ends, reference),
         "quality": [_finding(f) for f in shown["quality"][0]],
         "drift": [_finding(f) for f in shown["drift"][0]],
-        "performance": [_finding(f) for f in performance[:: max(1, len(performance) // POINTS)]],
+        "performance": [
+            {**_finding(f), "version": f.version.short, "serves": champion is not None and f.version == champion.id}
+            for f in performance[:: max(1, len(performance) // POINTS)]
+        ],
     }
 
 
@@ -114,10 +125,17 @@ def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]
     return found[:DRAWN], found[DRAWN:]
 
 
-def _marks(queries: Queries, name: str, start: datetime) -> list[dict[str, Any]]:
+def _left(performance: Sequence[Finding], acts: Sequence[Event], champion: Version | None) -> list[str]:
+    """What the labels of versions say that serve no more, since the last act moved traffic; each of them once."""
+    since = acts[-1].at if acts else None
+    latest = {f.version: f for f in performance if since is None or f.window.end > since}
+    return [f.sentence for f in latest.values() if champion is None or f.version != champion.id]
+
+
+def _marks(queries: Queries, name: str, start: datetime, acts: Sequence[Event]) -> list[dict[str, Any]]:
     """Releases and alerts, for the thin vertical lines."""
     marks = []
-    for event in queries.acts(name, start):
+    for event in acts:
         label = queries.version(event.subject).label
         marks.append({"at": _ms(event.at), "kind": "release", "label": label, "text": f"{event.act}: {label}"})
     for alert in queries.alerts(name, open_only=False):

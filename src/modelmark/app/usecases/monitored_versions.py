@@ -1,23 +1,31 @@
-"""What monitors need of the versions that serve."""
+"""What monitors need of the versions that serve, and of those that have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.version import REFERENCE, Version
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.cohorts import last_answers
 from modelmark.steward.expiries import Expiry
+from modelmark.steward.observations import label_delay
 from modelmark.steward.profiler import MonitoredVersion
+
+#: How much later than usual labels are waited for; a day, since many come by night.
+LATE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredVersions:
     """A version's own part never changes, so it is read once and kept."""
 
+    workspace: Workspace
     ledger: Ledger
     artifacts: ArtifactStore
     contract_of: Callable[[Version], Contract]
@@ -25,12 +33,32 @@ class MonitoredVersions:
 
     def __call__(self) -> list[MonitoredVersion]:
         """Every version that serves now."""
+        return [self._read_once(id) for id in self._serving()]
+
+    def left(self, now: datetime) -> list[MonitoredVersion]:
+        """Every version that serves no more and whose labels may still come: `LATE` after they usually have for the last of
+        its answers."""
+        serving = set(self._serving())
+        found: list[MonitoredVersion] = []
+        for model in sorted({version.model for version in self.ledger.versions()}):
+            answered = last_answers(self.workspace, model)
+            for version in self.ledger.versions(model):
+                last = answered.get(version.id.hex)
+                if last is None or version.id in serving:
+                    continue
+                one = self._read_once(version.id)
+                if now - last < label_delay(one.contract) + LATE:
+                    found.append(replace(one, left=True))
+        return found
+
+    def _serving(self) -> list[Digest]:
         snapshot = self.ledger.snapshot()
-        serving = [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
-        for id in serving:
-            if id not in self._known:
-                self._known[id] = self._read(self.ledger.version(id))
-        return [self._known[id] for id in serving]
+        return [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
+
+    def _read_once(self, id: Digest) -> MonitoredVersion:
+        if id not in self._known:
+            self._known[id] = self._read(self.ledger.version(id))
+        return self._known[id]
 
     def _read(self, version: Version) -> MonitoredVersion:
         contract = self.contract_of(version)
@@ -41,6 +69,7 @@ class MonitoredVersions:
             reference=self.artifacts.read(version.id, REFERENCE),
             baseline=self._baseline(version),
             terms=tuple(self._terms(version, contract)),
+            label=version.label,
         )
 
     def _terms(self, version: Version, contract: Contract) -> Iterator[Expiry]:

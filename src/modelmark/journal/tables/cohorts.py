@@ -1,8 +1,8 @@
-"""How many rows a version predicted in spans of time, and for how many of them a label has come."""
+"""How many rows a version predicted in spans of time, for how many of them a label has come, and when it last answered."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,3 +44,13 @@ def cohort_sizes(
         values = [*twice, model, min(starts), end, model, version.removeprefix("sha256:"), sorted(paths)]
         (found,) = connection.execute(query, values).fetchall()
     return [CohortSize(int(rows), int(labels)) for rows, labels in zip(found[::2], found[1::2], strict=True)]
+
+
+def last_answers(workspace: Workspace, model: str) -> Mapping[str, datetime]:
+    """When each version last answered, by digest hex."""
+    query = 'SELECT version, max("at") AS last FROM predictions WHERE model = ? GROUP BY version'
+    with connected(workspace, threads=1, predictions=table_of(model)) as connection:
+        if connection is None:
+            return {}
+        found = connection.sql(query, params=[model]).to_arrow_table()  # Arrow keeps times' zones
+    return {row["version"]: row["last"] for row in found.to_pylist()}

@@ -48,8 +48,10 @@ def builtin(
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         Profile(profiler=profiler),
-        MonitorVersions(workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, told=told),
-        CloseDeparted(monitoring_store=monitoring_store, told=told),
+        MonitorVersions(
+            workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, serving=serving, told=told
+        ),
+        CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told),
         Maintain(compactor=compactor, profiler=profiler),
         *((checkpoint,) if checkpoint else ()),
         Deliver(monitoring_store=monitoring_store, notifier=notifier),

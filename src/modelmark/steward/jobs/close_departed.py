@@ -1,4 +1,4 @@
-"""Closing what is open about versions that no longer serve."""
+"""Closing what is open about versions that no longer serve, but for what their labels say while these are judged."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 from modelmark.domain.ports import MonitoringStore
 from modelmark.steward.alerts import close_departed
 from modelmark.steward.job import FaultOwner, JobContext
+from modelmark.steward.serving_versions import ServingVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +21,11 @@ class CloseDeparted:
     checkpoint: ClassVar = ""
     owner: ClassVar = FaultOwner.VERSIONS
     monitoring_store: MonitoringStore
+    serving: ServingVersions
     told: bool
 
     def run(self, context: JobContext) -> bool:
         serving = {(watched.model, watched.version) for watched in context.serving}
-        close_departed(self.monitoring_store, serving, context.now, queue=self.told)
+        judged = {(watched.model, watched.version) for watched in self.serving.left(context.now)}
+        close_departed(self.monitoring_store, serving, judged, context.now, queue=self.told)
         return True

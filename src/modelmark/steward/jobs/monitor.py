@@ -1,12 +1,13 @@
-"""Having every monitor look at every version that serves, as often as its contract asks."""
+"""Having every monitor look at every version that serves, as often as its contract asks, and at the labels of those that have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
@@ -17,6 +18,7 @@ from modelmark.steward.alerts import tell
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import MonitoredVersion, Profiler
+from modelmark.steward.serving_versions import ServingVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +33,24 @@ class MonitorVersions:
     workspace: Workspace
     monitoring_store: MonitoringStore
     profiler: Profiler
+    serving: ServingVersions
     told: bool
 
     def run(self, context: JobContext) -> bool:
-        for model in sorted({watched.model for watched in context.serving}):
+        everyone = [*context.serving, *self._left(context)]
+        for model in sorted({watched.model for watched in everyone}):
             try:
-                self._evaluate(context, model, [watched for watched in context.serving if watched.model == model])
+                self._evaluate(context, model, [watched for watched in everyone if watched.model == model])
             except Exception as error:  # noqa: BLE001 - whatever it is, the next model is looked at
                 context.report(JobFault.of(self.name, error, self.owner))
         return True
+
+    def _left(self, context: JobContext) -> Sequence[MonitoredVersion]:
+        try:
+            return self.serving.left(context.now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those that serve are looked at
+            context.report(JobFault.of(self.name, error, self.owner))
+            return ()
 
     def _evaluate(self, context: JobContext, model: str, mine: Sequence[MonitoredVersion]) -> None:
         now, every = context.now, timedelta(seconds=min(watched.contract.monitors.every_seconds for watched in mine))
@@ -50,9 +61,11 @@ class MonitorVersions:
             return
         found: list[Finding] = []
         for watched in mine:
+            found += self._views(context, watched)
+            if watched.left:
+                continue
             if since is not None and now - since > 2 * every:
                 found.append(_unwatched(watched, since, now))
-            found += self._views(context, watched)
             found += expiries.evaluate(model, watched.version, watched.terms, since or now, now)
         with self.monitoring_store.transaction():
             self.monitoring_store.add_findings(found)
@@ -64,7 +77,7 @@ class MonitorVersions:
     def _views(self, context: JobContext, watched: MonitoredVersion) -> list[Finding]:
         view = self._view(watched, context.now)
         found: list[Finding] = []
-        for monitor in enabled(watched.contract.monitors):
+        for monitor in enabled(_settings(watched)):
             try:
                 found += monitor.evaluate(view)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it must not silence the others
@@ -73,7 +86,7 @@ class MonitorVersions:
                 context.report(JobFault(subject=monitor.name, sentence=said, owner=FaultOwner.LOG))
                 sentence = f"Cannot tell: monitor {monitor.name} could not evaluate this window ({line})."
                 found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
-        return found
+        return [_told_apart(finding, watched) for finding in found] if watched.left else found
 
     def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
         """The window that ends now, as monitors see it."""
@@ -88,6 +101,16 @@ class MonitorVersions:
             baseline=watched.baseline,
             now=now,
         )
+
+
+def _settings(watched: MonitoredVersion) -> Monitors:
+    """Of a version that has left only what its labels say: it has no traffic that could drift."""
+    settings = watched.contract.monitors
+    return replace(settings, quality=None, drift=None, plugins={}) if watched.left else settings
+
+
+def _told_apart(finding: Finding, watched: MonitoredVersion) -> Finding:
+    return replace(finding, sentence=f"{watched.label or watched.version.short} no longer serves. {finding.sentence}")
 
 
 def _unwatched(watched: MonitoredVersion, since: datetime, now: datetime) -> Finding:
