@@ -66,7 +66,7 @@ class Performance:
     def _too_few(self, view: MonitorContext, widest: Cohort | None, n: int | None = None) -> Finding:
         """n: how many labels can be judged, where that is known."""
         title, labels = view.contract.objective.metric.title, (widest.labels if widest else 0) if n is None else n
-        of = f" of {widest}" if widest else ""
+        of = f" of {widest}" if widest and labels else ""
         more = max(1, self._settings.min_labels - labels)
         sentence = f"Cannot tell whether {title} holds: {labels:,} labels{of}; about {more:,} more would tell."
         return self._unknown(view, sentence, labels)
