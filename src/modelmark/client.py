@@ -92,7 +92,8 @@ class Client:
         )
 
     def label(self, model: str, labels: Iterable[tuple[str, int, Label]], *, source: str = "api") -> int:
-        """The truth about (prediction id, row). Returns how many were taken; all or none are."""
+        """The truth about (prediction id, row). All are taken or none. Returns how many rows that settles: what is said twice
+        counts once, and what contradicts itself is kept and does not count."""
         items = [{"id": id, "row": row, "label": label, "source": source} for id, row, label in labels]
         return int(self._post(f"/models/{model}/labels", {"labels": items})["accepted"])
 

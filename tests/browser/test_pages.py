@@ -115,6 +115,14 @@ def test_a_panel_without_data_leaves_no_hole(lived: Lived, open_at: Any):
     assert panel.bounding_box()["height"] < 110
 
 
+def test_the_rows_of_a_model_tell_what_became_of_the_labels_of_each_source(lived: Lived, open_at: Any):
+    page = open_at().open("/models/tumours/rows")
+    cells = page.locator("[aria-label='Labels by source'] tbody tr td").all_inner_texts()
+    assert cells[0] == "outcomes.csv"
+    assert int(cells[1].replace(",", "")) > 100
+    assert cells[2:5] == ["0", "0", "0"]
+
+
 def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: Any):
     page = open_at().open("/")
     assert page.locator("h1").inner_text() == "1 of 3 models needs a look: tumours (2 alerts)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from modelmark.journal.wal.writer import Writer
 
 AT = int(NOON.timestamp()) * 1_000_000_000
 VERSION = version().id.hex
+
+
+def pid(name: str) -> str:
+    """A prediction's id as the writer makes them, of its own for each name."""
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
 
 
 def schema(**changes: Any) -> Schema:

@@ -100,12 +100,12 @@ def test_a_label_that_is_sent_again_is_nothing_new(tmp_path: Path, said: list[in
 
 
 @pytest.mark.parametrize("said", [[0, 1], [1, 0]])
-def test_of_two_labels_at_one_time_one_counts_everywhere_and_none_is_lost(tmp_path: Path, said: list[int]) -> None:
+def test_of_two_labels_at_one_time_none_counts_and_none_is_lost(tmp_path: Path, said: list[int]) -> None:
     space = journal(tmp_path, predicted("p1"), *(label("p1", value, at=AT) for value in said))
     compact(space)
-    (row,) = labelled(space, "loans", NOON, LATER).to_pylist()
-    assert (row["label"], row["label_value"], row["labelled_at"]) == ("0", 0.0, NOON)
-    assert {find(space, "p1")[0][name] for name in ("label", "labelled_at")} == {"0", NOON}
+    assert labelled(space, "loans", NOON, LATER).num_rows == 0
+    found = find(space, "p1")[0]
+    assert (found["label"], found["labelled_at"], found["conflicting"]) == (None, None, ["0", "1"])
 
 
 def test_columns_of_several_versions_and_tasks_are_united(tmp_path: Path) -> None:

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from builders.domain import NOON, contract
-from builders.journal import journal, predicted
+from builders.journal import AT, VERSION, journal, label, pid, predicted
 from modelmark.domain.classes import parse_label
 from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback.labels import LabelImport, import_labels
+from modelmark.journal.tables.cohorts import cohort_sizes
 from modelmark.journal.tables.compact import compact
-from modelmark.journal.tables.query import find
+from modelmark.journal.tables.label_sources import LabelSource, label_sources
+from modelmark.journal.tables.query import find, labelled
 from modelmark.journal.wal.writer import Writer
 
 
 def bring(space: Workspace, folder: Path, text: str) -> LabelImport:
+    """Takes a file in which p1 stands for an id of that name."""
     path = folder / "labels.csv"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(re.sub(r"^p\d\b", lambda name: pid(name[0]), text, flags=re.MULTILINE), encoding="utf-8")
     with Writer(space.wal) as writer:
         return import_labels(path, "loans", contract(), space, writer, NOON)
 
 
 def test_every_line_of_a_file_of_labels_is_accounted_for(tmp_path: Path) -> None:
-    space = journal(tmp_path, predicted("p1"), predicted("p2", ages=(1.0, 2.0), jobs=("a", "b")), predicted("p3"))
+    space = journal(
+        tmp_path, predicted(pid("p1")), predicted(pid("p2"), ages=(1.0, 2.0), jobs=("a", "b")), predicted(pid("p3"))
+    )
     compact(space)
-    journal(tmp_path, predicted("p4"))  # not compacted yet
+    journal(tmp_path, predicted(pid("p4")))  # not compacted yet
     lines = [
         "id,row,label",
         "p1,,1",
@@ -43,19 +50,24 @@ def test_every_line_of_a_file_of_labels_is_accounted_for(tmp_path: Path) -> None
         "p4,,0",
         "p9,,1",
         "p1,,2",
+        "p1,,1",
+        "z" * 32 + ",,1",
     ]
     found = bring(space, tmp_path, "\n".join(lines) + "\n")
     assert dataclasses.replace(found, examples=()) == LabelImport(
-        accepted=3, unknown=1, duplicates=1, conflicting=2, refused=3, examples=()
+        accepted=3, unknown=1, duplicates=2, conflicting=2, refused=4, examples=()
     )
-    assert [line.number for line in found.examples] == [5, 6, 7, 8, 10, 11]
+    assert [line.number for line in found.examples] == [5, 6, 7, 8, 10, 11, 13]
     assert found.examples[0].reason == "row is missing; allowed: 0 to 1"
-    assert found.examples[-1].reason == "label '2'; allowed: 0, 1"
+    assert found.examples[-2].reason == "label '2'; allowed: 0, 1"
+    assert found.examples[-1].reason == f"id {'z' * 32!r}; allowed: 32 hexadecimal digits"
     compact(space)
-    assert find(space, "p1")[0]["label"] == "1"
-    assert [row["label"] for row in find(space, "p2")] == [None, "0"]
-    assert find(space, "p3")[0]["label"] is None
-    assert find(space, "p4")[0]["label"] == "0"
+    assert find(space, pid("p1"))[0]["label"] == "1"
+    assert [row["label"] for row in find(space, pid("p2"))] == [None, "0"]
+    assert {name: find(space, pid("p3"))[0][name] for name in ("label", "conflicting")} == {
+        "label": None, "conflicting": ["0", "1"]
+    }  # fmt: skip
+    assert find(space, pid("p4"))[0]["label"] == "0"
 
 
 def test_what_is_no_file_of_labels_is_refused_whole(tmp_path: Path) -> None:
@@ -94,7 +106,7 @@ def test_a_file_of_labels_that_would_not_fit_is_refused(tmp_path: Path, text: st
 
 
 def test_odd_lines_of_labels_are_refused_one_by_one(tmp_path: Path) -> None:
-    space = journal(tmp_path, predicted("p1"))
+    space = journal(tmp_path, predicted(pid("p1")))
     lines = [
         "id,row,label",
         "p1,," + "9" * 5000,
@@ -108,3 +120,46 @@ def test_odd_lines_of_labels_are_refused_one_by_one(tmp_path: Path) -> None:
     ]
     found = bring(space, tmp_path, "\n".join(lines) + "\n")
     assert (found.accepted, found.unknown + found.refused) == (0, 8)
+
+
+def test_a_label_that_comes_before_its_prediction_is_kept_aside_and_counts_once_that_is_here(tmp_path: Path) -> None:
+    space = journal(tmp_path, predicted(pid("p1")))
+    assert bring(space, tmp_path, "id,label\np1,1\np7,0\n").unknown == 1
+    compact(space)
+    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans")] == [(1, 1)]
+    journal(tmp_path, predicted(pid("p7")))
+    compact(space)
+    assert find(space, pid("p7"))[0]["label"] == "0"
+    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans")] == [(2, 0)]
+
+
+def test_a_later_label_settles_a_conflict_and_until_then_none_counts(tmp_path: Path) -> None:
+    hour = 3_600_000_000_000
+    space = journal(tmp_path, predicted(pid("p1")), predicted(pid("p2")), label(pid("p1"), 1, at=AT - hour))
+
+    def counted() -> list[tuple[str, str]]:
+        compact(space)
+        rows = labelled(space, "loans", NOON, NOON + timedelta(days=1), by="prediction").to_pylist()
+        (size,) = cohort_sizes(space, "loans", VERSION, [NOON], NOON + timedelta(days=1), paths=("model",))
+        assert size.labels == len(rows), "the two ways of counting agree"
+        return [(row["label"], row["label_source"]) for row in rows]
+
+    assert counted() == [("1", "test")]
+    bring(space, tmp_path, "id,label\np1,1\np1,0\np1,1\n")
+    assert counted() == []
+    assert find(space, pid("p1"))[0]["conflicting"] == ["0", "1"], "each side once"
+    journal(tmp_path, label(pid("p1"), 0, at=AT + hour))
+    assert counted() == [("0", "test")]
+    assert find(space, pid("p1"))[0]["label"] == "0"
+
+
+def test_each_source_is_counted(tmp_path: Path) -> None:
+    two = predicted(pid("p2"), ages=(1.0, 2.0), jobs=("a", "b"))
+    crm = [label(pid("p1"), 1), label(pid("p1"), 1, at=AT + 1), label(pid("p2"), 1, row=99), label(pid("p8"), 1)]
+    both = [label(pid("p2"), side, row=1, at=AT + 9) for side in (0, 1)]
+    space = journal(tmp_path, predicted(pid("p1")), two, *crm, *both, label(pid("p1"), 1, model="other"))
+    assert label_sources(space, "loans") == []
+    compact(space)
+    assert label_sources(space, "loans") == [
+        LabelSource(source="test", accepted=1, conflicting=1, unknown=1, no_such_row=1, last=NOON)
+    ]

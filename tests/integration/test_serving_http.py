@@ -114,6 +114,10 @@ def test_labels_are_in_the_journal_when_they_are_taken(built, client):
         ([("0" * 32, 0, 7)], "BAD_LABEL"),
         ([("0" * 32, 0, True)], "BAD_LABEL"),
         ([("short", 0, 1)], "BAD_ID"),
+        ([("z" * 32, 0, 1)], "BAD_ID"),
+        ([("F" * 32, 0, 1)], "BAD_ID"),
+        ([("٣" * 32, 0, 1)], "BAD_ID"),
+        ([("0" * 32, 2**31, 1)], "OUT_OF_RANGE"),
         ([("0" * 32, -1, 1)], "OUT_OF_RANGE"),
         ([], "NO_LABELS"),
     ],
@@ -122,6 +126,26 @@ def test_a_wrong_label_is_refused(client, labels, code):
     with pytest.raises(Rejected) as refusal:
         client.label("churn", labels)
     assert refusal.value.code == code
+
+
+def test_labels_for_one_row_in_one_request_are_one_or_in_conflict(built, client):
+    same, differ = (client.predict("churn", [case.row(built)]).id for _ in range(2))
+    items = [(same, 1), (same, 1.0), (same, "1"), (differ, 1), (differ, 0), (differ, 1.0)]
+    body = {"labels": [{"id": id, "label": said} for id, said in items]}
+    found = client._post("/models/churn/labels", body)
+    assert found == {"accepted": 1, "duplicates": 2, "conflicting": 3}
+
+    def kept() -> dict[str, list[object]]:
+        said = [r for r in journal(built) if isinstance(r, Labelled)]
+        return {id: [r.label for r in said if r.prediction == id] for id in (same, differ)}
+
+    eventually(lambda: kept() == {same: [1], differ: [1, 0]})
+
+
+def test_a_source_that_is_too_long_is_named(client):
+    with pytest.raises(Rejected) as refusal:
+        client.label("churn", [("0" * 32, 0, 1)], source="x" * 65)
+    assert (refusal.value.code, refusal.value.field) == ("TOO_LONG", "source")
 
 
 def test_refusals_are_counted_in_the_journal(built, client):

@@ -169,17 +169,19 @@ def label(
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Tell what turned out to be true, by prediction id. Exit code 1 when any line was not taken.
+    """Tell what turned out to be true, by prediction id. Exit code 1 when any line does not count: refused, or kept aside.
 
     Example: modelmark label outcomes.csv --model churn
     """
     app = open_workbench(workspace)
     found = app.label(app.find.model(model), file)
-    left = found.unknown + found.conflicting + found.refused
+    aside = found.unknown + found.conflicting
+    left = aside + found.refused
     if json:
         say_json(found)
         return int(left > 0)
-    say(f"{'✓' if not left else '!'} {found.accepted} labels taken, {found.duplicates} repeated, {left} not taken")
+    counts = f"{found.accepted} labels taken, {found.duplicates} repeated, {aside} kept aside, {found.refused} refused"
+    say(f"{'✓' if not left else '!'} {counts}")
     for line in found.examples:
         note(f"  {file}:{line.number}: {line.reason}")
     return int(left > 0)

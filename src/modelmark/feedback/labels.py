@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from modelmark.contract.table_file import require_fits
-from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Malformed, Missing, Rejected
-from modelmark.domain.strict import Scalar
+from modelmark.domain.labels import GivenLabel, read_label, settle
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
 from modelmark.journal.wal.reader import SegmentFile, folders, segment_files
@@ -23,11 +22,12 @@ from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
 BATCH: Final = 5000
 SHOWN: Final = 20
+LONGEST: Final = 64  # characters of what is quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that was not taken. number: in the file, the header being 1."""
+    """A line that does not count. number: in the file, the header being 1."""
 
     number: int
     reason: str
@@ -35,9 +35,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelImport:
-    """What became of every line. duplicates: repeated word for word, taken once. conflicting: lines that give one row
-    two labels; none of them is taken. unknown: ids nobody predicted. refused: lines that break the contract or cannot
-    be read. examples: the first lines not taken, with the reason."""
+    """What became of every line.
+
+    duplicates: lines that say the same of one row once more. unknown: ids that nobody predicted yet; they are kept aside, and
+    count once somebody has. conflicting: lines that give one row different labels; each side is kept, and none counts until a
+    later label settles it. refused: lines that break the contract or cannot be read. examples: the first lines that do not
+    count, with the reason.
+    """
 
     accepted: int
     unknown: int
@@ -48,11 +52,12 @@ class LabelImport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Read:
+    """A line that can be read. row None: it says none."""
+
     number: int
-    id: str
     row: int | None
-    label: Scalar
+    given: GivenLabel
 
 
 def import_labels(
@@ -63,52 +68,41 @@ def import_labels(
     Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer
     does.
     """
-    notes: list[Line] = []
-    given: list[_Given] = []
-    refused = 0
-    for item in _lines(path, contract):
-        if isinstance(item, Line):
-            refused += 1
-            notes.append(item)
-        else:
-            given.append(item)
-    rows = _rows(workspace, model, {item.id for item in given})
-    placed: dict[tuple[str, int], list[_Given]] = {}
-    unknown = 0
-    for item in given:
-        count = rows.get(item.id)
-        row = 0 if item.row is None and count == 1 else item.row
-        if count is None:
-            unknown += 1
-            notes.append(Line(item.number, f"no prediction {item.id!r} of {model}"))
-        elif row is None or not 0 <= row < count:
-            refused += 1
-            notes.append(Line(item.number, f"row {'is missing' if row is None else row}; allowed: 0 to {count - 1}"))
-        else:
-            placed.setdefault((item.id, row), []).append(item)
-    taken: list[Labelled] = []
-    duplicates = conflicting = 0
-    moment = int(at.timestamp() * 1e6) * 1000
-    for (id, row), same in placed.items():
-        if len({class_text(item.label) for item in same}) > 1:
-            conflicting += len(same)
-            notes += [Line(item.number, f"another line gives {id!r} row {row} another label") for item in same]
-            continue
-        duplicates += len(same) - 1
-        taken.append(Labelled(id, row, moment, model, same[0].label, f"file:{path.name}"))
-    for start in range(0, len(taken), BATCH):
-        writer.append_many(taken[start : start + BATCH])
+    lines = list(_lines(path, contract))
+    notes = [item for item in lines if isinstance(item, Line)]
+    read = [item for item in lines if not isinstance(item, Line)]
+    rows = _rows(workspace, model, {item.given.id for item in read})
+    placed = [_placed(item, rows.get(item.given.id)) for item in read]
+    notes += [one for one in placed if isinstance(one, Line)]
+    refused, settled = len(notes), settle(one for one in placed if not isinstance(one, Line))
+    unknown = [one for one in settled.accepted if one.id not in rows]
+    notes += [Line(one.place, f"no prediction {one.id!r} of {model}") for one in unknown]
+    notes += [
+        Line(one.place, f"another line gives {one.id!r} row {one.row} another label") for one in settled.conflicting
+    ]
+    moment, source = int(at.timestamp() * 1e6) * 1000, f"file:{path.name}"
+    kept = [Labelled(one.id, one.row, moment, model, one.label, source) for one in settled.kept]
+    for start in range(0, len(kept), BATCH):
+        writer.append_many(kept[start : start + BATCH])
     return LabelImport(
-        accepted=len(taken),
-        unknown=unknown,
-        duplicates=duplicates,
-        conflicting=conflicting,
+        accepted=len(settled.accepted) - len(unknown),
+        unknown=len(unknown),
+        duplicates=settled.duplicates,
+        conflicting=len(settled.conflicting),
         refused=refused,
         examples=tuple(sorted(notes, key=lambda line: line.number)[:SHOWN]),
     )
 
 
-def _lines(path: Path, contract: Contract) -> Iterator[_Given | Line]:
+def _placed(item: _Read, count: int | None) -> GivenLabel | Line:
+    """The label with the row it means. count: rows of its prediction, None where nobody knows it."""
+    if count is None or (item.row is None and count == 1) or (item.row is not None and item.row < count):
+        return item.given
+    said = "is missing" if item.row is None else item.row
+    return Line(item.number, f"row {said}; allowed: 0 to {count - 1}")
+
+
+def _lines(path: Path, contract: Contract) -> Iterator[_Read | Line]:
     if not path.is_file():
         raise Missing(f"there is no file {path}", code="NO_FILE", field=str(path))
     require_fits(path)
@@ -128,16 +122,19 @@ def _lines(path: Path, contract: Contract) -> Iterator[_Given | Line]:
         raise Malformed(f"{path.name} cannot be read as CSV: {error}", code="BAD_CSV", field=path.name) from None
 
 
-def _line(number: int, line: Mapping[str, str | None], contract: Contract) -> _Given | Line:
+def _line(number: int, line: Mapping[str, str | None], contract: Contract) -> _Read | Line:
     id, row, label = ((line.get(name) or "").strip() for name in ("id", "row", "label"))
     if not id:
         return Line(number, "id is empty")
     if row and not (row.isascii() and row.isdigit() and len(row) < 10):
         return Line(number, f"row {row!r}; allowed: a number from 0")
     try:
-        return _Given(number, id, int(row) if row else None, parse_label(contract, label))
+        given = read_label(contract, place=number, id=id, row=int(row or 0), label=label)
     except Rejected as error:
-        return Line(number, f"label {label!r}; allowed: {(error.limit or '').removeprefix('one of: ')}")
+        said = {"id": id, "row": row, "label": label}[str(error.field)]
+        said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+        return Line(number, f"{error.field} {said!r}; allowed: {(error.limit or '').removeprefix('one of: ')}")
+    return _Read(number, int(row) if row else None, given)
 
 
 def _rows(workspace: Workspace, model: str, ids: set[str]) -> Mapping[str, int]:

@@ -80,8 +80,10 @@ class Pages:
     async def rows(self, request: Request) -> Response:
         name, _ = self._model(request)
         rows = await self._off(self._queries.rows, name)
+        sources = await self._off(self._queries.label_sources, name)
         labels = {version.id.hex: version.label for version in self._queries.versions(name)}
-        return await self._render(request, "rows.html", page="overview", name=name, rows=rows, labels=labels)
+        about = {"rows": rows, "labels": labels, "sources": sources}
+        return await self._render(request, "rows.html", page="overview", name=name, **about)
 
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)

@@ -28,6 +28,7 @@ from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
+from modelmark.journal.tables.label_sources import LabelSource, label_sources
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Reference
@@ -149,3 +150,6 @@ class Queries:
 
     def rows(self, model: str) -> list[dict[str, Any]]:
         return timeline.latest(self.workspace, model)
+
+    def label_sources(self, model: str) -> list[LabelSource]:
+        return label_sources(self.workspace, model)

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.connection import connected
 from modelmark.journal.tables.schema import LABELS, table_of
+
+#: Rows that have a label; of those that have several, the latest is not in conflict with another of its time.
+_LABELLED: Final = """
+    SELECT id, row FROM (
+        SELECT id, row, ns, min(label) = max(label) AS one FROM labels WHERE model = ? GROUP BY id, row, ns
+    ) GROUP BY id, row HAVING arg_max(one, ns)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ def cohort_sizes(
     """
     counted = ", ".join('count(*) FILTER (p."at" >= ?), count(l.id) FILTER (p."at" >= ?)' for _ in starts)
     query = f"""SELECT {counted} FROM predictions p
-        LEFT JOIN (SELECT DISTINCT id, row FROM labels WHERE model = ?) l ON p.id = l.id AND p.row = l.row
+        LEFT JOIN ({_LABELLED}) l ON p.id = l.id AND p.row = l.row
         WHERE p."at" >= ? AND p."at" < ? AND p.model = ? AND p.version = ? AND list_contains(?, p.path)
         AND coalesce(p.score, p.value) IS NOT NULL"""
     twice = [start for start in starts for _ in range(2)]

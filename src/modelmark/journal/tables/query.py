@@ -19,17 +19,18 @@ ANSWER: Final = (
     "id", "row", "at", "model", "version", "arm", "path", "request_id", "entity", "flags",
     "score", "prediction", "value", "probabilities", "micros",
 )  # fmt: skip
-#: The latest label of each row, and since when it has been that: one that is sent again is nothing new.
+#: The latest label of each row, and since when it has been that: one that is sent again is nothing new. A row of which
+#: different things were said at one time, and nothing later, has none.
 _LATEST: Final = """
     SELECT id AS label_id, row AS label_row, any_value(latest) AS label, arg_max(value, ns) FILTER (same) AS label_value,
-           arg_max(source, ns) FILTER (same) AS label_source, coalesce(min("at") FILTER (ns > other), max("at")) AS labelled_at
+           arg_max(source, ns) FILTER (same) AS label_source, min("at") FILTER (ns > other) AS labelled_at
     FROM (
         SELECT *, label IS NOT DISTINCT FROM latest AS same,
                coalesce(max(ns) FILTER (label IS DISTINCT FROM latest) OVER (PARTITION BY id, row), -1) AS other
         FROM (
             SELECT *, first_value(label) OVER (PARTITION BY id, row ORDER BY ns DESC, label) AS latest FROM labels WHERE {which}
         )
-    ) GROUP BY id, row
+    ) GROUP BY id, row HAVING max(other) < max(ns)
 """
 
 
@@ -94,16 +95,16 @@ def labelled(
 
 
 def find(workspace: Workspace, id: str, *, model: str | None = None) -> list[dict[str, Any]]:
-    """The rows of one prediction as dictionaries, each with its label where one came (label, labelled_at), in order
-    of rows. Empty when no compacted prediction has that id."""
+    """The rows of one prediction as dictionaries, in order of rows, each with its label where one came (label, labelled_at),
+    and with both where two came at one time (conflicting). Empty when no compacted prediction has that id."""
     names = [name for name in table_names(workspace) if name.startswith("predictions/")]
     if model is not None:
         names = [name for name in names if name == table_of(model)]
     for name in names:
         rows = _with_id(workspace, name, id).sort_by("row")
         if rows.num_rows:
-            truth = _truth(workspace, id)
-            return [{**row, **truth.get(row["row"], {"label": None, "labelled_at": None})} for row in rows.to_pylist()]
+            said = _said(workspace, id, rows["model"][0].as_py())
+            return [{**row, **_truth(said.get(row["row"], []))} for row in rows.to_pylist()]
     return []
 
 
@@ -137,15 +138,26 @@ def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -
     return {(code, field): int(count) for code, field, count in found}
 
 
-def _truth(workspace: Workspace, id: str) -> dict[int, dict[str, Any]]:
-    if LABELS not in table_names(workspace):
-        return {}
-    truth: dict[int, dict[str, Any]] = {}
-    labels = sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: str(row["label"]), reverse=True)
-    for said in sorted(labels, key=lambda row: row["ns"]):  # of two at one time the same one counts as in `_LATEST`
-        if said["row"] not in truth or truth[said["row"]]["label"] != said["label"]:  # else it is nothing new
-            truth[said["row"]] = {"label": said["label"], "labelled_at": said["at"]}
-    return truth
+def _said(workspace: Workspace, id: str, model: str) -> dict[int, list[dict[str, Any]]]:
+    """The labels of each row of a prediction, oldest first."""
+    said: dict[int, list[dict[str, Any]]] = {}
+    if LABELS in table_names(workspace):
+        for label in sorted(_with_id(workspace, LABELS, id).to_pylist(), key=lambda row: row["ns"]):
+            if label["model"] == model:
+                said.setdefault(label["row"], []).append(label)
+    return said
+
+
+def _truth(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As `_LATEST` has it. said: the labels of one row, oldest first."""
+    latest = {label["label"] for label in said if label["ns"] == said[-1]["ns"]}
+    if len(latest) > 1:
+        return {"label": None, "labelled_at": None, "conflicting": sorted(latest)}
+    since = None
+    for label in said:
+        if since is None or label["label"] != since["label"]:  # else it is nothing new
+            since = label
+    return {"label": since and since["label"], "labelled_at": since and since["at"]}
 
 
 def _with_id(workspace: Workspace, table: str, id: str) -> Any:

@@ -53,7 +53,8 @@ class Predicted(msgspec.Struct, tag="prediction", array_like=True):
 
 
 class Labelled(msgspec.Struct, tag="label", array_like=True):
-    """The truth about one row of one prediction. A later label for the same row replaces an earlier one."""
+    """The truth about one row of one prediction. A later label for the same row replaces an earlier one; different ones of
+    one time are in conflict, and none counts."""
 
     prediction: str
     row: int

@@ -13,8 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.classes import parse_label
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, Rejected
+from modelmark.domain.labels import GivenLabel, read_label, settle
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
@@ -26,6 +27,7 @@ _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FIELDS = ("rows", "row", "entity")
 MAX_LABELS = 10_000
 MAX_ENTITY = 256
+MAX_SOURCE = 64
 MANY_BYTES = 4096
 
 
@@ -221,23 +223,20 @@ def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes, headers: Heade
             field="labels",
             limit=f"1 to {MAX_LABELS}",
         )
-    contract = route.champion.contract
-    at = time.time_ns()
-    records: list[Labelled] = []
-    for index, item in enumerate(labels):
-        if len(item.id) != 32 or not item.id.isascii() or not item.id.isalnum():
-            raise Rejected(
-                "this is no prediction id", code="BAD_ID", field="id", row=index, limit="32 hexadecimal digits"
-            )
-        if not 0 <= item.row < 2**31 or len(item.source) > 64:
-            raise Rejected("row or source is out of range", code="OUT_OF_RANGE", field="row", row=index)
-        try:
-            label = parse_label(contract, item.label)
-        except Rejected as error:
-            raise Rejected(error.message, code=error.code, field="label", row=index, limit=error.limit) from None
-        records.append(Labelled(item.id, item.row, at, route.model, label, item.source))
-    runtime.label(records)
-    return Reply(200, _encode({"accepted": len(records)}))
+    contract, at = route.champion.contract, time.time_ns()
+    settled = settle(_given(contract, index, item) for index, item in enumerate(labels))
+    runtime.label(
+        [Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source) for one in settled.kept]
+    )
+    counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting)}
+    return Reply(200, _encode({"accepted": len(settled.accepted), **{name: n for name, n in counts.items() if n}}))
+
+
+def _given(contract: Contract, index: int, item: _Label) -> GivenLabel:
+    if len(item.source) > MAX_SOURCE:
+        limit = f"{MAX_SOURCE} characters"
+        raise Rejected("the source is too long", code="TOO_LONG", field="source", row=index, limit=limit)
+    return read_label(contract, place=index, id=item.id, row=item.row, label=item.label)
 
 
 def _label_fault(body: bytes) -> Rejected:
