@@ -92,7 +92,7 @@ def write(writer: Writer, serving: Sequence[tuple[Case, Version]], rows: int, rn
         words = rng.choice(KINDS, (size, len(WORDS))).tolist()
         records: list[Any] = [
             Predicted(
-                writer.ids.next(at), at, version.model, version.id.hex, "champion", "model", "", "", 1, numbers[i].tobytes(),
+                writer.ids.next(at, 1), at, version.model, version.id.hex, "champion", "model", "", "", 1, numbers[i].tobytes(),
                 words[i], [], np.array([1 - scores[i], scores[i]]).tobytes(), 150,
             )
             for i in range(size)

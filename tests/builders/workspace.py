@@ -173,7 +173,7 @@ class Lived:
             batch: list[Any] = []
             for k, (at, which) in enumerate(zip(times, picked, strict=True)):
                 ns = int(at.timestamp() * 1e9)
-                ids.append(writer.ids.next(ns))
+                ids.append(writer.ids.next(ns, 1))
                 batch.append(
                     Predicted(
                         id=ids[-1], at=ns, model=model, version=version.id.hex, arm="champion", path="model",

@@ -11,6 +11,7 @@ import pytest
 from builders.domain import NOON, contract
 from builders.journal import journal, pid, predicted
 from modelmark.domain.errors import Malformed, Missing
+from modelmark.domain.prediction_ids import PredictionIds
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback import labels
 from modelmark.feedback.labels import LabelImport, Line, import_labels
@@ -85,6 +86,13 @@ def test_a_line_that_does_not_fit_is_refused_with_its_number_and_what_is_allowed
     found = bring(space, f"id,row,label\none,0,1\n{line}\n")
     assert (found.accepted, found.refused, found.unknown) == (1, 1, 0)
     assert found.examples == (Line(3, reason),)
+
+
+def test_a_line_whose_id_says_how_many_rows_there_are_is_refused_before_anything_is_looked_for(tmp_path: Path) -> None:
+    two = PredictionIds("ab" * 16).next(1_700_000_000_000_000_000, 2)
+    found = bring(journal(tmp_path), f"id,row,label\n{two},2,1\n{two},,1\n{two},1,1\n")
+    assert (found.refused, found.unknown) == (2, 1)
+    assert [line.reason for line in found.examples[:2]] == ["row 2; allowed: 0 to 1", "row is missing; allowed: 0 to 1"]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,15 @@ def test_labels_for_one_row_in_one_request_are_one_or_in_conflict(built, client)
     eventually(lambda: kept() == {same: [1], differ: [1, 0]})
 
 
+def test_a_label_for_a_row_that_its_prediction_has_not_is_refused(built, client):
+    two = client.predict("churn", [case.row(built)] * 2).id
+    assert client.label("churn", [(two, 1, 1)]) == 1
+    for said, code in ({"row": 99}, "OUT_OF_RANGE"), ({}, "MISSING_FIELD"):
+        with pytest.raises(Rejected) as refusal:
+            client._post("/models/churn/labels", {"labels": [{"id": two, "label": 1, **said}]})
+        assert (refusal.value.code, refusal.value.field, refusal.value.limit) == (code, "row", "0 to 1")
+
+
 def test_a_source_that_is_too_long_is_named(client):
     with pytest.raises(Rejected) as refusal:
         client.label("churn", [("0" * 32, 0, 1)], source="x" * 65)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmark.domain.errors import NotYet, Tampered
+from modelmark.domain.prediction_ids import PredictionIds
 from modelmark.journal.wal import frames
 from modelmark.journal.wal import writer as writing
 from modelmark.journal.wal.reader import (
@@ -27,7 +28,7 @@ from modelmark.journal.wal.reader import (
 )
 from modelmark.journal.wal.records import Labelled, Predicted, Schema
 from modelmark.journal.wal.recovery import recover, recover_all
-from modelmark.journal.wal.writer import PredictionIds, Sync, Writer
+from modelmark.journal.wal.writer import Sync, Writer
 
 SCHEMA = Schema("sha256:1", "churn", "binary", ["a"], [], [0, 1], 1, 0.5)
 
@@ -217,7 +218,7 @@ def test_a_failed_sync_in_the_background_stops_the_writer(tmp_path, monkeypatch)
 
 def test_prediction_ids_sort_by_time_and_never_repeat():
     ids = PredictionIds("ab" * 16)
-    made = [ids.next(1_700_000_000_000_000_000 + n * 1_000_000) for n in range(1000)]
+    made = [ids.next(1_700_000_000_000_000_000 + n * 1_000_000, 1) for n in range(1000)]
     assert made == sorted(set(made))
     assert {len(id) for id in made} == {32}
 

@@ -9,6 +9,7 @@ from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
 from modelmark.domain.metrics import Task
+from modelmark.domain.prediction_ids import PredictionIds, is_prediction_id, rows_of
 from modelmark.domain.strict import Scalar
 
 ID = "0123456789abcdef" * 2
@@ -65,3 +66,34 @@ def test_two_for_one_row_are_one_when_they_agree_and_both_kept_when_not() -> Non
     assert [one.place for one in found.kept] == [0, 2, 3, 4], "each side once"
     assert len(found.accepted) + found.duplicates + len(found.conflicting) == len(labels)
     assert settle([]).kept == []
+
+
+@pytest.mark.parametrize(("rows", "said"), [(1, 1), (2, 2), (65535, 65535), (65536, None)])
+def test_an_id_says_how_many_rows_its_prediction_has(rows: int, said: int | None) -> None:
+    ids = PredictionIds("ab" * 16)
+    ids._count = 0xFFFFFFD
+    made = [ids.next(1_700_000_000_000_000_000, rows) for _ in range(5)]
+    assert all(is_prediction_id(id) for id in made)
+    assert len(set(made)) == 5, "also where the counter begins anew"
+    assert {rows_of(id) for id in made} == {said}
+
+
+def test_an_id_of_an_earlier_release_says_nothing_of_rows() -> None:
+    earlier = f"{1_700_000_000_000:012x}{'ab' * 4}{0x10001:012x}"
+    assert rows_of(earlier) is None
+    assert given(0, 1, id=earlier, row=99).row == 99
+
+
+def test_a_row_that_the_prediction_has_not_is_refused_at_once() -> None:
+    one, two = (PredictionIds("ab" * 16).next(1_700_000_000_000_000_000, rows) for rows in (1, 2))
+    assert [given(0, 1, id=two, row=row).row for row in (0, 1)] == [0, 1]
+    assert read_label(contract(), place=0, id=one, row=None, label=1).row == 0
+    for id, row, code, limit in (
+        (two, 99, "OUT_OF_RANGE", "0 to 1"),
+        (two, 2, "OUT_OF_RANGE", "0 to 1"),
+        (one, 1, "OUT_OF_RANGE", "0 to 0"),
+        (two, None, "MISSING_FIELD", "0 to 1"),
+    ):
+        with pytest.raises(Rejected) as refusal:
+            read_label(contract(), place=3, id=id, row=row, label=1)
+        assert (refusal.value.code, refusal.value.field, refusal.value.limit) == (code, "row", limit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +9,10 @@ from typing import Final
 from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
+from modelmark.domain.prediction_ids import is_prediction_id, rows_of
 from modelmark.domain.strict import Scalar
 
 ROWS: Final = 2**31
-_ID: Final = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +45,22 @@ class SettledLabels:
         return [*self.accepted, *sides.values()]
 
 
-def read_label(contract: Contract, *, place: int, id: str, row: int, label: Scalar) -> GivenLabel:
-    """Raises Rejected, naming the field and what is allowed: BAD_ID, OUT_OF_RANGE for the row, BAD_LABEL.
+def read_label(contract: Contract, *, place: int, id: str, row: int | None, label: Scalar) -> GivenLabel:
+    """row None: of a prediction of one row. Raises Rejected, naming the field and what is allowed: BAD_ID; for the row
+    OUT_OF_RANGE or, where there are several and none is said, MISSING_FIELD; BAD_LABEL.
 
-    Whether the prediction was made, and has that row, is not asked here.
+    Whether the prediction was made is not asked here; how many rows it has its id may say.
     """
-    if not _ID.fullmatch(id):
+    if not is_prediction_id(id):
         raise Rejected("this is no prediction id", code="BAD_ID", field="id", row=place, limit="32 hexadecimal digits")
-    if not 0 <= row < ROWS:
-        raise Rejected("the row is out of range", code="OUT_OF_RANGE", field="row", row=place, limit=f"0 to {ROWS - 1}")
+    rows = rows_of(id)
+    limit = f"0 to {(rows or ROWS) - 1}"
+    if row is None and rows is not None and rows > 1:
+        raise Rejected("the prediction has several rows", code="MISSING_FIELD", field="row", row=place, limit=limit)
+    if not 0 <= (row or 0) < (rows or ROWS):
+        raise Rejected("the row is out of range", code="OUT_OF_RANGE", field="row", row=place, limit=limit)
     try:
-        return GivenLabel(place=place, id=id, row=row, label=parse_label(contract, label))
+        return GivenLabel(place=place, id=id, row=row or 0, label=parse_label(contract, label))
     except Rejected as error:
         raise Rejected(error.message, code=error.code, field="label", row=place, limit=error.limit) from None
 

@@ -129,12 +129,15 @@ def _line(number: int, line: Mapping[str, str | None], contract: Contract) -> _R
     if row and not (row.isascii() and row.isdigit() and len(row) < 10):
         return Line(number, f"row {row!r}; allowed: a number from 0")
     try:
-        given = read_label(contract, place=number, id=id, row=int(row or 0), label=label)
+        given = read_label(contract, place=number, id=id, row=int(row) if row else None, label=label)
     except Rejected as error:
-        said = {"id": id, "row": row, "label": label}[str(error.field)]
-        said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
-        return Line(number, f"{error.field} {said!r}; allowed: {(error.limit or '').removeprefix('one of: ')}")
+        said = {"id": _quoted(id), "row": row or "is missing", "label": _quoted(label)}[str(error.field)]
+        return Line(number, f"{error.field} {said}; allowed: {(error.limit or '').removeprefix('one of: ')}")
     return _Read(number, int(row) if row else None, given)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
 
 
 def _rows(workspace: Workspace, model: str, ids: set[str]) -> Mapping[str, int]:

@@ -222,7 +222,7 @@ class Batcher:
                 self._fall_back(request, flags[at], _late(request), "deadline", in_time=False)
             else:
                 request.answer = Answer(
-                    self._writer.ids.next(time.time_ns()),
+                    self._writer.ids.next(time.time_ns(), request.rows.count),
                     version,
                     request.route.arms[request.arm].name,
                     _MODEL,
@@ -247,7 +247,7 @@ class Batcher:
         if request.done:  # it was due while its run went on
             return
         self._metrics.add(key("modelmark_fallback_total", model=request.route.model, reason=reason))
-        id = self._writer.ids.next(time.time_ns())
+        id = self._writer.ids.next(time.time_ns(), request.rows.count)
         if fallback.is_slow(request, in_time=in_time):
             request.apart = True
             self._start(self._fall_back_apart(request, id, flags, why))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from modelmark.domain.errors import NotYet
+from modelmark.domain.prediction_ids import PredictionIds
 from modelmark.journal.wal.records import Record, Schema
-from modelmark.journal.wal.writer import PredictionIds, Sync, Writer, refusal, why
+from modelmark.journal.wal.writer import Sync, Writer, refusal, why
 
 ROOM: Final = (
     1024 * 1024

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from modelmark.domain.errors import NotYet
+from modelmark.domain.prediction_ids import PredictionIds
 from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Predicted, Record, Schema
@@ -34,18 +35,6 @@ class Sync(StrEnum):
     ALWAYS = "always"
     INTERVAL = "interval"
     NEVER = "never"
-
-
-class PredictionIds:
-    """Ids of 32 hexadecimal digits that sort by time: 48 bits milliseconds, 32 bits writer, 48 bits counter."""
-
-    def __init__(self, writer: str) -> None:
-        self._tail = writer[:8]
-        self._count = 0
-
-    def next(self, now_ns: int) -> str:
-        self._count += 1
-        return f"{now_ns // 1_000_000:012x}{self._tail}{self._count:012x}"
 
 
 class Writer:

@@ -38,7 +38,7 @@ class _Peek(msgspec.Struct):
 class _Label(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     label: bool | int | float | str
-    row: int = 0
+    row: int | None = None
     source: str = "api"
 
 
