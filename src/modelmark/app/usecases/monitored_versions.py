@@ -46,9 +46,8 @@ class MonitoredVersions:
                 last = answered.get(version.id.hex)
                 if last is None or version.id in serving:
                     continue
-                one = self._read_once(version.id)
-                if now - last < label_delay(one.contract) + LATE:
-                    found.append(replace(one, left=True))
+                if now - last < label_delay(self.contract_of(version)) + LATE:
+                    found.append(replace(self._read_once(version.id), left=True))
         return found
 
     def _serving(self) -> list[Digest]:
