@@ -110,7 +110,70 @@ def test_several_classes_are_each_compared(tmp_path):
 def test_a_group_too_small_is_shown_and_not_judged(sound):
     evidence = run_gate(Fairness(FairnessGate(min_rows=700)), sound)
     assert evidence.verdict is Verdict.CANNOT_TELL  # nothing at all could be judged
-    assert "more labels needed" in of(evidence, "small groups of sex").sentence
+    assert "more labels needed" in of(evidence, "groups of sex that are not judged").sentence
+
+
+def hiding(table):
+    """Some did not give their region, which one column leaves empty and one calls unknown: they are old, and the model
+    refuses every one of them."""
+    rng = np.random.default_rng(len(table))
+    lost = rng.random(len(table)) < 0.25
+    region = pd.Series(rng.choice(["north", "south"], len(table)), dtype=object)
+    table["region"], table["area"] = region.where(~lost, None), region.where(~lost, "unknown")
+    table["age"] = np.where(lost, rng.integers(60, 81, len(table)), rng.integers(18, 61, len(table)))
+    table.loc[lost, "y"] = "no"
+    return table
+
+
+def test_no_group_hides_behind_its_name(tmp_path):
+    """However its rows are marked, a group that nobody of is selected fails, and is listed."""
+    known = contract(sensitive=("region", "area"))
+    made = cases.case(tmp_path, known, train=hiding(people(800, 1)), holdout=hiding(people(400, 2)))
+    evidence = run_gate(Fairness(FairnessGate()), made)
+    for column, name in (("region", "no value"), ("area", "unknown")):
+        check = of(evidence, f"selection rate for yes by {column}")
+        assert check.verdict is Verdict.FAIL
+        assert f"of {column} {name} is" in check.sentence
+        listed = next(t for t in evidence.tables if t.title == f"Decisions for yes by {column}")
+        assert {row[0] for row in listed.rows} == {"north", "south", name}
+
+
+def test_who_did_not_say_is_no_text_that_says_so():
+    texts = pd.Series(["no value", None, "(no value)", "", "unknown", None], dtype=object)
+    _, here = groups_of("region", texts.to_frame("region"), texts.to_frame("region"), None)
+    assert len(set(here.names)) == len(here.names) == 5
+    assert here.names[here.code[1]] == here.names[here.code[5]] == "((no value))"
+    assert here.names[here.code[0]] == "no value"
+    assert here.names[here.code[3]] == '""'
+    numbers = pd.DataFrame({"age": [20.0, 40.0, np.nan, 60.0]})
+    _, parts = groups_of("age", numbers, numbers, (30.0,))
+    assert [parts.names[k] for k in parts.code] == ["≤ 30", "> 30", "no value", "> 30"]
+    whole = pd.DataFrame({"age": [1.0, 2.0, np.nan, 2.0]})
+    assert groups_of("age", whole, whole, None)[1].names == (
+        "1",
+        "2",
+        "no value",
+    )  # one gap does not make them 1.0, 2.0
+
+
+def test_a_group_that_is_not_judged_is_listed_with_its_rows(tmp_path, monkeypatch):
+    """Too few rows, none in the holdout, or beyond the largest."""
+    monkeypatch.setattr(gate, "_GROUPS", 2)
+    train, holdout = people(600, 1), people(400, 2)
+    for table in (train, holdout):
+        table["region"] = [f"r{k % 3}" for k in range(len(table))]
+        table.loc[table.index[:30], "region"] = "r0"
+    train.loc[train.index[:3], "region"] = "gone"
+    holdout.loc[holdout.index[:2], "region"] = "new"
+    made = cases.case(tmp_path, contract(sensitive=("region",)), train=train, holdout=holdout)
+    evidence = run_gate(Fairness(FairnessGate()), made)
+    said = of(evidence, "groups of region that are not judged")
+    assert said.verdict is Verdict.CANNOT_TELL
+    assert not said.decides
+    for words in ("gone: 0 rows", "new: 2 rows", "r2: 123 rows, 2 groups are larger"):
+        assert words in said.sentence
+    judged = next(t for t in evidence.tables if t.title == "Decisions for yes by region")
+    assert {row[0] for row in judged.rows} == {"r0", "r1"}
 
 
 def test_intersections_and_proxies_inform(tmp_path):

@@ -6,6 +6,7 @@ the best of thousands, so its own figures flatter it: only `gap_of` on rows the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,7 +21,6 @@ from modelmark.stats.metrics import Array
 Mask = NDArray[np.bool_]
 _EDGES: Final = (0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97)
 _CATEGORIES: Final = 15
-_MISSING: Final = "\x01missing"  # NumPy drops a NUL at a text's end
 #: A slice of a larger share of the rows is the whole, rather.
 WIDEST: Final = 0.75
 _MOST: Final = 400  # conditions that are paired with each other
@@ -68,12 +68,14 @@ def number_conditions(name: str, values: Array) -> list[Where]:
 
 def text_conditions(name: str, values: Sequence[str | None]) -> list[Where]:
     """The commonest values, each one condition, and null."""
-    column = np.array([_MISSING if v is None else v for v in values], dtype=object)
-    kinds, counts = np.unique(column.astype(str), return_counts=True)
-    common = kinds[np.argsort(-counts, kind="stable")][:_CATEGORIES]
+    counted = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0] is not None, item[0] or ""))
     return [
-        Where(column=name, text=f"{name} is missing" if v == _MISSING else f"{name} = {v}", mask=column == v)
-        for v in common
+        Where(
+            column=name,
+            text=f"{name} is missing" if value is None else f"{name} = {value}",
+            mask=np.array([v == value for v in values], dtype=np.bool_),
+        )
+        for value, _ in counted[:_CATEGORIES]
     ]
 
 

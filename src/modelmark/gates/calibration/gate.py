@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.catalogue.gate_settings import CalibrationGate
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Unmeasured
@@ -19,6 +19,7 @@ from modelmark.domain.metrics import Task
 from modelmark.gates.calibration.charts import reliability
 from modelmark.gates.case import Array, Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set_of
+from modelmark.gates.common.no_value import unlike, visible
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.calibration import CalibrationError, calibration_error, cumulative, design_effect, labels_needed
 
@@ -157,18 +158,34 @@ def _said(evaluation: EvaluationSet) -> tuple[str, Array, Array]:
 
 
 def _parts(evaluation: EvaluationSet, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """(group, its rows of the evaluation): quarters of numbers, the commonest texts."""
+    """(group, its rows of the evaluation): quarters of numbers, the commonest texts, the rarer ones together, no value.
+
+    Every row is in one group.
+    """
     if column not in evaluation.frame:
         raise Unmeasured(f"the holdout has no column {column!r} of data.sensitive", field="data.sensitive")
     values: pd.Series = evaluation.frame[column].iloc[evaluation.rows]
-    numbers = as_numbers(values)
+    numbers, texts = as_numbers(values), as_texts(values)
+    known = texts.notna().to_numpy()
+    taken: tuple[str, ...] = ()
     if values.nunique() > _KINDS and np.isfinite(numbers).mean() > 0.9:
-        edges = np.unique(np.quantile(numbers[np.isfinite(numbers)], np.linspace(0, 1, _PARTS + 1)))
-        for i, (low, high) in enumerate(pairwise(edges)):
-            last = i == len(edges) - 2
-            yield f"{low:g} to {high:g}", (numbers >= low) & ((numbers <= high) if last else (numbers < high))
-        return
-    texts = values.astype(object).where(values.notna(), "missing").astype(str).to_numpy()
-    names, counts = np.unique(texts, return_counts=True)
-    for name in names[np.argsort(-counts, kind="stable")][:_KINDS]:
-        yield str(name), texts == name
+        yield from _quarters(numbers)
+        known = ~np.isnan(numbers)
+    else:
+        counted = texts.value_counts(sort=True, ascending=False)
+        taken = visible(tuple(map(str, counted.index)))
+        for name, text in list(zip(taken, counted.index, strict=True))[:_KINDS]:
+            yield name, (texts == text).to_numpy()
+        if len(taken) > _KINDS:
+            rarer = texts.isin(counted.index[_KINDS:]).to_numpy()
+            yield unlike(taken, f"{len(taken) - _KINDS} rarer values"), rarer
+    if not known.all():
+        yield unlike(taken), ~known
+
+
+def _quarters(numbers: Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    edges = np.unique(np.quantile(numbers[np.isfinite(numbers)], np.linspace(0, 1, _PARTS + 1)))
+    for i, (low, high) in enumerate(pairwise(edges)):
+        first, last = i == 0, i == len(edges) - 2
+        above = np.ones(len(numbers), dtype=bool) if first else numbers >= low
+        yield f"{low:g} to {high:g}", above & ((numbers <= np.inf) if last else (numbers < high))

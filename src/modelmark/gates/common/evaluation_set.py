@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import as_texts
 from modelmark.contract.timestamps import timestamps
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 #: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `_FEW`.
 _MANY: Final = 2000
 _FEW: Final = 200
+#: With fewer rows of its rarest class, a sentence gives their number: they say how sure it is, not all the rows.
+_SCARCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +60,38 @@ class EvaluationSet:
         found, here, whole = [], len(self.rows), len(self.frame)
         if here < whole:
             found.append(f"Judged on {here:,} of {whole:,} rows: the others have no known truth or are refused.")
+        if self.scarce():
+            found.append(f"{cap(self.scarce())}: how sure a figure is hangs on them, not on the number of all rows.")
         if self.units is not None:
             found.append("Rows depend on each other, so intervals resample whole groups or stretches of time.")
         return found
 
+    def scarce(self) -> str:
+        """How many rows the rarest class has, where they are few: “only 2 of 800 rows are yes”; else nothing."""
+        if self.judged.task is Task.REGRESSION:
+            return ""
+        classes = self.contract.outputs.classes
+        counts = np.bincount(np.asarray(self.judged.y_true, dtype=np.int64), minlength=len(classes))
+        rarest = int(counts.argmin())
+        few = int(counts[rarest])
+        verb = "is" if few == 1 else "are"
+        return f"only {few} of {len(self.rows):,} rows {verb} {class_text(classes[rarest])}" if few < _SCARCE else ""
+
     def measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
-        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies."""
+        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies.
+
+        Raises NotEnoughData, with the rows of the rarest class where they are few.
+        """
+        try:
+            return self._measure(metric, subject, confidence)
+        except NotEnoughData as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: NotEnoughData) -> NotEnoughData:
+        why = self.scarce()
+        return NotEnoughData(f"{error.message}; {why}", code=error.code, field=error.field) if why else error
+
+    def _measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
         found = statistic(metric, subject)
         exact = exact_interval(metric, found(np.ones(len(subject.y_true))), subject, self.units, confidence)
         if exact is not None:
@@ -75,7 +104,18 @@ class EvaluationSet:
     def gain(
         self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
     ) -> Interval:
-        """How much better ours is on the same rows; above 0 is better, whichever way the metric goes."""
+        """How much better ours is on the same rows; above 0 is better, whichever way the metric goes.
+
+        Raises NotEnoughData as `measure` does.
+        """
+        try:
+            return self._gain(metric, ours, theirs, confidence)
+        except NotEnoughData as error:
+            raise self._explained(error) from None
+
+    def _gain(
+        self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
+    ) -> Interval:
         if self._closed_form(metric):
             positive = np.asarray(ours.y_true) == ours.positive
             first, second = (side.scores[:, side.positive] for side in (ours, theirs))

@@ -27,10 +27,13 @@ _RANKED: Final = (Metric.ROC_AUC, Metric.AVERAGE_PRECISION)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alone:
-    """How well a small tree that sees one input predicts the holdout: values per input, best first."""
+    """How well a small tree that sees one input predicts the holdout: values per input, best first.
+
+    What cannot be measured, as on rows of one class, is None and comes last.
+    """
 
     probe: Metric
-    values: Mapping[str, float]
+    values: Mapping[str, float | None]
     strongest: LabelledPredictions
 
 
@@ -40,8 +43,8 @@ def alone(case: Case, evaluation: EvaluationSet) -> Alone:
     )
     each = baselines.single_columns(case.contract, case.train, truth_of(case.train, case.contract), case.holdout)
     values = {name: measure(probe, evaluation.of(scores)) for name, scores in each.items()}
-    known = {name: value if np.isfinite(value) else -1.0 for name, value in values.items()}
-    ordered = dict(sorted(known.items(), key=lambda pair: -pair[1]))
+    best = sorted(values, key=lambda name: -values[name] if np.isfinite(values[name]) else np.inf)
+    ordered = {name: values[name] if np.isfinite(values[name]) else None for name in best}
     return Alone(probe=probe, values=ordered, strongest=evaluation.of(each[next(iter(ordered))]))
 
 
@@ -49,6 +52,13 @@ def giveaway_check(found: Alone, evaluation: EvaluationSet, suspicious: float) -
     """The strongest input against the score that only the target itself would reach, at its interval's lower end."""
     name, value = next(iter(found.values.items()))
     limit, title = Limit(bound=Bound.AT_MOST, value=suspicious), "no input gives the answer away"
+    if value is None:
+        why = evaluation.scarce() or "nothing varies in them"
+        sentence = (
+            f"Cannot tell whether an input gives the answer away: {found.probe.title} of no input can be measured "
+            f"on {len(evaluation.rows):,} rows; {why}."
+        )
+        return Check(name=title, measured=None, limit=limit, n=len(evaluation.rows), sentence=sentence, decides=False)
     sentence = f"The strongest input alone, {name}, reaches {found.probe.title}"
     try:
         interval = evaluation.measure(found.probe, found.strongest, 0.95)

@@ -20,7 +20,7 @@ from modelmark.gates.case import Case, truth_of
 from modelmark.gates.common.asking import known_class
 from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set
 from modelmark.gates.fairness import charts, tables, words
-from modelmark.gates.fairness.groups import UNKNOWN, Groups, crossed, groups_of
+from modelmark.gates.fairness.groups import Groups, crossed, groups_of
 from modelmark.gates.fairness.proxies import scan
 from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.stats.fairness import Decided, contrasts, mean_gaps, shrunk
@@ -65,13 +65,12 @@ class Fairness:
     def _column(self, evaluation: EvaluationSet, groups: Groups, columns: int, found: Findings) -> None:
         code = groups.code[evaluation.rows]
         sizes = np.bincount(code, minlength=len(groups.names))
-        kept = [k for k, n in enumerate(sizes) if n >= self.settings.min_rows and groups.names[k] != UNKNOWN]
-        small = [(groups.names[k], int(n)) for k, n in enumerate(sizes) if 0 < n < self.settings.min_rows]
-        if small:
-            found.checks.append(words.too_small(groups.column, small, self.settings.min_rows))
-        if len(kept) > _GROUPS:
-            kept = sorted(sorted(kept, key=lambda k: -sizes[k])[:_GROUPS])
-            found.notes.append(f"Of the groups of {groups.column} the {_GROUPS} largest are judged, all are counted.")
+        enough = np.flatnonzero(sizes >= self.settings.min_rows)
+        kept = np.sort(enough[np.argsort(-sizes[enough], kind="stable")][:_GROUPS])
+        left = [(groups.names[k], int(sizes[k])) for k in np.argsort(-sizes, kind="stable") if k not in kept]
+        if left:
+            found.checks.append(words.not_judged(groups.column, left, self.settings.min_rows, _GROUPS))
+            found.tables.append(tables.not_judged(groups.column, left))
         if len(kept) < 2:
             found.checks.append(
                 words.one_group(groups.column, len(kept), self.settings.min_rows, self._agreed(evaluation))

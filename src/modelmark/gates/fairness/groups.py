@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.errors import Unmeasured
+from modelmark.gates.common.no_value import unlike, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 
 _VALUES: Final = 10  # a numeric column with no more distinct values is a list of categories
-UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
-    """A column cut into groups. code: the group of each row, 0..len(names)-1."""
+    """A column cut into groups. code: the group of each row, 0..len(names)-1. Rows without a value are the last group."""
 
     column: str
     names: tuple[str, ...]
@@ -60,8 +60,15 @@ def _grouped(column: str, both: pd.Series, train: pd.Series, boundaries: Sequenc
     continuous = both.dtype.kind in "if" and len(np.unique(both[known])) > _VALUES
     if boundaries or continuous:
         return _cut(column, as_numbers(both), boundaries or _quartiles(as_numbers(train)))
-    code, names = pd.factorize(both.astype(str).where(both.notna(), UNKNOWN), sort=True)
-    return Groups(column=column, names=tuple(map(str, names)), code=code.astype(np.int64))
+    code, texts = pd.factorize(as_texts(both), sort=True)
+    return _named(column, visible(tuple(map(str, texts))), code.astype(np.int64))
+
+
+def _named(column: str, names: tuple[str, ...], code: Codes) -> Groups:
+    """code: -1 where there is no value."""
+    if (code < 0).any():
+        names, code = (*names, unlike(names)), np.where(code < 0, len(names), code)
+    return Groups(column=column, names=names, code=code)
 
 
 def _quartiles(values: NDArray[np.float64]) -> tuple[float, ...]:
@@ -70,17 +77,9 @@ def _quartiles(values: NDArray[np.float64]) -> tuple[float, ...]:
 
 def _cut(column: str, values: NDArray[np.float64], at: Sequence[float]) -> Groups:
     edges = sorted(at)
-    names = [
-        f"≤ {edges[0]:g}",
-        *(f"> {a:g} to {b:g}" for a, b in pairwise(edges)),
-        f"> {edges[-1]:g}",
-    ]
+    names = (f"≤ {edges[0]:g}", *(f"> {a:g} to {b:g}" for a, b in pairwise(edges)), f"> {edges[-1]:g}")
     code = np.searchsorted(np.array(edges), values, side="left").astype(np.int64)
-    lost = ~np.isfinite(values)
-    if lost.any():
-        names.append(UNKNOWN)
-        code[lost] = len(names) - 1
-    return Groups(column=column, names=tuple(names), code=code)
+    return _named(column, names, np.where(np.isnan(values), -1, code))
 
 
 def crossed(groups: Sequence[Groups]) -> Groups:

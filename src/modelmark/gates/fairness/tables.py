@@ -68,6 +68,11 @@ def _percent(ends: tuple[float, float]) -> str:
     return f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
 
 
+def not_judged(column: str, left: Sequence[tuple[str, int]]) -> Table:
+    """left: (group, known rows)."""
+    return Table(title=f"Groups of {column} that are not judged", columns=("group", "known rows"), rows=tuple(left))
+
+
 def pairs(title: str, names: Sequence[str], compared: Sequence[Contrast], sizes: NDArray[np.int64]) -> Table:
     """Differences and ratios of every rate, the surest difference first."""
     known = [c for c in compared if np.isfinite(c.difference_high)]

@@ -25,6 +25,7 @@ Codes = NDArray[np.int64]
 _CALIBRATION_LIMIT: Final = 0.1
 _PROXY: Final = 0.8  # an AUC that people call a proxy; shown, never deciding
 _CELLS: Final = 60
+_LISTED: Final = 5  # groups named in a sentence
 
 
 def oriented(c: Contrast, names: Sequence[str]) -> tuple[str, float, float, float]:
@@ -115,15 +116,20 @@ def _least(c: Contrast) -> float:
     return max(c.difference_low, -c.difference_high, 0.0)
 
 
-def too_small(column: str, small: Sequence[tuple[str, int]], least: int) -> Check:
-    shown = "; ".join(f"{name}: {n} rows, about {least - n} more labels needed" for name, n in small[:5])
-    more = f" and {len(small) - 5} more groups" if len(small) > 5 else ""
+def not_judged(column: str, left: Sequence[tuple[str, int]], least: int, most: int) -> Check:
+    """left: (group, known rows), the largest first: groups with too few rows, or beyond the `most` that are compared."""
+    shown = "; ".join(
+        f"{name}: {n:,} rows, "
+        + (f"about {least - n} more labels needed" if n < least else f"{most} groups are larger")
+        for name, n in left[:_LISTED]
+    )
+    more = f" and {len(left) - _LISTED} more groups, in the table" if len(left) > _LISTED else ""
     return Check(
-        name=f"small groups of {column}",
+        name=f"groups of {column} that are not judged",
         measured=None,
         limit=Limit(bound=Bound.AT_LEAST, value=least),
-        sentence=f"Cannot tell about small groups of {column}: {shown}{more}.",
-        n=sum(n for _, n in small),
+        sentence=f"Cannot tell about some groups of {column}: {shown}{more}.",
+        n=sum(n for _, n in left),
         decides=False,
     )
 

@@ -41,7 +41,8 @@ class Holdout:
         ours = evaluation.measure(metric, evaluation.judged, self.settings.confidence)
         progress(1, 5)
         others = list(challengers(case, evaluation, self.settings.champion_margin))
-        checks = [self._objective(metric, ours, others[0].name, measure(metric, evaluation.of(others[0].scores)))]
+        floor = others[0].name, measure(metric, evaluation.of(others[0].scores))
+        checks = [self._objective(metric, ours, floor, evaluation.scarce())]
         progress(2, 5)
         shown = {case.version.label: ours}
         for challenger in others:
@@ -61,14 +62,14 @@ class Holdout:
             tables=(_table(metric, shown),),
         )
 
-    def _objective(self, metric: Metric, ours: Interval, floor: str, value: float) -> Check:
-        sentence = f"{cap(metric.title)} {ours} on {ours.n:,} rows"
+    def _objective(self, metric: Metric, ours: Interval, floor: tuple[str, float], scarce: str) -> Check:
+        """floor: the best fixed answer and its value. scarce: what to say of a rare class, if anything."""
+        sentence = f"{cap(metric.title)} {ours} on {ours.n:,} rows{f' ({scarce})' if scarce else ''}"
         bound = Bound.AT_MOST if metric in LOSSES else Bound.AT_LEAST
         if self.settings.minimum is None:
-            limit = Limit(bound=bound, value=value)
-            return check_of(
-                "objective", ours.estimate, ours, limit, f"{sentence}; {floor} gives {value:.4g}.", key="objective"
-            )
+            limit = Limit(bound=bound, value=floor[1])
+            sentence += f"; {floor[0]} gives {floor[1]:.4g}."
+            return check_of("objective", ours.estimate, ours, limit, sentence, key="objective")
         worse = worse_end(metric, ours)
         limit = Limit(bound=bound, value=self.settings.minimum)
         verb = "holds" if limit.holds(worse) else "does not hold"

@@ -57,7 +57,10 @@ class Leakage:
         checks.append(giveaway_check(found, evaluation, self.settings.suspicious))
         progress(3, 4)
         checks += [_declared_after(contract), *_doubtful(contract, found.values)]
-        rows = tuple((name, f"{value:.4g}", _known(contract, name)) for name, value in list(found.values.items())[:15])
+        rows = tuple(
+            (name, "cannot tell" if value is None else f"{value:.4g}", _known(contract, name))
+            for name, value in list(found.values.items())[:15]
+        )
         shown = Table(title="Inputs that predict best alone", columns=("input", found.probe.title, "known"), rows=rows)
         return Measurement(checks=tuple(checks), notes=tuple(notes), tables=(shown,))
 
@@ -144,11 +147,11 @@ def _known(contract: Contract, name: str) -> str:
     return next(item.known.value for item in contract.inputs if item.name == name)
 
 
-def _doubtful(contract: Contract, values: Mapping[str, float]) -> Iterator[Check]:
+def _doubtful(contract: Contract, values: Mapping[str, float | None]) -> Iterator[Check]:
     """Inputs that sound like, or predict like, something settled later. A hint: only a person knows."""
     unsaid = [item.name for item in contract.inputs if item.known is Availability.UNKNOWN]
     named = [name for name in unsaid if _AFTER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())]
-    strong = [name for name in unsaid if values.get(name, 0.0) >= _STRONG and name not in named]
+    strong = [name for name in unsaid if (values.get(name) or 0.0) >= _STRONG and name not in named]
     doubtful = [*(f"{n} (by its name)" for n in named), *(f"{n} (alone {values[n]:.3g})" for n in strong)]
     if doubtful:
         yield Check(

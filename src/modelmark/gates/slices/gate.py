@@ -211,7 +211,8 @@ def _columns(case: Case, evaluation: EvaluationSet, kept: NDArray[np.int64]) -> 
             continue
         column = frame[name].iloc[evaluation.rows[kept]]
         numbers = as_numbers(column)
-        if kinds.get(name) is not DataType.CATEGORY and np.isfinite(numbers).any():
+        written = bool((np.isnan(numbers) & column.notna().to_numpy()).any())  # a text among numbers is not missing
+        if kinds.get(name) is not DataType.CATEGORY and not written and np.isfinite(numbers).any():
             yield number_conditions(name, numbers)
         else:
             yield text_conditions(name, as_texts(column).tolist())
