@@ -55,6 +55,7 @@ SMALL = {
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "4"], "all hold in"),
+    "laws/few_rows.py": (["--times", "10"], "dear misses expected"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
 }
 

@@ -8,13 +8,19 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from bench.laws import few_rows
+from sklearn.metrics import roc_auc_score
 
 import models
+from modelmark.domain.contract import Costs
 from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.metrics import Metric
+from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.calibration.gate import _parts
 from modelmark.gates.common.evaluation_set import evaluation_set
 from modelmark.gates.common.giveaway import Alone, alone, giveaway_check
+from modelmark.stats.delong import hanley_mcneil
+from modelmark.stats.few_rows import few_rows_interval
+from modelmark.stats.metrics import LabelledPredictions, measure
 from modelmark.stats.slicing import text_conditions
 
 
@@ -75,3 +81,46 @@ def test_no_text_of_a_slice_is_taken_for_a_gap():
     found = text_conditions("town", ["missing", None, "\x01missing", "None"])
     assert [where.mask.sum() for where in found] == [1] * 4
     assert next(w for w in found if w.text == "town is missing").mask.tolist() == [False, True, False, False]
+
+
+def test_the_lower_end_of_an_auc_on_ten_positives_misses_as_seldom_as_it_says():
+    """2.5% asked; 200 draws and three deviations more allow 12. The bootstrap missed 20% of them."""
+    rng = np.random.default_rng(3)
+    for auc, positives in ((0.97, 10), (0.9, 20)):
+        ends = [few_rows.missed(Metric.ROC_AUC, few_rows.scored(rng, positives, auc), auc) for _ in range(200)]
+        assert np.sum(ends, axis=0)[0] <= 12
+        assert np.sum(ends, axis=0)[1] <= 16
+
+
+def test_a_dear_mistake_that_was_not_seen_is_not_impossible():
+    """One expected in 1,000 rows, none seen in 37% of samples: the bootstrap's upper end missed as often."""
+    rng = np.random.default_rng(4)
+    assert not any(few_rows.missed(Metric.EXPECTED_COST, *few_rows.decided(rng, 0.001))[1] for _ in range(200))
+
+
+def test_the_gates_measure_so_too_and_by_units_no_narrower():
+    few = judged_on(10, 990)
+    found = few.measure(Metric.ROC_AUC, few.judged, 0.95)
+    assert (found.low, found.high) == hanley_mcneil(found.estimate, 10, 990)
+    grouped = dataclasses.replace(few, units=np.arange(1000) // 2)
+    wide = grouped.measure(Metric.ROC_AUC, few.judged, 0.95)
+    assert wide.low <= found.low < found.high <= wide.high
+    costs = Costs(true_positive=0, false_positive=1, true_negative=0, false_negative=100)
+    sure = dataclasses.replace(few.judged, scores=np.eye(2)[few.judged.y_true], costs=costs)
+    found = few.measure(Metric.EXPECTED_COST, sure, 0.95)
+    assert (found.estimate, found.low) == (0, 0)
+    none_seen = 1 - (0.05 / 3 / 2) ** (1 / 1000)  # the exact upper end of 0 in 1,000, three kinds of decision
+    assert found.high == pytest.approx(none_seen * 100)
+
+
+def test_several_classes_are_as_sure_as_their_rows():
+    """Means of the classes' ends, by hand; many rows of each class leave it to the bootstrap."""
+    y_true = np.repeat([0, 1, 2], [10, 200, 290])
+    scores = np.random.default_rng(0).normal(size=(500, 3)) + 1.5 * np.eye(3)[y_true]
+    judged = LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores)
+    found = few_rows_interval(Metric.ROC_AUC, measure(Metric.ROC_AUC, judged), judged, 0.95)
+    each = [hanley_mcneil(roc_auc_score(y_true == k, scores[:, k]), n, 500 - n) for k, n in enumerate((10, 200, 290))]
+    assert (found.low, found.high) == pytest.approx(tuple(np.mean(each, axis=0)))
+    enough = dataclasses.replace(judged, y_true=np.tile(y_true, 30), scores=np.tile(scores, (30, 1)))
+    assert few_rows_interval(Metric.ROC_AUC, 0.9, enough, 0.95) is None
+    assert few_rows_interval(Metric.ACCURACY, 0.9, judged, 0.95) is None

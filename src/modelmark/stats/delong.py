@@ -41,18 +41,30 @@ def placements(score: Array, positive: NDArray[np.bool_]) -> tuple[Array, Array]
 
 
 def lowest_perfect(positives: int, negatives: int, *, confidence: float = 0.95) -> float:
-    """The lower end of the interval of an AUC of 1, which has no variance of its own.
+    """The lower end of the interval of an AUC of 1, which has no variance of its own."""
+    return hanley_mcneil(1.0, positives, negatives, confidence=confidence)[0]
 
-    Source: Newcombe 2006, Statistics in Medicine 25:559, method 5: Hanley and McNeil's variance at the true AUC.
+
+def hanley_mcneil(found: float, positives: int, negatives: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """(low, high): the true AUCs under which the one found is no surprise, for classes of few rows.
+
+    Source: Newcombe 2006, Statistics in Medicine 25:559, method 5: Hanley and McNeil's variance at the true AUC, both
+    classes as if they had the mean of their sizes.
     """
     z2, half = _z(confidence) ** 2, (positives + negatives) / 2 - 1
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        true = (low + high) / 2
-        spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
-        within = (1 - true) * positives * negatives < z2 * true * spread
-        low, high = (low, true) if within else (true, high)
-    return high
+
+    def surprises(true: float) -> bool:
+        spread = true * (1 - true) * (1 + half * ((1 - true) / (2 - true) + true / (1 + true)))
+        return (found - true) ** 2 * positives * negatives >= z2 * spread
+
+    ends = []
+    for outside in (0.0, 1.0):
+        inside = found
+        for _ in range(50 if found != outside else 0):
+            true = (outside + inside) / 2
+            outside, inside = (true, inside) if surprises(true) else (outside, true)
+        ends.append(inside)
+    return ends[0], ends[1]
 
 
 def auc(score: Array, positive: NDArray[np.bool_], *, confidence: float = 0.95) -> Interval:

@@ -116,12 +116,13 @@ def _per_row(metric: Metric, judged: LabelledPredictions) -> Array | None:
             return np.asarray((judged.scores[:, judged.positive] - (y_true == judged.positive)) ** 2, dtype=np.float64)
         return np.asarray(((judged.scores - np.eye(judged.scores.shape[1])[y_true]) ** 2).sum(axis=1), dtype=np.float64)
     if metric is Metric.EXPECTED_COST:
-        return _costs(judged, y_true)
+        return cost_of_rows(judged)
     return None
 
 
-def _costs(judged: LabelledPredictions, y_true: NDArray[np.int64]) -> Array:
-    costs = judged.costs
+def cost_of_rows(judged: LabelledPredictions) -> Array:
+    """What each row's decision costs, shape (rows,). Raises Unmeasured without costs or for another task than binary."""
+    costs, y_true = judged.costs, np.asarray(judged.y_true, dtype=np.int64)
     if costs is None or judged.task is not Task.BINARY:
         raise Unmeasured("expected_cost needs objective.costs and a binary task", field="objective.costs")
     decided, really = judged.decisions() == judged.positive, y_true == judged.positive

@@ -20,14 +20,14 @@ from modelmark.gates.case import Array, Case, judged, truth_of
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, blocks, interval
 from modelmark.stats.exact_intervals import exact_interval
+from modelmark.stats.few_rows import FEW, few_rows_interval
 from modelmark.stats.metrics import LabelledPredictions, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `_FEW`.
+#: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `FEW`.
 _MANY: Final = 2000
-_FEW: Final = 200
 #: With fewer rows of its rarest class, a sentence gives their number: they say how sure it is, not all the rows.
 _SCARCE: Final = 50
 
@@ -78,7 +78,8 @@ class EvaluationSet:
         return f"only {few} of {len(self.rows):,} rows {verb} {class_text(classes[rarest])}" if few < _SCARCE else ""
 
     def measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
-        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies.
+        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies; as `few_rows`
+        says where few rows decide, and never narrower than that where rows depend on each other.
 
         Raises NotEnoughData, with the rows of the rarest class where they are few.
         """
@@ -93,13 +94,18 @@ class EvaluationSet:
 
     def _measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
         found = statistic(metric, subject)
-        exact = exact_interval(metric, found(np.ones(len(subject.y_true))), subject, self.units, confidence)
+        estimate = found(np.ones(len(subject.y_true)))
+        exact = exact_interval(metric, estimate, subject, self.units, confidence)
         if exact is not None:
             return exact
+        few = few_rows_interval(metric, estimate, subject, confidence)
+        if few is not None and self.units is None:
+            return few
         if self._closed_form(metric):
             positive = np.asarray(subject.y_true) == subject.positive
             return delong.auc(subject.scores[:, subject.positive], positive, confidence=confidence)
-        return interval(found, len(subject.y_true), confidence=confidence, units=self.units)
+        drawn = interval(found, len(subject.y_true), confidence=confidence, units=self.units)
+        return drawn if few is None else replace(drawn, low=min(few.low, drawn.low), high=max(few.high, drawn.high))
 
     def gain(
         self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
@@ -129,7 +135,7 @@ class EvaluationSet:
         if metric is not Metric.ROC_AUC or self.judged.task is not Task.BINARY or self.units is not None:
             return False
         rarer = np.bincount(np.asarray(self.judged.y_true, dtype=np.int64), minlength=2).min()
-        return len(self.rows) >= _MANY and bool(rarer >= _FEW)
+        return len(self.rows) >= _MANY and bool(rarer >= FEW)
 
 
 def evaluation_set_of(case: Case) -> EvaluationSet:
