@@ -56,6 +56,7 @@ SMALL = {
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "4"], "all hold in"),
     "laws/few_rows.py": (["--times", "10"], "dear misses expected"),
+    "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from bench.laws.monitors import alerts_a_day
 
 from builders.domain import contract
 from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
@@ -25,7 +26,7 @@ from modelmark.monitors.performance import Performance
 from modelmark.monitors.quality import Quality
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.metrics import LabelledPredictions, statistic
-from modelmark.stats.rates import wilson
+from modelmark.stats.rates import clopper_pearson
 from modelmark.testing.monitors import cohort_of, empty_view, quiet_view
 
 
@@ -153,13 +154,45 @@ def test_quality_divides_its_doubt_over_two_shares_of_every_input_and_the_refusa
     found = by_subject(Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts, refused={("A", ""): 25})))
     confidence = 1 - 2 * 0.01 / 5
     kind, requests = found["kind"], found["requests"]
-    assert (kind.low, kind.high) == pytest.approx(wilson(6, 100, confidence))
+    assert (kind.low, kind.high) == pytest.approx(clopper_pearson(6, 100, confidence))
     assert (kind.n, kind.measured, kind.limit) == (100, 0.06, 0.02)
     assert kind.sentence.startswith("6.0% of “kind” missing (6 of 100 rows; interval ")
     assert kind.sentence.endswith("; at training time 0.0%, tolerated up to 2.0%.")
-    assert (requests.low, requests.high) == pytest.approx(wilson(25, 125, confidence))
+    assert (requests.low, requests.high) == pytest.approx(clopper_pearson(25, 125, confidence))
     assert (requests.n, requests.measured, requests.limit) == (125, 0.2, 0.02)
     assert ", mostly A; tolerated up to 2.0%." in requests.sentence
+
+
+@pytest.mark.parametrize(
+    ("n", "hits", "outcome"),
+    [
+        (1, 1, Outcome.CANNOT_TELL),  # Wilson's lower end alone is 0.09, and tolerated is 0.02
+        (9, 9, Outcome.CANNOT_TELL),
+        (10, 1, Outcome.OK),
+        (10, 2, Outcome.OK),  # Wilson's lower end is 0.035, the exact one 0.007
+        (10, 4, Outcome.ALERT),
+        (10, 10, Outcome.ALERT),
+    ],
+)
+def test_a_handful_of_rows_is_no_alert_until_it_is_sure(n: int, hits: int, outcome: Outcome) -> None:
+    view = quiet_view(100)
+    counts = {name: np.zeros_like(c) for name, c in view.profiles.items()}
+    counts["kind"] = np.array([n - hits, 0, 0, 0, hits])
+    counts[REQUESTS] = np.array([n - hits])
+    found = by_subject(
+        Quality(QualityMonitor()).evaluate(with_records(view, profiles=counts, refused={("A", ""): hits}))
+    )
+    assert {found[name].outcome for name in ("kind", "requests")} == {outcome}
+    assert found["kind"].n == found["requests"].n == n
+    if n < 10:
+        assert f"{n} rows; about {10 - n} more would tell." in found["kind"].sentence
+        assert f"{n} requests; about {10 - n} more would tell." in found["requests"].sentence
+
+
+def test_little_traffic_raises_no_alert_a_day() -> None:
+    """The law of bench/laws/monitors.py, short: by Wilson's interval two rows an hour raised 0.8 a day."""
+    assert alerts_a_day(10, 0.02, 5000) <= 0.05
+    assert alerts_a_day(2, 0.04, 5000) <= 0.05
 
 
 def test_a_share_is_compared_with_the_one_at_training_time() -> None:

@@ -8,15 +8,21 @@ from modelmark.domain.catalogue.monitor_settings import QualityMonitor
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.profile import SCORE, Column
-from modelmark.stats.rates import wilson
+from modelmark.stats.rates import clopper_pearson
 
 FALSE_ALARM_RATE: Final = 0.01  # per window, all inputs together
+#: Of fewer rows or requests nothing is said: one caller with two odd rows is no rate.
+MIN_ROWS: Final = 10
 NAME: Final = "quality"
 
 
 class Quality:
     """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about
-    refusals."""
+    refusals.
+
+    Exact intervals (Clopper & Pearson 1934): of few rows an approximate one is sure too early (of one row that is
+    missing Wilson's lower end is 0.09, the exact one 0.001).
+    """
 
     name = NAME
 
@@ -32,15 +38,15 @@ class Quality:
     def _input(self, view: MonitorContext, column: Column, confidence: float) -> Finding:
         counts = view.profiles.get(column.name)
         n = 0 if counts is None else int(column.histogram(counts).sum())
-        if counts is None or n == 0:
-            sentence = f"Cannot tell whether “{column.name}” is clean: no predictions in this window."
-            return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=0)
+        if counts is None or n < MIN_ROWS:
+            sentence = f"Cannot tell whether “{column.name}” is clean: {_too_few(n, 'predictions', 'rows')}."
+            return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=n)
         outside = "out of range" if column.numeric else "unseen"
         shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
         if column.numeric or column.closed:
             shares.append((outside, column.outside(counts), _share(column.outside(column.counts), column)))
         what, hits, usual = max(shares, key=lambda item: item[1] / n - item[2])
-        low, high = wilson(hits, n, confidence)
+        low, high = clopper_pearson(hits, n, confidence)
         limit = usual + self._settings.tolerance
         numbers = f"{hits / n:.1%} of “{column.name}” {what} ({hits:,} of {n:,} rows; interval {low:.1%} to {high:.1%})"
         outcome = Outcome.ALERT if low > limit else Outcome.OK
@@ -53,10 +59,10 @@ class Quality:
         refused = sum(view.refused.values())
         n = refused + view.requests
         limit = self._settings.tolerance
-        if n == 0:
-            sentence = "Cannot tell whether callers are refused: no requests in this window."
-            return view.finding(NAME, "requests", Outcome.CANNOT_TELL, sentence, n=0, limit=limit)
-        low, high = wilson(refused, n, confidence)
+        if n < MIN_ROWS:
+            sentence = f"Cannot tell whether callers are refused: {_too_few(n, 'requests', 'requests')}."
+            return view.finding(NAME, "requests", Outcome.CANNOT_TELL, sentence, n=n, limit=limit)
+        low, high = clopper_pearson(refused, n, confidence)
         sentence = f"{refused / n:.1%} of requests refused ({refused:,} of {n:,}; interval {low:.1%} to {high:.1%})"
         if refused:
             code, field = max(view.refused, key=lambda reason: view.refused[reason])
@@ -66,6 +72,10 @@ class Quality:
         return view.finding(
             NAME, "requests", outcome, sentence, n=n, measured=refused / n, low=low, high=high, limit=limit
         )
+
+
+def _too_few(n: int, none: str, some: str) -> str:
+    return f"{n} {some}; about {MIN_ROWS - n} more would tell" if n else f"no {none} in this window"
 
 
 def _share(hits: int, column: Column) -> float:
