@@ -12,15 +12,22 @@ from bench.laws import few_rows
 from sklearn.metrics import roc_auc_score
 
 import models
+from modelmark.domain.catalogue.gate_settings import FairnessDefinition, FairnessGate, HoldoutGate
 from modelmark.domain.contract import Costs
 from modelmark.domain.errors import NotEnoughData
+from modelmark.domain.evidence import Bound, Limit, Verdict
 from modelmark.domain.metrics import Metric, Task
-from modelmark.gates.calibration.gate import _parts
+from modelmark.gates.calibration.gate import _parts, _tail
 from modelmark.gates.common.evaluation_set import evaluation_set
 from modelmark.gates.common.giveaway import Alone, alone, giveaway_check
+from modelmark.gates.fairness import words
+from modelmark.gates.holdout.split import _labels_agree
+from modelmark.stats.calibration import calibration_error
 from modelmark.stats.delong import hanley_mcneil
+from modelmark.stats.fairness import Decided, contrasts
 from modelmark.stats.few_rows import few_rows_interval
 from modelmark.stats.metrics import LabelledPredictions, measure
+from modelmark.stats.rates import more_needed, would_tell
 from modelmark.stats.slicing import text_conditions
 
 
@@ -124,3 +131,75 @@ def test_several_classes_are_as_sure_as_their_rows():
     enough = dataclasses.replace(judged, y_true=np.tile(y_true, 30), scores=np.tile(scores, (30, 1)))
     assert few_rows_interval(Metric.ROC_AUC, 0.9, enough, 0.95) is None
     assert few_rows_interval(Metric.ACCURACY, 0.9, judged, 0.95) is None
+
+
+def tables(shift, flipped=0.0):
+    """The usual contract with a holdout whose share of yes is `shift`, and so much of it labelled wrongly."""
+
+    class Tables:
+        contract = models.contract()
+        train, holdout = sampled(models.frame(6000, 1), 0.15, 1200), sampled(models.frame(6000, 2), shift, 1000)
+
+    wrong = np.random.default_rng(0).random(len(Tables.holdout)) < flipped
+    Tables.holdout.loc[wrong, "y"] = Tables.holdout.loc[wrong, "y"].map({"yes": "no", "no": "yes"})
+    return Tables
+
+
+def sampled(frame, share, rows):
+    yes, no = (frame[frame["y"] == name] for name in ("yes", "no"))
+    many = round(share * rows)
+    return pd.concat([yes.head(many), no.head(rows - many)], ignore_index=True)
+
+
+def test_labels_agree_where_only_the_shares_of_classes_moved():
+    moved = next(_labels_agree(tables(0.7), HoldoutGate()))
+    assert moved.verdict is Verdict.PASS
+    assert moved.sentence.endswith("their shares moved: no is 85.0% of train and 30.0% of the holdout.")
+    assert "wrong labels" not in moved.sentence
+    same = next(_labels_agree(tables(0.15), HoldoutGate()))
+    assert same.verdict is Verdict.PASS
+    assert "moved" not in same.sentence
+    wrong = next(_labels_agree(tables(0.7, 0.35), HoldoutGate()))
+    assert wrong.verdict is Verdict.FAIL
+    assert "look for wrong labels" in wrong.sentence
+
+
+def compared(rates):
+    """Groups of 300 rows of which so many are selected; every second row is real."""
+    group = np.repeat(np.arange(len(rates)), 300)
+    said = np.concatenate([np.arange(300) < 300 * rate for rate in rates])
+    real = np.concatenate([np.arange(300) % 10 < 5 + 3 * k for k in range(len(rates))])
+    decided = Decided(group=group, said=said, real=real, score=said * 1.0)
+    return decided, contrasts(decided, len(rates))
+
+
+def test_what_does_not_exist_has_no_percentage():
+    """Nobody of one group is selected, or nobody at all: there is no precision, and nothing that would have to be."""
+    for rates in ((0.0, 0.5), (0.0, 0.0)):
+        decided, found = compared(rates)
+        (note,) = words.impossible("sex", ("f", "m"), found, decided)
+        assert "nan" not in note
+        assert "nobody selected, so no precision" in note
+    assert "which would have to be" not in note
+    decided, found = compared((0.4, 0.5))
+    (note,) = words.impossible("sex", ("f", "m"), found, decided)
+    assert note.count("which would have to be") == 2
+
+
+def test_what_passes_does_not_say_that_it_cannot_be_told():
+    found = compared((0.42, 0.5))[1]
+    judge = words.Judge(column="sex", names=("f", "m"), sizes=np.array([300, 300]), label="yes", confidence=0.95)
+    check = judge(FairnessDefinition.SELECTION_RATE, [c for c in found if c.rate == "selection_rate"], FairnessGate())
+    assert check.verdict is Verdict.PASS
+    assert "cannot tell" not in check.sentence
+    assert "not surely below 0.8; about " in check.sentence
+    near = calibration_error(np.full(500, 0.5), (np.arange(500) % 5 < 3) * 1.0)
+    for limit in (near.estimate + 1e-9, (near.low + near.high) / 2):
+        said = _tail(near, Limit(bound=Bound.AT_MOST, value=limit))
+        assert "cannot tell" not in said
+        assert said.startswith("not surely more than")
+
+
+def test_labels_that_nobody_will_ever_have_are_not_asked_for():
+    assert "no number of labels in reach" in would_tell(14_000, more_needed(14_000, 0.2, 0.0))
+    assert would_tell(40, more_needed(40, 0.2, 0.0)) == "about 3,960 more labels would tell"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Final
+
+_IN_REACH: Final = 10_000  # labels that a team may well collect, however few there are
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -36,6 +39,18 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
     return low, high
+
+
+def would_tell(n: int, more: int, of: str = "labels") -> str:
+    """What to say of a figure whose interval lies on both sides of a line, n rows long: about how many more would tell,
+    or that none in reach would. Never that it cannot be told: what is not surely wrong passes.
+
+    >>> would_tell(100, 300), would_tell(20_000, 1_393_029)
+    ('about 300 more labels would tell', 'it stands so near the line that no number of labels in reach would tell')
+    """
+    if more > max(10 * n, _IN_REACH):
+        return f"it stands so near the line that no number of {of} in reach would tell"
+    return f"about {more:,} more {of} would tell"
 
 
 def more_needed(n: int, reach: float, room: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -48,9 +49,13 @@ def _well_formed(evidence: Evidence) -> None:
     assert len(set(ids)) == len(ids), f"two checks share an id: {ids}"
     for check in evidence.checks:
         assert check.sentence.endswith("."), f"a check speaks in a sentence: {check.sentence!r}"
+        holds = check.verdict is Verdict.PASS
+        assert not (holds and "cannot tell" in check.sentence.lower()), f"it holds, and cannot tell: {check.sentence!r}"
         if check.measured is not None and check.low is not None and check.high is not None:
             assert check.n, f"an interval needs its n: {check.name}"
             assert check.low <= check.high, f"an interval goes up: {check.name}"
+    for said in (*(check.sentence for check in evidence.checks), *evidence.notes):
+        assert not re.search(r"\bnan\b", said), f"what does not exist has no number: {said!r}"
     for table in evidence.tables:
         assert all(len(row) == len(table.columns) for row in table.rows), f"ragged table {table.title!r}"
     data = canonical(evidence)

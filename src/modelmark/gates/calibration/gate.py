@@ -22,6 +22,7 @@ from modelmark.gates.common.evaluation_set import EvaluationSet, evaluation_set_
 from modelmark.gates.common.no_value import unlike, visible
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.calibration import CalibrationError, calibration_error, cumulative, design_effect, labels_needed
+from modelmark.stats.rates import would_tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +138,7 @@ def _tail(found: CalibrationError, limit: Limit) -> str:
     more = labels_needed(found, limit.value)
     if more is None:
         return f"surely within the {limit.value:g} that is tolerated"
-    return f"cannot tell whether within {limit.value:g}; about {more:,} more labels would tell"
+    return f"not surely more than the {limit.value:g} that is tolerated; {would_tell(found.n, more)}"
 
 
 def _said(evaluation: EvaluationSet) -> tuple[str, Array, Array]:

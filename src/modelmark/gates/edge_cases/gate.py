@@ -163,7 +163,8 @@ def _ways(predictor: Predictor, rows: list[Row]) -> Iterator[tuple[str, str, flo
         return
     for name, sentence, again in ways:
         try:
-            yield name, sentence, float(np.max(np.abs(again() - first) / np.maximum(1.0, np.abs(first))))
+            moved = float(np.max(np.abs(again() - first) / np.maximum(1.0, np.abs(first))))
+            yield name, sentence, moved if np.isfinite(moved) else "an answer that is not finite"
         except Exception as error:  # noqa: BLE001
             yield name, sentence, f"{type(error).__name__}: {error}"
 

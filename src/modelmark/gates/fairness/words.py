@@ -18,7 +18,7 @@ from modelmark.domain.metrics import Task
 from modelmark.gates.fairness.groups import Groups
 from modelmark.gates.fairness.proxies import Proxies
 from modelmark.stats.fairness import Contrast, Decided, group_rates, group_sums, implied_false_positive_rate, shrunk
-from modelmark.stats.rates import more_needed, wilson
+from modelmark.stats.rates import more_needed, wilson, would_tell
 
 Codes = NDArray[np.int64]
 
@@ -73,7 +73,7 @@ class Judge:
         elif low >= settings.min_ratio:
             sentence += f"surely not below {settings.min_ratio:g}; no other pair is further apart"
         else:
-            sentence += f"cannot tell whether it is below {settings.min_ratio:g}{self._more(worst, settings.min_ratio)}"
+            sentence += f"not surely below {settings.min_ratio:g}; {self._more(worst, settings.min_ratio)}"
         return Check(
             name="", measured=high, limit=limit, sentence=sentence + ".", estimate=ratio, low=min(low, ratio), high=high
         )
@@ -108,7 +108,7 @@ class Judge:
         _, ratio, low, high = oriented(c, self.names)
         gap, reach = abs(np.log(ratio) - np.log(max(limit, 1e-9))), np.log(high / low) / 2
         small = int(min(self.sizes[c.first], self.sizes[c.second]))
-        return f"; about {more_needed(small, reach, gap):,} more labels of the smaller group needed"
+        return would_tell(small, more_needed(small, reach, gap), "labels of the smaller group")
 
 
 def _least(c: Contrast) -> float:
@@ -203,18 +203,26 @@ def impossible(column: str, names: Sequence[str], compared: Sequence[Contrast], 
     worst = max(differ, key=lambda c: abs(c.difference))
     sums = group_sums(decided, len(names), np.ones((1, len(decided.group))))[0]
     rates, whole = group_rates(sums), group_rates(sums.sum(axis=0))
-    told = []
-    for k in (worst.first, worst.second):
-        implied = implied_false_positive_rate(rates[k, 5], whole[3], whole[1]) if 0 < rates[k, 5] < 1 else float("nan")
-        told.append(
-            f"{names[k]} (base rate {rates[k, 5]:.1%}): precision {rates[k, 3]:.1%}, true positive rate {rates[k, 1]:.1%}, "
-            f"false positive rate {rates[k, 2]:.1%}, which would have to be {implied:.1%} at the overall precision and "
-            "true positive rate"
-        )
+    told = [f"{names[k]} ({_rates_of(rates[k], whole)})" for k in (worst.first, worst.second)]
     yield (
         f"Base rates by {column} differ, so equal precision (calibration) and equal error rates cannot hold together, nor can "
         f"equal selection with either, unless the model never errs (Chouldechova 2017). {'; '.join(told)}."
     )
+
+
+def _rates_of(mine: NDArray[np.float64], whole: NDArray[np.float64]) -> str:
+    """A group's rates, in the order of RATES, those that exist; and what the whole's leave of its false positive rate."""
+    _, recall, alarms, precision, _, base = mine
+    said = [f"base rate {base:.1%}"]
+    said.append(f"precision {precision:.1%}" if np.isfinite(precision) else "nobody selected, so no precision")
+    said.append(f"true positive rate {recall:.1%}" if np.isfinite(recall) else "nobody of that class")
+    if np.isfinite(alarms):
+        said.append(f"false positive rate {alarms:.1%}")
+        if 0 < base < 1 and np.isfinite(whole[[1, 3]]).all() and whole[3] > 0:
+            implied = implied_false_positive_rate(base, whole[3], whole[1])
+            said[-1] += f", which would have to be {f'{implied:.1%}' if implied <= 1 else 'more than all'}"
+            said[-1] += " at the overall precision and true positive rate"
+    return ", ".join(said)
 
 
 def intersections(cells: Groups, hits: Codes, n: Codes, label: str, settings: FairnessGate) -> Check:

@@ -19,7 +19,7 @@ from modelmark.gates.common.evaluation_set import EvaluationSet, check_of
 from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions, measure
-from modelmark.stats.rates import more_needed
+from modelmark.stats.rates import more_needed, would_tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def compare(challenger: Challenger, theirs: Interval, evaluation: EvaluationSet,
             # Were the estimate true, or nought where it is below the line.
             room = max(found.estimate, 0.0) - challenger.required
             more = more_needed(found.n, found.estimate - found.low, room)
-            sentence = f"Cannot tell whether the margin holds; about {more:,} more labels needed. {sentence}"
+            sentence = f"Cannot tell whether the margin holds; {would_tell(found.n, more)}. {sentence}"
     return check_of(f"against {challenger.name}", measured, found, limit, sentence + ".")
 
 

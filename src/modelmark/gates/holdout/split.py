@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.catalogue.gate_settings import HoldoutGate
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
@@ -218,20 +219,25 @@ def _in_order(case: Case, time: str) -> tuple[Array, NDArray[np.int64] | Array]:
 
 
 def _labels_agree(case: Case, settings: HoldoutGate) -> Iterator[Check]:
-    """Accuracy of a quick model inside train (by halves) and on the holdout: one story in both, or not."""
+    """Accuracy of a quick model inside train (by halves) and on the holdout: one story in both, or not.
+
+    Where only the classes' shares moved, each class is told as well as before, and it is no fault of labels.
+    """
     contract = case.contract
     found = _inside_and_out(contract, case.train, case.holdout)
     if found is None:
         return
-    inside, outside, apart = found
+    inside, outside, apart = found.inside, found.outside, found.apart
     gap = float(inside.mean() - outside.mean())
     limit = Limit(bound=Bound.AT_MOST, value=settings.max_label_gap)
     noisy = "train" if gap < 0 else "the holdout"
-    tail = (
-        f"agree within {limit.value:g}"
-        if limit.holds(apart.low)
-        else f"disagree: look for wrong labels in {noisy}, or for rows of another kind"
-    )
+    if limit.holds(apart.low):
+        tail = f"agree within {limit.value:g}"
+    elif limit.holds(found.alike.low):
+        apart = found.alike
+        tail = f"agree within {limit.value:g} once classes are weighed alike; their shares moved: {found.moved}"
+    else:
+        tail = f"disagree: look for wrong labels in {noisy}, or for rows of another kind"
     sentence = (
         f"A quick model is right on {inside.mean():.1%} of {len(inside):,} train rows it has not seen and on "
         f"{outside.mean():.1%} of {len(outside):,} holdout rows: the labels of the two tables {tail}."
@@ -240,11 +246,23 @@ def _labels_agree(case: Case, settings: HoldoutGate) -> Iterator[Check]:
     yield check_of("labels agree", apart.low, apart, limit, sentence, decides=contract.data.time is None)
 
 
-def _inside_and_out(
-    contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame
-) -> tuple[Array, Array, Interval] | None:
-    """Per row the share of right answers, (of train rows held out by halves, of holdout rows), and how far apart their
-    means are; None where too few. Halves are of whole groups, because the holdout's are others too."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """Per row the share of right answers of a quick model: of train rows held out by halves, and of holdout rows.
+
+    apart: how far their means are from each other. alike: the same with the holdout's classes weighed as train's.
+    moved: the class whose share moved most, in words.
+    """
+
+    inside: Array
+    outside: Array
+    apart: Interval
+    alike: Interval
+    moved: str
+
+
+def _inside_and_out(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> _Told | None:
+    """None where rows are too few. Halves are of whole groups, because the holdout's are others too."""
     import pandas as pd
 
     rng, sides = np.random.default_rng(0), []
@@ -268,7 +286,17 @@ def _inside_and_out(
         right[~half] = said == y_true[~half]
         inside += np.where(half, 0.0, right)[~out]
         outside += right[out] / 2
-    return inside, outside, _apart(inside, outside, units)
+    shares = [np.bincount(y_true[side], minlength=len(contract.outputs.classes)) / side.sum() for side in (~out, out)]
+    weight = np.divide(shares[0], shares[1], out=np.zeros(len(shares[0])), where=shares[1] > 0)[y_true[out]]
+    most = int(np.abs(shares[0] - shares[1]).argmax())
+    name = class_text(contract.outputs.classes[most])
+    return _Told(
+        inside=inside,
+        outside=outside,
+        apart=_apart(inside, outside, units),
+        alike=_apart(inside, outside * weight, units),
+        moved=f"{name} is {shares[0][most]:.1%} of train and {shares[1][most]:.1%} of the holdout",
+    )
 
 
 def _apart(inside: Array, outside: Array, units: list[NDArray[np.int64] | None]) -> Interval:

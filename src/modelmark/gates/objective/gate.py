@@ -74,7 +74,7 @@ class ObjectiveValue:
         if saved.high < 0:
             tail = ": deciding the same for everybody is cheaper"
         elif saved.low <= 0:
-            tail = "; whether it saves anything cannot be told yet"
+            tail = ", which is neither surely a saving nor surely a loss"
         sentence = (
             f"Expected cost {ours} per row on {ours.n:,} rows at threshold {case.contract.outputs.threshold:g}; "
             f"it saves {saved} per row over the cheaper fixed decision{tail}."

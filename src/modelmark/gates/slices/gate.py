@@ -23,7 +23,7 @@ from modelmark.gates.slices.charts import gaps
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import Array, losses
-from modelmark.stats.rates import more_needed
+from modelmark.stats.rates import more_needed, would_tell
 from modelmark.stats.slicing import WIDEST, Gap, Where, gap_of, number_conditions, search, strongest, text_conditions
 
 _SEARCHED: Final = 100_000  # rows; a slice that needs more to show is not a weak one
@@ -190,7 +190,7 @@ def _verdict(gap: Gap, tolerance: float) -> str:
     if gap.high <= tolerance:
         return f"surely within the {tolerance:g} that is tolerated"
     more = more_needed(gap.rows, (gap.high - gap.low) / 2, abs(gap.estimate - tolerance))
-    return f"cannot tell whether within {tolerance:g}; about {more:,} more labels of it needed"
+    return f"not surely worse than the {tolerance:g} that is tolerated; {would_tell(gap.rows, more, 'labels of it')}"
 
 
 def _rows_of(part: Slice, evaluation: EvaluationSet) -> NDArray[np.bool_]:
