@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -24,11 +23,12 @@ from modelmark.contract.table import (
 from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Rejected, Unmeasured
+from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Clock, Predictor, Sources, Staging, SuiteRunner
 from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
+from modelmark.gates.once import once
 from modelmark.seal.digests import digest_file
 from modelmark.stats.metrics import LabelledPredictions, measure
 
@@ -69,15 +69,15 @@ class Case:
     sources: Sources | None = None
     earlier_looks: int = 0
 
-    @cached_property
+    @once
     def train(self) -> pd.DataFrame:
         return self._table(self.contract.data.train)
 
-    @cached_property
+    @once
     def holdout(self) -> pd.DataFrame:
         return self._table(self.contract.data.holdout)
 
-    @cached_property
+    @once
     def validation(self) -> pd.DataFrame | None:
         """Rows to choose thresholds on; None where the contract names none."""
         name = self.contract.data.validation
@@ -86,7 +86,7 @@ class Case:
     def _table(self, name: str) -> pd.DataFrame:
         return read_table(self.base / name, columns=[self.contract.data.target])
 
-    @cached_property
+    @once
     def looked_at(self) -> dict[str, Digest]:
         """Digests of the tables as they are now. Raises Unmeasured when they are not those of the registration."""
         data, line = self.contract.data, self.version.lineage
@@ -105,23 +105,24 @@ class Case:
                 )
         return now
 
-    @cached_property
+    @once
     def violations(self) -> tuple[Violation, ...]:
         """What the holdout breaks of the contract."""
         return check_table(self.holdout, self.contract)
 
-    @cached_property
+    @once
     def scores(self) -> Array:
-        """The candidate's holdout scores, (rows, classes) or (rows, 1); a row of NaN where the endpoint refuses."""
+        """The candidate's holdout scores, (rows, classes) or (rows, 1); a row of NaN where the endpoint refuses, or
+        leaves the answer to the fallback."""
         return score(self.predictor, self.holdout, self.contract, set(violating_rows(self.violations)))
 
-    @cached_property
+    @once
     def champion_scores(self) -> Array | None:
         if self.champion is None:
             return None
         return score(self.champion.predictor, self.holdout, self.contract, set(violating_rows(self.violations)))
 
-    @cached_property
+    @once
     def validation_scores(self) -> Array | None:
         """The candidate's, shaped like `scores`."""
         if self.validation is None:
@@ -129,7 +130,7 @@ class Case:
         broken = violating_rows(check_table(self.validation, self.contract))
         return score(self.predictor, self.validation, self.contract, set(broken))
 
-    @cached_property
+    @once
     def y_true(self) -> NDArray[np.int64] | Array:
         """Class positions (-1: unknown), or values (NaN: unknown), of the holdout."""
         return truth_of(self.holdout, self.contract)
@@ -165,26 +166,37 @@ def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) ->
 
 
 def score(predictor: Predictor, frame: pd.DataFrame, contract: Contract, skip: set[int]) -> Array:
-    """Scores of every row that the endpoint accepts, asked in batches of at most serving.max_rows."""
+    """Scores of every row that the endpoint accepts, asked in batches of at most serving.max_rows.
+
+    Of a row whose answer the guard stops there is none, where the contract names a fallback for it; where it names none
+    the endpoint fails on it, and so does this: raises OutputInvalid.
+    """
+    left = (Rejected, OutputInvalid) if contract.fallback else (Rejected,)
     width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
     answers = np.full((len(frame), width), np.nan)
     kept = np.setdiff1d(np.arange(len(frame)), np.fromiter(skip, dtype=np.int64, count=len(skip)))
     size = min(contract.serving.max_rows, 10_000)
     for start in range(0, len(kept), size):
         places = kept[start : start + size]
-        _ask(predictor, rows_of(frame.iloc[places], contract), answers, places)
+        _ask(predictor, rows_of(frame.iloc[places], contract), answers, places, left)
     return answers
 
 
-def _ask(predictor: Predictor, rows: Sequence[Mapping[str, Any]], answers: Array, places: NDArray[np.int64]) -> None:
-    """Fill in the answers; a refused batch is halved until the refused rows stand alone."""
+def _ask(
+    predictor: Predictor,
+    rows: Sequence[Mapping[str, Any]],
+    answers: Array,
+    places: NDArray[np.int64],
+    left: tuple[type[ModelmarkError], ...],
+) -> None:
+    """Fill in the answers; a batch that ends in one of the errors `left` is halved until its rows stand alone."""
     try:
         got = np.asarray(predictor.predict(rows), dtype=np.float64)
-    except Rejected:
+    except left:
         if len(rows) > 1:
             half = len(rows) // 2
-            _ask(predictor, rows[:half], answers, places[:half])
-            _ask(predictor, rows[half:], answers, places[half:])
+            _ask(predictor, rows[:half], answers, places[:half], left)
+            _ask(predictor, rows[half:], answers, places[half:], left)
         return
     if got.shape != (len(rows), answers.shape[1]):
         raise Unmeasured(f"the model answers an array of shape {got.shape}; {(len(rows), answers.shape[1])} was due")

@@ -75,11 +75,12 @@ def run_gates(
     alone. known: earlier evidence; a settled gate that spoke about these same bytes, tables and champion is not asked again.
     """
     chosen = tuple(build(case.contract) if gates is None else gates)
-    settled = (gate for gate in chosen if gate.settled)
-    done = {gate.name: said for gate in settled if (said := standing_answer(case, gate.name, known)) is not None}
-    todo = [gate for gate in chosen if gate.name not in done]
+    # One case for all of them, also for what is asked before: a copy would read its tables again.
     shared = replace(case, predictor=OneAtATime(case.predictor), champion=_shared(case.champion))
-    parallelism = workers or (side_by_side(case) if todo else 1)
+    settled = (gate for gate in chosen if gate.settled)
+    done = {gate.name: said for gate in settled if (said := standing_answer(shared, gate.name, known)) is not None}
+    todo = [gate for gate in chosen if gate.name not in done]
+    parallelism = workers or (side_by_side(shared) if todo else 1)
     with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="gate") as pool, _one_by_one(progress) as say:
         together = [gate for gate in todo if not gate.alone]
         for evidence in pool.map(lambda gate: run_gate(gate, shared, say), together):

@@ -59,7 +59,10 @@ class EvaluationSet:
         """What a reader must know of these rows."""
         found, here, whole = [], len(self.rows), len(self.frame)
         if here < whole:
-            found.append(f"Judged on {here:,} of {whole:,} rows: the others have no known truth or are refused.")
+            found.append(
+                f"Judged on {here:,} of {whole:,} rows: the others have no known truth, "
+                "are refused, or are left to the fallback."
+            )
         if self.scarce():
             found.append(f"{cap(self.scarce())}: how sure a figure is hangs on them, not on the number of all rows.")
         if self.units is not None:
