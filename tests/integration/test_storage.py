@@ -164,6 +164,8 @@ def test_the_same_finding_twice_is_kept_once(book: MonitoringStore) -> None:
     assert kept == finding(sentence="now known better")
     assert book.findings("loans", monitor="quality") == []
     assert book.findings("loans", start=NOON + timedelta(hours=1)) == []
+    assert book.findings("loans", version=finding().version) == [kept]
+    assert book.findings("loans", version=digest("another")) == []
 
 
 def test_a_message_waits_until_it_is_sent(book: MonitoringStore) -> None:

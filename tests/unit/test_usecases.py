@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders.domain import ANN, BOB, NOON, contract, evidence, version
+from builders.domain import ANN, BOB, NOON, contract, evidence, finding, version
 from builders.keys import signer
 from builders.people import no_effects, sign_off
 from modelmark.app.effects import Announce
@@ -22,6 +23,7 @@ from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.waive import Waive
 from modelmark.domain.errors import Missing, NotPermitted, Tampered
+from modelmark.domain.finding import Window
 from modelmark.domain.people import Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, MARK, Version
@@ -178,6 +180,16 @@ def test_what_people_read_is_made_without_a_workspace(tmp_path: Path) -> None:
     twelve, tests = twins.scorecards(ONE)
     assert len([tile for section in twelve.sections for tile in section.tiles]) > 12
     assert tests.minimum >= 0
+
+
+def test_a_score_knows_what_was_seen_of_its_version_however_much_was_seen_of_others(tmp_path: Path) -> None:
+    twins = Twins(tmp_path, ONE)
+    seen = finding(monitor="drift", subject="age", version=ONE.id, sentence="age moved.")
+    later = [Window(start=NOON + timedelta(hours=h), end=NOON + timedelta(hours=h + 1)) for h in range(1, 2101)]
+    twins.monitoring_store.add_findings([seen, *(finding(version=made(2).id, window=window) for window in later)])
+    cards = twins.scorecards(ONE)
+    said = " ".join(str(tile) for card in cards for section in card.sections for tile in section.tiles)
+    assert "age moved." in said
 
 
 def test_files_that_come_back_leave_a_mark_that_mlflow_never_got(tmp_path: Path) -> None:

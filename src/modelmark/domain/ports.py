@@ -171,8 +171,16 @@ class MonitoringStore(Protocol):
 
     def add_findings(self, findings: Iterable[Finding]) -> None: ...
     def findings(
-        self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
-    ) -> Sequence[Finding]: ...
+        self,
+        model: str,
+        *,
+        version: Digest | None = None,
+        start: datetime | None = None,
+        monitor: str | None = None,
+        limit: int = 1000,
+    ) -> Sequence[Finding]:
+        """Newest window first; of one version, of one monitor, ending after `start`, where given."""
+        ...
 
     def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
         """The open alert of this story, and whether it is new. An open one counts up instead."""

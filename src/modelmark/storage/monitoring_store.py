@@ -81,11 +81,19 @@ class SqlMonitoringStore:
                     _upsert(connection, tables.findings, row, key=key)
 
     def findings(
-        self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
+        self,
+        model: str,
+        *,
+        version: Digest | None = None,
+        start: datetime | None = None,
+        monitor: str | None = None,
+        limit: int = 1000,
     ) -> Sequence[Finding]:
         """Newest window first."""
         table = tables.findings
         query = select(table.c.body).where(table.c.model == model)
+        if version is not None:
+            query = query.where(table.c.version == version)
         if start is not None:
             query = query.where(table.c.end > start)
         if monitor is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
@@ -58,12 +59,19 @@ class MemoryMonitoringStore(Transactional):
             self._findings[f.model, f.version, f.monitor, f.subject, f.window] = f
 
     def findings(
-        self, model: str, *, start: datetime | None = None, monitor: str | None = None, limit: int = 1000
+        self,
+        model: str,
+        *,
+        version: Digest | None = None,
+        start: datetime | None = None,
+        monitor: str | None = None,
+        limit: int = 1000,
     ) -> Sequence[Finding]:
         found = [
             f
             for f in self._findings.values()
-            if f.model == model and monitor in (None, f.monitor) and (start is None or f.window.end > start)
+            if f.model == model and version in (None, f.version) and monitor in (None, f.monitor)
+            if start is None or f.window.end > start
         ]
         return sorted(found, key=lambda f: f.window.end, reverse=True)[:limit]
 

@@ -109,12 +109,8 @@ class Queries:
 
     def last_look(self, version: Version, monitor: str) -> list[Finding]:
         """The findings of one monitor's last window of a version."""
-        look = 4 * (len(self.contract_of(version).inputs) + 2)  # enough when a canary and a second steward look too
-        own = [
-            finding
-            for finding in self.monitoring_store.findings(version.model, monitor=monitor, limit=look)
-            if finding.version == version.id
-        ]
+        look = len(self.contract_of(version).inputs) + 2  # a finding of each input, and of scores or requests
+        own = self.monitoring_store.findings(version.model, version=version.id, monitor=monitor, limit=look)
         end = max((finding.window.end for finding in own), default=None)
         return [finding for finding in own if finding.window.end == end]
 

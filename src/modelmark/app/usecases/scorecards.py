@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from modelmark.domain.audit import RELEASES, Event
 from modelmark.domain.finding import Outcome
@@ -14,6 +15,8 @@ from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import Facts, Scorecard
 from modelmark.governance.scorecards import ml_test_score, twelve_mistakes
 from modelmark.governance.signatures import Signatures
+
+_LOOKED: Final = 2000  # newest findings of the version: far more than one look of every monitor makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Scorecards:
     def __call__(self, version: Version) -> tuple[Scorecard, Scorecard]:
         """(the twelve mistakes, the ML Test Score) of one version."""
         side, signed = self.describe(version), self.signatures(self.status(version))
-        looked = [f for f in self.monitoring_store.findings(version.model, limit=2000) if f.version == version.id]
+        looked = self.monitoring_store.findings(version.model, version=version.id, limit=_LOOKED)
         own = [event for event in self.ledger.events() if event.details.get("model") == version.model]
         facts = Facts(
             version=version,
