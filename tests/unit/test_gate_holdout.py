@@ -171,7 +171,7 @@ def test_a_margin_that_few_rows_cannot_show_says_how_many_would(tmp_path, sound)
     )
     found = named(evidence, "against the champion v1")
     assert found.verdict is Verdict.CANNOT_TELL
-    assert "more labels needed" in found.sentence
+    assert "more labels would tell" in found.sentence
 
 
 def test_accuracy_is_compared_by_mcnemar_too(tmp_path):
