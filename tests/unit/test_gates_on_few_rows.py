@@ -21,6 +21,7 @@ from modelmark.gates.calibration.gate import _parts, _tail
 from modelmark.gates.common.evaluation_set import evaluation_set
 from modelmark.gates.common.giveaway import Alone, alone, giveaway_check
 from modelmark.gates.fairness import words
+from modelmark.gates.holdout.selected import hardly_selected
 from modelmark.gates.holdout.split import _labels_agree
 from modelmark.stats.calibration import calibration_error
 from modelmark.stats.delong import hanley_mcneil
@@ -203,3 +204,16 @@ def test_what_passes_does_not_say_that_it_cannot_be_told():
 def test_labels_that_nobody_will_ever_have_are_not_asked_for():
     assert "no number of labels in reach" in would_tell(14_000, more_needed(14_000, 0.2, 0.0))
     assert would_tell(40, more_needed(40, 0.2, 0.0)) == "about 3,960 more labels would tell"
+
+
+def test_a_threshold_that_selects_hardly_anybody_is_told():
+    """One of 1,000 rows, where every fourth is yes; the other way round too; and not where shares are alike."""
+    usual = judged_on(250, 750)
+    for least, name in ((0.999, "yes"), (0.001, "no")):
+        scores = np.linspace(0, 1, 1000)
+        shifted = dataclasses.replace(usual.judged, scores=np.c_[1 - scores, scores], threshold=least)
+        (check,) = hardly_selected(dataclasses.replace(usual, judged=shifted))
+        assert check.verdict is Verdict.FAIL
+        assert not check.decides
+        assert f"decides for {name} in 1 of 1,000 rows (0.10% [" in check.sentence
+    assert list(hardly_selected(usual)) == []

@@ -17,6 +17,7 @@ from modelmark.gates.common.giveaway import alone, believable, giveaway_check
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.holdout import charts
 from modelmark.gates.holdout.challengers import challengers, compare, worse_end
+from modelmark.gates.holdout.selected import hardly_selected
 from modelmark.gates.holdout.split import split_checks
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import TOPPED, measure
@@ -51,7 +52,7 @@ class Holdout:
             )
             checks.append(compare(challenger, shown[challenger.name], evaluation, self.settings.confidence))
         progress(3, 5)
-        checks += self._kept_here(case, evaluation)
+        checks += [*hardly_selected(evaluation), *self._kept_here(case, evaluation)]
         checks += self._believable(metric, evaluation, ours)
         checks += [*split_checks(case, self.settings), *self._worn(case, metric, ours)]
         progress(4, 5)
