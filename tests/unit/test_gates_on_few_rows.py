@@ -21,6 +21,8 @@ from modelmark.gates.calibration.gate import _parts, _tail
 from modelmark.gates.common.evaluation_set import evaluation_set
 from modelmark.gates.common.giveaway import Alone, alone, giveaway_check
 from modelmark.gates.fairness import words
+from modelmark.gates.fairness.groups import groups_of
+from modelmark.gates.fairness.proxies import scan
 from modelmark.gates.holdout.selected import hardly_selected
 from modelmark.gates.holdout.split import _labels_agree
 from modelmark.stats.calibration import calibration_error
@@ -217,3 +219,15 @@ def test_a_threshold_that_selects_hardly_anybody_is_told():
         assert not check.decides
         assert f"decides for {name} in 1 of 1,000 rows (0.10% [" in check.sentence
     assert list(hardly_selected(usual)) == []
+
+
+def test_one_row_of_a_group_keeps_nobody_from_looking_for_proxies_of_the_others():
+    train, holdout = models.frame(300, 1), models.frame(200, 2)
+    for table in (train, holdout):
+        table["sex"] = np.where(table["job-title"] == "nurse", "f", "m")
+        table.loc[0, "sex"] = "one"
+    sides = groups_of("sex", train, holdout, None)
+    assert scan(models.contract(), train, holdout, sides).together.estimate > 0.95
+    alone = groups_of("sex", train.assign(sex="m"), holdout.assign(sex="m"), None)
+    with pytest.raises(NotEnoughData, match="fewer than two groups have 10 rows in both tables"):
+        scan(models.contract(), train, holdout, alone)

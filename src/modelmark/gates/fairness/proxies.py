@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _ROWS: Final = 10_000  # of each table: enough to find a proxy, and bounds the time
+_FEWEST: Final = 10  # rows of a group in each table: one row alone is missing from every third resample
 _GROUPS: Final = 8  # commonest in both tables: rarer ones cannot be learned from so few rows
 
 
@@ -57,7 +58,9 @@ def scan(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sides: 
     codes, y_true = sides[0].code[here], sides[1].code[there]
     both = _common(codes, y_true)
     others = tuple(i for i in contract.inputs if i.name != sides[0].column and i.name in train and i.name in holdout)
-    if len(both) < 2 or not others:
+    if len(both) < 2:
+        raise NotEnoughData(f"fewer than two groups have {_FEWEST} rows in both tables")
+    if not others:
         raise NotEnoughData("there is nothing to guess it from")
     seen, kept = np.isin(codes, both), np.isin(y_true, both)
     judge = np.searchsorted(both, y_true[kept])
@@ -75,11 +78,11 @@ def scan(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sides: 
 
 
 def _common(train: NDArray[np.int64], holdout: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups of both tables, ascending: the commonest, by the table they are rarer in."""
+    """Groups with rows enough in both tables, ascending: the commonest, by the table they are rarer in."""
     width = int(max(train.max(), holdout.max())) + 1
     fewer = np.minimum(np.bincount(train, minlength=width), np.bincount(holdout, minlength=width))
     largest = np.argsort(-fewer, kind="stable")[:_GROUPS]
-    return np.sort(largest[fewer[largest] > 0]).astype(np.int64)
+    return np.sort(largest[fewer[largest] >= _FEWEST]).astype(np.int64)
 
 
 def _told(inputs: tuple[Input, ...], model: Any, sides: _Sides) -> LabelledPredictions:

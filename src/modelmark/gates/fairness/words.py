@@ -119,7 +119,7 @@ def _least(c: Contrast) -> float:
 def not_judged(column: str, left: Sequence[tuple[str, int]], least: int, most: int) -> Check:
     """left: (group, known rows), the largest first: groups with too few rows, or beyond the `most` that are compared."""
     shown = "; ".join(
-        f"{name}: {n:,} rows, "
+        f"{name}: {n:,} row{'' if n == 1 else 's'}, "
         + (f"about {least - n} more labels needed" if n < least else f"{most} groups are larger")
         for name, n in left[:_LISTED]
     )
