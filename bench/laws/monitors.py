@@ -33,7 +33,7 @@ def _usual() -> MonitorContext:
 def alarms(rows: int, missing: int) -> bool:
     """Whether an hour of so many rows, of which so many are missing, raises an alert."""
     profiles = {"kind": np.array([rows - missing, 0, 0, 0, missing]), REQUESTS: np.array([rows])}
-    view = replace(_usual(), observed=Recorded(profiles=profiles, refused={}, labelled=None))
+    view = replace(_usual(), observed=Recorded(profiles=profiles, refused={}))
     return any(f.outcome is Outcome.ALERT for f in Quality(QualityMonitor()).evaluate(view))
 
 
