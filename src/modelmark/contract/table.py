@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.cells import typed
+from modelmark.contract.csv_file import read_texts, require_distinct
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
@@ -17,9 +20,6 @@ from modelmark.domain.metrics import Task
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-#: Words for "no value" in a column that otherwise holds numbers. In text only the empty cell is null: "NA" is Namibia.
-_NO_NUMBER: Final = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +41,10 @@ class Violation:
 def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV (also .gz) or Parquet file; text stays text ("?" and "NA" are values), numbers are float64 or int64.
 
-    columns: must all be there. Raises Missing for the file, Rejected for an unknown format or an absent column,
-    Malformed for content that cannot be read.
+    columns: must all be there. Raises Missing for the file, Rejected for an unknown format, an absent column, a name that
+    stands twice and a row of another length than the header, Malformed for content that cannot be read.
     """
     frame = _load(path)
-    doubled = [str(name) for name, twice in zip(frame.columns, frame.columns.duplicated(), strict=True) if twice]
-    if doubled:
-        raise Rejected(f"{path.name} has the column {doubled[0]!r} twice", code="DUPLICATE_COLUMN", field=doubled[0])
     absent = [name for name in columns if name not in frame.columns]
     if absent:
         raise Rejected(
@@ -62,7 +59,6 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _load(path: Path) -> pd.DataFrame:
-    import pandas as pd
 
     if not path.is_file():
         raise Missing(
@@ -73,31 +69,28 @@ def _load(path: Path) -> pd.DataFrame:
         raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
     require_fits(path)
     try:
-        if name.endswith((".parquet", ".pq")):
-            return pd.read_parquet(path)
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error) as error:
+        return _parquet(path) if name.endswith((".parquet", ".pq")) else _csv(path)
+    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv.Error) as error:
         raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
-    return frame.assign(**{str(c): _numbers(frame[c]) for c in frame.columns if _is_text(frame[c])})
 
 
-def _is_text(column: pd.Series) -> bool:
+def _csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return bool(pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype))
+    texts = read_texts(path)
+    return pd.DataFrame({name: typed(texts[name]) for name in texts.column_names})
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    """The column as numbers when every value that is not a word for null is one."""
+def _parquet(path: Path) -> pd.DataFrame:
+    """A named index is a column, as it is in the file; any other index goes."""
     import pandas as pd
+    import pyarrow.parquet as pq
 
-    known = column.dropna()
-    if known.empty or not known.isin(_NO_NUMBER).any():
-        return column
-    rest = pd.to_numeric(known[~known.isin(_NO_NUMBER)], errors="coerce")
-    if rest.empty or rest.isna().any():
-        return column
-    return pd.to_numeric(column.where(~column.isin(_NO_NUMBER)), errors="coerce")
+    require_distinct(path, pq.read_schema(path).names, f"{path.name}: ")
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    kept = frame.reset_index(level=named) if named else frame
+    return kept[[*frame.columns, *named]].reset_index(drop=True)
 
 
 def check_table(frame: pd.DataFrame, contract: Contract) -> tuple[Violation, ...]:
@@ -134,7 +127,9 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
     yield from _violation("wrong type", column, wrong, f"a finite {item.type.value}", Policy.REJECT)
     good = ~null & ~wrong
     if item.type is DataType.INTEGER:
-        yield from _violation("not an integer", column, good & (numbers % 1 != 0), "whole numbers", Policy.REJECT)
+        yield from _violation(
+            "not an integer", column, good & (np.floor(numbers) != numbers), "whole numbers", Policy.REJECT
+        )
     if item.type is DataType.BOOLEAN:
         yield from _violation("not a boolean", column, good & ~np.isin(numbers, (0, 1)), "true, false", Policy.REJECT)
     low = -np.inf if item.minimum is None else item.minimum

@@ -1,0 +1,113 @@
+"""A CSV file as columns of text: its names and fields are counted before anything is typed, so that nothing can shift."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.contract.table_file import MAX_LINE
+from modelmark.domain.errors import Rejected
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: A row has to fit into one block.
+_BLOCK: Final = 2 * MAX_LINE
+
+
+def read_texts(path: Path) -> pa.Table:
+    """Every column as text (UTF-8), null for an empty cell; lines without a field are no rows.
+
+    Raises Rejected (DUPLICATE_COLUMN, FIELD_COUNT) for a header with a name twice and for a row of another length than the
+    header; ValueError, OSError or EOFError for what cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    names = _names(path)
+    require_distinct(path, names, f"{path.name}, line 1: ")
+    uneven: list[bool] = []
+
+    def other(row: arrow.InvalidRow) -> str:
+        if not row.text.strip():
+            return "skip"
+        uneven.append(True)
+        return "error"
+
+    kinds = {f"f{i}": pa.string() for i in range(len(names))}
+    try:
+        found = arrow.read_csv(
+            path,
+            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
+            parse_options=arrow.ParseOptions(newlines_in_values=True, invalid_row_handler=other),
+            convert_options=arrow.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
+        )
+    except pa.ArrowInvalid:
+        if uneven:
+            raise _other_length(path, names) from None
+        raise
+    if found.num_columns != len(names):
+        raise ValueError(f"its header can be read as {len(names)} or {found.num_columns} names")
+    return found.slice(1).rename_columns(list(names))
+
+
+def require_distinct(path: Path, names: Sequence[str], where: str) -> None:
+    """Raises Rejected for a name that stands twice: the wrong one of the two might be read."""
+    seen: dict[str, int] = {}
+    for at, name in enumerate(names, 1):
+        if name in seen:
+            raise Rejected(
+                f"{where}the column {name!r} stands twice, as columns {seen[name]} and {at}", code="DUPLICATE_COLUMN",
+                field=name, limit="each name once", hint=f"rename or remove one of them in {path.name}",
+            )  # fmt: skip
+        seen[name] = at
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """The header; a column without a name gets pandas' name for it, as the model may have been trained with that."""
+    for _, _, fields in _records(path):
+        return tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
+    raise ValueError("it is empty")
+
+
+def _records(path: Path) -> Iterator[tuple[int, int, list[str]]]:
+    """(first line, row, fields) of each record, as plain Python reads it; the header is row -1."""
+    csv.field_size_limit(MAX_LINE)
+    with _opened(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        reader = csv.reader(text)
+        line, row = 1, -1
+        for fields in reader:
+            if any(field.strip() for field in fields) or len(fields) > 1:
+                yield line, row, fields
+                row += 1
+            line = reader.line_num + 1
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _other_length(path: Path, names: Sequence[str]) -> Rejected:
+    """The refusal of the first row that has not as many fields as the header."""
+    expected = len(names)
+    line, row, count = next(
+        ((line, row, len(fields)) for line, row, fields in _records(path) if len(fields) != expected), (0, 0, 0)
+    )
+    place = f"{path.name}, line {line}" if line else f"{path.name}: a row"
+    more = count > expected or not line
+    hint = (
+        "name every column: a separator at the end of each line, or row names without a header, move all columns by one; "
+        "quote a text that holds a separator"
+        if more
+        else "write a separator for each missing value; a text of several lines needs quotes"
+    )
+    return Rejected(
+        f"{place} has {count or 'other'} fields, the header names {expected}",
+        code="FIELD_COUNT", field=names[-1] if more else names[count], row=row,
+        limit=f"{expected} fields in each row", hint=hint,
+    )  # fmt: skip
