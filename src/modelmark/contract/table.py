@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.cells import typed
 from modelmark.contract.csv_file import read_texts, require_distinct
+from modelmark.contract.dtypes import normalised
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
@@ -69,7 +70,7 @@ def _load(path: Path) -> pd.DataFrame:
         raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
     require_fits(path)
     try:
-        return _parquet(path) if name.endswith((".parquet", ".pq")) else _csv(path)
+        return normalised(_parquet(path) if name.endswith((".parquet", ".pq")) else _csv(path))
     except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv.Error) as error:
         raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
 
