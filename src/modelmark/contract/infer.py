@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.propose import propose
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _MOST_CATEGORIES: Final = 200
 #: More distinct targets than this, or fractions, make it a regression.
 _MOST_CLASSES: Final = 20
+_LARGEST: Final = Decimal("1.7976931348623157e308")
+#: More digits than any float64 has.
+_EXACTLY: Final = Context(prec=1100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +132,7 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
     if _is_number(present):
         kind = DataType.INTEGER if len(present) and bool((present == present.round()).all()) else DataType.NUMBER
-        low, high = _range(present)
-        guesses[f"inputs.{name}"] = f"seen {_short(present.min())} to {_short(present.max())}, widened by half"
+        low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
     if len(texts) > _MOST_CATEGORIES or not texts:
@@ -139,12 +142,28 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
     return Input(name=name, type=DataType.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
 
 
-def _range(present: pd.Series) -> tuple[float, float]:
-    """The seen range and half of it again on each side; a quantity never seen below zero stays above it."""
-    low, high = float(present.min()), float(present.max())
-    room = (high - low) / 2 or abs(high) / 2 or 1.0
-    widened = max(0.0, low - room) if low >= 0 else low - room
-    return float(f"{widened:.4g}"), float(f"{high + room:.4g}")
+def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[float | None, float | None]:
+    """The seen range and half of it again on each side, rounded outward; a quantity never seen below zero stays above it."""
+    import numpy as np
+
+    values = present.to_numpy(np.float64)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        guesses[f"inputs.{name}"] = "no finite number seen"
+        return None, None
+    low, high = (Decimal(repr(float(value))) for value in (finite.min(), finite.max()))
+    room = (high - low) / 2 or abs(high) / 2 or Decimal(1)
+    step = Decimal(1).scaleb((2 * room).adjusted() - 3)  # four digits of the spread, however large the numbers are
+    seen = [f"{float(value.quantize(step, context=_EXACTLY)):.15g}" for value in (low, high)]
+    guesses[f"inputs.{name}"] = f"seen {seen[0]} to {seen[1]}, widened by half"
+    widened = max(Decimal(0), low - room) if low >= 0 else low - room
+    return _float(widened.quantize(step, ROUND_FLOOR, _EXACTLY)), _float(
+        (high + room).quantize(step, ROUND_CEILING, _EXACTLY)
+    )
+
+
+def _float(value: Decimal) -> float:
+    return float(min(max(value, -_LARGEST), _LARGEST))
 
 
 def _sensitive(names: Sequence[str], guesses: dict[str, str]) -> tuple[str, ...]:
@@ -167,7 +186,3 @@ def _scalar(value: Any) -> bool | int | str:
     if isinstance(value, bool | str):
         return value
     return int(value)
-
-
-def _short(value: Any) -> str:
-    return f"{float(value):.4g}"
