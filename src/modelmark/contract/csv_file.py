@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from modelmark.contract.table_file import MAX_LINE
+from modelmark.contract.table_file import MAX_LINE, opened
+from modelmark.domain.contract import Csv
 from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK: Final = 2 * MAX_LINE
 
 
-def read_texts(path: Path) -> pa.Table:
+def read_texts(path: Path, how: Csv) -> pa.Table:
     """Every column as text (UTF-8), null for an empty cell; lines without a field are no rows.
 
     Raises Rejected (DUPLICATE_COLUMN, FIELD_COUNT) for a header with a name twice and for a row of another length than the
@@ -28,7 +29,7 @@ def read_texts(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as arrow
 
-    names = _names(path)
+    names = _names(path, how)
     require_distinct(path, names, f"{path.name}, line 1: ")
     uneven: list[bool] = []
 
@@ -42,13 +43,15 @@ def read_texts(path: Path) -> pa.Table:
     try:
         found = arrow.read_csv(
             path,
-            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
-            parse_options=arrow.ParseOptions(newlines_in_values=True, invalid_row_handler=other),
+            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK, encoding=how.encoding),
+            parse_options=arrow.ParseOptions(
+                delimiter=how.separator, newlines_in_values=True, invalid_row_handler=other
+            ),
             convert_options=arrow.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
         )
     except pa.ArrowInvalid:
         if uneven:
-            raise _other_length(path, names) from None
+            raise _other_length(path, names, how) from None
         raise
     if found.num_columns != len(names):
         raise ValueError(f"its header can be read as {len(names)} or {found.num_columns} names")
@@ -67,36 +70,44 @@ def require_distinct(path: Path, names: Sequence[str], where: str) -> None:
         seen[name] = at
 
 
-def _names(path: Path) -> tuple[str, ...]:
-    """The header; a column without a name gets pandas' name for it, as the model may have been trained with that."""
-    for _, _, fields in _records(path):
-        return tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
-    raise ValueError("it is empty")
+def records(path: Path, separator: str, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
+    """(first line, row, fields) of each record, as plain Python reads it; the header is row -1, lines without a field are none.
 
-
-def _records(path: Path) -> Iterator[tuple[int, int, list[str]]]:
-    """(first line, row, fields) of each record, as plain Python reads it; the header is row -1."""
+    Raises csv.Error, ValueError, OSError, EOFError or zlib.error for what cannot be read.
+    """
     csv.field_size_limit(MAX_LINE)
-    with _opened(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text)
+    with opened(path) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig" if _is_utf8(encoding) else encoding, newline="")
+        reader = csv.reader(text, delimiter=separator)
         line, row = 1, -1
         for fields in reader:
-            if any(field.strip() for field in fields) or len(fields) > 1:
+            if len(fields) > 1 or any(field.strip() for field in fields):
                 yield line, row, fields
                 row += 1
             line = reader.line_num + 1
 
 
-def _opened(path: Path) -> Any:
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "utf-8"
 
 
-def _other_length(path: Path, names: Sequence[str]) -> Rejected:
+def _names(path: Path, how: Csv) -> tuple[str, ...]:
+    """The header; a column without a name gets pandas' name for it, as the model may have been trained with that."""
+    for _, _, fields in records(path, how.separator, how.encoding):
+        return tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
+    raise ValueError("it is empty")
+
+
+def _other_length(path: Path, names: Sequence[str], how: Csv) -> Rejected:
     """The refusal of the first row that has not as many fields as the header."""
     expected = len(names)
     line, row, count = next(
-        ((line, row, len(fields)) for line, row, fields in _records(path) if len(fields) != expected), (0, 0, 0)
+        (
+            (line, row, len(fields))
+            for line, row, fields in records(path, how.separator, how.encoding)
+            if len(fields) != expected
+        ),
+        (0, 0, 0),
     )
     place = f"{path.name}, line {line}" if line else f"{path.name}: a row"
     more = count > expected or not line

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from modelmark.contract.dialect import described
 from modelmark.contract.infer import Draft
-from modelmark.domain.contract import Input, Policy
+from modelmark.domain.contract import Csv, Input, Policy
 from modelmark.domain.metrics import Task
 from modelmark.domain.people import Role
 
@@ -35,6 +37,7 @@ class Paths:
     train: str
     holdout: str
     target: str
+    csv: Csv | None = None
 
 
 def render(draft: Draft, paths: Paths) -> str:
@@ -85,6 +88,10 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield f"  train: {_text(paths.train)}"
     yield f"  holdout: {_text(paths.holdout)}"
     yield f"  target: {_text(paths.target)}"
+    if paths.csv is not None:
+        fields = {f.name: getattr(paths.csv, f.name) for f in dataclasses.fields(paths.csv)}
+        listed = ", ".join(f"{key}: {_text(value)}" for key, value in fields.items() if value != getattr(Csv(), key))
+        yield f"  csv: {{{listed}}}  # GUESS: the tables seem to be written with {described(paths.csv)}"
     yield "  validation: null  # a table of rows that neither train nor judge, to recalibrate on"
     yield "  time: null  # a column that orders rows in time, or row_order; then random splits flatter"
     yield "  group: null  # a column whose groups must not stand on both sides of the split"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
+from modelmark.contract.dialect import dialect_violations
 from modelmark.contract.gate_rules import fairness_violations, replay_violations
 from modelmark.contract.nearest import nearest
 from modelmark.contract.plugin_settings import broken_plugins
@@ -47,6 +48,7 @@ def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
         yield RuleViolation(("modelmark",), str(contract.modelmark), "1, the version of this format")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", contract.name):
         yield RuleViolation(("name",), repr(contract.name), "1 to 63 lower-case letters, digits and inner hyphens")
+    yield from dialect_violations(contract)
     yield from _inputs(contract)
     yield from _outputs(contract)
     yield from _metrics(contract)

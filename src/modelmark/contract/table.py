@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import csv as csv_reader
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.cells import typed
 from modelmark.contract.csv_file import read_texts, require_distinct
+from modelmark.contract.dialect import common, described, sniff
 from modelmark.contract.dtypes import normalised
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
-from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
-from modelmark.domain.errors import Malformed, Missing, Rejected
+from modelmark.domain.contract import Contract, Csv, DataType, Input, Outputs, Policy
+from modelmark.domain.errors import Malformed, Missing, ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
@@ -39,13 +40,47 @@ class Violation:
     examples: tuple[str, ...]
 
 
-def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, *, columns: Sequence[str] = (), csv: Csv | None = None) -> pd.DataFrame:
     """A CSV (also .gz) or Parquet file; text stays text ("?" and "NA" are values), numbers are float64 or int64.
 
-    columns: must all be there. Raises Missing for the file, Rejected for an unknown format, an absent column, a name that
-    stands twice and a row of another length than the header, Malformed for content that cannot be read.
+    columns: must all be there. csv: how a CSV file is written; None: with commas, decimal points and UTF-8. Raises Missing
+    for the file, Rejected for an unknown format, an absent column, a name that stands twice and a row of another length
+    than the header, Malformed for content that cannot be read.
     """
-    frame = _load(path)
+    how = csv or Csv()
+    try:
+        frame = _load(path, how)
+        _require_columns(path, frame, columns)
+    except Rejected as error:
+        if error.code in ("FIELD_COUNT", "MISSING_COLUMN", "MALFORMED_TABLE"):
+            error.hint = _other_dialect(path, how) or error.hint
+        raise
+    if not len(frame):
+        raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
+    return frame
+
+
+def dialect_of(train: Path, holdout: Path) -> Csv | None:
+    """How the CSV files among the two seem to be written; None where that is the usual way, or where there is none.
+
+    Raises Missing for a file that is not there, and Rejected as `dialect.common` and `read_table` do.
+    """
+    files = [path for path in (train, holdout) if is_csv(path)]
+    for path in files:
+        _require_file(path)
+    try:
+        found = common(files[0], files[-1]) if files else Csv()
+    except (ValueError, OSError) as error:
+        raise Malformed(f"{files[0].name} cannot be read: {error}", code="MALFORMED_TABLE") from None
+    return None if found == Csv() else found
+
+
+def is_csv(path: Path) -> bool:
+    """By its name alone."""
+    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt"))
+
+
+def _require_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
     absent = [name for name in columns if name not in frame.columns]
     if absent:
         raise Rejected(
@@ -54,32 +89,45 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
             field=absent[0],
             limit="it has " + ", ".join(map(str, frame.columns)),
         )
-    if not len(frame):
-        raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
-    return frame
 
 
-def _load(path: Path) -> pd.DataFrame:
+def _other_dialect(path: Path, how: Csv) -> str | None:
+    """What to do where the file seems to be written otherwise than we were told."""
+    try:
+        found = sniff(path) if is_csv(path) else how
+    except (ModelmarkError, ValueError, OSError):
+        return None
+    if (found.separator, found.encoding) == (how.separator, how.encoding):
+        return None
+    return f"{path.name} seems to be written with {described(found)}; say so in data.csv, or write it with {described(how)}"
 
+
+def _load(path: Path, how: Csv) -> pd.DataFrame:
+    _require_file(path)
+    columnar = path.name.lower().endswith((".parquet", ".pq"))
+    if not columnar and not is_csv(path):
+        raise Rejected(
+            f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .tsv, .txt (also .gz), .parquet"
+        )
+    require_fits(path, separator=how.separator)
+    try:
+        return normalised(_parquet(path) if columnar else _csv(path, how))
+    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv_reader.Error) as error:
+        raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
+
+
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise Missing(
             f"there is no table {path}", code="NO_TABLE", hint="paths in a contract are relative to its folder"
         )
-    name = path.name.lower()
-    if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
-        raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
-    require_fits(path)
-    try:
-        return normalised(_parquet(path) if name.endswith((".parquet", ".pq")) else _csv(path))
-    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv.Error) as error:
-        raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: Path, how: Csv) -> pd.DataFrame:
     import pandas as pd
 
-    texts = read_texts(path)
-    return pd.DataFrame({name: typed(texts[name]) for name in texts.column_names})
+    texts = read_texts(path, how)
+    return pd.DataFrame({name: typed(texts[name], how) for name in texts.column_names})
 
 
 def _parquet(path: Path) -> pd.DataFrame:

@@ -84,7 +84,7 @@ class Case:
         return None if name is None else self._table(name)
 
     def _table(self, name: str) -> pd.DataFrame:
-        return read_table(self.base / name, columns=[self.contract.data.target])
+        return read_table(self.base / name, columns=[self.contract.data.target], csv=self.contract.data.csv)
 
     @cached_property
     def looked_at(self) -> dict[str, Digest]:

@@ -34,8 +34,9 @@ def draft_contract(
     """
     base = out.resolve().parent
     in_mlflow = model.startswith(ADDRESSES)
-    frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
-    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
+    csv = step(progress, "looking at how the tables are written", lambda: table.dialect_of(train, holdout))
+    frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target], csv=csv))
+    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv))
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
     facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
     found = infer.infer(frame, target=target, facts=facts)
@@ -45,6 +46,7 @@ def draft_contract(
         train=os.path.relpath(train.resolve(), base),
         holdout=os.path.relpath(holdout.resolve(), base),
         target=target,
+        csv=csv,
     )
     text = draft.render(found, paths)
     document = read.parse(text.encode(), out)

@@ -82,10 +82,11 @@ def register(contract: Contract, how: Registration) -> Version:
     """
     how.progress("reading the tables")
     wanted = [item.name for item in contract.inputs] + [contract.data.target]
-    train = read_table(how.base / contract.data.train, columns=wanted)
-    holdout = read_table(how.base / contract.data.holdout, columns=wanted)
+    csv = contract.data.csv
+    train = read_table(how.base / contract.data.train, columns=wanted, csv=csv)
+    holdout = read_table(how.base / contract.data.holdout, columns=wanted, csv=csv)
     if contract.data.validation:
-        read_table(how.base / contract.data.validation, columns=wanted)
+        read_table(how.base / contract.data.validation, columns=wanted, csv=csv)
     with _source(contract, how) as source:
         conversion = convert(source, contract, holdout, limits=how.limits, progress=how.progress)
     for note in conversion.notes:
