@@ -131,7 +131,8 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
     if _is_bool(present):
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
     if _is_number(present):
-        kind = DataType.INTEGER if len(present) and bool((present == present.round()).all()) else DataType.NUMBER
+        # Fractions may come where 1.0 was written, or where a null made floats of all.
+        kind = DataType.INTEGER if values.dtype.kind in "iu" else DataType.NUMBER
         low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as csv_reader
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,16 +40,19 @@ class Violation:
     examples: tuple[str, ...]
 
 
-def read_table(path: Path, *, columns: Sequence[str] = (), csv: Csv | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, *, columns: Sequence[str] = (), csv: Csv | None = None, inputs: Sequence[Input] = ()
+) -> pd.DataFrame:
     """A CSV (also .gz) or Parquet file; text stays text ("?" and "NA" are values), numbers are float64 or int64.
 
-    columns: must all be there. csv: how a CSV file is written; None: with commas, decimal points and UTF-8. Raises Missing
-    for the file, Rejected for an unknown format, an absent column, a name that stands twice and a row of another length
-    than the header, Malformed for content that cannot be read.
+    columns: must all be there. csv: how a CSV file is written; None: with commas, decimal points and UTF-8. inputs: columns
+    whose type is agreed; of others whole numbers that would lose digits stay text (0123, ids of 2^53).
+    Raises Missing for the file, Rejected for an unknown format, an absent column, a name that stands twice and a row of
+    another length than the header, Malformed for content that cannot be read.
     """
     how = csv or Csv()
     try:
-        frame = _load(path, how)
+        frame = _load(path, how, {item.name: item for item in inputs})
         _require_columns(path, frame, columns)
     except Rejected as error:
         if error.code in ("FIELD_COUNT", "MISSING_COLUMN", "MALFORMED_TABLE"):
@@ -58,6 +61,11 @@ def read_table(path: Path, *, columns: Sequence[str] = (), csv: Csv | None = Non
     if not len(frame):
         raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
     return frame
+
+
+def agreed_table(path: Path, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
+    """`read_table` as the contract says: its dialect, its types."""
+    return read_table(path, columns=columns, csv=contract.data.csv, inputs=contract.inputs)
 
 
 def dialect_of(train: Path, holdout: Path) -> Csv | None:
@@ -102,7 +110,7 @@ def _other_dialect(path: Path, how: Csv) -> str | None:
     return f"{path.name} seems to be written with {described(found)}; say so in data.csv, or write it with {described(how)}"
 
 
-def _load(path: Path, how: Csv) -> pd.DataFrame:
+def _load(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
     _require_file(path)
     columnar = path.name.lower().endswith((".parquet", ".pq"))
     if not columnar and not is_csv(path):
@@ -111,7 +119,7 @@ def _load(path: Path, how: Csv) -> pd.DataFrame:
         )
     require_fits(path, separator=how.separator)
     try:
-        return normalised(_parquet(path) if columnar else _csv(path, how))
+        return _as_agreed(normalised(_parquet(path)), agreed) if columnar else normalised(_csv(path, how, agreed))
     except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv_reader.Error) as error:
         raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
 
@@ -123,11 +131,21 @@ def _require_file(path: Path) -> None:
         )
 
 
-def _csv(path: Path, how: Csv) -> pd.DataFrame:
+def _csv(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
     import pandas as pd
 
     texts = read_texts(path, how)
-    return pd.DataFrame({name: typed(texts[name], how) for name in texts.column_names})
+    return pd.DataFrame({name: typed(texts[name], how, agreed.get(name)) for name in texts.column_names})
+
+
+def _as_agreed(frame: pd.DataFrame, agreed: Mapping[str, Input]) -> pd.DataFrame:
+    """Ids that are text because a null stands beside them are numbers where the contract says so."""
+    numeric = (DataType.NUMBER, DataType.INTEGER)
+    ids = [n for n, item in agreed.items() if n in frame and item.type in numeric and str(frame[n].dtype) == "str"]
+    found = {name: as_numbers(frame[name]) for name in ids}
+    return frame.assign(
+        **{n: numbers for n, numbers in found.items() if not (frame[n].notna() & (numbers != numbers)).any()}
+    )
 
 
 def _parquet(path: Path) -> pd.DataFrame:
