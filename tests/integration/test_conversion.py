@@ -154,6 +154,17 @@ def test_what_cannot_be_converted_is_named(tmp_path):
     assert "FunctionTransformer" in error.message
 
 
+@pytest.mark.parametrize("kind", [LogisticRegression(), DecisionTreeClassifier(max_depth=4)])
+def test_float_labels_are_the_whole_classes_of_the_contract(tmp_path, kind):
+    contract = models.contract(outputs=Outputs(classes=(0, 1), positive=1))
+    train = models.frame(200, 1)
+    model = one_hot(kind).fit(train[models.FEATURES], (train["y"] == "yes").astype(float))
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert result.parity.flipped == 0
+    assert np.allclose(result.scores, model.predict_proba(train[models.FEATURES]), atol=1e-5)
+
+
 def test_classes_in_another_order_are_refused(tmp_path):
     contract = models.contract(outputs=Outputs(classes=("yes", "no"), positive="yes"))
     assert refused(tmp_path, one_hot(LogisticRegression()), contract).code == "CLASSES_DIFFER"

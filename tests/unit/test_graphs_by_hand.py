@@ -322,6 +322,8 @@ def logistic() -> LogisticRegression:
         (logistic, asked("regression"), "is_a_classifier"),
         (lambda: LinearRegression().fit(*table()), asked("regression"), None),
         (logistic, asked(classes=[1, 0]), "classes_differ"),
+        (lambda: LogisticRegression().fit(table()[0], table()[1].astype(float)), asked(), None),
+        (lambda: LogisticRegression().fit(table()[0], table()[1] + 1.0), asked(), "classes_differ"),
         (logistic, asked(names=("b", "a")), "columns_differ"),
         (logistic, asked(names=("a", "b", "c")), "columns_differ"),
         (lambda: LogisticRegression().fit(table()[0].to_numpy(), table()[1]), asked(names=("a",)), "column_count"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
 from modelmark.domain.catalogue.behaviour import Behaviour
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Metric, Task
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 #: More distinct texts than this are free text, not categories.
 _MOST_CATEGORIES: Final = 200
-#: More distinct targets than this, or fractions, make it a regression.
+#: More distinct numbers than this as target, or fractions, make it a regression.
 _MOST_CLASSES: Final = 20
 _LARGEST: Final = Decimal("1.7976931348623157e308")
 #: More digits than any float64 has.
@@ -87,12 +88,19 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
 def _answer(
     target: pd.Series, facts: Facts, guesses: dict[str, str]
 ) -> tuple[Task, tuple[bool | int | str, ...], bool | int | str | None]:
+    import numpy as np
+
     present = target.dropna()
     if present.empty:
         raise Rejected("the target column is empty", code="EMPTY_TARGET", field=str(target.name))
-    classes = facts.classes or tuple(_scalar(value) for value in sorted(present.unique().tolist()))
-    whole = not _is_number(present) or bool((present == present.round()).all())
-    if facts.classes is None and (len(classes) > _MOST_CLASSES or not whole):
+    if _is_number(present) and not np.isfinite(present.to_numpy(np.float64)).all():
+        raise Rejected(
+            "the target column holds infinities", code="NON_FINITE", field=str(target.name), limit="finite numbers",
+            hint="take these rows out of the table, or give them their value",
+        )  # fmt: skip
+    classes = facts.classes or tuple(_scalar(value) for value in sorted(present.drop_duplicates().tolist()))
+    fractions = _is_number(present) and not bool((present == present.round()).all())
+    if facts.classes is None and (fractions or (_is_number(present) and len(classes) > _MOST_CLASSES)):
         guesses["model.task"] = f"{target.name!r} holds {len(classes)} different numbers"
         return Task.REGRESSION, (), None
     if len(classes) == 1:
@@ -100,11 +108,15 @@ def _answer(
     guesses["model.task"] = f"{target.name!r} holds {len(classes)} different values"
     if len(classes) > 2:
         return Task.MULTICLASS, classes, None
-    counts = present.value_counts()
+    counts = present.value_counts().to_dict()
     positive: bool | int | str | None = next((c for c in classes if c in (1, True) and not isinstance(c, str)), None)
     reason = "the class 1"
     if positive is None:
-        positive = min(classes, key=lambda c: int(counts.get(c, 0)))
+        many = {
+            c: sum(n for value, n in counts.items() if class_index(classes, value) == at)
+            for at, c in enumerate(classes)
+        }
+        positive = min(many, key=many.__getitem__)
         reason = "the rarer class"
     guesses["outputs.positive"] = f"{reason}; the score is its probability"
     return Task.BINARY, classes, positive
@@ -184,6 +196,4 @@ def _is_bool(values: pd.Series) -> bool:
 
 
 def _scalar(value: Any) -> bool | int | str:
-    if isinstance(value, bool | str):
-        return value
-    return int(value)
+    return value if isinstance(value, bool) else int(value) if isinstance(value, int | float) else str(value)

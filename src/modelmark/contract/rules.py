@@ -17,6 +17,7 @@ from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.classes import class_index, class_text
 from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, Policy
 from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.strict import Scalar
 from modelmark.domain.tiles import TILES
 
 #: Longest name of an input, in characters.
@@ -182,5 +183,5 @@ def _constant(contract: Contract, i: int, value: object) -> Iterator[RuleViolati
     if contract.model.task is Task.REGRESSION:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             yield RuleViolation(("fallback", i, "value"), repr(value), "a number")
-    elif value not in contract.outputs.classes:
+    elif not isinstance(value, Scalar) or class_index(contract.outputs.classes, value) is None:
         yield RuleViolation(("fallback", i, "value"), repr(value), f"one of {list(contract.outputs.classes)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Rejected
@@ -120,7 +121,9 @@ def _open(
     """Read the original without opening it while the child that will open it loads its libraries; then let it."""
     scanned: list[scan.Scan] = []
     named = (
-        {item.name for item in contract.inputs} | {str(c) for c in contract.outputs.classes} | {"nan", "inf", "-inf"}
+        {item.name for item in contract.inputs}
+        | set(map(class_text, contract.outputs.classes))
+        | {"nan", "inf", "-inf"}
     )
 
     def look() -> frozenset[str]:
