@@ -57,15 +57,6 @@ def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
             yield (found[1].strip('"') if found else content.split(":")[0].strip()), number, reason
 
 
-def name_from(folder: str) -> str:
-    """A model name from a folder's name.
-
-    >>> name_from("My Churn_model")
-    'my-churn-model'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63] or "model"
-
-
 def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield "# The contract of one model. Lines marked GUESS were inferred from the data: check them."
     yield "# Lines marked PERSON are for people alone; no version is released while one of them is empty."

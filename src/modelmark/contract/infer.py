@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.names import require_input_name
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
 from modelmark.domain.catalogue.behaviour import Behaviour
@@ -54,7 +55,7 @@ class Draft:
 
 
 def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Draft:
-    """Raises Rejected when the target or a feature the model wants is not in the table."""
+    """Raises Rejected when the target or a feature the model wants is not in the table, or has a name no input can have."""
     facts = facts or Facts()
     if target not in train.columns:
         raise Rejected(
@@ -66,6 +67,8 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
     guesses: dict[str, str] = {}
     task, classes, positive = _answer(train[target], facts, guesses)
     names = _features(train, target, facts, guesses)
+    for name in names:
+        require_input_name(name)
     inputs = tuple(_input(name, train[name], guesses) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
