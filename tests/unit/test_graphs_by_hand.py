@@ -222,7 +222,8 @@ def test_fields_are_counted_over_the_whole_file(monkeypatch):
 
 
 def exported(inputs, outputs, *, kind=TensorProto.FLOAT):
-    ends = [[helper.make_tensor_value_info(n, kind, [None, 1]) for n in names] for names in (inputs, outputs)]
+    width = 1 if len(inputs) > 1 else None
+    ends = [[helper.make_tensor_value_info(n, kind, [None, width]) for n in names] for names in (inputs, outputs)]
     return helper.make_model(helper.make_graph([helper.make_node("Identity", [inputs[0]], [outputs[0]])], "g", *ends))
 
 

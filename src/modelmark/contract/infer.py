@@ -31,11 +31,12 @@ _EXACTLY: Final = Context(prec=1100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the model itself knows, where it could be asked. None: it does not say."""
+    """What the model itself knows, where it could be asked. None: it does not say. width: how many columns it takes."""
 
     estimator: str | None = None
     features: tuple[str, ...] | None = None
     classes: tuple[bool | int | str, ...] | None = None
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +128,9 @@ def _answer(
 
 def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str, str]) -> list[str]:
     if facts.features is None:
-        guesses["inputs"] = "every column but the target; delete those the model does not take"
-        return [str(name) for name in train.columns if name != target]
+        every = [str(name) for name in train.columns if name != target]
+        guesses["inputs"] = _counted(facts.width, len(every))
+        return every
     absent = [name for name in facts.features if name not in train.columns]
     if absent:
         raise Rejected(
@@ -138,6 +140,23 @@ def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str,
         )
     guesses["inputs"] = "the columns the model says it was trained with, in its order"
     return list(facts.features)
+
+
+def _counted(takes: int | None, columns: int) -> str:
+    """What to do about every column being an input. Raises Rejected where they are too few."""
+    if takes is None:
+        return "every column but the target; delete those the model does not take"
+    if takes > columns:
+        raise Rejected(
+            f"the model takes {takes} columns, the training table has {columns} beside the target",
+            code="COLUMNS_DIFFER", field="inputs", limit=f"{takes} columns",
+            hint="give the table as the model takes it: after what was done before the model, such as one-hot columns",
+        )  # fmt: skip
+    if takes < columns:
+        return (
+            f"the model takes {takes} columns, here are {columns}: delete {columns - takes}, and keep the model's order"
+        )
+    return f"every column but the target, as many as the model takes ({takes}); check that their order is the model's"
 
 
 def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:

@@ -115,7 +115,7 @@ REASONS: Final[dict[str, Reason]] = {
     "columns_differ": Reason(
         "COLUMNS_DIFFER", "the model learned the columns {names}; inputs differ at number {a}", _NAMES
     ),
-    "column_count": Reason("COLUMNS_DIFFER", "the model takes {a} columns; inputs lists {b}"),
+    "column_count": Reason("COLUMNS_DIFFER", "the model takes {a} columns; inputs lists {b}", _NAMES),
     "cannot_answer": Reason(
         "MODEL_FAILED",
         "{names} cannot answer the holdout table ({kind})",
@@ -129,6 +129,16 @@ REASONS: Final[dict[str, Reason]] = {
         "EXTERNAL_DATA", "a tensor is kept in another file", "save the model with its weights inside"
     ),
     "graph_inputs": Reason("COLUMNS_DIFFER", "the graph takes {a} inputs, {names}; the contract lists {b} others"),
+    "graph_takes_numbers": Reason(
+        "COLUMNS_DIFFER",
+        "the graph takes one matrix of numbers; {names} hold text",
+        "delete them, or give them a number's type",
+    ),
+    "graph_takes_texts": Reason(
+        "COLUMNS_DIFFER",
+        "the graph takes one matrix of texts; {names} hold numbers",
+        "give them type category or string",
+    ),
     "graph_type": Reason("CONVERSION_FAILED", "a graph input ({names}) has an element type we do not feed"),
     "graph_list": Reason(
         "CONVERSION_FAILED",

@@ -93,7 +93,7 @@ def convert(
         (folder / "model.onnx").write_bytes(model)
         wanted = {**request, "signature": plain(opened.signature) if opened else None}
         files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
-        known = frozenset(map(_shown, facts.inputs))
+        known = frozenset(map(_shown, (*facts.inputs, *(item.name for item in contract.inputs))))
         with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
             scores, signature = _array(answer, len(holdout), contract), _signature(answer)
             missing = answer.walls.missing

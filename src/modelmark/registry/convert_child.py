@@ -115,14 +115,16 @@ def _scan(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]
 
 
 def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    """What the model says of itself: its kind, the columns it was fitted on, its classes. Absent ones are null."""
+    """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes."""
     model, _ = unpickle.load("source.bin")
     model = estimators.unwrap(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
+    count = getattr(model, "n_features_in_", None)
     return {
         "estimator": estimators.names_of(model),
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
+        "numbers": [int(count)] if isinstance(count, int) else [],
     }
 
 
