@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,12 +31,21 @@ _EXACTLY: Final = Context(prec=1100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the model itself knows, where it could be asked. None: it does not say. width: how many columns it takes."""
+    """What the model itself knows, where it could be asked. None: it does not say.
+
+    width: how many columns it takes. kinds: `text` or `number` by column, as it learned them.
+    """
 
     estimator: str | None = None
     features: tuple[str, ...] | None = None
     classes: tuple[bool | int | str, ...] | None = None
     width: int | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def types(self) -> tuple[Input, ...]:
+        """How the columns are to be read from a table, as far as the model says."""
+        types = {"text": DataType.STRING, "number": DataType.NUMBER}
+        return tuple(Input(name=name, type=types[kind]) for name, kind in self.kinds.items() if kind in types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +79,7 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
     names = _features(train, target, facts, guesses)
     for name in names:
         require_input_name(name)
-    inputs = tuple(_input(name, train[name], guesses) for name in names)
+    inputs = tuple(_input(name, train[name], guesses, facts.kinds.get(name)) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
     sensitive = _sensitive(names, guesses)
@@ -159,21 +168,22 @@ def _counted(takes: int | None, columns: int) -> str:
     return f"every column but the target, as many as the model takes ({takes}); check that their order is the model's"
 
 
-def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
+def _input(name: str, values: pd.Series, guesses: dict[str, str], learned: str | None) -> Input:
     present = values.dropna()
     nullable = len(present) < len(values)
-    if _is_bool(present):
+    if _is_bool(present) and learned != "text":
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
-    if _is_number(present):
+    if _is_number(present) and learned != "text":
         # Fractions may come where 1.0 was written, or where a null made floats of all.
         kind = DataType.INTEGER if values.dtype.kind in "iu" else DataType.NUMBER
         low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
+    known = "; text, as the model learned it" if learned == "text" else ""
     if len(texts) > _MOST_CATEGORIES or not texts:
-        guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text"
+        guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text{known}"
         return Input(name=name, type=DataType.STRING, nullable=nullable)
-    guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training"
+    guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training{known}"
     return Input(name=name, type=DataType.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
 
 

@@ -8,7 +8,7 @@ was opened, from the file's own bytes or from the contract.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,6 +38,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     written_by: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9][0-9.]{0,15}$")]], Meta(max_length=20)] = []
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
+    kinds: Annotated[list[Literal["text", "number", ""]], Meta(max_length=10_000)] = []
 
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 from modelmark.registry import (
     estimators,
     graph,
+    learned_kinds,
     namespaces,
     reading,
     sandbox_child,
@@ -125,7 +126,15 @@ def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[byt
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
         "numbers": [int(count)] if isinstance(count, int) else [],
+        "kinds": _kinds_of(model, 0 if names is None else len(names)),
     }
+
+
+def _kinds_of(model: Any, count: int) -> list[str]:
+    try:
+        return learned_kinds.learned_kinds(model, count)
+    except Exception:  # noqa: BLE001 - a help to a draft, no condition: an estimator of another make says nothing
+        return []
 
 
 def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:

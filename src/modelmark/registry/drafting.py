@@ -41,6 +41,8 @@ def draft_contract(
     step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv))
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
     facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
+    if facts is not None and (types := facts.types()):
+        frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
     found = infer.infer(frame, target=target, facts=facts)
     paths = draft.Paths(
         name=name or names.name_from(base.name),

@@ -36,9 +36,12 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
         with sandbox.run("inspect", {}, {"source.bin": taken}, limits, before=look) as answer:
             found = answer.answer
             assert isinstance(found, answers.Answer)
+            features = _features(found.features, words[0])
+            known_kinds = features is not None and len(found.kinds) == len(features)
             return Facts(
                 estimator=" → ".join(answers.known(found.estimator, words[0])),
-                features=_features(found.features, words[0]),
+                features=features,
+                kinds=dict(zip(features, found.kinds, strict=True)) if features and known_kinds else {},
                 classes=_classes(found.classes, words[0]),
                 width=found.numbers[0] if found.numbers and found.numbers[0] > 0 else None,
             )
