@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
-from modelmark.contract.infer import infer
+from modelmark.contract.infer import Facts, infer
+from modelmark.contract.rows import RowCodec
 from modelmark.contract.table import check_table, read_table, rows_of
 from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import Metric, Task
@@ -110,3 +113,16 @@ def test_a_parquet_column_of_ids_is_a_number_where_the_contract_says_so(tmp_path
 def test_only_what_is_written_whole_is_drafted_as_whole(tmp_path, cells, kind):
     (found,) = infer(table(tmp_path, *cells), target="y").inputs
     assert found.type is kind
+
+
+@pytest.mark.parametrize("learned", [None, "number", "text"])
+@pytest.mark.parametrize("big", [BIG, -BIG, BIG - 1])
+def test_a_draft_of_ids_can_be_sent(learned, big):
+    """Of integers the endpoint takes none at 2^53 or beyond."""
+    frame = pd.DataFrame({"c": [1, big], "y": [0, 1]})
+    (found,) = infer(frame, target="y", facts=Facts(features=("c",), kinds={"c": learned} if learned else {})).inputs
+    contract = dataclasses.replace(agreed(type=DataType.NUMBER), inputs=(found,))
+    assert check_table(frame, contract) == ()
+    rows = RowCodec(contract).from_mappings(rows_of(frame, contract))
+    assert RowCodec(contract).batch(rows).flags == []
+    assert (found.type is DataType.CATEGORY) == (learned == "text" or (learned is None and abs(big) == BIG))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.dtypes import EXACT
 from modelmark.contract.names import require_input_name
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
@@ -173,13 +174,20 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str], learned: str |
     nullable = len(present) < len(values)
     if _is_bool(present) and learned != "text":
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
-    if _is_number(present) and learned != "text":
-        # Fractions may come where 1.0 was written, or where a null made floats of all.
-        kind = DataType.INTEGER if values.dtype.kind in "iu" else DataType.NUMBER
+    ids = values.dtype.kind in "iu" and max(-float(present.min()), float(present.max())) >= EXACT
+    if _is_number(present) and learned != "text" and (learned == "number" or not ids):
+        # Fractions may come where 1.0 was written, or where a null made floats of all; no integer of 2^53 may be sent.
+        kind = DataType.INTEGER if values.dtype.kind in "iu" and not ids else DataType.NUMBER
         low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
-    known = "; text, as the model learned it" if learned == "text" else ""
+    known = (
+        "; text, as the model learned it"
+        if learned == "text"
+        else "; of 2^53 and more, no exact numbers"
+        if ids
+        else ""
+    )
     if len(texts) > _MOST_CATEGORIES or not texts:
         guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text{known}"
         return Input(name=name, type=DataType.STRING, nullable=nullable)
