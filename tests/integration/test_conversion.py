@@ -33,7 +33,7 @@ from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
 from modelmark.registry import estimators, sandbox
 from modelmark.registry.convert import convert
-from modelmark.registry.inspect import inspect
+from modelmark.registry.drafting.inspect import inspect
 
 
 def one_hot(last, nulls=False):

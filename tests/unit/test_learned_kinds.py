@@ -16,8 +16,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from modelmark.contract.read import load
 from modelmark.contract.table import agreed_table, check_table, rows_of
 from modelmark.domain.contract import DataType
-from modelmark.registry.drafting import draft_contract
-from modelmark.registry.learned_kinds import learned_kinds
+from modelmark.registry.drafting.draft import draft_contract
+from modelmark.registry.drafting.learned_kinds import learned_kinds
 
 ROWS = 40
 TABLE = pd.DataFrame(

@@ -13,7 +13,7 @@ from modelmark.contract.names import name_from, names_a_model, require_model_nam
 from modelmark.contract.read import parse
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.errors import ContractInvalid, Rejected
-from modelmark.registry.drafting import draft_contract
+from modelmark.registry.drafting.draft import draft_contract
 
 ODD = ['5" pipe', "back\\slash", "two\nlines", "tab\there", "x" * 256]
 FINE = [

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from modelmark.contract.infer import Facts, infer
 from modelmark.domain.errors import Rejected
 from modelmark.registry import graph, graph_facts
-from modelmark.registry.inspect import inspect
+from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.refusal import Refusal
 
 

@@ -20,7 +20,6 @@ from typing import IO, Any, Final
 from modelmark.registry import (
     estimators,
     graph,
-    learned_kinds,
     namespaces,
     reading,
     sandbox_child,
@@ -29,6 +28,7 @@ from modelmark.registry import (
     tensors,
     unpickle,
 )
+from modelmark.registry.drafting.learned_kinds import learned_kinds
 from modelmark.registry.refusal import Refusal, kind_of
 
 OUTPUTS: Final = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "streams.bin", "ended.txt")
@@ -132,7 +132,7 @@ def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[byt
 
 def _kinds_of(model: Any, count: int) -> list[str]:
     try:
-        return learned_kinds.learned_kinds(model, count)
+        return learned_kinds(model, count)
     except Exception:  # noqa: BLE001 - a help to a draft, no condition: an estimator of another make says nothing
         return []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelmark.contract import draft, infer, names, read, table
 from modelmark.domain.progress import Progress, step
-from modelmark.registry.inspect import inspect
+from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.mlflow import ADDRESSES
 from modelmark.seal.files import replace_file
 
