@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelmark.contract.table import read_table
-from modelmark.domain.errors import Rejected
+from modelmark.domain.contract import Csv
+from modelmark.domain.errors import Malformed, Rejected
 
 
 def written(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
@@ -50,10 +51,11 @@ def test_a_row_of_another_length_than_the_header_is_refused_with_its_line(tmp_pa
 
 @pytest.mark.parametrize(
     ("text", "columns"),
-    [("a,b,a\n1,2,3\n", "1 and 3"), ('a,b,c,"b"\n1,2,3,4\n', "2 and 4"), ("\ufeffa,b,a\n1,2,3\n", "1 and 3")],
+    [("\na,b,a\n1,2,3\n", "1 and 3"), ('a,b,c,"b"\n1,2,3,4\n', "2 and 4"), ("\ufeffa,b,a\n1,2,3\n", "1 and 3")],
 )
 def test_a_name_that_stands_twice_in_a_header_is_refused(tmp_path, text, columns):
     error = refused(written(tmp_path, text))
+    assert error.message.startswith(f"t.csv, line {2 if text[0] == chr(10) else 1}: ")
     assert error.code == "DUPLICATE_COLUMN"
     assert error.field in ("a", "b")
     assert f"as columns {columns}" in error.message
@@ -122,3 +124,46 @@ def test_decimals_are_read_as_a_request_reads_them(tmp_path):
     written_numbers = ["0.1234567890123456", "1.7976931348623157e308", "123456.789012345678", "5e-324"]
     found = read_table(written(tmp_path, "\n".join(["a", *written_numbers])))
     assert found["a"].tolist() == [float(text) for text in written_numbers]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('a,b\n1,"x\n2,y\n3,z\n', 2),
+        ('a,b\n1,x\n\n2,"y', 4),
+        ('a\n"x\ny\n', 2),
+        ('a,b\n1,"x""', 2),
+        ('a,b\n1,"\n', 2),
+    ],
+)
+def test_a_quotation_mark_that_is_never_closed_hides_no_rows(tmp_path, text, line, encoding):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding=encoding, newline="")
+    how = Csv(encoding="utf-8" if encoding.startswith("utf-8") else encoding)
+    with pytest.raises(Malformed) as caught:
+        read_table(path, csv=how)
+    assert caught.value.code == "MALFORMED_TABLE"
+    assert f"line {line}" in caught.value.message
+
+
+@pytest.mark.parametrize("last", ['"x"', "x", 'x"y', '"x"z', '"x"" y"', "", '""', '"x\ny"', "7"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_the_last_row_is_read_however_it_ends(tmp_path, last, end):
+    found = read_table(written(tmp_path, f"a,b\n1,0\n2,{last}{end}"))
+    assert found["a"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (b"a,b\n1,x\n2,\xff\n", "utf-8"),
+        (b"a,b\n1,x\n2,\x81\n", "windows-1252"),
+        ("a,b\n1,x\n".encode("utf-16") + b"\x00\xd8", "utf-16"),
+        (b"\xff,b\n1,x\n", "utf-8"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(tmp_path, data, encoding):
+    with pytest.raises(Malformed) as caught:
+        read_table(written(tmp_path, data), csv=Csv(encoding=encoding))
+    assert caught.value.code == "MALFORMED_TABLE"

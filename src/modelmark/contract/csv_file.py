@@ -7,9 +7,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from modelmark.contract.table_file import MAX_LINE, opened
+from modelmark.contract.table_file import MAX_LINE, chunks, opened
 from modelmark.domain.contract import Csv
 from modelmark.domain.errors import Rejected
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: A row has to fit into one block.
 _BLOCK: Final = 2 * MAX_LINE
+_END: Final = "\x00modelmark: end"
 
 
 def read_texts(path: Path, how: Csv) -> pa.Table:
@@ -29,8 +30,8 @@ def read_texts(path: Path, how: Csv) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as arrow
 
-    names = _names(path, how)
-    require_distinct(path, names, f"{path.name}, line 1: ")
+    line, names = _header(path, how)
+    require_distinct(path, names, f"{path.name}, line {line}: ")
     uneven: list[bool] = []
 
     def other(row: arrow.InvalidRow) -> str:
@@ -42,8 +43,8 @@ def read_texts(path: Path, how: Csv) -> pa.Table:
     kinds = {f"f{i}": pa.string() for i in range(len(names))}
     try:
         found = arrow.read_csv(
-            path,
-            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK, encoding=how.encoding),
+            io.BufferedReader(_Stream(_as_utf8(path, how, len(names))), _BLOCK),
+            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
             parse_options=arrow.ParseOptions(
                 delimiter=how.separator, newlines_in_values=True, invalid_row_handler=other
             ),
@@ -53,9 +54,40 @@ def read_texts(path: Path, how: Csv) -> pa.Table:
         if uneven:
             raise _other_length(path, names, how) from None
         raise
-    if found.num_columns != len(names):
-        raise ValueError(f"its header can be read as {len(names)} or {found.num_columns} names")
-    return found.slice(1).rename_columns(list(names))
+    if found.num_columns != len(names) or found.column(0)[-1].as_py() != _END:
+        *_, last = records(path, how.separator, how.encoding)
+        raise ValueError(f"a quotation mark in the row that begins at line {last[0]} is never closed")
+    return found.slice(1, len(found) - 2).rename_columns(list(names))
+
+
+class _Stream(io.RawIOBase):
+    """Pieces of bytes, read as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._left = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = piece
+        taken, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _as_utf8(path: Path, how: Csv, width: int) -> Iterator[bytes]:
+    """The file's bytes, and a row of our own after them: where that cannot be read, a text before it was not closed."""
+    if _is_utf8(how.encoding):
+        yield from chunks(path)
+    else:
+        for text in codecs.iterdecode(chunks(path), how.encoding):
+            yield text.encode()
+    yield f"\n{how.separator.join([_END] * width)}\n".encode()
 
 
 def require_distinct(path: Path, names: Sequence[str], where: str) -> None:
@@ -91,10 +123,10 @@ def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name == "utf-8"
 
 
-def _names(path: Path, how: Csv) -> tuple[str, ...]:
-    """The header; a column without a name gets pandas' name for it, as the model may have been trained with that."""
-    for _, _, fields in records(path, how.separator, how.encoding):
-        return tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
+def _header(path: Path, how: Csv) -> tuple[int, tuple[str, ...]]:
+    """(line, names); a column without a name gets pandas' name for it, as the model may have been trained with that."""
+    for line, _, fields in records(path, how.separator, how.encoding):
+        return line, tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
     raise ValueError("it is empty")
 
 
