@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +36,10 @@ from modelmark.journal.wal.salvage import read_around
 from modelmark.journal.wal.writer import Sync, Writer
 
 SYSTEM_CALLS: Final = ("write", "fdatasync", "fsync", "rename", "unlink")
+#: Seconds in which a process that met a fault has ended, or it hangs; and what a library says whose threads could not be woken
+#: any more, because the call that failed was on an event descriptor, which no disk is behind.
+ENDS: Final = 60.0
+NO_DISK: Final = "failed to wake I/O driver"
 #: A life of its own process, for strace: prints each label that was answered.
 CHILD: Final = """
 import sys; sys.path.insert(0, sys.argv[2])
@@ -137,10 +143,18 @@ def kills(number: int, root: Path, seed: int) -> tuple[int, list[str]]:
 def _killed(place: Path, call: str, how: str, at: int) -> str:
     words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{how}:when={at}"]
     tests = str(Path(__file__).resolve().parents[1] / "tests")
-    done = subprocess.run(
-        [*words, sys.executable, "-c", CHILD, str(place), tests], capture_output=True, text=True, timeout=120
-    )
-    said = re.findall(r"^(\d+) (\d+)\n", done.stdout, flags=re.MULTILINE)  # the last line may be cut short
+    command = [*words, sys.executable, "-c", CHILD, str(place), tests]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        try:
+            out, _ = child.communicate(timeout=ENDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, err = child.communicate()
+            if NO_DISK not in err:
+                return f"it did not end within {ENDS:.0f} s"
+    said = re.findall(r"^(\d+) (\d+)\n", out, flags=re.MULTILINE)  # the last line may be cut short
     answered = {n for start, stop in said for n in range(int(start), int(stop))}
     wrong: str = Life(place, Notary()).check(answered, set(range(100_000)))
     return wrong
@@ -169,6 +183,7 @@ def main() -> int:
             root.mkdir()
             found[name], wrong = part(root)
             faults += wrong
+            print(f"{name}: {found[name]:,} tried, {len(wrong)} faults", file=sys.stderr, flush=True)
     print(json.dumps({"tried": found, "faults": faults}, indent=1))
     return 1 if faults else 0
 

@@ -127,8 +127,14 @@ class Place:
         self.contract.write_text(text, "utf-8")
 
     def sign(self, version: str = "latest") -> None:
+        """By one command each, as people do."""
         for role, name in SIGNERS:
             self.run("approve", version, "--role", role, "--name", name)
+
+    def approve(self, app: Any, version: Any) -> None:
+        """Everybody whom the contract names, in process."""
+        for person in app.contract_of(version).signers():
+            app.releases.approve(version, role=person.role, name=person.name, comment="", actor="test")
 
     def draft(self, *more: tuple[str, str], target: str = "y") -> None:
         """The contract as `init` drafts it and people fill it in, in process. more: as for `fill_in`."""
@@ -158,8 +164,7 @@ class Place:
         assert not checked.status.open_gates, [
             (c.name, c.sentence) for e in checked.evidence for c in e.checks if c.verdict.exit_code
         ]
-        for person in app.contract_of(version).signers():
-            app.releases.approve(version, role=person.role, name=person.name, comment="", actor="test")
+        self.approve(app, version)
         if release:
             app.release(version)
             app.finish()

@@ -40,8 +40,9 @@ def good(drafted: tuple[Candidate, str]) -> Candidate:
 def signed(good: Candidate, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     """The sound candidate with everybody's approval, not yet released."""
     place = good.place.copy(tmp_path_factory.mktemp("signed") / "place")
-    place.sign()
-    return Candidate(place)
+    signed = Candidate(place)
+    place.approve(signed.app, signed.version)
+    return signed
 
 
 @pytest.fixture(scope="session")

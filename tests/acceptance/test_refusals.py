@@ -14,6 +14,7 @@ import httpx2
 import joblib
 import pytest
 
+from candidates import edit
 from journey import NAME, Place, mixed, rows_of, silent, small
 from modelmark import Client
 from modelmark.domain.errors import ModelmarkError, NotPermitted
@@ -28,17 +29,6 @@ def flip(path: Path, place: int = -2) -> None:
     path.write_bytes(bytes(whole))
 
 
-def test_nothing_is_released_while_a_line_for_people_is_empty(tmp_path):
-    place = small(tmp_path)
-    place.draft((r"^purpose: .*", 'purpose: ""'))
-    place.next_champion(place.app(), release=False)
-    refused = place.run("release", code=1).err
-    assert "only a person can fill purpose" in refused
-    assert refused.count("\n") == 1
-    assert place.json("release", code=1)["error"]["code"] == "NOT_RELEASABLE"
-    assert not (place.workspace / "snapshot.dsse.json").exists()
-
-
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory) -> Place:
     """A place whose v1 was checked and failed: the contract asks for more than the model can do."""
@@ -48,6 +38,17 @@ def failed(tmp_path_factory) -> Place:
     first = app.check(place.register(app), place.contract, progress=silent)
     assert first.status.gates["holdout"] is Verdict.FAIL
     return place
+
+
+def test_nothing_is_released_while_a_line_for_people_is_empty(failed, tmp_path):
+    place = failed.copy(tmp_path / "place")
+    edit(place.contract, [(r"^  holdout: \{minimum.*\n", ""), (r"^purpose: .*", 'purpose: ""')])
+    place.next_champion(place.app(), release=False)
+    refused = place.run("release", code=1).err
+    assert "only a person can fill purpose" in refused
+    assert refused.count("\n") == 1
+    assert place.json("release", code=1)["error"]["code"] == "NOT_RELEASABLE"
+    assert not (place.workspace / "snapshot.dsse.json").exists()
 
 
 def test_a_failed_gate_stands_whatever_is_tried(failed, tmp_path):
@@ -65,7 +66,8 @@ def test_a_waiver_by_a_signer_lets_a_failed_gate_through_until_its_day(failed, t
     assert "2027-01-31 or 30d" in place.run(*waive, "--name", "Bob Ray", "--expires", "soon", code=3).err
     assert "later than now" in place.run(*waive, "--name", "Bob Ray", "--expires", "2020-01-01", code=3).err
     place.run(*waive, "--name", "Bob Ray", "--expires", "3d")
-    place.sign("v1")
+    now = place.app()
+    place.approve(now, now.find("v1"))
     late = place.app(clock=lambda: datetime.now(UTC) + timedelta(days=4))
     with pytest.raises(NotPermitted, match="the gate holdout says: fail"):
         late.release(late.find("v1"))

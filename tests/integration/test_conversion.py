@@ -1,5 +1,7 @@
 """Fitted scikit-learn models of many kinds answer the same as ONNX, row by row."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -31,9 +33,10 @@ import serving_case
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
-from modelmark.registry import estimators, sandbox
+from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.registry.drafting.inspect import inspect
+from modelmark.registry.original.trees import finite_thresholds
 
 
 def one_hot(last, nulls=False):
@@ -315,7 +318,71 @@ def test_a_split_between_missing_and_there_does_not_hold_up_the_conversion(tmp_p
     path = models.save(model, tmp_path)
     result = convert(path, contract, table, limits=sandbox.Limits(seconds=60), progress=lambda _: None)
     assert result.parity.flipped == 0
-    prepared = estimators.with_empty_text_as_null(model)
-    estimators.finite_thresholds(iter([prepared]))
+    prepared = copy.deepcopy(model)
+    finite_thresholds([prepared])
     assert np.isfinite(prepared.tree_.threshold).all()
     assert np.isinf(model.tree_.threshold).any(), "the original stays as it is"
+
+
+@pytest.mark.parametrize("code", [np.nan, -5.0])
+def test_a_missing_text_gets_the_code_that_the_encoder_gives_it(tmp_path, code):
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=code)
+    steps = make_column_transformer((encoder, models.TEXT), remainder="passthrough")
+    model = make_pipeline(steps, HistGradientBoostingClassifier(max_iter=20, random_state=0))
+    *_, result = converted(tmp_path, model, models.contract(nullable=True), nulls=0.2)
+    assert result.parity.flipped == 0
+    assert result.parity.max_difference < 1e-5
+    assert [one.label for one in result.sample.probes if one.family == "gaps"]
+
+
+def test_words_of_every_alphabet_are_counted_as_before(tmp_path):
+    draw = np.random.default_rng(0)
+    words = np.array(["Élégant", "cassé", "ΩΡΑΊΟ", "müde", "GRÖSSER", "box", "l'été", "東京 駅"])
+    table = pd.DataFrame({"text": [" ".join(draw.choice(words, 5)) for _ in range(300)]})
+    table["y"] = np.where(table["text"].str.contains("cassé|müde"), "bad", "good")
+    plain = pd.DataFrame({"text": ["box box", "BOX and box"] * 20, "y": ["bad", "good"] * 20})
+    contract = models.contract(
+        inputs=(Input(name="text", type=DataType.STRING),), outputs=Outputs(classes=("bad", "good"), positive="good")
+    )
+    model = make_pipeline(make_column_transformer((TfidfVectorizer(), "text")), LogisticRegression())
+    path = models.save(model.fit(table[["text"]], table["y"]), tmp_path)
+    for holdout in (table, plain):
+        result = convert(path, contract, holdout, train=table, limits=sandbox.Limits(), progress=lambda _: None)
+        assert result.parity.flipped == 0
+        assert result.parity.max_difference < 1e-5
+        assert result.signature.feeds[0].lower
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "own"),
+    [
+        (TunedThresholdClassifierCV(LogisticRegression(), scoring="balanced_accuracy", cv=2), None),
+        (FixedThresholdClassifier(LogisticRegression(), threshold=0.2), 0.2),
+        (FixedThresholdClassifier(LogisticRegression(), threshold=0.2, pos_label="no"), 0.8),
+    ],
+    ids=["tuned", "fixed", "fixed for the other class"],
+)
+def test_a_cut_off_that_the_model_keeps_is_told_with_the_labels_of_its_predict(tmp_path, wrapper, own):
+    contract = models.contract(names=models.NUMERIC)
+    model, holdout, result = converted(tmp_path, wrapper, contract, names=models.NUMERIC)
+    assert result.parity.flipped == 0
+    assert result.sample.cutoff == pytest.approx(model.best_threshold_ if own is None else own)
+    said = [contract.outputs.classes[label] for label in result.sample.labels]
+    assert said == model.predict(holdout[models.NUMERIC])[list(result.sample.rows)].tolist()
+    assert result.sample.probes
+
+
+def test_values_that_model_and_table_do_not_share_are_said(tmp_path):
+    contract = models.contract()
+    train, text = models.frame(300, 1), models.TEXT[0]
+    model = one_hot(LogisticRegression()).fit(
+        train.assign(**{text: train[text].replace("nurse", "NA")})[models.FEATURES], train["y"]
+    )
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, train, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    (note,) = [note for note in result.notes if note.startswith("Look again")]
+    assert f"1 values of {text!r} in the training table are unknown to the model's encoder" in note
+    assert f"knows 1 values of {text!r} that the training table" in note
+    sound = models.save(one_hot(LogisticRegression()).fit(train[models.FEATURES], train["y"]), tmp_path)
+    again = convert(sound, contract, train, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert not [note for note in again.notes if note.startswith("Look again")]

@@ -21,6 +21,8 @@ from modelmark.domain.settings import Settings
 from modelmark.journal.wal.reader import read_segment, sealed_segments
 from modelmark.journal.wal.records import Predicted
 from modelmark.journal.wal.recovery import recover_all
+from modelmark.serving import supervisor as keeper
+from modelmark.serving.child import Child
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import Supervisor, running
 
@@ -74,6 +76,26 @@ def test_a_worker_that_cannot_start_is_tried_again_while_others_serve(built: cas
         assert worker.ready.wait(15)
     finally:
         supervisor.stop()
+
+
+def test_a_process_that_ended_at_its_start_never_counts_as_well_however_late_somebody_looks() -> None:
+    child = Child([sys.executable, "-c", "raise SystemExit(3)"])
+    child.start()
+    assert child.process is not None
+    child.process.wait()
+    child.revive(child.started_at + 100)
+    assert child.delay > 0
+
+
+def test_where_all_wait_for_a_release_that_can_be_believed_that_is_said_soon(built: case.Built, monkeypatch) -> None:
+    monkeypatch.setattr(keeper, "REST", 0.2)
+    supervisor = Supervisor(built.workspace, port=0, workers=2)
+    for worker in supervisor.workers:
+        worker._command = [sys.executable, "-c", "import time; print('waiting', flush=True); time.sleep(60)"]
+    began = time.monotonic()
+    with pytest.raises(NotYet):
+        supervisor.start()
+    assert time.monotonic() - began < keeper.START / 2
 
 
 def test_where_none_can_start_that_is_one_error(built: case.Built) -> None:

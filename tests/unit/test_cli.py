@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
+from modelmark.cli import main
 from modelmark.cli.accounts import account
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.journal import journal
@@ -72,9 +75,24 @@ def run(*words, folder=None, said="", **environ):
     )  # fmt: skip
 
 
+def spoken(*words, folder=None, said=""):
+    """As `run`, in this process: for what is said, which does not depend on who started us."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith("MODELMARK_")]:
+            patch.delenv(name)
+        if folder is not None:
+            patch.chdir(folder)
+        patch.setattr(sys, "argv", ["modelmark", *words])
+        patch.setattr(sys, "stdin", io.StringIO(said))
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
+
+
 @functools.cache
 def help_of(command):
-    return run(*command.split(), "--help")
+    return spoken(*command.split(), "--help")
 
 
 def loaded(code):
@@ -164,7 +182,7 @@ def test_a_bare_call_shows_the_help_with_every_command():
     ],
 )
 def test_misuse_ends_with_64_in_one_line_that_names_the_help(words, said, tmp_path):
-    done = run(*words, folder=tmp_path)
+    done = spoken(*words, folder=tmp_path)
     assert done.returncode == USAGE
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
@@ -174,7 +192,7 @@ def test_misuse_ends_with_64_in_one_line_that_names_the_help(words, said, tmp_pa
 
 
 def test_misuse_is_one_json_document_for_machines(tmp_path):
-    done = run("status", "--json", "--nope", folder=tmp_path)
+    done = spoken("status", "--json", "--nope", folder=tmp_path)
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (USAGE, "USAGE")
 
 
@@ -183,7 +201,7 @@ REFUSALS = ("BAD_LOGIN", "BAD_LINK", "NO_ACCOUNTS")
 
 @pytest.mark.parametrize("command", JSON)
 def test_json_is_one_document_even_for_an_error(command, tmp_path):
-    done = run(*command.split(), *JSON[command], "--json", folder=tmp_path)
+    done = spoken(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
     if command in ("status", "account list", "account keys", "audit", "journal salvage"):
@@ -206,15 +224,15 @@ def test_every_command_with_json_is_tried_above():
 def test_a_password_is_changed_without_a_terminal(tmp_path):
     first, second = "a long enough secret", "another long secret"
     add = ("account", "add", "bob", "--name", "Bob Ray", "--role", "product", "--password-stdin")
-    assert run(*add, folder=tmp_path, said=first + "\n").returncode == OK
+    assert spoken(*add, folder=tmp_path, said=first + "\n").returncode == OK
     change = ("account", "password", "bob", "--password-stdin", "--json")
-    wrong = run(*change, folder=tmp_path, said=f"{second}\n{second}\n")
+    wrong = spoken(*change, folder=tmp_path, said=f"{second}\n{second}\n")
     assert (wrong.returncode, json.loads(wrong.stdout)["error"]["code"]) == (REFUSED, "BAD_LOGIN")
-    done = run(*change, folder=tmp_path, said=f"{first}\n{second}\n")
+    done = spoken(*change, folder=tmp_path, said=f"{first}\n{second}\n")
     assert (done.returncode, json.loads(done.stdout)) == (OK, {"login": "bob", "changed": True})
     key = ("account", "key", "bob", "--scope", "view", "--password-stdin")
-    assert run(*key, folder=tmp_path, said=first + "\n").returncode == REFUSED
-    assert run(*key, folder=tmp_path, said=second + "\n").returncode == OK
+    assert spoken(*key, folder=tmp_path, said=first + "\n").returncode == REFUSED
+    assert spoken(*key, folder=tmp_path, said=second + "\n").returncode == OK
 
 
 @pytest.mark.parametrize("out", ["nowhere/x", "folder"])
@@ -232,7 +250,7 @@ def test_a_password_is_changed_without_a_terminal(tmp_path):
 )  # fmt: skip
 def test_a_file_that_cannot_be_written_is_named_before_the_work_begins(words, option, out, tmp_path):
     (tmp_path / "folder").mkdir()
-    done = run(*words, option, out, folder=tmp_path)
+    done = spoken(*words, option, out, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ERROR, "", 1), done.stderr
     assert done.stderr.startswith(f"error: {out} cannot be written: ")
     assert "report it" not in done.stderr
@@ -268,7 +286,7 @@ def test_what_keeps_running_says_in_json_where_it_is(command, option, what, tmp_
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_that_says_what_to_do_next(words, named, tmp_path):
-    done = run(*words, folder=tmp_path)
+    done = spoken(*words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ERROR, "", 1)
     assert done.stderr.startswith("error: ")
     assert all(word in done.stderr for word in (*named, "→"))

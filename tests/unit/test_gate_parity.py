@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,16 +12,21 @@ from sklearn.linear_model import LinearRegression
 import cases
 import models
 from endpoint import Broken
+from modelmark.contract.probes import probes
+from modelmark.contract.table import rows_of
 from modelmark.domain.catalogue.gate_settings import ParityGate
 from modelmark.domain.contract import Policy
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import PARITY
+from modelmark.domain.version import PARITY, ParitySample, Probe
 from modelmark.gates.parity.gate import ParityCheck
+from modelmark.gates.parity.made_up import label_check
 from modelmark.gates.runner import run_gate
 from modelmark.registry import compare, estimators, tensors
 from modelmark.registry.convert import request_of
+from modelmark.registry.original import asking
 from modelmark.seal.digests import canonical, digest_bytes
+from modelmark.seal.values import decode
 from modelmark.testing.gates import check_gate
 
 
@@ -137,3 +143,109 @@ def test_the_sample_is_seeded_and_whole_where_the_holdout_is_small():
     large = np.random.default_rng(0).random((5000, 2))
     assert compare.sample(large, large) == compare.sample(large, large)
     assert len(set(compare.sample(large, large).rows)) == 1000
+
+
+def with_probes(case, model, *, cutoff=None):
+    """The case with what registration keeps of made-up rows and of the model's own labels."""
+    request = request_of(case.contract)
+    original = np.asarray(estimators.original_scores(model, case.holdout, request))
+    asked = asking.ask(model, probes(case.contract, case.train).frame, request)
+    rows = compare.sampled(len(original))
+    labels = asking.labels_of(model, case.holdout.iloc[rows], request, asked).astype(int).tolist()
+    made = probes(case.contract, case.train)
+    kept = tuple(
+        Probe(
+            family=family, row=json.dumps(row), original=tuple(found) if np.isfinite(found).all() else None, label=label
+        )
+        for family, row, found, label in zip(
+            made.families, rows_of(made.frame, case.contract), asked.scores.tolist(), labels[len(rows) :], strict=True
+        )
+    )
+    converted = tensors.run(case.predictor.session, case.holdout, case.predictor.signature)
+    data = canonical(compare.sample(original, converted, labels=labels[: len(rows)], cutoff=cutoff, probes=kept))
+    (case.folder / PARITY).write_bytes(data)
+    return dataclasses.replace(case, version=dataclasses.replace(case.version, parity_sample=digest_bytes(data)))
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory):
+    """A holdout without gaps, for a model that learned from some."""
+    contract, train = models.contract(nullable=True), models.frame(1500, 1, nulls=0.1)
+    model = fitted(contract, train)
+    holdout = models.frame(500, 2)
+    case = cases.case(tmp_path_factory.mktemp("probed"), contract, train=train, holdout=holdout, model=model)
+    return with_probes(case, model), model
+
+
+def verdicts(evidence):
+    return {check.name: check.verdict for check in evidence.checks}
+
+
+def test_made_up_rows_pass_where_the_served_model_is_the_original(probed):
+    case, _ = probed
+    evidence = run(case)
+    assert evidence.verdict is Verdict.PASS, [c.sentence for c in evidence.checks if c.verdict is not Verdict.PASS]
+    families = {name.removeprefix("made-up rows: ") for name in verdicts(evidence) if name.startswith("made-up")}
+    assert {"gaps", "categories", "unseen categories", "split points", "mixtures", "bounds"} <= families
+    assert verdicts(evidence)["the served label is the author's"] is Verdict.PASS
+
+
+def test_gaps_that_no_holdout_row_has_are_found_by_made_up_ones(probed):
+    case, _ = probed
+
+    def without_gaps(row):
+        return {**row, "income per year": 0.0 if row["income per year"] is None else row["income per year"]}
+
+    evidence = run(served(case, without_gaps))
+    found = verdicts(evidence)
+    assert found["made-up rows: gaps"] is Verdict.FAIL
+    assert found["made-up rows: categories"] is Verdict.PASS
+    assert found["serving decides as the original"] is Verdict.PASS, "the holdout has nothing to say"
+    assert '"income per year": null' in evidence.tables[-1].rows[0][1]
+
+
+def test_labels_at_another_cut_off_than_the_models_are_named(probed):
+    case, model = probed
+    tuned = with_probes(case, model, cutoff=0.3)
+    check = next(c for c in run(tuned).checks if c.name == "the served label is the author's")
+    assert check.verdict is Verdict.PASS, "the model's labels are those of 0.5, which the contract says too"
+    shifted = dataclasses.replace(case.contract, outputs=dataclasses.replace(case.contract.outputs, threshold=0.8))
+    check = label_of(with_probes(case, model), shifted, 0.8)
+    assert check.verdict is Verdict.PASS
+    assert "differ on purpose: the contract decides at 0.8" in check.sentence
+    check = label_of(with_probes(case, model, cutoff=0.3), shifted, 0.8)
+    assert check.verdict is Verdict.FAIL
+    assert "The model's own cut-off is 0.3, `outputs.threshold` is 0.8." in check.sentence
+
+
+def label_of(case, contract, threshold):
+    sample = decode(ParitySample, (case.folder / PARITY).read_bytes())
+    scores = np.array(sample.converted)
+    return label_check(sample, scores, range(len(sample.rows)), ParityGate(), contract)
+
+
+def test_ties_are_named(probed):
+    case, _ = probed
+    scores = np.array([[0.5, 0.5]] * 40 + [[0.9, 0.1]] * 60)
+    sample = ParitySample(
+        rows=tuple(range(100)),
+        original=tuple(map(tuple, scores)),
+        converted=tuple(map(tuple, scores)),
+        labels=(0,) * 100,
+    )
+    check = label_check(sample, scores, range(100), ParityGate(), case.contract)
+    assert check.verdict is Verdict.FAIL
+    assert "On 40 the score is 0.5 exactly" in check.sentence
+
+
+def test_answers_to_what_the_original_refuses_are_counted(probed):
+    case, _ = probed
+    one = Probe(
+        family="unseen categories", row=json.dumps(rows_of(case.holdout, case.contract)[0]), original=None, label=-1
+    )
+    sample = decode(ParitySample, (case.folder / PARITY).read_bytes())
+    (case.folder / PARITY).write_bytes(data := canonical(dataclasses.replace(sample, probes=(*sample.probes, one))))
+    refusing = dataclasses.replace(case, version=dataclasses.replace(case.version, parity_sample=digest_bytes(data)))
+    check = next(c for c in run(refusing).checks if c.name == "rows that the original refuses")
+    assert (check.verdict, check.n, check.measured) == (Verdict.FAIL, 1, 1.0)
+    assert "`on_unseen: reject`" in check.sentence

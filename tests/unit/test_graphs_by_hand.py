@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -21,6 +23,8 @@ from modelmark.domain.errors import Rejected
 from modelmark.registry import compare, estimators, graph, graph_facts, pickle_names, tensors
 from modelmark.registry.estimators import Plan
 from modelmark.registry.graph_facts import _DEPTH, _Walk
+from modelmark.registry.original.parts import walk
+from modelmark.registry.original.texts import _without_null, know_null
 from modelmark.registry.recalibrate import _crosswise, append
 from modelmark.registry.refusal import Refusal, kind_of
 from modelmark.stats.recalibration import Map, Method, fit
@@ -389,21 +393,42 @@ def test_a_conversion_answers_as_the_original():
     assert reason(lambda: estimators.original_scores(two, frame, asked("regression"))) == "not_one_answer"
 
 
+def test_a_way_to_convert_that_takes_too_long_is_left_and_another_stands(monkeypatch):
+    frame, y = table()
+    import skl2onnx  # noqa: F401 - its import is not what is timed
+
+    made, real, tried = LinearRegression().fit(frame, y), estimators._attempt, []
+
+    def attempt(prepared, plan, *rest):
+        tried.append(str(plan))
+        while len(tried) == 1:
+            pass
+        return real(prepared, plan, *rest)
+
+    monkeypatch.setattr(estimators, "_attempt", attempt)
+    request = asked("regression") | {"cpu_seconds": 16}
+    found = estimators.convert(made, frame, estimators.original_scores(made, frame, request), request)
+    assert tried[0] == "float32/float32"
+    assert found.plan == tried[-1] == "float64/float64"
+
+
 def test_text_steps_know_the_empty_text_where_they_knew_null():
     frame = pd.DataFrame({"t": pd.Series(["a", None, "b", None], dtype=object), "x": [1.0, 2, 3, 4]})
     encode = ColumnTransformer([("t", OneHotEncoder(handle_unknown="ignore"), ["t"]), ("x", "passthrough", ["x"])])
     made = Pipeline([("encode", encode), ("model", LogisticRegression())]).fit(frame, [0, 1, 0, 1])
-    prepared = estimators.with_empty_text_as_null(made)
+    prepared = copy.deepcopy(made)
+    know_null(walk(prepared))
     assert prepared.named_steps["encode"].transformers_[0][1].categories_[0].tolist() == ["a", "b", ""]
     assert pd.isna(made.named_steps["encode"].transformers_[0][1].categories_[0][2]), "the model itself stays as it was"
     numbers = np.array([1.0, np.nan], dtype=object)
-    assert estimators._without_null(numbers) is numbers
+    assert _without_null(numbers) is numbers
     texts = SimpleImputer(strategy="most_frequent", missing_values=None).fit(
         np.array([["a"], ["a"], [None]], dtype=object)
     )
-    assert estimators.with_empty_text_as_null(texts).missing_values == ""
     plain = SimpleImputer().fit([[1.0], [np.nan]])
-    assert np.isnan(estimators.with_empty_text_as_null(plain).missing_values)
+    know_null([texts, plain])
+    assert texts.missing_values == ""
+    assert np.isnan(plain.missing_values)
     request = asked(names=("t", "x"))
     request["inputs"][0]["type"] = "category"
     original = estimators.original_scores(made, frame, request)
@@ -415,7 +440,7 @@ def test_text_steps_know_the_empty_text_where_they_knew_null():
 def test_steps_are_walked_named_and_their_settings_told():
     union = FeatureUnion([("one", StandardScaler()), ("two", TfidfVectorizer())])
     whole = Pipeline([("both", union), ("model", LogisticRegression(C=2.0, tol=np.inf))])
-    kinds = [type(step).__name__ for step in estimators._walk(whole)]
+    kinds = [type(step).__name__ for step in walk(whole)]
     assert kinds == ["Pipeline", "FeatureUnion", "StandardScaler", "TfidfVectorizer", "LogisticRegression"]
     assert estimators.names_of(whole) == ["FeatureUnion", "LogisticRegression"]
     assert estimators.names_of(StandardScaler()) == ["StandardScaler"]
@@ -424,7 +449,7 @@ def test_steps_are_walked_named_and_their_settings_told():
     assert estimators.parameters_of(GridSearchCV(LogisticRegression(), {}))["estimator"] == "LogisticRegression"
     options = estimators._options(whole, "binary")
     assert options[id(whole)] == {"zipmap": False}
-    assert options[id(union.transformer_list[1][1])] == {"locale": "C"}
+    assert options[id(union.transformer_list[1][1])] == {"locale": "C", "tokenexp": r"[\p{L}\p{N}_]{2,}"}
     assert id(whole) not in estimators._options(whole, "regression")
     found = estimators._explain(whole, ValueError("no converter for TfidfVectorizer"))
     assert (found.reason, found.names, found.kind) == ("not_convertible", ["TfidfVectorizer"], "ValueError")

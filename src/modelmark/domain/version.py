@@ -33,11 +33,15 @@ Dtype = Literal["float32", "float64", "int64", "bool", "string"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """One input of the ONNX graph: which columns fill it, in order. Shape (rows, len(columns))."""
+    """One input of the ONNX graph: which columns fill it, in order. Shape (rows, len(columns)).
+
+    lower: texts are lower-cased, as Python's `str.lower` does, before they reach the graph.
+    """
 
     graph_input: str
     columns: tuple[str, ...]
     dtype: Dtype
+    lower: bool = later(default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +109,34 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A made-up row and what the original answered. family: what it tries. row: as JSON, as a request would bring it.
+
+    original: scores, None where the original refuses the row. label: as in `ParitySample.labels`.
+    """
+
+    family: str
+    row: str
+    original: tuple[float, ...] | None
+    label: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParitySample:
     """What a seeded sample of holdout rows was answered at registration, in the sandbox.
 
     rows: their places in the holdout, ascending. original, converted: scores of shape (rows, classes) or (rows, 1); for
-    an ONNX source both are the graph's.
+    an ONNX source both are the graph's. labels: what the original's own `predict` said of each row, as positions in
+    `outputs.classes`; -1 for what is none of them. cutoff: the score at which the original itself decides for the positive
+    class, where it keeps one. probes: rows made up to part the two.
     """
 
     rows: tuple[int, ...]
     original: tuple[tuple[float, ...], ...]
     converted: tuple[tuple[float, ...], ...]
+    labels: tuple[int, ...] = later(default=())
+    cutoff: float | None = later(default=None)
+    probes: tuple[Probe, ...] = later(default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
     kinds: Annotated[list[Literal["text", "number", ""]], Meta(max_length=10_000)] = []
+    cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
+    strangers: Annotated[list[tuple[Text, Number, Number]], Meta(max_length=1000)] = []
 
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ class Reason(NamedTuple):
 _SAVE: Final = "save it with joblib.dump(model, path) and the scikit-learn version installed here"
 _EXPORT: Final = "use estimators that skl2onnx supports, or export the model to ONNX yourself"
 _NAMES: Final = "list the inputs under the model's names and in its order"
+_ELSEWHERE: Final = "do that in the table before the model is fitted, or export the model to ONNX yourself"
 _UNSAFE: Final = "do not open this file; find out where it comes from"
 
 REASONS: Final[dict[str, Reason]] = {
@@ -106,6 +109,42 @@ REASONS: Final[dict[str, Reason]] = {
         "NO_PROBABILITIES",
         "{names} gives no probabilities",
         "wrap it in CalibratedClassifierCV, or fit SVC with probability=True",
+    ),
+    "hard_votes": Reason(
+        "NO_PROBABILITIES", "{first} decides by hard votes and gives no probabilities", "fit it with voting='soft'"
+    ),
+    "outlier_detector": Reason(
+        "WRONG_TASK",
+        "{first} tells outliers from the rest and learned no target, so nothing here can be measured on labels",
+        "register a classifier or a regressor",
+    ),
+    "rare_merged": Reason(
+        "CONVERSION_FAILED",
+        "{first} merges rare categories (min_frequency or max_categories), which ONNX cannot do",
+        _ELSEWHERE,
+    ),
+    "own_function": Reason(
+        "CONVERSION_FAILED",
+        "{names}: a step calls a function that is none of NumPy's plain ones (log1p, sqrt, exp, absolute …)",
+        _ELSEWHERE,
+    ),
+    "text_analyzer": Reason(
+        "CONVERSION_FAILED",
+        "{first} cuts texts by 'char_wb' or by a function, which ONNX cannot do",
+        "use analyzer='word'",
+    ),
+    "strips_accents": Reason(
+        "CONVERSION_FAILED",
+        "{first} strips accents, which ONNX cannot do",
+        "fit it with strip_accents=None, or strip them before",
+    ),
+    "own_tokens": Reason(
+        "CONVERSION_FAILED", "{first} has a preprocessor or tokenizer of its own, which ONNX cannot call", _ELSEWHERE
+    ),
+    "stop_words": Reason(
+        "CONVERSION_FAILED",
+        "{first} leaves out stop words before it counts groups of words, which ONNX cannot do",
+        "fit it without stop_words, or with ngram_range=(1, 1)",
     ),
     "is_a_classifier": Reason("WRONG_TASK", "{names} is a classifier, but model.task says regression"),
     "classes_differ": Reason(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.classes import positive_index
-from modelmark.domain.version import ParitySample
+from modelmark.domain.version import ParitySample, Probe
 from modelmark.stats.decisions import decided
 
 if TYPE_CHECKING:
@@ -44,12 +44,30 @@ def parity(original: np.ndarray, converted: np.ndarray, request: Mapping[str, An
     return int(np.sum(moved | broken)), largest
 
 
-def sample(original: np.ndarray, converted: np.ndarray) -> ParitySample:
-    """At most a thousand seeded rows of both, for comparing what is served with what was meant."""
+def sampled(rows: int) -> np.ndarray:
+    """Places of at most a thousand seeded rows, ascending."""
     import numpy as np
 
-    rows = np.arange(len(converted))
-    if len(rows) > _SAMPLED:
-        rows = np.sort(np.random.default_rng(0).choice(rows, _SAMPLED, replace=False))
+    places = np.arange(rows)
+    return places if rows <= _SAMPLED else np.sort(np.random.default_rng(0).choice(places, _SAMPLED, replace=False))
+
+
+def sample(
+    original: np.ndarray,
+    converted: np.ndarray,
+    *,
+    labels: Sequence[int] = (),
+    cutoff: float | None = None,
+    probes: Sequence[Probe] = (),
+) -> ParitySample:
+    """The sampled rows of both, for comparing what is served with what was meant. labels: of the sampled rows."""
+    rows = sampled(len(converted))
     scores = (tuple(map(tuple, found[rows].tolist())) for found in (original, converted))
-    return ParitySample(rows=tuple(rows.tolist()), original=next(scores), converted=next(scores))
+    return ParitySample(
+        rows=tuple(rows.tolist()),
+        original=next(scores),
+        converted=next(scores),
+        labels=tuple(labels),
+        cutoff=cutoff,
+        probes=tuple(probes),
+    )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.probes import Probes, probes
+from modelmark.contract.table import rows_of
 from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ONNX, ONNX_FILE, Parity, Signature
+from modelmark.domain.version import ONNX, ONNX_FILE, Parity, ParitySample, Probe, Signature
 from modelmark.registry import answers, compare, graph, graph_facts, intake, sandbox, scan
 from modelmark.seal.digests import canonical, digest_file, plain
 from modelmark.seal.values import restore
@@ -28,6 +32,7 @@ StageListener = Callable[[str], None]
 #: An ONNX file is one protobuf message, which cannot be larger.
 _MOST_ONNX: Final = (2 << 30) - 1
 _MOST_SIGNATURE: Final = 4 << 20
+_MOST_SEEN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,8 @@ class Conversion:
 
     flavour: how it is served. scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the
     original model's, which only the child that opened it can say. source: digest of the very bytes that were read.
-    missing: walls that the kernel did not give the children, by name.
+    missing: walls that the kernel did not give the children, by name. sample: rows of the holdout, and made-up ones, as the
+    original answers them.
     """
 
     model: bytes
@@ -50,28 +56,40 @@ class Conversion:
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
     missing: tuple[str, ...]
+    sample: ParitySample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """What the child that opened the original answered, its texts checked."""
+    """What the child that opened the original answered, its texts checked. labels: of the sampled holdout rows."""
 
     model: bytes
     signature: Signature
     scores: np.ndarray
+    labels: tuple[int, ...]
+    cutoff: float | None
+    probes: tuple[Probe, ...]
     estimator: str
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
 
 
 def convert(
-    source: Path, contract: Contract, holdout: pd.DataFrame, *, limits: sandbox.Limits, progress: StageListener
+    source: Path,
+    contract: Contract,
+    holdout: pd.DataFrame,
+    *,
+    train: pd.DataFrame | None = None,
+    limits: sandbox.Limits,
+    progress: StageListener,
 ) -> Conversion:
     """Convert in one child, which may unpickle; score the result in another, which never does, and compare.
 
+    train: the table from which rows are made up that could part the two; None: the holdout's rows have to do.
+
     An ONNX source is only scored: it is the original, and its very bytes are what is served. What the graph takes and
     gives is read from its bytes here.
-    Raises Rejected or TimedOut as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
+    Raises as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
     """
     request = request_of(contract)
     opened: _Opened | None = None
@@ -86,7 +104,9 @@ def convert(
             model = taken.read_bytes()
         else:
             progress("unpickling and converting in the sandbox")
-            opened = _open(taken, contract, holdout, request, limits)
+            made = probes(contract, seen := holdout if train is None else train)
+            made.frame.to_parquet(folder / "probes.parquet")
+            opened = _open(taken, contract, holdout, made, {**request, "seen": _seen(seen, contract)}, limits)
             model = opened.model
             progress("comparing original and converted on every holdout row")
         facts = graph_facts.read(model)
@@ -112,11 +132,23 @@ def convert(
         parameters={} if opened is None else opened.parameters,
         notes=() if opened is None else opened.notes,
         missing=missing,
+        sample=_sample(opened, scores),
     )
 
 
+def _sample(opened: _Opened | None, scores: np.ndarray) -> ParitySample:
+    if opened is None:
+        return compare.sample(scores, scores)
+    return compare.sample(opened.scores, scores, labels=opened.labels, cutoff=opened.cutoff, probes=opened.probes)
+
+
 def _open(
-    taken: Path, contract: Contract, holdout: pd.DataFrame, request: Mapping[str, Any], limits: sandbox.Limits
+    taken: Path,
+    contract: Contract,
+    holdout: pd.DataFrame,
+    made: Probes,
+    request: Mapping[str, Any],
+    limits: sandbox.Limits,
 ) -> _Opened:
     """Read the original without opening it while the child that will open it loads its libraries; then let it."""
     scanned: list[scan.Scan] = []
@@ -130,7 +162,11 @@ def _open(
         scanned.append(scan.scan(taken, limits))
         return scanned[0].words | named
 
-    files = {"source.bin": taken, "holdout.parquet": taken.parent / "holdout.parquet"}
+    files = {
+        "source.bin": taken,
+        **{f"{name}.parquet": taken.parent / f"{name}.parquet" for name in ("holdout", "probes")},
+    }
+    sampled = len(compare.sampled(len(holdout)))
     with sandbox.run("convert", request, files, limits, before=look) as answer:
         found, words = answer.answer, scanned[0].words | named
         assert isinstance(found, answers.Answer)
@@ -138,14 +174,36 @@ def _open(
             f"Saved with scikit-learn {number}, which is not the one installed here." for number in found.written_by
         ]
         notes += [f"{name} did not look at the pickle." for name in scanned[0].silent]
+        notes += [_strange(*one) for one in found.strangers if one[0] in named]
+        labels = _labels(answer, sampled + len(made.frame), contract)
         return _Opened(
             model=answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
             signature=_signature(answer),
             scores=_array(answer, len(holdout), contract),
+            labels=tuple(labels[:sampled]),
+            cutoff=_of_positive(found.cutoff, contract),
+            probes=_probes(made, _array(answer, len(made.frame), contract, "probes.npy"), labels[sampled:], contract),
             estimator=" → ".join(answers.known(found.estimator, words)),
             parameters=answers.plain_parameters(found.parameters, words),
             notes=tuple(notes),
         )
+
+
+def _seen(table: pd.DataFrame, contract: Contract) -> dict[str, list[Any]]:
+    """The values of each category column, so that the model's encoders can be asked whether they know them."""
+    columns = {
+        item.name: table[item.name].dropna().unique()[:_MOST_SEEN].tolist()
+        for item in contract.inputs
+        if item.categories
+    }
+    return {name: values for name, values in columns.items() if len(values) < _MOST_SEEN}
+
+
+def _strange(name: str, unknown: int, absent: int) -> str:
+    here = f"{unknown:,} values of {name!r} in the training table are unknown to the model's encoder" if unknown else ""
+    there = f"the model's encoder knows {absent:,} values of {name!r} that the training table, as it is read here, never holds"
+    said = " and ".join(filter(None, (here, there if absent else "")))
+    return f"Look again: {said} (was the table read by other rules, say for nulls?)."
 
 
 def _shown(name: str) -> str:
@@ -190,12 +248,46 @@ def _signature(answer: sandbox.ChildResult) -> Signature:
         raise Rejected("the converter left no readable signature", code="CONVERSION_FAILED") from None
 
 
-def _array(answer: sandbox.ChildResult, rows: int, contract: Contract) -> np.ndarray:
+def _probes(made: Probes, scores: np.ndarray, labels: Sequence[int], contract: Contract) -> tuple[Probe, ...]:
+    rows = rows_of(made.frame, contract)
+    return tuple(
+        Probe(
+            family=family,
+            row=json.dumps(row, ensure_ascii=False),
+            original=tuple(found) if all(map(math.isfinite, found)) else None,
+            label=label,
+        )
+        for family, row, found, label in zip(made.families, rows, scores.tolist(), labels, strict=True)
+    )
+
+
+def _labels(answer: sandbox.ChildResult, rows: int, contract: Contract) -> list[int]:
+    """Positions in `outputs.classes`; -1 for what is none."""
+    import numpy as np
+
+    data, count = answer.bytes_of("labels.npy", rows * 8 + 4096), len(contract.outputs.classes)
+    try:
+        found = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=1000)
+    except (ValueError, EOFError, MemoryError, OverflowError):
+        raise Rejected("the converter left no readable labels", code="CONVERSION_FAILED") from None
+    if not isinstance(found, np.ndarray) or found.dtype != np.float64 or found.shape != (rows,):
+        raise Rejected("the converter left labels of a wrong form", code="CONVERSION_FAILED", limit=f"{rows} numbers")
+    return [int(label) if label in range(count) else -1 for label in found.tolist()]
+
+
+def _of_positive(cutoff: float | None, contract: Contract) -> float | None:
+    """The child's cut-off is on the second class; the contract's threshold is on the positive one."""
+    if cutoff is None or contract.model.task is not Task.BINARY:
+        return None
+    return cutoff if contract.outputs.positive == contract.outputs.classes[1] else 1 - cutoff
+
+
+def _array(answer: sandbox.ChildResult, rows: int, contract: Contract, name: str = "scores.npy") -> np.ndarray:
     """Scores as they must be: float64, one row a row, one column a class."""
     import numpy as np
 
     width = 1 if contract.model.task is Task.REGRESSION else len(contract.outputs.classes)
-    data = answer.bytes_of("scores.npy", rows * width * 8 + 4096)
+    data = answer.bytes_of(name, rows * width * 8 + 4096)
     try:
         values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=1000)
     except (ValueError, EOFError, MemoryError, OverflowError):

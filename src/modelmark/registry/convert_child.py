@@ -5,8 +5,8 @@ itself, says which walls stand, and only then looks at the artifact. It answers 
 parent treats them as untrusted and parses none of them as pickle.
 
 Verbs: `scan` (source.bin -> what is in it, unopened), `inspect` (source.bin -> facts), `convert` (source.bin,
-holdout.parquet -> model, signature, original scores) and `score` (model.onnx, holdout.parquet, signature or none ->
-signature, its scores); `scan` and `score` never unpickle.
+holdout.parquet, probes.parquet -> model, signature, what the original answers) and `score` (model.onnx, holdout.parquet,
+signature or none -> signature, its scores); `scan` and `score` never unpickle.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import IO, Any, Final
 
 from modelmark.registry import (
+    compare,
     estimators,
     graph,
     namespaces,
@@ -29,10 +30,16 @@ from modelmark.registry import (
     unpickle,
 )
 from modelmark.registry.drafting.learned_kinds import learned_kinds
+from modelmark.registry.original import asking, parts
 from modelmark.registry.refusal import Refusal, kind_of
 
-OUTPUTS: Final = ("result.json", "model.out.onnx", "signature.out.json", "scores.npy", "streams.bin", "ended.txt")
+OUTPUTS: Final = (
+    "result.json", "model.out.onnx", "signature.out.json", "scores.npy", "probes.npy", "labels.npy", "streams.bin", "ended.txt",
+)  # fmt: skip
 GO: Final = b"go\n"
+#: What each verb reads, by name.
+_TABLES: Final = {"convert": ("holdout", "probes"), "score": ("holdout",)}
+Tables = Mapping[str, Any]
 
 
 def main(verb: str) -> None:
@@ -45,7 +52,7 @@ def main(verb: str) -> None:
         request = json.load(file)
     seccomp.install(syscalls.LOADING)
     {"scan": reading.warm_up, "score": _warm_up}.get(verb, _warm_up_all)()
-    holdout = tensors.load_frame("holdout.parquet") if verb in ("convert", "score") else None
+    tables = {name: tensors.load_frame(f"{name}.parquet") for name in _TABLES.get(verb, ())}
     _wait_for_go()
     landlock_version, filtered = sandbox_child.arm(
         folder=os.getcwd(),
@@ -59,7 +66,7 @@ def main(verb: str) -> None:
     if sys.platform == "linux" and not filtered:
         os._exit(sandbox_child.NO_WALL)
     end = os._exit
-    facts, code = _work(verb, request, holdout, out)
+    facts, code = _work(verb, request, tables, out)
     out["result.json"].write(json.dumps(facts).encode())
     for output in out.values():
         output.flush()
@@ -80,12 +87,12 @@ def _tell(walls: Mapping[str, Any]) -> None:
 
 
 def _work(
-    verb: str, request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]
+    verb: str, request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]
 ) -> tuple[dict[str, Any], int]:
     """The verb's facts, or the reason why there are none."""
     verbs = {"scan": _scan, "inspect": _inspect, "convert": _convert, "score": _score}
     try:
-        return verbs[verb](request, holdout, out), sandbox_child.DONE
+        return verbs[verb](request, tables, out), sandbox_child.DONE
     except Refusal as refusal:
         found = {"reason": refusal.reason, "kind": refusal.kind, "names": refusal.names, "numbers": refusal.numbers}
         return found, sandbox_child.REFUSED
@@ -111,11 +118,11 @@ def _warm_up_all() -> None:
     unpickle.warm_up()
 
 
-def _scan(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+def _scan(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     return reading.read("source.bin", int(request["most_bytes"]), out["streams.bin"])
 
 
-def _inspect(request: Mapping[str, Any], holdout: None, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes."""
     model, _ = unpickle.load("source.bin")
     model = estimators.unwrap(model)
@@ -137,20 +144,26 @@ def _kinds_of(model: Any, count: int) -> list[str]:
         return []
 
 
-def _convert(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    model, written_by = unpickle.load("source.bin")
-    model = estimators.unwrap(model)
+def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+    whole, written_by = unpickle.load("source.bin")
+    model = estimators.unwrap(whole)
     estimators.check(model, request)
-    original = estimators.original_scores(model, holdout, request)
-    converted = estimators.convert(model, holdout, original, request)
+    original = estimators.original_scores(model, tables["holdout"], request)
+    asked = asking.ask(whole, tables["probes"], request)
+    rows, scores = asking.together(tables["holdout"], original, asked)
+    converted = estimators.convert(model, rows, scores, request)
+    sample = tables["holdout"].iloc[compare.sampled(len(original))]
     out["model.out.onnx"].write(converted.model)
     out["signature.out.json"].write(json.dumps(converted.signature).encode())
     tensors.write_array(out["scores.npy"], original)
+    tensors.write_array(out["probes.npy"], asked.scores)
+    tensors.write_array(out["labels.npy"], asking.labels_of(whole, sample, request, asked))
     facts = {"estimator": estimators.names_of(model), "parameters": estimators.parameters_of(model)}
-    return facts | {"written_by": written_by}
+    strangers = parts.strangers(model, request["seen"])[:1000]
+    return facts | {"written_by": written_by, "cutoff": asking.cutoff_of(whole), "strangers": strangers}
 
 
-def _score(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
+def _score(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     with open("model.onnx", "rb") as file:
         data = file.read()
     model = graph.read(data)
@@ -158,7 +171,7 @@ def _score(request: Mapping[str, Any], holdout: Any, out: Mapping[str, IO[bytes]
     session = graph.session(data)
     graph.check_signature(session, signature)
     out["signature.out.json"].write(json.dumps(signature).encode())
-    scores = graph.scores(session, holdout, signature, request)
+    scores = graph.scores(session, tables["holdout"], signature, request)
     tensors.write_array(out["scores.npy"], graph.check_scores(scores, request))
     return {}
 

@@ -7,14 +7,22 @@ that flips no decision wins, else the one that flips fewest.
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
+import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
+from modelmark.registry.original.functions import teach
+from modelmark.registry.original.parts import walk
+from modelmark.registry.original.supported import ask_plainly, require_convertible
+from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
+from modelmark.registry.original.trees import finite_thresholds, route_missing
 from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
@@ -23,8 +31,11 @@ if TYPE_CHECKING:
 
 #: Fixed, so that the same model gives the same bytes whatever skl2onnx defaults to later.
 TARGET_OPSET: Final = {"": 18, "ai.onnx.ml": 3}
-#: Where an estimator keeps those it is made of.
-_PARTS: Final = ("estimators_", "estimator", "estimator_", "calibrated_classifiers_", "final_estimator_")
+#: Of the seconds that the whole conversion may take, what one plan may.
+_SHARE: Final = 1 / 8
+_USUAL: Final = 120  # where nobody says how many
+#: Raises in another thread; looked up before the sandbox closes. A signal would not do: whoever started us may ignore it.
+_RAISE: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +72,14 @@ class Converted:
 
 
 def unwrap(model: Any) -> Any:
-    """The estimator that answers, from inside a finished search."""
-    while hasattr(model, "best_estimator_"):
-        model = model.best_estimator_
-    return model
+    """The estimator that scores, from inside a finished search or a wrapper that keeps a cut-off of its own."""
+    while True:
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif type(model).__name__ in ("TunedThresholdClassifierCV", "FixedThresholdClassifier"):
+            model = model.estimator_
+        else:
+            return model
 
 
 def names_of(model: Any) -> list[str]:
@@ -86,8 +101,9 @@ def _value(value: Any) -> Any:
 
 def check(model: Any, request: Mapping[str, Any]) -> None:
     """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
-    if not hasattr(model, "predict") or not hasattr(model, "get_params"):
+    if not hasattr(model, "get_params") or not (hasattr(model, "predict") or hasattr(model, "fit_predict")):
         raise Refusal("not_an_estimator", names=[type(model).__name__])
+    require_convertible(model)
     wants_classes = request["task"] != "regression"
     if wants_classes and not hasattr(model, "predict_proba"):
         raise Refusal("no_probabilities", names=names_of(model))
@@ -131,15 +147,22 @@ def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any])
 
 
 def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapping[str, Any]) -> Converted:
-    """The conversion that decides most like the original. Raises Refusal when none works."""
-    prepared = with_empty_text_as_null(model)
-    finite_thresholds(_walk(prepared))
+    """The conversion that decides most like the original. Raises Refusal when none works.
+
+    A plan that takes too long is left; the best of the others stands.
+    """
+    prepared = copy.deepcopy(model)
+    ask_plainly(prepared)
+    know_null(walk(prepared))
+    finite_thresholds(walk(prepared))
+    lower = lowered(prepared)
     best: tuple[tuple[int, float], Converted] | None = None
     failures: list[Exception] = []
     for plan in _plans(model, request):
         try:
-            candidate = _attempt(prepared, plan, model, request)
-            scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
+            with _within(request.get("cpu_seconds", _USUAL) * _SHARE):
+                candidate = _attempt(prepared, plan, model, request, lower)
+                scores = tensors.run(tensors.session(candidate.model), frame, candidate.signature)
         except (MemoryError, Refusal):
             raise
         except Exception as error:  # noqa: BLE001 - the next plan may work; all reasons are kept
@@ -155,6 +178,26 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     return best[1]
 
 
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError when the block takes longer and is in Python's hands; native code is only stopped by the sandbox."""
+    done, thread = threading.Event(), ctypes.c_ulong(threading.get_ident())
+
+    def late() -> None:
+        if not done.is_set():
+            _RAISE(thread, ctypes.py_object(TimeoutError))
+
+    timer = threading.Timer(seconds, late)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        timer.cancel()
+        timer.join()  # what it raised arrives before this block is left
+
+
 def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
     integers = any(item["type"] in ("integer", "boolean") for item in request["inputs"])
     steps = len(getattr(model, "steps", ()))
@@ -163,9 +206,10 @@ def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
             yield plan
 
 
-def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) -> Converted:
+def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], lower: frozenset[str]) -> Converted:
     import skl2onnx
 
+    teach()
     if plan.narrow:
         prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)
@@ -175,22 +219,22 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any]) 
         graph = skl2onnx.convert_sklearn(
             prepared, name=request["name"], initial_types=initial, options=options, target_opset=TARGET_OPSET
         )
-    route_missing(graph.graph, _walk(prepared))
+    route_missing(graph.graph, walk(prepared))
+    encode_missing(graph.graph, walk(prepared))
     for feed, value in zip(feeds, graph.graph.input, strict=True):
         feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`
+        if lower.issuperset(feed["columns"]):
+            feed["lower"] = True
     output = graph.graph.output[-1].name
     signature = {"feeds": feeds, "score_output": output}
     return Converted(model=graph.SerializeToString(deterministic=True), signature=signature, plan=str(plan))
 
 
 def _options(prepared: Any, task: str) -> dict[Any, dict[str, Any]]:
-    """Probabilities as a tensor; text lower-cased by a locale that every machine has."""
-    options: dict[Any, dict[str, Any]] = {}
+    """Probabilities as a tensor; words and capitals of every alphabet."""
+    options = {id(step): told for step in walk(prepared) if (told := word_options(step))}
     if task != "regression":
         options[id(prepared)] = {"zipmap": False}
-    for step in _walk(prepared):
-        if type(step).__name__ in ("TfidfVectorizer", "CountVectorizer"):
-            options[id(step)] = {"locale": "C"}
     return options
 
 
@@ -232,106 +276,9 @@ def _selects_columns(model: Any) -> bool:
     )
 
 
-def with_empty_text_as_null(model: Any) -> Any:
-    """A copy in which text steps know "" where they knew NaN or None: tensors of strings have no null.
-
-    Whether that answers as the original did is for parity to prove, on every holdout row.
-    """
-    prepared = copy.deepcopy(model)
-    for step in _walk(prepared):
-        kind = type(step).__name__
-        if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
-            if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
-                step.missing_values = ""
-        elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
-            step.categories_ = [_without_null(values) for values in step.categories_]
-    return prepared
-
-
-def _without_null(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind != "O" or not any(isinstance(v, str) for v in values):
-        return values
-    clean = values.copy()
-    clean[[v is None or v != v for v in values]] = ""
-    return clean
-
-
-def _walk(model: Any) -> Iterator[Any]:
-    yield model
-    for _, step in getattr(model, "steps", ()):
-        yield from _walk(step)
-    for _, step, *_ in getattr(model, "transformers_", ()):
-        if hasattr(step, "get_params"):
-            yield from _walk(step)
-    for _, step in getattr(model, "transformer_list", ()):
-        yield from _walk(step)
-
-
-def finite_thresholds(models: Iterable[Any]) -> None:
-    """Change copies: a split into "missing" and "there" has the threshold infinity, on which skl2onnx computes for ever when
-    inputs are doubles; the largest float32 parts every number alike."""
-    import numpy as np
-
-    largest = float(np.finfo(np.float32).max)
-    for tree in _trees(models):
-        np.clip(tree.threshold, -largest, largest, out=tree.threshold)
-
-
-def route_missing(graph: Any, models: Iterable[Any]) -> None:
-    """Change a converted graph: each of its trees that is one of the models' sends missing values where that one does.
-
-    A tree is known again by its shape and features; those that are alike are taken in their order.
-    """
-    import numpy as np
-    from onnx import helper
-
-    known: dict[tuple[bytes, bytes], list[Any]] = {}
-    for tree in _trees(models):
-        known.setdefault(_tree_shape(tree.children_left, tree.feature), []).append(tree.missing_go_to_left)
-    for node in graph.node if known else ():
-        if not node.op_type.startswith("TreeEnsemble"):
-            continue
-        had = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        owner, branch = np.array(had["nodes_treeids"]), np.array([mode != b"LEAF" for mode in had["nodes_modes"]])
-        left = np.where(branch, had["nodes_truenodeids"], -1)
-        feature = np.where(branch, had["nodes_featureids"], -2)  # as scikit-learn writes a leaf
-        routed = np.array(had.get("nodes_missing_value_tracks_true") or np.zeros(len(owner)), dtype=np.int64)
-        for one in dict.fromkeys(had["nodes_treeids"]):
-            of_one = owner == one
-            if alike := known.get(_tree_shape(left[of_one], feature[of_one])):
-                routed[of_one] = (alike.pop(0) if len(alike) > 1 else alike[0]) & branch[of_one]
-        kept = [item for item in node.attribute if item.name != "nodes_missing_value_tracks_true"]
-        del node.attribute[:]
-        node.attribute.extend([*kept, helper.make_attribute("nodes_missing_value_tracks_true", routed.tolist())])
-
-
-def _tree_shape(left: Any, feature: Any) -> tuple[bytes, bytes]:
-    import numpy as np
-
-    return np.asarray(left, np.int64).tobytes(), np.asarray(feature, np.int64).tobytes()
-
-
-def _trees(models: Iterable[Any]) -> Iterator[Any]:
-    """In the order in which they are converted, each once."""
-    seen: set[int] = set()
-    waiting = list(models)
-    while waiting:
-        model = waiting.pop(0)
-        if id(model) in seen or isinstance(model, str):
-            continue
-        seen.add(id(model))
-        if hasattr(model, "tree_"):
-            yield model.tree_
-        for name in _PARTS:
-            part: Any = getattr(model, name, None)
-            part = part.ravel().tolist() if hasattr(part, "ravel") else part
-            parts = part if isinstance(part, (list, tuple)) else [part]
-            waiting += [each for each in parts if hasattr(each, "__dict__")]
-
-
 def _explain(model: Any, error: Exception) -> Refusal:
     """Name the estimator that could not be converted."""
     text = str(error)
-    names = sorted({type(step).__name__ for step in _walk(model)}, key=len, reverse=True)
+    names = sorted({type(step).__name__ for step in walk(model)}, key=len, reverse=True)
     culprit = next((name for name in names if name in text), None)
     return Refusal("not_convertible", names=[culprit] if culprit else names_of(model), kind=kind_of(error))

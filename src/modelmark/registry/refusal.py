@@ -11,7 +11,7 @@ from modelmark.registry.words import words
 KINDS: Final = words(
     "Exception ArithmeticError AssertionError AttributeError EOFError ImportError IndexError KeyError LookupError"
     " MemoryError ModuleNotFoundError NotImplementedError OSError OverflowError PermissionError RecursionError"
-    " ReferenceError RuntimeError StopIteration SyntaxError TypeError UnicodeDecodeError UnicodeError ValueError"
+    " ReferenceError RuntimeError StopIteration SyntaxError TimeoutError TypeError UnicodeDecodeError UnicodeError ValueError"
     " ZeroDivisionError FloatingPointError BadGzipFile LZMAError UnpicklingError DecodeError NotFittedError LinAlgError"
     " MissingShapeCalculator MissingConverter Fail InvalidArgument InvalidGraph InvalidProtobuf RuntimeException"
     " NoSuchFile NoModel EPFail NotImplemented"

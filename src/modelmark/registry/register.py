@@ -30,7 +30,7 @@ from modelmark.domain.version import (
     Lineage,
     Version,
 )
-from modelmark.registry import compare, sandbox
+from modelmark.registry import sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.seal import manifest
@@ -88,7 +88,7 @@ def register(contract: Contract, how: Registration) -> Version:
     if contract.data.validation:
         agreed_table(how.base / contract.data.validation, contract, wanted)
     with _source(contract, how) as source:
-        conversion = convert(source, contract, holdout, limits=how.limits, progress=how.progress)
+        conversion = convert(source, contract, holdout, train=train, limits=how.limits, progress=how.progress)
     for note in conversion.notes:
         how.progress(note)
     if conversion.missing:
@@ -137,7 +137,7 @@ def _record(
     how.progress("recording in MLflow")
     listed = manifest.listed(files)
     components = manifest.components(listed, conversion.flavour)
-    files = {**files, PARITY: canonical(compare.sample(conversion.original, conversion.scores))}
+    files = {**files, PARITY: canonical(conversion.sample)}
     commit, dirty = git_state(how.base)
     parameters = {
         "estimator": conversion.estimator,

@@ -47,7 +47,8 @@ def feeds_of(frame: pd.DataFrame, signature: Mapping[str, Any]) -> dict[str, np.
         for name in feed["columns"]:
             column = frame[name]
             if feed["dtype"] == "string":
-                columns.append(column.astype(object).where(column.notna(), "").map(str).to_numpy(dtype=object))
+                texts = column.astype(object).where(column.notna(), "").map(str)
+                columns.append((texts.str.lower() if feed.get("lower") else texts).to_numpy(dtype=object))
             else:
                 numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
                 columns.append(numbers.astype(_NUMPY[feed["dtype"]]))

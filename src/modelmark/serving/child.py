@@ -37,11 +37,11 @@ class Child:
         silent: float = SILENT,
     ) -> None:
         """on_ready is told each line that begins with `ready`. more: arguments that are asked for at each start. silent:
-        seconds without a word after which it is taken to hang."""
+        seconds without a word after which it is taken to hang. A line `waiting` says that it cannot begin yet, and lives."""
         self._command, self._more, self._silent = command, more, silent
         self._on_ready = on_ready
         self.process: subprocess.Popen[str] | None = None
-        self.ready = threading.Event()
+        self.ready, self.waiting = threading.Event(), threading.Event()
         self.started_at = self.heard_at = 0.0
         self._heard = False
         self.delay = 0.0
@@ -55,6 +55,7 @@ class Child:
         """Raises OSError when the system has no room for another process."""
         environment = {**os.environ, "MODELMARK_SUPERVISED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.ready.clear()
+        self.waiting.clear()
         self._heard = False
         self.started_at = self.heard_at = time.monotonic()
         self.process = subprocess.Popen(
@@ -69,6 +70,8 @@ class Child:
                 if process is not self.process:
                     continue  # it was replaced
                 self.heard_at, self._heard = time.monotonic(), True
+                if line.startswith("waiting"):
+                    self.waiting.set()
                 if line.startswith("ready"):
                     self.ready.set()
                     try:
@@ -85,13 +88,16 @@ class Child:
                 self._try_again(now)
             return
         status: int | str | None = process.poll()
+        lived_until = self.heard_at
         if status is None:
             status = self._stands_still(process, now)
             if status is None:
                 return
+            lived_until = now
             process.kill()
             process.wait()
-        self._postpone(now, f"process {process.pid} ended ({status})")
+        well = self.ready.is_set() or lived_until - self.started_at >= SETTLED
+        self._postpone(now, f"process {process.pid} ended ({status})", well=well)
         if process.stdin is not None:
             process.stdin.close()
         self.process = None
@@ -101,11 +107,10 @@ class Child:
         try:
             self.start()
         except OSError as error:
-            self._postpone(now, f"no process can be started: {error}")
+            self._postpone(now, f"no process can be started: {error}", well=False)
 
-    def _postpone(self, now: float, why: str) -> None:
-        settled = self.process is not None and (now - self.started_at >= SETTLED or self.ready.is_set())
-        self.delay = 0.0 if settled else min(max(0.1, 2 * self.delay), MAX_DELAY)
+    def _postpone(self, now: float, why: str, *, well: bool) -> None:
+        self.delay = 0.0 if well else min(max(0.1, 2 * self.delay), MAX_DELAY)
         self.due_at = now + self.delay
         tell(f"{why}; replaced in {self.delay:.1f} s")
 
@@ -146,7 +151,8 @@ def keep_alive(children: Sequence[Child], stop: threading.Event, every: float, a
         now = time.monotonic()
         if now - last > LATE:
             for child in children:
-                child.heard_at = now
+                if child.lives:
+                    child.heard_at = now
         last = now
         acts: list[Callable[[], object]] = [also, *(partial(child.revive, now) for child in children)]
         for act in acts:

@@ -87,6 +87,10 @@ def _fill(feed: Feed, numeric: Sequence[str], textual: Sequence[str]) -> Fill:
     if feed.dtype == "string":
         width = len(textual)
         wanted = [list(textual).index(name) for name in feed.columns]
+        if feed.lower:
+            return lambda numbers, texts: np.array([text.lower() for text in texts], object).reshape(-1, width)[
+                :, wanted
+            ]
         if wanted == list(range(width)):
             return lambda numbers, texts: np.array(texts, object).reshape(-1, width)
         return lambda numbers, texts: np.array(texts, object).reshape(-1, width)[:, wanted]

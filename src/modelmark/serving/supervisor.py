@@ -19,7 +19,7 @@ from modelmark.serving.shared_folder import SharedFolder
 
 GRACE: Final = 30.0
 START: Final = 30.0
-#: Once one worker listens, the others are waited for so long.
+#: Once one worker listens, the others are waited for so long; and all, once each has said that it cannot believe the release.
 REST: Final = 5.0
 #: How long `serve` waits for a port: the workers of a supervisor that was killed let go of it.
 PATIENCE: Final = 2.0
@@ -102,7 +102,8 @@ class Supervisor:
             waited_for = [w for w in self.workers if w.lives and not w.ready.is_set()]
             if not waited_for:
                 break
-            if len(waited_for) < len(self.workers) and any(w.ready.is_set() for w in self.workers):
+            listens = len(waited_for) < len(self.workers) and any(w.ready.is_set() for w in self.workers)
+            if listens or all(w.waiting.is_set() for w in waited_for):
                 until = min(until, time.monotonic() + REST)
             waited_for[0].ready.wait(0.02)
         if not self._stop.is_set() and not any(w.ready.is_set() for w in self.workers):

@@ -177,6 +177,8 @@ async def _read_release(runtime: Runtime, stop: asyncio.Event, *, released: bool
     """Read what was released, before anybody can ask: a worker that knows no model would deny all that others serve. Where
     nothing has ever been released, there is nothing to wait for. released: something has been, though no file says so."""
     await runtime.refresh()
+    if runtime.health.sequence < 0 and (released or runtime.released):
+        _say("waiting")
     while runtime.health.sequence < 0 and (released or runtime.released) and not stop.is_set():
         await asyncio.sleep(POLL)
         await runtime.refresh()

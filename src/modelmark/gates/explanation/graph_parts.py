@@ -88,7 +88,8 @@ class GraphPart:
         for feed in self.signature.feeds:
             columns = frame[list(feed.columns)]
             if feed.dtype == "string":
-                fed[feed.graph_input] = columns.astype(object).where(columns.notna(), "").astype(str).to_numpy(object)
+                texts = columns.astype(object).where(columns.notna(), "").astype(str)
+                fed[feed.graph_input] = (texts.map(str.lower) if feed.lower else texts).to_numpy(object)
             else:
                 fed[feed.graph_input] = columns.to_numpy(dtype=feed.dtype)
         return fed

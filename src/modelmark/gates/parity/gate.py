@@ -16,10 +16,11 @@ from modelmark.domain.contract import Contract, Policy
 from modelmark.domain.errors import NotEnoughData, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import PARITY, ParitySample
+from modelmark.domain.version import ONNX_FILE, PARITY, ParitySample
 from modelmark.gates.case import Case
 from modelmark.gates.common.asking import ROUNDING, Array, Row, ask, decisions, distance
 from modelmark.gates.gate import GateProgress, Measurement
+from modelmark.gates.parity import made_up
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.values import decode
 from modelmark.stats.rates import clopper_pearson
@@ -73,12 +74,27 @@ class ParityCheck:
         looked_at = {"artifact": case.version.components.artifact}
         if case.version.parity_sample is not None:
             looked_at["parity sample"] = case.version.parity_sample
+        more, tables = self._made_up(case, sample, served, progress) if sample and served else ((), ())
+        if sample is not None and not sample.labels and case.version.components.flavour != ONNX_FILE:
+            notes.append("Registered before rows were made up to part the two: register again.")
         return Measurement(
-            checks=(check, *(self._serving(served, case.contract) if served else ())),
+            checks=(check, *(self._serving(served, case.contract) if served else ()), *more),
             notes=tuple(notes),
-            tables=_table(served) if served else (),
+            tables=(*(_table(served) if served else ()), *tables),
             looked_at=looked_at,
         )
+
+    def _made_up(
+        self, case: Case, sample: ParitySample, served: Served, progress: GateProgress
+    ) -> tuple[tuple[Check, ...], tuple[Table, ...]]:
+        places = {place: at for at, place in enumerate(sample.rows)}
+        label = made_up.label_check(
+            sample, served.served, [places[place] for place in served.places.tolist()], self.settings, case.contract
+        )
+        found = made_up.asked(sample, case.predictor, case.contract, progress)
+        checks = () if found is None else tuple(made_up.checks(found, self.settings, case.contract))
+        tables = () if found is None else made_up.table(found, self.settings, case.contract)
+        return (*([label] if label else ()), *checks), tables
 
     def _serving(self, found: Served, contract: Contract) -> Iterator[Check]:
         if not len(found.places):
