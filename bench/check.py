@@ -78,7 +78,7 @@ def fit(train: pd.DataFrame, target: str) -> Any:
 def child(folder: Path, target: str, fast: bool) -> dict[str, Any]:
     """init, register, check in this process; what it cost."""
     from modelmark.app.workbench import Workbench
-    from modelmark.registry.drafting import draft_contract
+    from modelmark.registry.drafting.draft import draft_contract
 
     silent = lambda *_: None  # noqa: E731
     app = Workbench.open({"MODELMARK_ACTOR": "ci"}, workspace=folder / f".modelmark-{fast}")

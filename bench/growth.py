@@ -33,7 +33,7 @@ def one_size(rows: int, only: list[str]) -> dict[str, Any]:
     """init, register, then each gate alone on one case; seconds by gate and the peak in MB."""
     from modelmark.app.workbench import Workbench
     from modelmark.gates.runner import build
-    from modelmark.registry.drafting import draft_contract
+    from modelmark.registry.drafting.draft import draft_contract
 
     silent = lambda *_: None  # noqa: E731
     train, holdout, target = check.generated(rows)

@@ -138,7 +138,7 @@ class Place:
 
     def draft(self, *more: tuple[str, str], target: str = "y") -> None:
         """The contract as `init` drafts it and people fill it in, in process. more: as for `fill_in`."""
-        from modelmark.registry.drafting import draft_contract
+        from modelmark.registry.drafting.draft import draft_contract
 
         draft_contract(
             str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",

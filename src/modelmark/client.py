@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import isfinite
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -72,12 +75,14 @@ class Client:
         self._http = httpx2.Client(base_url=base_url, timeout=timeout)
 
     def predict(self, model: str, rows: Sequence[Mapping[str, Any]], *, entity: str | None = None) -> Prediction:
-        """entity: whom the rows are about; the same entity always meets the same version.
+        """rows: mappings of plain, NumPy or pandas values; None and pandas' nulls are null, moments are sent as text.
+        entity: whom the rows are about; the same entity always meets the same version.
 
-        Raises the error the server answered, as a `modelmark.domain.errors` type with its code, field, row and limit;
-        NotYet when it cannot be reached, TimedOut when it does not answer.
+        Raises Rejected, before anything is sent, for NaN and infinities (NON_FINITE) and for what is no single value
+        (WRONG_TYPE), by column and row; the error the server answered, as a `modelmark.domain.errors` type with its code,
+        field, row and limit; NotYet when it cannot be reached, TimedOut when it does not answer.
         """
-        body: dict[str, Any] = {"rows": [dict(row) for row in rows]}
+        body: dict[str, Any] = {"rows": [_plain_row(row, at) for at, row in enumerate(rows)]}
         if entity is not None:
             body["entity"] = entity
         found = self._post(f"/models/{model}/predict", body)
@@ -94,7 +99,10 @@ class Client:
     def label(self, model: str, labels: Iterable[tuple[str, int, Label]], *, source: str = "api") -> int:
         """The truth about (prediction id, row). All are taken or none. Returns how many rows that settles: what is said twice
         counts once, and what contradicts itself is kept and does not count."""
-        items = [{"id": id, "row": row, "label": label, "source": source} for id, row, label in labels]
+        items = [
+            {"id": id, "row": _plain(row, "row", at), "label": _plain(label, "label", at), "source": source}
+            for at, (id, row, label) in enumerate(labels)
+        ]
         return int(self._post(f"/models/{model}/labels", {"labels": items})["accepted"])
 
     def ready(self) -> bool:
@@ -117,8 +125,6 @@ class Client:
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
             response = self._http.post(path, json=body)
-        except ValueError as error:  # NaN and infinities have no JSON
-            raise errors.Rejected(f"this cannot be sent: {error}", code="NON_FINITE") from None
         except httpx2.TimeoutException:
             raise errors.TimedOut(f"no answer from {self._http.base_url} in time") from None
         except httpx2.TransportError as error:
@@ -127,6 +133,36 @@ class Client:
             found: dict[str, Any] = response.json()
             return found
         raise _error(response)
+
+
+def _plain_row(row: Mapping[str, Any], at: int) -> dict[str, Any]:
+    return {str(name): _plain(value, str(name), at) for name, value in dict(row).items()}
+
+
+def _plain(value: Any, field: str, row: int) -> Any:
+    """What JSON has for a value. Raises Rejected for NaN, infinities, and what is no single value."""
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas need not be installed here
+        return None
+    if getattr(value, "shape", None) == () and value.dtype.kind != "m":  # a length of time would be sent as a number
+        value = value.astype("datetime64[us]").item() if value.dtype.kind == "M" else value.item()
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, date):  # and moments
+        return str(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise errors.Rejected(
+            "a value is not a finite number", code="NON_FINITE", field=field, row=row, limit="a finite number",
+            hint="send None where a value is missing",
+        )  # fmt: skip
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise errors.Rejected(
+        f"a {type(value).__name__} cannot be sent",
+        code="WRONG_TYPE",
+        field=field,
+        row=row,
+        limit="a number, text, truth value or None",
+    )
 
 
 def _answer(item: Mapping[str, Any]) -> RowAnswer:

@@ -23,7 +23,7 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.people import Role
 from modelmark.domain.release import State
 from modelmark.domain.version import Version
-from modelmark.registry.drafting import draft_contract
+from modelmark.registry.drafting.draft import draft_contract
 from modelmark.seal.digests import digest_value
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), adult.needs_adult]

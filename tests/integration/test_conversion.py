@@ -29,11 +29,13 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 import models
+import serving_case
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
+from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.original.trees import finite_thresholds
 
 
@@ -155,6 +157,35 @@ def test_what_cannot_be_converted_is_named(tmp_path):
     error = refused(tmp_path, make_pipeline(one_hot(None)[0], FunctionTransformer(np.tanh), GaussianNB()))
     assert error.code == "CONVERSION_FAILED"
     assert "FunctionTransformer" in error.message
+
+
+@pytest.mark.parametrize("kind", [LogisticRegression(), DecisionTreeClassifier(max_depth=4)])
+def test_float_labels_are_the_whole_classes_of_the_contract(tmp_path, kind):
+    contract = models.contract(outputs=Outputs(classes=(0, 1), positive=1))
+    train = models.frame(200, 1)
+    model = one_hot(kind).fit(train[models.FEATURES], (train["y"] == "yes").astype(float))
+    path = models.save(model, tmp_path)
+    result = convert(path, contract, train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert result.parity.flipped == 0
+    assert np.allclose(result.scores, model.predict_proba(train[models.FEATURES]), atol=1e-5)
+
+
+def test_a_graph_of_another_width_is_refused_by_number_not_by_what_its_runtime_says(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(serving_case.gradient_boosting(3))
+    contract = models.contract(names=models.NUMERIC, outputs=Outputs(classes=(0, 1), positive=1))
+    with pytest.raises(errors.Rejected) as caught:
+        convert(tmp_path / "model.onnx", contract, models.frame(9), limits=sandbox.Limits(), progress=lambda _: None)
+    assert (caught.value.code, caught.value.message) == ("COLUMNS_DIFFER", "the model takes 3 columns; inputs lists 2")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_says_its_columns_or_how_many_they_are(tmp_path, named):
+    train = models.frame(60, 1)
+    table = train[models.NUMERIC] if named else train[models.NUMERIC].to_numpy()
+    path = models.save(LogisticRegression().fit(table, train["y"]), tmp_path)
+    found = inspect(path, frozenset(train.columns))
+    assert (found.features, found.width) == (tuple(models.NUMERIC) if named else None, 2)
 
 
 def test_classes_in_another_order_are_refused(tmp_path):

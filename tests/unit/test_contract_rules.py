@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from builders.domain import contract
-from modelmark.contract.rules import MAX_NAME, rule_violations
+from modelmark.contract.names import MAX_NAME
+from modelmark.contract.rules import rule_violations
 from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind, Effect
 from modelmark.domain.catalogue.condition import Condition
 from modelmark.domain.catalogue.gate_settings import FairnessGate, Gates, ReplayGate

@@ -226,7 +226,8 @@ def test_fields_are_counted_over_the_whole_file(monkeypatch):
 
 
 def exported(inputs, outputs, *, kind=TensorProto.FLOAT):
-    ends = [[helper.make_tensor_value_info(n, kind, [None, 1]) for n in names] for names in (inputs, outputs)]
+    width = 1 if len(inputs) > 1 else None
+    ends = [[helper.make_tensor_value_info(n, kind, [None, width]) for n in names] for names in (inputs, outputs)]
     return helper.make_model(helper.make_graph([helper.make_node("Identity", [inputs[0]], [outputs[0]])], "g", *ends))
 
 
@@ -326,6 +327,8 @@ def logistic() -> LogisticRegression:
         (logistic, asked("regression"), "is_a_classifier"),
         (lambda: LinearRegression().fit(*table()), asked("regression"), None),
         (logistic, asked(classes=[1, 0]), "classes_differ"),
+        (lambda: LogisticRegression().fit(table()[0], table()[1].astype(float)), asked(), None),
+        (lambda: LogisticRegression().fit(table()[0], table()[1] + 1.0), asked(), "classes_differ"),
         (logistic, asked(names=("b", "a")), "columns_differ"),
         (logistic, asked(names=("a", "b", "c")), "columns_differ"),
         (lambda: LogisticRegression().fit(table()[0].to_numpy(), table()[1]), asked(names=("a",)), "column_count"),

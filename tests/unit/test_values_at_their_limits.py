@@ -662,9 +662,9 @@ def drafted(values, **more):
         ([0, 10], 0, 15, DataType.INTEGER),
         ([4, 10], 1, 13, DataType.INTEGER),
         ([-1.5, 0.5], -2.5, 1.5, DataType.NUMBER),
-        ([8.0, 8.0], 4, 12, DataType.INTEGER),
-        ([0.0, 0.0], 0, 1, DataType.INTEGER),
-        ([-8.0, -8.0], -12, -4, DataType.INTEGER),
+        ([8.0, 8.0], 4, 12, DataType.NUMBER),
+        ([0.0, 0.0], 0, 1, DataType.NUMBER),
+        ([-8.0, -8.0], -12, -4, DataType.NUMBER),
     ],
 )
 def test_a_range_is_widened_by_half_and_stays_on_its_side_of_nought(values, low, high, kind):

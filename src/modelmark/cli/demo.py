@@ -156,7 +156,7 @@ class Demo:
 
     def candidate(self, model: str, prefix: str = "") -> tuple[Version, CheckResult]:
         """Draft the contract, let people fill it in, register and check, as a user would."""
-        from modelmark.registry.drafting import draft_contract
+        from modelmark.registry.drafting.draft import draft_contract
 
         path = self.folder / f"{Path(model).stem}.yaml"
         draft_contract(

@@ -39,7 +39,7 @@ def init(
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
-    from modelmark.registry.drafting import draft_contract
+    from modelmark.registry.drafting.draft import draft_contract
 
     require_folder(out)
     settings_of(workspace)  # a setting that cannot be is said here already

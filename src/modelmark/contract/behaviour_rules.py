@@ -10,6 +10,7 @@ from modelmark.contract.nearest import nearest
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.catalogue.condition import Condition
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.metrics import Task
 
@@ -104,7 +105,7 @@ def _rates(path: tuple[str | int, ...], test: Behaviour) -> Iterator[RuleViolati
 
 def _classes(path: tuple[str | int, ...], test: Behaviour, contract: Contract) -> Iterator[RuleViolation]:
     classes = contract.outputs.classes
-    if test.score_of is not None and test.score_of not in classes:
+    if test.score_of is not None and class_index(classes, test.score_of) is None:
         yield RuleViolation((*path, "score_of"), repr(test.score_of), f"one of {list(classes)}")
     if contract.model.task is Task.MULTICLASS and test.direction is not None and test.score_of is None:
         yield RuleViolation(

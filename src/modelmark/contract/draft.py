@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from modelmark.contract.dialect import described
 from modelmark.contract.infer import Draft
-from modelmark.domain.contract import Input, Policy
+from modelmark.domain.contract import Csv, Input, Policy
 from modelmark.domain.metrics import Task
 from modelmark.domain.people import Role
 
@@ -35,6 +37,7 @@ class Paths:
     train: str
     holdout: str
     target: str
+    csv: Csv | None = None
 
 
 def render(draft: Draft, paths: Paths) -> str:
@@ -52,15 +55,6 @@ def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
         if reason:
             found = re.search(r'name: ("[^"]*"|[^,}]+)', content) if content.lstrip().startswith("- {") else None
             yield (found[1].strip('"') if found else content.split(":")[0].strip()), number, reason
-
-
-def name_from(folder: str) -> str:
-    """A model name from a folder's name.
-
-    >>> name_from("My Churn_model")
-    'my-churn-model'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63] or "model"
 
 
 def _head(draft: Draft, paths: Paths) -> Iterator[str]:
@@ -85,6 +79,10 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
     yield f"  train: {_text(paths.train)}"
     yield f"  holdout: {_text(paths.holdout)}"
     yield f"  target: {_text(paths.target)}"
+    if paths.csv is not None:
+        fields = {f.name: getattr(paths.csv, f.name) for f in dataclasses.fields(paths.csv)}
+        listed = ", ".join(f"{key}: {_text(value)}" for key, value in fields.items() if value != getattr(Csv(), key))
+        yield f"  csv: {{{listed}}}  # GUESS: the tables seem to be written with {described(paths.csv)}"
     yield "  validation: null  # a table of rows that neither train nor judge, to recalibrate on"
     yield "  time: null  # a column that orders rows in time, or row_order; then random splits flatter"
     yield "  group: null  # a column whose groups must not stand on both sides of the split"

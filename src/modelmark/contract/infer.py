@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.dtypes import EXACT
+from modelmark.contract.names import require_input_name
 from modelmark.contract.propose import propose
 from modelmark.contract.table import text_of
 from modelmark.domain.catalogue.behaviour import Behaviour
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Metric, Task
@@ -19,17 +23,30 @@ if TYPE_CHECKING:
 
 #: More distinct texts than this are free text, not categories.
 _MOST_CATEGORIES: Final = 200
-#: More distinct targets than this, or fractions, make it a regression.
+#: More distinct numbers than this as target, or fractions, make it a regression.
 _MOST_CLASSES: Final = 20
+_LARGEST: Final = Decimal("1.7976931348623157e308")
+#: More digits than any float64 has.
+_EXACTLY: Final = Context(prec=1100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the model itself knows, where it could be asked. None: it does not say."""
+    """What the model itself knows, where it could be asked. None: it does not say.
+
+    width: how many columns it takes. kinds: `text` or `number` by column, as it learned them.
+    """
 
     estimator: str | None = None
     features: tuple[str, ...] | None = None
     classes: tuple[bool | int | str, ...] | None = None
+    width: int | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def types(self) -> tuple[Input, ...]:
+        """How the columns are to be read from a table, as far as the model says."""
+        types = {"text": DataType.STRING, "number": DataType.NUMBER}
+        return tuple(Input(name=name, type=types[kind]) for name, kind in self.kinds.items() if kind in types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +66,7 @@ class Draft:
 
 
 def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Draft:
-    """Raises Rejected when the target or a feature the model wants is not in the table."""
+    """Raises Rejected when the target or a feature the model wants is not in the table, or has a name no input can have."""
     facts = facts or Facts()
     if target not in train.columns:
         raise Rejected(
@@ -61,7 +78,9 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
     guesses: dict[str, str] = {}
     task, classes, positive = _answer(train[target], facts, guesses)
     names = _features(train, target, facts, guesses)
-    inputs = tuple(_input(name, train[name], guesses) for name in names)
+    for name in names:
+        require_input_name(name)
+    inputs = tuple(_input(name, train[name], guesses, facts.kinds.get(name)) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
     sensitive = _sensitive(names, guesses)
@@ -83,12 +102,19 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
 def _answer(
     target: pd.Series, facts: Facts, guesses: dict[str, str]
 ) -> tuple[Task, tuple[bool | int | str, ...], bool | int | str | None]:
+    import numpy as np
+
     present = target.dropna()
     if present.empty:
         raise Rejected("the target column is empty", code="EMPTY_TARGET", field=str(target.name))
-    classes = facts.classes or tuple(_scalar(value) for value in sorted(present.unique().tolist()))
-    whole = not _is_number(present) or bool((present == present.round()).all())
-    if facts.classes is None and (len(classes) > _MOST_CLASSES or not whole):
+    if _is_number(present) and not np.isfinite(present.to_numpy(np.float64)).all():
+        raise Rejected(
+            "the target column holds infinities", code="NON_FINITE", field=str(target.name), limit="finite numbers",
+            hint="take these rows out of the table, or give them their value",
+        )  # fmt: skip
+    classes = facts.classes or tuple(_scalar(value) for value in sorted(present.drop_duplicates().tolist()))
+    fractions = _is_number(present) and not bool((present == present.round()).all())
+    if facts.classes is None and (fractions or (_is_number(present) and len(classes) > _MOST_CLASSES)):
         guesses["model.task"] = f"{target.name!r} holds {len(classes)} different numbers"
         return Task.REGRESSION, (), None
     if len(classes) == 1:
@@ -96,11 +122,15 @@ def _answer(
     guesses["model.task"] = f"{target.name!r} holds {len(classes)} different values"
     if len(classes) > 2:
         return Task.MULTICLASS, classes, None
-    counts = present.value_counts()
+    counts = present.value_counts().to_dict()
     positive: bool | int | str | None = next((c for c in classes if c in (1, True) and not isinstance(c, str)), None)
     reason = "the class 1"
     if positive is None:
-        positive = min(classes, key=lambda c: int(counts.get(c, 0)))
+        many = {
+            c: sum(n for value, n in counts.items() if class_index(classes, value) == at)
+            for at, c in enumerate(classes)
+        }
+        positive = min(many, key=many.__getitem__)
         reason = "the rarer class"
     guesses["outputs.positive"] = f"{reason}; the score is its probability"
     return Task.BINARY, classes, positive
@@ -108,8 +138,9 @@ def _answer(
 
 def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str, str]) -> list[str]:
     if facts.features is None:
-        guesses["inputs"] = "every column but the target; delete those the model does not take"
-        return [str(name) for name in train.columns if name != target]
+        every = [str(name) for name in train.columns if name != target]
+        guesses["inputs"] = _counted(facts.width, len(every))
+        return every
     absent = [name for name in facts.features if name not in train.columns]
     if absent:
         raise Rejected(
@@ -121,30 +152,71 @@ def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str,
     return list(facts.features)
 
 
-def _input(name: str, values: pd.Series, guesses: dict[str, str]) -> Input:
+def _counted(takes: int | None, columns: int) -> str:
+    """What to do about every column being an input. Raises Rejected where they are too few."""
+    if takes is None:
+        return "every column but the target; delete those the model does not take"
+    if takes > columns:
+        raise Rejected(
+            f"the model takes {takes} columns, the training table has {columns} beside the target",
+            code="COLUMNS_DIFFER", field="inputs", limit=f"{takes} columns",
+            hint="give the table as the model takes it: after what was done before the model, such as one-hot columns",
+        )  # fmt: skip
+    if takes < columns:
+        return (
+            f"the model takes {takes} columns, here are {columns}: delete {columns - takes}, and keep the model's order"
+        )
+    return f"every column but the target, as many as the model takes ({takes}); check that their order is the model's"
+
+
+def _input(name: str, values: pd.Series, guesses: dict[str, str], learned: str | None) -> Input:
     present = values.dropna()
     nullable = len(present) < len(values)
-    if _is_bool(present):
+    if _is_bool(present) and learned != "text":
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
-    if _is_number(present):
-        kind = DataType.INTEGER if len(present) and bool((present == present.round()).all()) else DataType.NUMBER
-        low, high = _range(present)
-        guesses[f"inputs.{name}"] = f"seen {_short(present.min())} to {_short(present.max())}, widened by half"
+    ids = values.dtype.kind in "iu" and max(-float(present.min()), float(present.max())) >= EXACT
+    if _is_number(present) and learned != "text" and (learned == "number" or not ids):
+        # Fractions may come where 1.0 was written, or where a null made floats of all; no integer of 2^53 may be sent.
+        kind = DataType.INTEGER if values.dtype.kind in "iu" and not ids else DataType.NUMBER
+        low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
+    known = (
+        "; text, as the model learned it"
+        if learned == "text"
+        else "; of 2^53 and more, no exact numbers"
+        if ids
+        else ""
+    )
     if len(texts) > _MOST_CATEGORIES or not texts:
-        guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text"
+        guesses[f"inputs.{name}"] = f"{len(texts)} different texts: taken as free text{known}"
         return Input(name=name, type=DataType.STRING, nullable=nullable)
-    guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training"
+    guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training{known}"
     return Input(name=name, type=DataType.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
 
 
-def _range(present: pd.Series) -> tuple[float, float]:
-    """The seen range and half of it again on each side; a quantity never seen below zero stays above it."""
-    low, high = float(present.min()), float(present.max())
-    room = (high - low) / 2 or abs(high) / 2 or 1.0
-    widened = max(0.0, low - room) if low >= 0 else low - room
-    return float(f"{widened:.4g}"), float(f"{high + room:.4g}")
+def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[float | None, float | None]:
+    """The seen range and half of it again on each side, rounded outward; a quantity never seen below zero stays above it."""
+    import numpy as np
+
+    values = present.to_numpy(np.float64)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        guesses[f"inputs.{name}"] = "no finite number seen"
+        return None, None
+    low, high = (Decimal(repr(float(value))) for value in (finite.min(), finite.max()))
+    room = (high - low) / 2 or abs(high) / 2 or Decimal(1)
+    step = Decimal(1).scaleb((2 * room).adjusted() - 3)  # four digits of the spread, however large the numbers are
+    seen = [f"{float(value.quantize(step, context=_EXACTLY)):.15g}" for value in (low, high)]
+    guesses[f"inputs.{name}"] = f"seen {seen[0]} to {seen[1]}, widened by half"
+    widened = max(Decimal(0), low - room) if low >= 0 else low - room
+    return _float(widened.quantize(step, ROUND_FLOOR, _EXACTLY)), _float(
+        (high + room).quantize(step, ROUND_CEILING, _EXACTLY)
+    )
+
+
+def _float(value: Decimal) -> float:
+    return float(min(max(value, -_LARGEST), _LARGEST))
 
 
 def _sensitive(names: Sequence[str], guesses: dict[str, str]) -> tuple[str, ...]:
@@ -164,10 +236,4 @@ def _is_bool(values: pd.Series) -> bool:
 
 
 def _scalar(value: Any) -> bool | int | str:
-    if isinstance(value, bool | str):
-        return value
-    return int(value)
-
-
-def _short(value: Any) -> str:
-    return f"{float(value):.4g}"
+    return value if isinstance(value, bool) else int(value) if isinstance(value, int | float) else str(value)

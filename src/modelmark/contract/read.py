@@ -54,13 +54,30 @@ def parse(data: bytes, path: Path) -> Document:
         raise ContractInvalid((_whole(path, error.line, error.found, error.allowed),)) from None
     lines = _Lines(root)
     try:
-        contract = adapter().validate_json(json.dumps(values), strict=True)
+        contract = adapter().validate_json(json.dumps(_with_whole_classes(values)), strict=True)
     except ValidationError as error:
         raise ContractInvalid(_faults(schema_faults(error), path, lines)) from None
     faults = _faults(rule_violations(contract), path, lines)
     if faults:
         raise ContractInvalid(faults)
     return Document(path, contract, lines)
+
+
+def _with_whole_classes(values: Any) -> Any:
+    """Classes 0.0 and 1.0, as a model with float labels has them, are 0 and 1."""
+    outputs = values.get("outputs") if isinstance(values, dict) else None
+    if not isinstance(outputs, dict):
+        return values
+    found = {key: outputs[key] for key in ("classes", "positive") if key in outputs}
+    found |= {
+        key: list(map(_if_whole, value)) if isinstance(value, list) else _if_whole(value)
+        for key, value in found.items()
+    }
+    return {**values, "outputs": {**outputs, **found}}
+
+
+def _if_whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _faults(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract import first_fault, jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text, numeric_column, text_column
+from modelmark.contract.names import INPUT_NAME, names_an_input
 from modelmark.domain.contract import Contract, Policy
 from modelmark.domain.errors import ContractFault, ContractInvalid, Malformed, Rejected
 from modelmark.domain.version import Signature
@@ -291,10 +292,10 @@ class RowCodec:
                 line=None,
                 field=f"inputs.{name}",
                 found="the name",
-                allowed="no quotes, backslashes or control characters, and no name twice",
+                allowed=f"{INPUT_NAME}, and no name twice",
             )
             for name in self.names
-            if '"' in name or "\\" in name or any(ord(c) < 32 for c in name) or self.names.count(name) > 1
+            if not names_an_input(name) or self.names.count(name) > 1
         ]
         faults += [
             ContractFault(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
 from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
+from modelmark.contract.dialect import dialect_violations
 from modelmark.contract.gate_rules import fairness_violations, replay_violations
+from modelmark.contract.names import INPUT_NAME, MAX_NAME, MODEL_NAME, names_a_model, names_an_input
 from modelmark.contract.nearest import nearest
 from modelmark.contract.plugin_settings import broken_plugins
 from modelmark.contract.ranges import broken_limits
@@ -16,10 +16,9 @@ from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.classes import class_index, class_text
 from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, Policy
 from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.strict import Scalar
 from modelmark.domain.tiles import TILES
 
-#: Longest name of an input, in characters.
-MAX_NAME: Final = 255
 #: Which task each metric can judge.
 _BOTH = frozenset({Task.BINARY, Task.MULTICLASS})
 _ONE = frozenset({Task.BINARY})
@@ -45,8 +44,9 @@ def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
     """Every rule the contract breaks, in the order of the file."""
     if contract.modelmark != 1:
         yield RuleViolation(("modelmark",), str(contract.modelmark), "1, the version of this format")
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", contract.name):
-        yield RuleViolation(("name",), repr(contract.name), "1 to 63 lower-case letters, digits and inner hyphens")
+    if not names_a_model(contract.name):
+        yield RuleViolation(("name",), repr(contract.name), MODEL_NAME)
+    yield from dialect_violations(contract)
     yield from _inputs(contract)
     yield from _outputs(contract)
     yield from _metrics(contract)
@@ -85,6 +85,8 @@ def _inputs(contract: Contract) -> Iterator[RuleViolation]:
         if not 0 < len(item.name) <= MAX_NAME:
             limit = f"1 to {MAX_NAME} characters"
             yield RuleViolation(("inputs", i, "name"), f"a name of {len(item.name):,} characters", limit)
+        elif not names_an_input(item.name):
+            yield RuleViolation(("inputs", i, "name"), repr(item.name), INPUT_NAME)
         if item.name == contract.data.target:
             yield RuleViolation(("inputs", i, "name"), f"the target {item.name!r}", "a column other than the target")
         yield from _input(i, item)
@@ -180,5 +182,5 @@ def _constant(contract: Contract, i: int, value: object) -> Iterator[RuleViolati
     if contract.model.task is Task.REGRESSION:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             yield RuleViolation(("fallback", i, "value"), repr(value), "a number")
-    elif value not in contract.outputs.classes:
+    elif not isinstance(value, Scalar) or class_index(contract.outputs.classes, value) is None:
         yield RuleViolation(("fallback", i, "value"), repr(value), f"one of {list(contract.outputs.classes)}")

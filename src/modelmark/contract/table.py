@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import csv as csv_reader
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.contract.cells import typed
+from modelmark.contract.csv_file import read_texts, require_distinct
+from modelmark.contract.dialect import common, described, sniff
+from modelmark.contract.dtypes import normalised
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
-from modelmark.domain.contract import Contract, DataType, Input, Outputs, Policy
-from modelmark.domain.errors import Malformed, Missing, Rejected
+from modelmark.domain.contract import Contract, Csv, DataType, Input, Outputs, Policy
+from modelmark.domain.errors import Malformed, Missing, ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-#: Words for "no value" in a column that otherwise holds numbers. In text only the empty cell is null: "NA" is Namibia.
-_NO_NUMBER: Final = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +40,55 @@ class Violation:
     examples: tuple[str, ...]
 
 
-def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, *, columns: Sequence[str] = (), csv: Csv | None = None, inputs: Sequence[Input] = ()
+) -> pd.DataFrame:
     """A CSV (also .gz) or Parquet file; text stays text ("?" and "NA" are values), numbers are float64 or int64.
 
-    columns: must all be there. Raises Missing for the file, Rejected for an unknown format or an absent column,
-    Malformed for content that cannot be read.
+    columns: must all be there. csv: how a CSV file is written; None: with commas, decimal points and UTF-8. inputs: columns
+    whose type is agreed; of others whole numbers that would lose digits stay text (0123, ids of 2^53).
+    Raises Missing for the file, Rejected for an unknown format, an absent column, a name that stands twice and a row of
+    another length than the header, Malformed for content that cannot be read.
     """
-    frame = _load(path)
-    doubled = [str(name) for name, twice in zip(frame.columns, frame.columns.duplicated(), strict=True) if twice]
-    if doubled:
-        raise Rejected(f"{path.name} has the column {doubled[0]!r} twice", code="DUPLICATE_COLUMN", field=doubled[0])
+    how = csv or Csv()
+    try:
+        frame = _load(path, how, {item.name: item for item in inputs})
+        _require_columns(path, frame, columns)
+    except Rejected as error:
+        if error.code in ("FIELD_COUNT", "MISSING_COLUMN", "MALFORMED_TABLE"):
+            error.hint = _other_dialect(path, how) or error.hint
+        raise
+    if not len(frame):
+        raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
+    return frame
+
+
+def agreed_table(path: Path, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
+    """`read_table` as the contract says: its dialect, its types."""
+    return read_table(path, columns=columns, csv=contract.data.csv, inputs=contract.inputs)
+
+
+def dialect_of(train: Path, holdout: Path) -> Csv | None:
+    """How the CSV files among the two seem to be written; None where that is the usual way, or where there is none.
+
+    Raises Missing for a file that is not there, and Rejected as `dialect.common` and `read_table` do.
+    """
+    files = [path for path in (train, holdout) if is_csv(path)]
+    for path in files:
+        _require_file(path)
+    try:
+        found = common(files[0], files[-1]) if files else Csv()
+    except (ValueError, OSError) as error:
+        raise Malformed(f"{files[0].name} cannot be read: {error}", code="MALFORMED_TABLE") from None
+    return None if found == Csv() else found
+
+
+def is_csv(path: Path) -> bool:
+    """By its name alone."""
+    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt"))
+
+
+def _require_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
     absent = [name for name in columns if name not in frame.columns]
     if absent:
         raise Rejected(
@@ -56,48 +97,67 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
             field=absent[0],
             limit="it has " + ", ".join(map(str, frame.columns)),
         )
-    if not len(frame):
-        raise Rejected(f"{path.name} has no rows", code="EMPTY_TABLE")
-    return frame
 
 
-def _load(path: Path) -> pd.DataFrame:
-    import pandas as pd
+def _other_dialect(path: Path, how: Csv) -> str | None:
+    """What to do where the file seems to be written otherwise than we were told."""
+    try:
+        found = sniff(path) if is_csv(path) else how
+    except (ModelmarkError, ValueError, OSError):
+        return None
+    if (found.separator, found.encoding) == (how.separator, how.encoding):
+        return None
+    return f"{path.name} seems to be written with {described(found)}; say so in data.csv, or write it with {described(how)}"
 
+
+def _load(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
+    _require_file(path)
+    columnar = path.name.lower().endswith((".parquet", ".pq"))
+    if not columnar and not is_csv(path):
+        raise Rejected(
+            f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .tsv, .txt (also .gz), .parquet"
+        )
+    require_fits(path, separator=how.separator)
+    try:
+        return _as_agreed(normalised(_parquet(path)), agreed) if columnar else normalised(_csv(path, how, agreed))
+    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv_reader.Error) as error:
+        raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
+
+
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise Missing(
             f"there is no table {path}", code="NO_TABLE", hint="paths in a contract are relative to its folder"
         )
-    name = path.name.lower()
-    if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
-        raise Rejected(f"{path.name} is not a table we read", code="UNKNOWN_FORMAT", limit=".csv, .csv.gz, .parquet")
-    require_fits(path)
-    try:
-        if name.endswith((".parquet", ".pq")):
-            return pd.read_parquet(path)
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-    except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error) as error:
-        raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
-    return frame.assign(**{str(c): _numbers(frame[c]) for c in frame.columns if _is_text(frame[c])})
 
 
-def _is_text(column: pd.Series) -> bool:
+def _csv(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
     import pandas as pd
 
-    return bool(pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_object_dtype(column.dtype))
+    texts = read_texts(path, how)
+    return pd.DataFrame({name: typed(texts[name], how, agreed.get(name)) for name in texts.column_names})
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    """The column as numbers when every value that is not a word for null is one."""
+def _as_agreed(frame: pd.DataFrame, agreed: Mapping[str, Input]) -> pd.DataFrame:
+    """Ids that are text because a null stands beside them are numbers where the contract says so."""
+    numeric = (DataType.NUMBER, DataType.INTEGER)
+    ids = [n for n, item in agreed.items() if n in frame and item.type in numeric and str(frame[n].dtype) == "str"]
+    found = {name: as_numbers(frame[name]) for name in ids}
+    return frame.assign(
+        **{n: numbers for n, numbers in found.items() if not (frame[n].notna() & (numbers != numbers)).any()}
+    )
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """A named index is a column, as it is in the file; any other index goes."""
     import pandas as pd
+    import pyarrow.parquet as pq
 
-    known = column.dropna()
-    if known.empty or not known.isin(_NO_NUMBER).any():
-        return column
-    rest = pd.to_numeric(known[~known.isin(_NO_NUMBER)], errors="coerce")
-    if rest.empty or rest.isna().any():
-        return column
-    return pd.to_numeric(column.where(~column.isin(_NO_NUMBER)), errors="coerce")
+    require_distinct(path, pq.read_schema(path).names, f"{path.name}: ")
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    kept = frame.reset_index(level=named) if named else frame
+    return kept[[*frame.columns, *named]].reset_index(drop=True)
 
 
 def check_table(frame: pd.DataFrame, contract: Contract) -> tuple[Violation, ...]:
@@ -134,7 +194,9 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
     yield from _violation("wrong type", column, wrong, f"a finite {item.type.value}", Policy.REJECT)
     good = ~null & ~wrong
     if item.type is DataType.INTEGER:
-        yield from _violation("not an integer", column, good & (numbers % 1 != 0), "whole numbers", Policy.REJECT)
+        yield from _violation(
+            "not an integer", column, good & (np.floor(numbers) != numbers), "whole numbers", Policy.REJECT
+        )
     if item.type is DataType.BOOLEAN:
         yield from _violation("not a boolean", column, good & ~np.isin(numbers, (0, 1)), "true, false", Policy.REJECT)
     low = -np.inf if item.minimum is None else item.minimum

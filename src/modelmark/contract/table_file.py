@@ -23,7 +23,7 @@ _CHUNK: Final = 1_048_576
 _THRIFT: Final = 200_000  # schema elements and column chunks that a Parquet footer may list
 
 
-def require_fits(path: Path, most: int | None = None) -> None:
+def require_fits(path: Path, most: int | None = None, *, separator: str = ",") -> None:
     """Raises TooLarge for what would take more than `most` bytes (None: MODELMARK_TABLE_MB), for lines above MAX_LINE and
     columns above MAX_COLUMNS; Malformed for what cannot be read, Rejected for nested columns. Stops at the first excess.
     """
@@ -31,19 +31,19 @@ def require_fits(path: Path, most: int | None = None) -> None:
     if path.name.lower().endswith((".parquet", ".pq")):
         _parquet(path, limit)
     else:
-        _csv(path, limit)
+        _csv(path, limit, separator.encode())
 
 
-def _csv(path: Path, limit: int) -> None:
+def _csv(path: Path, limit: int, separator: bytes) -> None:
     taken = line = 0
     first = True
-    for chunk in _chunks(path):
-        taken += len(chunk) + PER_CELL * (chunk.count(b",") + chunk.count(b"\n"))
+    for chunk in chunks(path):
+        taken += len(chunk) + PER_CELL * (chunk.count(separator) + chunk.count(b"\n"))
         if taken > limit:
             raise _too_large(path, limit)
         begun, *ended = chunk.split(b"\n")
         if first:
-            _require_columns(path, begun.count(b",") + 1)
+            _require_columns(path, begun.count(separator) + 1)
             first = not ended
         line = max(line + len(begun), *map(len, ended)) if ended else line + len(begun)
         if line > MAX_LINE:
@@ -54,10 +54,15 @@ def _csv(path: Path, limit: int) -> None:
         line = len(ended[-1]) if ended else line
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    packed = path.name.lower().endswith(".gz")
+def opened(path: Path) -> Any:
+    """The file's bytes, unpacked where its name ends in .gz."""
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The unpacked bytes, a megabyte at a time. Raises Malformed for what cannot be unpacked."""
     try:
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with opened(path) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -56,6 +56,18 @@ def _forms(value: Scalar) -> tuple[str, ...]:
     return (value, class_text(number)) if isfinite(number) else (value,)
 
 
+def same_classes(some: Sequence[Scalar], others: Sequence[Scalar]) -> bool:
+    """Whether both name the same classes in the same order, whatever their types: a class means one of the others.
+
+    >>> same_classes((0.0, 1.0), (0, 1)), same_classes((0, 1), ("0", "1")), same_classes((0, 1), (1, 0))
+    (True, True, False)
+    """
+    return len(some) == len(others) and all(
+        class_index(others, one) == at or class_index(some, other) == at
+        for at, (one, other) in enumerate(zip(some, others, strict=True))
+    )
+
+
 def positive_index(classes: Sequence[Scalar], positive: Scalar | None) -> int:
     """Where the positive class stands; the last one when none is named."""
     found = None if positive is None else class_index(classes, positive)

@@ -75,6 +75,20 @@ class ModelSource:
 
 
 @part
+class Csv:
+    """How the CSV tables are written."""
+
+    separator: str = ","
+    """Between two fields: a comma, semicolon, tab or `|`."""
+    decimal: str = "."
+    """Before a number's fraction: a point or a comma."""
+    thousands: str | None = None
+    """Between three digits of a number: a comma, point, apostrophe or space. Null: nothing."""
+    encoding: str = "utf-8"
+    """The file's encoding, as Python calls it: `utf-8` (a byte order mark is no part of it), `utf-16`, `windows-1252` …"""
+
+
+@part
 class Data:
     """What the model learned from and is judged on."""
 
@@ -94,6 +108,8 @@ class Data:
     """Columns whose groups must be treated fairly."""
     validation: str | None = None
     """Rows to choose a threshold and to recalibrate on: neither trained on nor judged on."""
+    csv: Csv | None = later(default=None)
+    """How the CSV tables are written, where that is not with commas, decimal points and UTF-8."""
 
 
 @part

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import (
     Violation,
+    agreed_table,
     as_numbers,
     check_table,
-    read_table,
     rows_of,
     target_codes,
     violating_rows,
@@ -84,7 +84,7 @@ class Case:
         return None if name is None else self._table(name)
 
     def _table(self, name: str) -> pd.DataFrame:
-        return read_table(self.base / name, columns=[self.contract.data.target])
+        return agreed_table(self.base / name, self.contract, [self.contract.data.target])
 
     @once
     def looked_at(self) -> dict[str, Digest]:

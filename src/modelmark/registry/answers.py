@@ -8,7 +8,7 @@ was opened, from the file's own bytes or from the contract.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,6 +38,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     written_by: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9][0-9.]{0,15}$")]], Meta(max_length=20)] = []
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
+    kinds: Annotated[list[Literal["text", "number", ""]], Meta(max_length=10_000)] = []
     cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
     strangers: Annotated[list[tuple[Text, Number, Number]], Meta(max_length=1000)] = []
 
@@ -154,7 +155,7 @@ REASONS: Final[dict[str, Reason]] = {
     "columns_differ": Reason(
         "COLUMNS_DIFFER", "the model learned the columns {names}; inputs differ at number {a}", _NAMES
     ),
-    "column_count": Reason("COLUMNS_DIFFER", "the model takes {a} columns; inputs lists {b}"),
+    "column_count": Reason("COLUMNS_DIFFER", "the model takes {a} columns; inputs lists {b}", _NAMES),
     "cannot_answer": Reason(
         "MODEL_FAILED",
         "{names} cannot answer the holdout table ({kind})",
@@ -168,6 +169,16 @@ REASONS: Final[dict[str, Reason]] = {
         "EXTERNAL_DATA", "a tensor is kept in another file", "save the model with its weights inside"
     ),
     "graph_inputs": Reason("COLUMNS_DIFFER", "the graph takes {a} inputs, {names}; the contract lists {b} others"),
+    "graph_takes_numbers": Reason(
+        "COLUMNS_DIFFER",
+        "the graph takes one matrix of numbers; {names} hold text",
+        "delete them, or give them a number's type",
+    ),
+    "graph_takes_texts": Reason(
+        "COLUMNS_DIFFER",
+        "the graph takes one matrix of texts; {names} hold numbers",
+        "give them type category or string",
+    ),
     "graph_type": Reason("CONVERSION_FAILED", "a graph input ({names}) has an element type we do not feed"),
     "graph_list": Reason(
         "CONVERSION_FAILED",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.probes import Probes, probes
 from modelmark.contract.table import rows_of
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Rejected
@@ -112,7 +113,7 @@ def convert(
         (folder / "model.onnx").write_bytes(model)
         wanted = {**request, "signature": plain(opened.signature) if opened else None}
         files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
-        known = frozenset(map(_shown, facts.inputs))
+        known = frozenset(map(_shown, (*facts.inputs, *(item.name for item in contract.inputs))))
         with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
             scores, signature = _array(answer, len(holdout), contract), _signature(answer)
             missing = answer.walls.missing
@@ -152,7 +153,9 @@ def _open(
     """Read the original without opening it while the child that will open it loads its libraries; then let it."""
     scanned: list[scan.Scan] = []
     named = (
-        {item.name for item in contract.inputs} | {str(c) for c in contract.outputs.classes} | {"nan", "inf", "-inf"}
+        {item.name for item in contract.inputs}
+        | set(map(class_text, contract.outputs.classes))
+        | {"nan", "inf", "-inf"}
     )
 
     def look() -> frozenset[str]:

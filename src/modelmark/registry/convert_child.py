@@ -29,6 +29,7 @@ from modelmark.registry import (
     tensors,
     unpickle,
 )
+from modelmark.registry.drafting.learned_kinds import learned_kinds
 from modelmark.registry.original import asking, parts
 from modelmark.registry.refusal import Refusal, kind_of
 
@@ -122,15 +123,25 @@ def _scan(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes
 
 
 def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    """What the model says of itself: its kind, the columns it was fitted on, its classes. Absent ones are null."""
+    """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes."""
     model, _ = unpickle.load("source.bin")
     model = estimators.unwrap(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
+    count = getattr(model, "n_features_in_", None)
     return {
         "estimator": estimators.names_of(model),
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
+        "numbers": [int(count)] if isinstance(count, int) else [],
+        "kinds": _kinds_of(model, 0 if names is None else len(names)),
     }
+
+
+def _kinds_of(model: Any, count: int) -> list[str]:
+    try:
+        return learned_kinds(model, count)
+    except Exception:  # noqa: BLE001 - a help to a draft, no condition: an estimator of another make says nothing
+        return []
 
 
 def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
 from modelmark.registry.original.functions import teach
 from modelmark.registry.original.parts import walk
@@ -109,8 +110,8 @@ def check(model: Any, request: Mapping[str, Any]) -> None:
     if not wants_classes and hasattr(model, "classes_"):
         raise Refusal("is_a_classifier", names=names_of(model))
     learned = [value.item() if hasattr(value, "item") else value for value in getattr(model, "classes_", ())]
-    if wants_classes and [str(c) for c in learned] != [str(c) for c in request["classes"]]:
-        raise Refusal("classes_differ", names=[str(c)[:200] for c in learned[:20]])
+    if wants_classes and not same_classes(learned, request["classes"]):
+        raise Refusal("classes_differ", names=[class_text(c)[:200] for c in learned[:20]])
     _check_columns(model, [item["name"] for item in request["inputs"]])
 
 

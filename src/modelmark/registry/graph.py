@@ -45,21 +45,34 @@ def infer_signature(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
     graph_inputs = [value for value in model.graph.input if value.name not in weights]
     names = [item["name"] for item in request["inputs"]]
     if len(graph_inputs) == 1 and len(names) > 1:
+        _require_matrix(graph_inputs[0], request)
         feeds = [{"graph_input": graph_inputs[0].name, "columns": names, "dtype": _dtype(graph_inputs[0])}]
     else:
-        known = {_plain(name): name for name in names}
-        absent = [value.name for value in graph_inputs if _plain(value.name) not in known]
+        known = {plain_name(name): name for name in names}
+        absent = [value.name for value in graph_inputs if plain_name(value.name) not in known]
         if absent or len(graph_inputs) != len(names):
             have = [value.name[:200] for value in graph_inputs[:20]]
             raise Refusal("graph_inputs", names=have, numbers=[len(graph_inputs), len(names)])
         feeds = [
-            {"graph_input": value.name, "columns": [known[_plain(value.name)]], "dtype": _dtype(value)}
+            {"graph_input": value.name, "columns": [known[plain_name(value.name)]], "dtype": _dtype(value)}
             for value in graph_inputs
         ]
     return {"feeds": feeds, "score_output": _score_output(model, request)}
 
 
-def _plain(name: str) -> str:
+def _require_matrix(value: Any, request: Mapping[str, Any]) -> None:
+    """Refuse a matrix of another width than the inputs have, and one of numbers for texts or the other way round."""
+    inputs, dims = request["inputs"], value.type.tensor_type.shape.dim
+    if len(dims) == 2 and dims[1].dim_value not in (0, len(inputs)):
+        raise Refusal("column_count", numbers=[dims[1].dim_value, len(inputs)])
+    takes_texts = _dtype(value) == "string"
+    others = [item["name"] for item in inputs if (item["type"] in ("category", "string")) is not takes_texts]
+    if others:
+        raise Refusal("graph_takes_texts" if takes_texts else "graph_takes_numbers", names=others[:20])
+
+
+def plain_name(name: str) -> str:
+    """As exporters spell the name of a column."""
     return "".join(c if c.isalnum() else "_" for c in name)
 
 

@@ -24,12 +24,13 @@ _EXTERNAL: Final = 1
 class GraphFacts:
     """inputs, outputs: name -> element type of the tensor, 0 for what is no tensor; without those that have a value.
 
-    foreign: (domain, operator) of nodes outside the standard. outside: tensors kept in other files. claimed: the most
-    elements any tensor says it has.
+    widths: columns of each input that is a matrix, None where it is none or leaves them open. foreign: (domain, operator)
+    of nodes outside the standard. outside: tensors kept in other files. claimed: the most elements any tensor says it has.
     """
 
     inputs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
+    widths: dict[str, int | None] = field(default_factory=dict)
     nodes: int = 0
     foreign: list[tuple[str, str]] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
@@ -86,6 +87,7 @@ class _Walk:
                         self.graph(graph, 2, set())
         for name in initialized:
             self.found.inputs.pop(name, None)
+            self.found.widths.pop(name, None)
         self.found.foreign = sorted(
             key for key in self.used - self.own if key[0] not in DOMAINS and key not in BUILT_IN
         )
@@ -101,8 +103,10 @@ class _Walk:
             elif number == 15:
                 self.sparse(value)
             elif number in (11, 12) and top:
-                name, kind = self.value_info(value)
+                name, kind, dims = self.value_info(value)
                 (self.found.inputs if number == 11 else self.found.outputs)[name] = kind
+                if number == 11:
+                    self.found.widths[name] = dims[1] if len(dims) == 2 else None
 
     def function(self, data: memoryview) -> None:
         name = domain = ""
@@ -159,8 +163,9 @@ class _Walk:
         self.found.claimed = max(self.found.claimed, abs(math.prod(dims)))
         return name
 
-    def value_info(self, data: memoryview) -> tuple[str, int]:
-        name, kind = "", 0
+    def value_info(self, data: memoryview) -> tuple[str, int, list[int | None]]:
+        """(name, element type, dimensions; None for one that is left open)."""
+        name, kind, dims = "", 0, []
         for number, value in self.fields(data):
             if number == 1:
                 name = str(value, "utf-8")
@@ -168,7 +173,18 @@ class _Walk:
                 for which, inner in self.fields(value):
                     if which == 1:
                         kind = next((self.packed(v)[-1] for n, v in self.fields(inner, numbers=(1,)) if n == 1), 0)
-        return name, kind
+                        dims = [
+                            self.dimension(d)
+                            for n, s in self.fields(inner)
+                            if n == 2
+                            for m, d in self.fields(s)
+                            if m == 1
+                        ]
+        return name, kind, dims
+
+    def dimension(self, data: memoryview) -> int | None:
+        found = [self.packed(value)[-1] for number, value in self.fields(data, numbers=(1,)) if number == 1]
+        return found[-1] if found and found[-1] > 0 else None
 
     def packed(self, data: memoryview) -> list[int]:
         """Integers one after the other; a lone one is given as its own bytes."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from modelmark import __version__
-from modelmark.contract.table import as_texts, read_table
+from modelmark.contract.table import agreed_table, as_texts
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.ports import ArtifactStore, Clock
@@ -82,10 +82,11 @@ def register(contract: Contract, how: Registration) -> Version:
     """
     how.progress("reading the tables")
     wanted = [item.name for item in contract.inputs] + [contract.data.target]
-    train = read_table(how.base / contract.data.train, columns=wanted)
-    holdout = read_table(how.base / contract.data.holdout, columns=wanted)
+    train, holdout = (
+        agreed_table(how.base / name, contract, wanted) for name in (contract.data.train, contract.data.holdout)
+    )
     if contract.data.validation:
-        read_table(how.base / contract.data.validation, columns=wanted)
+        agreed_table(how.base / contract.data.validation, contract, wanted)
     with _source(contract, how) as source:
         conversion = convert(source, contract, holdout, train=train, limits=how.limits, progress=how.progress)
     for note in conversion.notes:

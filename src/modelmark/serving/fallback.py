@@ -7,10 +7,12 @@ from typing import Final
 import numpy as np
 
 from modelmark.contract.rows import Flag
+from modelmark.domain.classes import class_index
 from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import ServedBy
+from modelmark.domain.strict import Scalar
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.telling import tell
@@ -85,9 +87,9 @@ def constant_scores(version: LoadedModel, value: object) -> np.ndarray[tuple[int
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return np.array([float(value)])
     else:
-        for index, name in enumerate(contract.outputs.classes):
-            if name == value and isinstance(name, bool) == isinstance(value, bool):
-                row = np.zeros(len(contract.outputs.classes))
-                row[index] = 1.0
-                return row
+        index = class_index(contract.outputs.classes, value) if isinstance(value, Scalar) else None
+        if index is not None:
+            row = np.zeros(len(contract.outputs.classes))
+            row[index] = 1.0
+            return row
     raise OutputInvalid("the contract's constant fallback is no possible answer", field="fallback")

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelmark.contract import draft, infer, read, table
+from modelmark.contract import draft, infer, names, read, table
 from modelmark.domain.progress import Progress, step
-from modelmark.registry.inspect import inspect
+from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.mlflow import ADDRESSES
 from modelmark.seal.files import replace_file
 
@@ -30,21 +30,27 @@ def draft_contract(
 ) -> Drafted:
     """Write the draft to `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
 
-    Raises Missing for a file that is not there, Rejected for a table or a model that will not do.
+    Raises Missing for a file that is not there, Rejected for a name, a table or a model that will not do.
     """
+    if name is not None:
+        names.require_model_name(name)
     base = out.resolve().parent
     in_mlflow = model.startswith(ADDRESSES)
-    frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target]))
-    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns)))
+    csv = step(progress, "looking at how the tables are written", lambda: table.dialect_of(train, holdout))
+    frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target], csv=csv))
+    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv))
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
     facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
+    if facts is not None and (types := facts.types()):
+        frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
     found = infer.infer(frame, target=target, facts=facts)
     paths = draft.Paths(
-        name=name or draft.name_from(base.name),
+        name=name or names.name_from(base.name),
         model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
         train=os.path.relpath(train.resolve(), base),
         holdout=os.path.relpath(holdout.resolve(), base),
         target=target,
+        csv=csv,
     )
     text = draft.render(found, paths)
     document = read.parse(text.encode(), out)

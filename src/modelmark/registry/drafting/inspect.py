@@ -8,24 +8,25 @@ from pathlib import Path
 
 from modelmark.contract.infer import Facts
 from modelmark.domain.errors import Missing
-from modelmark.registry import answers, intake, sandbox, scan
+from modelmark.domain.printable import one_line
+from modelmark.registry import answers, graph, graph_facts, intake, sandbox, scan
 from modelmark.registry.answers import Value
 
 
 def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.Limits | None = None) -> Facts:
-    """What the model says of itself; an ONNX graph says nothing of columns.
+    """What the model says of itself; an ONNX graph says which columns its inputs are named like, or how many it takes.
 
     known: texts of the tables. A column or class whose name stands neither there nor in the file is not believed.
     Raises as `intake.take`, `scan.scan` and `sandbox.run` do.
     """
     if not source.is_file():
         raise Missing(f"there is no model file {source}", code="NO_MODEL", field="MODEL")
-    if source.suffix.lower() == ".onnx":
-        return Facts(estimator="ONNX")
     limits = limits or sandbox.Limits()
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
         taken = Path(name) / "taken"
         intake.take(source, taken, limits.source_bytes)
+        if source.suffix.lower() == ".onnx":
+            return _of_graph(graph_facts.read(taken.read_bytes()), known)
         words: list[frozenset[str]] = []
 
         def look() -> frozenset[str]:
@@ -35,11 +36,25 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
         with sandbox.run("inspect", {}, {"source.bin": taken}, limits, before=look) as answer:
             found = answer.answer
             assert isinstance(found, answers.Answer)
+            features = _features(found.features, words[0])
+            known_kinds = features is not None and len(found.kinds) == len(features)
             return Facts(
                 estimator=" → ".join(answers.known(found.estimator, words[0])),
-                features=_features(found.features, words[0]),
+                features=features,
+                kinds=dict(zip(features, found.kinds, strict=True)) if features and known_kinds else {},
                 classes=_classes(found.classes, words[0]),
+                width=found.numbers[0] if found.numbers and found.numbers[0] > 0 else None,
             )
+
+
+def _of_graph(found: graph_facts.GraphFacts, known: Collection[str]) -> Facts:
+    """One input is a matrix of all columns, or the one column it is named like; several are a column each."""
+    columns = {graph.plain_name(name): name for name in known}
+    named = [columns.get(graph.plain_name(name)) for name in found.inputs]
+    if len(named) == 1 and named[0] is None:
+        return Facts(estimator="ONNX", width=next(iter(found.widths.values())))
+    shown = (column or one_line(name) for column, name in zip(named, found.inputs, strict=True))
+    return Facts(estimator="ONNX", features=tuple(shown))
 
 
 def _features(found: list[str] | None, words: frozenset[str]) -> tuple[str, ...] | None:

@@ -1,0 +1,156 @@
+"""A CSV file as columns of text: its names and fields are counted before anything is typed, so that nothing can shift."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from modelmark.contract.table_file import MAX_LINE, chunks, opened
+from modelmark.domain.contract import Csv
+from modelmark.domain.errors import Rejected
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: A row has to fit into one block.
+_BLOCK: Final = 2 * MAX_LINE
+_END: Final = "\x00modelmark: end"
+
+
+def read_texts(path: Path, how: Csv) -> pa.Table:
+    """Every column as text (UTF-8), null for an empty cell; lines without a field are no rows.
+
+    Raises Rejected (DUPLICATE_COLUMN, FIELD_COUNT) for a header with a name twice and for a row of another length than the
+    header; ValueError, OSError or EOFError for what cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    line, names = _header(path, how)
+    require_distinct(path, names, f"{path.name}, line {line}: ")
+    uneven: list[bool] = []
+
+    def other(row: arrow.InvalidRow) -> str:
+        if not row.text.strip():
+            return "skip"
+        uneven.append(True)
+        return "error"
+
+    kinds = {f"f{i}": pa.string() for i in range(len(names))}
+    try:
+        found = arrow.read_csv(
+            io.BufferedReader(_Stream(_as_utf8(path, how, len(names))), _BLOCK),
+            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
+            parse_options=arrow.ParseOptions(
+                delimiter=how.separator, newlines_in_values=True, invalid_row_handler=other
+            ),
+            convert_options=arrow.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
+        )
+    except pa.ArrowInvalid:
+        if uneven:
+            raise _other_length(path, names, how) from None
+        raise
+    if found.num_columns != len(names) or found.column(0)[-1].as_py() != _END:
+        *_, last = records(path, how.separator, how.encoding)
+        raise ValueError(f"a quotation mark in the row that begins at line {last[0]} is never closed")
+    return found.slice(1, len(found) - 2).rename_columns(list(names))
+
+
+class _Stream(io.RawIOBase):
+    """Pieces of bytes, read as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._left = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = piece
+        taken, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _as_utf8(path: Path, how: Csv, width: int) -> Iterator[bytes]:
+    """The file's bytes, and a row of our own after them: where that cannot be read, a text before it was not closed."""
+    if _is_utf8(how.encoding):
+        yield from chunks(path)
+    else:
+        for text in codecs.iterdecode(chunks(path), how.encoding):
+            yield text.encode()
+    yield f"\n{how.separator.join([_END] * width)}\n".encode()
+
+
+def require_distinct(path: Path, names: Sequence[str], where: str) -> None:
+    """Raises Rejected for a name that stands twice: the wrong one of the two might be read."""
+    seen: dict[str, int] = {}
+    for at, name in enumerate(names, 1):
+        if name in seen:
+            raise Rejected(
+                f"{where}the column {name!r} stands twice, as columns {seen[name]} and {at}", code="DUPLICATE_COLUMN",
+                field=name, limit="each name once", hint=f"rename or remove one of them in {path.name}",
+            )  # fmt: skip
+        seen[name] = at
+
+
+def records(path: Path, separator: str, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
+    """(first line, row, fields) of each record, as plain Python reads it; the header is row -1, lines without a field are none.
+
+    Raises csv.Error, ValueError, OSError, EOFError or zlib.error for what cannot be read.
+    """
+    csv.field_size_limit(MAX_LINE)
+    with opened(path) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig" if _is_utf8(encoding) else encoding, newline="")
+        reader = csv.reader(text, delimiter=separator)
+        line, row = 1, -1
+        for fields in reader:
+            if len(fields) > 1 or any(field.strip() for field in fields):
+                yield line, row, fields
+                row += 1
+            line = reader.line_num + 1
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "utf-8"
+
+
+def _header(path: Path, how: Csv) -> tuple[int, tuple[str, ...]]:
+    """(line, names); a column without a name gets pandas' name for it, as the model may have been trained with that."""
+    for line, _, fields in records(path, how.separator, how.encoding):
+        return line, tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
+    raise ValueError("it is empty")
+
+
+def _other_length(path: Path, names: Sequence[str], how: Csv) -> Rejected:
+    """The refusal of the first row that has not as many fields as the header."""
+    expected = len(names)
+    line, row, count = next(
+        (
+            (line, row, len(fields))
+            for line, row, fields in records(path, how.separator, how.encoding)
+            if len(fields) != expected
+        ),
+        (0, 0, 0),
+    )
+    place = f"{path.name}, line {line}" if line else f"{path.name}: a row"
+    more = count > expected or not line
+    hint = (
+        "name every column: a separator at the end of each line, or row names without a header, move all columns by one; "
+        "quote a text that holds a separator"
+        if more
+        else "write a separator for each missing value; a text of several lines needs quotes"
+    )
+    return Rejected(
+        f"{place} has {count or 'other'} fields, the header names {expected}",
+        code="FIELD_COUNT", field=names[-1] if more else names[count], row=row,
+        limit=f"{expected} fields in each row", hint=hint,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""A draft contract: what the model says of itself, beside what the tables hold."""

@@ -1,0 +1,83 @@
+"""What a column was to the model decides how it is read, where the cells could be either."""
+
+from __future__ import annotations
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from modelmark.contract.read import load
+from modelmark.contract.table import agreed_table, check_table, rows_of
+from modelmark.domain.contract import DataType
+from modelmark.registry.drafting.draft import draft_contract
+from modelmark.registry.drafting.learned_kinds import learned_kinds
+
+ROWS = 40
+TABLE = pd.DataFrame(
+    {
+        "zip": [f"{k % 4:04}" for k in range(ROWS)],
+        "code": [k % 3 for k in range(ROWS)],
+        "word": ["aa bb", "bb cc"] * (ROWS // 2),
+        "size": np.linspace(0, 1, ROWS),
+    }
+)
+TARGET = np.arange(ROWS) % 2
+ANY = OneHotEncoder(handle_unknown="ignore")
+
+
+def filled(encoder):
+    return make_pipeline(SimpleImputer(strategy="most_frequent"), encoder)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ([(ANY, ["zip"]), ("passthrough", ["code"]), (StandardScaler(), ["size"])], ["text", "number", "", "number"]),
+        ([(OrdinalEncoder(), ["code", "zip"])], ["text", "number", "", ""]),
+        ([(filled(ANY), ["zip"]), (filled(StandardScaler()), ["size"])], ["text", "", "", "number"]),
+        ([(CountVectorizer(), "word"), ("drop", ["zip"])], ["", "", "text", ""]),
+        ([(StandardScaler(), [1]), (ANY, slice(2, 3))], ["", "number", "text", ""]),
+        ([(FunctionTransformer(np.abs), ["code", "size"])], ["", "", "", ""]),
+        ([(ANY, ["code"]), (StandardScaler(), ["code"])], ["", "number", "", ""]),
+    ],
+)
+def test_the_first_part_that_meets_a_column_says_what_it_is(parts, kinds):
+    model = make_pipeline(make_column_transformer(*parts), LogisticRegression()).fit(TABLE, TARGET)
+    assert learned_kinds(model, 4) == kinds
+
+
+def test_without_columns_of_their_own_the_first_step_decides():
+    numbers = TABLE[["code", "size"]]
+    assert learned_kinds(LogisticRegression().fit(numbers, TARGET), 2) == ["number"] * 2
+    assert (
+        learned_kinds(make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers, TARGET), 2) == ["number"] * 2
+    )
+    mixed = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(TABLE[["zip", "code"]], TARGET)
+    assert learned_kinds(mixed, 2) == ["text", "number"]
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_draft_reads_codes_as_the_model_learned_them(tmp_path, as_text):
+    """The same file: read with dtype=str and encoded, or as pandas reads it, and scaled."""
+    TABLE[["zip", "code"]].assign(y=TARGET).to_csv(tmp_path / "t.csv", index=False)
+    read = pd.read_csv(tmp_path / "t.csv", dtype={"zip": str, "code": str} if as_text else None)
+    step = ANY if as_text else StandardScaler()
+    columns = ColumnTransformer([("codes", step, ["zip", "code"])])
+    joblib.dump(make_pipeline(columns, LogisticRegression()).fit(read[["zip", "code"]], TARGET), tmp_path / "m.joblib")
+    out = tmp_path / "modelmark.yaml"
+    draft_contract(
+        str(tmp_path / "m.joblib"), train=tmp_path / "t.csv", holdout=tmp_path / "t.csv", target="y", name="codes",
+        out=out, progress=lambda *_: None,
+    )  # fmt: skip
+    contract = load(out).contract
+    assert {item.type for item in contract.inputs} == {DataType.CATEGORY if as_text else DataType.INTEGER}
+    table = agreed_table(tmp_path / "t.csv", contract, ["y"])
+    assert check_table(table, contract) == ()
+    assert rows_of(table, contract)[1] == ({"zip": "0001", "code": "1"} if as_text else {"zip": 1, "code": 1})
