@@ -154,7 +154,7 @@ def refused(tmp_path, model, contract=None):
 
 
 def test_what_cannot_be_converted_is_named(tmp_path):
-    error = refused(tmp_path, make_pipeline(one_hot(None)[0], FunctionTransformer(np.tanh), GaussianNB()))
+    error = refused(tmp_path, make_pipeline(one_hot(None)[0], FunctionTransformer(np.arctan), GaussianNB()))
     assert error.code == "CONVERSION_FAILED"
     assert "FunctionTransformer" in error.message
 

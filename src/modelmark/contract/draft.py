@@ -132,7 +132,8 @@ def _answer(draft: Draft) -> Iterator[str]:
         yield f"  classes: {_text(list(draft.classes))}  # in the model's order"
     if draft.task is Task.BINARY:
         yield f"  positive: {_text(draft.positive)}{_guess(draft, 'outputs.positive')}"
-        yield "  threshold: 0.5  # a score at or above this decides for the positive class"
+        why = _guess(draft, "outputs.threshold") or "  # a score at or above this decides for the positive class"
+        yield f"  threshold: {draft.threshold!r}{why}"
     yield "objective:"
     yield f"  metric: {draft.metric}{_guess(draft, 'objective.metric')}"
     yield "guardrails: []  # metrics that must hold whatever the objective does: {metric: recall, limit: 0.8}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,12 @@ from modelmark.domain.metrics import Metric, Task
 if TYPE_CHECKING:
     import pandas as pd
 
+_HALF: Final = 0.5
+#: Models of few votes, which are equal now and then.
+_TIES: Final = frozenset({
+    "BaggingClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier", "ExtraTreesClassifier", "KNeighborsClassifier",
+    "RandomForestClassifier", "VotingClassifier",
+})  # fmt: skip
 #: More distinct texts than this are free text, not categories.
 _MOST_CATEGORIES: Final = 200
 #: More distinct numbers than this as target, or fractions, make it a regression.
@@ -34,12 +41,14 @@ _EXACTLY: Final = Context(prec=1100, Emin=MIN_EMIN, Emax=MAX_EMAX)
 class Facts:
     """What the model itself knows, where it could be asked. None: it does not say.
 
-    width: how many columns it takes. kinds: `text` or `number` by column, as it learned them.
+    cutoff: the probability of the second class from which on it decides for that. width: how many columns it takes.
+    kinds: `text` or `number` by column, as it learned them.
     """
 
     estimator: str | None = None
     features: tuple[str, ...] | None = None
     classes: tuple[bool | int | str, ...] | None = None
+    cutoff: float | None = None
     width: int | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +65,7 @@ class Draft:
     task: Task
     classes: tuple[bool | int | str, ...]
     positive: bool | int | str | None
+    threshold: float
     metric: Metric
     inputs: tuple[Input, ...]
     left_out: tuple[str, ...]
@@ -89,6 +99,7 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
         task=task,
         classes=classes,
         positive=positive,
+        threshold=_threshold(task, classes, positive, facts, guesses),
         metric=metric,
         inputs=inputs,
         left_out=tuple(str(c) for c in train.columns if c != target and c not in names),
@@ -134,6 +145,20 @@ def _answer(
         reason = "the rarer class"
     guesses["outputs.positive"] = f"{reason}; the score is its probability"
     return Task.BINARY, classes, positive
+
+
+def _threshold(task: Task, classes: Sequence[Any], positive: Any, facts: Facts, guesses: dict[str, str]) -> float:
+    """Where the model's own `predict` decides: at a cut-off it keeps; else at one half, where a tie goes to the first class."""
+    if task is not Task.BINARY:
+        return _HALF
+    second = positive == classes[1]
+    if facts.cutoff is not None:
+        guesses["outputs.threshold"] = "the cut-off that the model itself keeps"
+        return facts.cutoff if second else 1 - facts.cutoff
+    if second and (facts.estimator or "").rpartition(" → ")[2] in _TIES:
+        guesses["outputs.threshold"] = "just above one half: the model's own predict decides a tie for the other class"
+        return math.nextafter(_HALF, 1)
+    return _HALF
 
 
 def _features(train: pd.DataFrame, target: str, facts: Facts, guesses: dict[str, str]) -> list[str]:

@@ -123,9 +123,9 @@ def _scan(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes
 
 
 def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes."""
-    model, _ = unpickle.load("source.bin")
-    model = estimators.unwrap(model)
+    """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes, its cut-off."""
+    whole, _ = unpickle.load("source.bin")
+    model = estimators.unwrap(whole)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
     return {
@@ -134,6 +134,7 @@ def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
         "classes": None if classes is None else list(classes.tolist()),
         "numbers": [int(count)] if isinstance(count, int) else [],
         "kinds": _kinds_of(model, 0 if names is None else len(names)),
+        "cutoff": asking.cutoff_of(whole),
     }
 
 

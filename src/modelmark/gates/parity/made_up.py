@@ -144,7 +144,8 @@ def _explained(
         return nobody, f" The model's own cut-off is {sample.cutoff!r}, `outputs.threshold` is {agreed!r}."
     if sample.cutoff is None and agreed != _HALF:
         purpose = other & (decided(scores, positive=positive, threshold=_HALF) == said)
-        return purpose, f" Another {int(purpose.sum()):,} differ on purpose: the contract decides at {agreed:g}."
+        count = int(purpose.sum())
+        return purpose, f" Another {count:,} differ on purpose: the contract decides at {agreed:g}." if count else ""
     tied = int((other & (scores[:, positive] == agreed)).sum())
     why = f" On {tied:,} the score is {agreed:g} exactly, where the contract decides for the positive class and `predict` does not."
     return nobody, why if tied else ""

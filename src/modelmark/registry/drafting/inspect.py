@@ -43,6 +43,7 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
                 features=features,
                 kinds=dict(zip(features, found.kinds, strict=True)) if features and known_kinds else {},
                 classes=_classes(found.classes, words[0]),
+                cutoff=found.cutoff,
                 width=found.numbers[0] if found.numbers and found.numbers[0] > 0 else None,
             )
 
