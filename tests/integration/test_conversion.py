@@ -386,3 +386,13 @@ def test_values_that_model_and_table_do_not_share_are_said(tmp_path):
     sound = models.save(one_hot(LogisticRegression()).fit(train[models.FEATURES], train["y"]), tmp_path)
     again = convert(sound, contract, train, train=train, limits=sandbox.Limits(), progress=lambda _: None)
     assert not [note for note in again.notes if note.startswith("Look again")]
+
+
+def test_an_empty_text_stays_an_unknown_one_where_null_is_never_sent(tmp_path):
+    """A step that fills gaps, fitted on texts without any, took "" for one."""
+    contract, train = models.contract(), models.frame(400, 1)
+    model = one_hot(LogisticRegression(), nulls="impute").fit(train[models.FEATURES], train["y"])
+    path = models.save(model, tmp_path)
+    holdout = train.assign(**{models.TEXT[0]: ""})
+    result = convert(path, contract, holdout, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert result.parity.max_difference < 1e-5

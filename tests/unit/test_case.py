@@ -11,7 +11,7 @@ import pytest
 
 import cases
 import models
-from modelmark.contract.table import read_table
+from modelmark.contract.table import agreed_table
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import OutputInvalid
 from modelmark.gates import case as module
@@ -63,10 +63,10 @@ def test_without_a_fallback_the_endpoint_fails_on_it_and_so_do_the_gates(tmp_pat
 def test_tables_are_read_once_for_all_gates_and_the_room_they_take(tmp_path, monkeypatch):
     read = []
 
-    def counted(path, **how):
+    def counted(path, *how):
         read.append(path.name)
         time.sleep(0.02)  # long enough for two gates to want it at once
-        return read_table(path, **how)
+        return agreed_table(path, *how)
 
     class Looks:
         alone, quick, settled = False, True, True
@@ -79,7 +79,7 @@ def test_tables_are_read_once_for_all_gates_and_the_room_they_take(tmp_path, mon
             assert len(case.holdout) == 80
             return Measurement(checks=())
 
-    monkeypatch.setattr(module, "read_table", counted)
+    monkeypatch.setattr(module, "agreed_table", counted)
     for workers in (None, 3):
         read.clear()
         run_gates(opened(tmp_path, models.contract()), gates=[Looks(name) for name in "abc"], workers=workers)

@@ -16,7 +16,7 @@ from modelmark.contract.infer import infer
 from modelmark.contract.read import parse
 from modelmark.contract.table import dialect_of, read_table
 from modelmark.domain.contract import Csv
-from modelmark.domain.errors import ContractInvalid, Rejected
+from modelmark.domain.errors import ContractInvalid, Missing, Rejected
 from modelmark.seal.digests import canonical
 
 TABLE = pd.DataFrame(
@@ -117,7 +117,10 @@ def test_one_dialect_is_found_for_two_tables(tmp_path):
     second.write_bytes("a;b\n1,5;ö\n".encode("latin-1"))
     expected = Csv(separator=";", decimal=",", encoding="windows-1252")
     assert dialect_of(first, second) == dialect_of(second, first) == expected
-    assert dialect_of(written(tmp_path, "usual", "u.csv"), tmp_path / "no.parquet") is None
+    (tmp_path / "other.parquet").touch()
+    assert dialect_of(written(tmp_path, "usual", "u.csv"), tmp_path / "other.parquet") is None
+    with pytest.raises(Missing):
+        dialect_of(written(tmp_path, "usual", "u.csv"), tmp_path / "none.parquet")
 
 
 @pytest.mark.parametrize("how", ["usual", "tab", "UTF-16"])

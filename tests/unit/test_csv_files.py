@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from modelmark.contract.csv_file import records
 from modelmark.contract.table import read_table
 from modelmark.domain.contract import Csv
 from modelmark.domain.errors import Malformed, Rejected
@@ -167,3 +169,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, data, encoding):
     with pytest.raises(Malformed) as caught:
         read_table(written(tmp_path, data), csv=Csv(encoding=encoding))
     assert caught.value.code == "MALFORMED_TABLE"
+
+
+def test_reading_changes_nothing_for_other_readers_of_this_process(tmp_path):
+    before = csv.field_size_limit()
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    list(records(path, ",", "utf-8"))
+    next(records(path, ",", "utf-8"))
+    assert csv.field_size_limit() == before

@@ -417,16 +417,17 @@ def test_text_steps_know_the_empty_text_where_they_knew_null():
     encode = ColumnTransformer([("t", OneHotEncoder(handle_unknown="ignore"), ["t"]), ("x", "passthrough", ["x"])])
     made = Pipeline([("encode", encode), ("model", LogisticRegression())]).fit(frame, [0, 1, 0, 1])
     prepared = copy.deepcopy(made)
-    know_null(walk(prepared))
+    know_null(prepared, ["t"])
     assert prepared.named_steps["encode"].transformers_[0][1].categories_[0].tolist() == ["a", "b", ""]
     assert pd.isna(made.named_steps["encode"].transformers_[0][1].categories_[0][2]), "the model itself stays as it was"
     numbers = np.array([1.0, np.nan], dtype=object)
-    assert _without_null(numbers) is numbers
+    assert _without_null(numbers, "") is numbers
     texts = SimpleImputer(strategy="most_frequent", missing_values=None).fit(
         np.array([["a"], ["a"], [None]], dtype=object)
     )
     plain = SimpleImputer().fit([[1.0], [np.nan]])
-    know_null([texts, plain])
+    know_null(texts, ["t"])
+    know_null(plain, ["t"])
     assert texts.missing_values == ""
     assert np.isnan(plain.missing_values)
     request = asked(names=("t", "x"))

@@ -7,12 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from socket import socket
+from typing import Final
 
 from modelmark.domain.errors import Conflict
 from modelmark.domain.settings import Settings
 from modelmark.serving.child import Child, keep_alive
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import PATIENCE
+
+#: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
+HEAD_START: Final = 3.0
 
 
 class Up:
@@ -35,9 +39,14 @@ class Up:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Until `request_stop`."""
-        for child in self._children:
-            child.start()
+        """Until `request_stop`. The endpoint has the processors to itself until it answers, or had its time."""
+        endpoint, steward = self._children
+        endpoint.start()
+        until = time.monotonic() + HEAD_START
+        while time.monotonic() < until and endpoint.lives and not endpoint.ready.is_set() and not self._stop.wait(0.02):
+            pass
+        if not self._stop.is_set():
+            steward.start()
         keep_alive(self._children, self._stop, 0.1, lambda: None)
         for child in self._children:  # the endpoint first, so that the steward's last checkpoint sees all of its log
             child.end()

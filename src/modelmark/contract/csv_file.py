@@ -107,16 +107,19 @@ def records(path: Path, separator: str, encoding: str) -> Iterator[tuple[int, in
 
     Raises csv.Error, ValueError, OSError, EOFError or zlib.error for what cannot be read.
     """
-    csv.field_size_limit(MAX_LINE)
-    with opened(path) as file:
-        text = io.TextIOWrapper(file, "utf-8-sig" if _is_utf8(encoding) else encoding, newline="")
-        reader = csv.reader(text, delimiter=separator)
-        line, row = 1, -1
-        for fields in reader:
-            if len(fields) > 1 or any(field.strip() for field in fields):
-                yield line, row, fields
-                row += 1
-            line = reader.line_num + 1
+    usual = csv.field_size_limit(MAX_LINE)  # of the whole process
+    try:
+        with opened(path) as file:
+            text = io.TextIOWrapper(file, "utf-8-sig" if _is_utf8(encoding) else encoding, newline="")
+            reader = csv.reader(text, delimiter=separator)
+            line, row = 1, -1
+            for fields in reader:
+                if len(fields) > 1 or any(field.strip() for field in fields):
+                    yield line, row, fields
+                    row += 1
+                line = reader.line_num + 1
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _is_utf8(encoding: str) -> bool:

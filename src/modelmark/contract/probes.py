@@ -57,6 +57,8 @@ def probes(contract: Contract, train: pd.DataFrame) -> Probes:
     for family in _FAMILIES:
         made = [edit for item in contract.inputs for edit in family(item, seen[item.name], len(usual), draw)]
         edits += [made[at] for at in sorted(draw.permutation(len(made))[:most].tolist())]
+    if any(item.nullable for item in contract.textual()):  # to a model that knows null, an empty text is one
+        edits = [edit for edit in edits if "" not in edit[2].values()]
     edits += _patterns(contract, seen, len(usual))[:most]
     edits += _mixtures(contract, seen, len(usual), most, draw)
     return Probes(frame=_applied(usual, edits), families=tuple(family for family, _, _ in edits))
@@ -74,14 +76,14 @@ def _categories(item: Input, column: pd.Series, usual: int, draw: np.random.Gene
 
 
 def _unseen(item: Input, column: pd.Series, usual: int, draw: np.random.Generator) -> Iterator[Edit]:
-    """Where the contract lets them through; an empty text is null to a model that knows null."""
+    """Where the contract lets them through."""
     if (
         item.type is not DataType.CATEGORY
         or item.on_unseen is not Policy.FLAG
         or column.dropna().map(type).ne(str).any()
     ):
         return
-    for text in ("never seen", "Zürich-Ωst", " ", *(() if item.nullable else ("",))):
+    for text in ("never seen", "Zürich-Ωst", " ", ""):
         for at in range(min(usual, 3)):
             yield "unseen categories", at, {item.name: text}
 

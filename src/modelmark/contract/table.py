@@ -73,9 +73,9 @@ def dialect_of(train: Path, holdout: Path) -> Csv | None:
 
     Raises Missing for a file that is not there, and Rejected as `dialect.common` and `read_table` do.
     """
-    files = [path for path in (train, holdout) if is_csv(path)]
-    for path in files:
+    for path in (train, holdout):
         _require_file(path)
+    files = [path for path in (train, holdout) if is_csv(path)]
     try:
         found = common(files[0], files[-1]) if files else Csv()
     except (ValueError, OSError) as error:

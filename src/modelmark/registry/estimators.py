@@ -153,7 +153,8 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     """
     prepared = copy.deepcopy(model)
     ask_plainly(prepared)
-    know_null(walk(prepared))
+    gaps = frame.isna().any()
+    know_null(prepared, [item["name"] for item in request["inputs"] if item["nullable"] or gaps.get(item["name"])])
     finite_thresholds(walk(prepared))
     lower = lowered(prepared)
     best: tuple[tuple[int, float], Converted] | None = None

@@ -3,7 +3,7 @@ stands for a missing text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.registry.original.parts import walk
@@ -13,34 +13,51 @@ if TYPE_CHECKING:
 
 #: What stands for a missing text in a tensor of strings, which has no null.
 NULL: Final = ""
+#: What nobody sends: no character at all, by Unicode's word.
+NOBODY: Final = "\ufdd0"
 #: Python's `\w\w+` in the words of the graph's own expressions, whose `\w` is ASCII only.
 _WORDS: Final = {r"(?u)\b\w\w+\b": r"[\p{L}\p{N}_]{2,}", r"(?u)\b\w+\b": r"[\p{L}\p{N}_]+", r"\w+": r"[\p{L}\p{N}_]+"}
 _VECTORIZERS: Final = ("TfidfVectorizer", "CountVectorizer")
 
 
-def know_null(steps: Iterable[Any]) -> None:
-    """Change copies, so that they know "" where they knew NaN or None.
+def know_null(model: Any, nullable: Collection[str]) -> None:
+    """Change a copy, so that its steps know a text where they knew NaN or None: "" where a column that they read may be null,
+    else one that nobody sends, so that "" stays the unknown text that it is.
 
-    Whether that answers as the original did is for parity to prove, on every row it has.
+    nullable: names of columns. Whether that answers as the original did is for parity to prove, on every row it has.
     """
-    for step in steps:
-        kind = type(step).__name__
-        if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
-            if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
-                step.missing_values = NULL
-        elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
-            known = step.categories_
-            step.categories_ = [_without_null(values) for values in known]
-            if kind == "OrdinalEncoder" and any(a is not b for a, b in zip(known, step.categories_, strict=True)):
-                step.unknown_value = float(-1 if step.unknown_value is None else step.unknown_value)  # codes as floats
+    inside: set[int] = set()
+    for step in walk(model):
+        for _, reader, columns in getattr(step, "transformers_", ()):
+            names = [columns] if isinstance(columns, str) else columns
+            told = isinstance(names, list) and all(isinstance(name, str) for name in names)
+            null = NOBODY if told and not set(names) & set(nullable) else NULL
+            for part in walk(reader) if hasattr(reader, "get_params") else ():
+                _know(part, null)
+                inside.add(id(part))
+    for part in walk(model):
+        if id(part) not in inside:
+            _know(part, NULL if nullable else NOBODY)
 
 
-def _without_null(values: np.ndarray) -> np.ndarray:
+def _know(step: Any, null: str) -> None:
+    kind = type(step).__name__
+    if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
+        if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
+            step.missing_values = null
+    elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
+        known = step.categories_
+        step.categories_ = [_without_null(values, null) for values in known]
+        if kind == "OrdinalEncoder" and any(a is not b for a, b in zip(known, step.categories_, strict=True)):
+            step.unknown_value = float(-1 if step.unknown_value is None else step.unknown_value)  # codes as floats
+
+
+def _without_null(values: np.ndarray, null: str) -> np.ndarray:
     missing = [v is None or v != v for v in values]
     if values.dtype.kind != "O" or not any(missing) or not any(isinstance(v, str) for v in values):
         return values
     clean = values.copy()
-    clean[missing] = NULL
+    clean[missing] = null
     return clean
 
 
@@ -55,7 +72,7 @@ def encode_missing(graph: Any, steps: Iterable[Any]) -> None:
     for step in steps:
         if type(step).__name__ == "OrdinalEncoder":
             for values in getattr(step, "categories_", ()):
-                if values.dtype.kind == "O" and NULL in values:
+                if values.dtype.kind == "O" and {NULL, NOBODY} & set(values):
                     keys = tuple(str(value).encode() for value in values)
                     codes.setdefault(keys, []).append(float(step.encoded_missing_value))
     for node in graph.node if codes else ():
@@ -65,7 +82,7 @@ def encode_missing(graph: Any, steps: Iterable[Any]) -> None:
             continue
         code = of_it.pop(0) if len(of_it) > 1 else of_it[0]
         values = [
-            code if key == NULL.encode() else value
+            code if key in (NULL.encode(), NOBODY.encode()) else value
             for key, value in zip(had["keys_strings"], had["values_floats"], strict=True)
         ]
         kept = [item for item in node.attribute if item.name != "values_floats"]
