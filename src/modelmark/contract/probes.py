@@ -198,5 +198,6 @@ def _applied(usual: pd.DataFrame, edits: list[Edit]) -> pd.DataFrame:
             made[name] = numbers.astype(made[name].dtype) if keeps else numbers
         else:
             whole = kind == "b" and all(isinstance(value, (bool, np.bool_)) for value in column)
-            made[name] = pd.Series(column, dtype=bool if whole else object)
+            same = isinstance(made[name].dtype, pd.StringDtype)  # which says by itself what null is
+            made[name] = pd.Series(column, dtype=bool if whole else made[name].dtype if same else object)
     return made

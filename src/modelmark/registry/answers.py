@@ -123,6 +123,11 @@ REASONS: Final[dict[str, Reason]] = {
         "{first} merges rare categories (min_frequency or max_categories), which ONNX cannot do",
         _ELSEWHERE,
     ),
+    "adds_indicators": Reason(
+        "CONVERSION_FAILED",
+        "{first} adds columns that say what was missing (add_indicator), which cannot be converted",
+        _ELSEWHERE,
+    ),
     "own_function": Reason(
         "CONVERSION_FAILED",
         "{names}: a step calls a function that is none of NumPy's plain ones (log1p, sqrt, exp, absolute …)",

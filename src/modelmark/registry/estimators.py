@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
-from modelmark.registry.original.functions import teach
+from modelmark.registry.original import functions, imputing
 from modelmark.registry.original.parts import walk
 from modelmark.registry.original.supported import ask_plainly, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
@@ -210,7 +210,8 @@ def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
 def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], lower: frozenset[str]) -> Converted:
     import skl2onnx
 
-    teach()
+    functions.teach()
+    imputing.teach()
     if plan.narrow:
         prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)

@@ -17,6 +17,7 @@ ROWS: Final[tuple[_Row, ...]] = (
     (("VotingClassifier",), lambda it: it.voting == "hard", "hard_votes"),
     (_OUTLIERS, lambda it: True, "outlier_detector"),
     (("OneHotEncoder",), lambda it: bool(getattr(it, "_infrequent_enabled", False)), "rare_merged"),
+    (("SimpleImputer",), lambda it: bool(it.add_indicator), "adds_indicators"),
     (("FunctionTransformer",), lambda it: not knows(it), "own_function"),
     (_WORDS, lambda it: it.analyzer == "char_wb" or callable(it.analyzer), "text_analyzer"),
     (_WORDS, lambda it: it.strip_accents is not None, "strips_accents"),
@@ -46,5 +47,12 @@ def ask_plainly(model: Any) -> None:
         kind = type(part).__name__
         if kind == "VotingClassifier":
             part.flatten_transform = False
+        elif kind == "OneHotEncoder" and _merges_nothing(part):
+            part.handle_unknown = "ignore"
         elif kind == "KBinsDiscretizer" and part.encode == "onehot":
             part.encode = "onehot-dense"
+
+
+def _merges_nothing(encoder: Any) -> bool:
+    """Whether `infrequent_if_exist` comes to `ignore`: no category was infrequent."""
+    return encoder.handle_unknown == "infrequent_if_exist" and not getattr(encoder, "_infrequent_enabled", False)

@@ -1,0 +1,68 @@
+"""Gaps in numbers filled in the precision of the numbers: ONNX Runtime's own operator knows float32 only, and without doubles a
+scaled value that ties with a split may cross it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def teach() -> None:
+    """Let skl2onnx convert imputers of numbers so, in this process; those of texts it converts as ever."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common._registration import get_converter, get_shape_calculator
+    from sklearn.impute import SimpleImputer
+
+    convert, shapes = get_converter("SklearnSimpleImputer"), get_shape_calculator("SklearnSimpleImputer")
+
+    def our_shapes(operator: Any) -> None:
+        if _fills_numbers(operator):
+            width = sum(one.type.shape[1] for one in operator.inputs)
+            operator.outputs[0].type = _kind(operator)([None, width])
+        else:
+            shapes(operator)
+
+    def our_convert(scope: Any, operator: Any, container: Any) -> None:
+        (_convert if _fills_numbers(operator) else convert)(scope, operator, container)
+
+    update_registered_converter(SimpleImputer, "ModelmarkImputer", our_shapes, our_convert, overwrite=True)
+
+
+def _fills_numbers(operator: Any) -> bool:
+    import numpy as np
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
+
+    values = operator.raw_operator.statistics_
+    numbers = all(isinstance(one.type, (DoubleTensorType, FloatTensorType, Int64TensorType)) for one in operator.inputs)
+    missing = operator.raw_operator.missing_values
+    gaps = isinstance(missing, float) and np.isnan(missing)
+    return bool(numbers and gaps and values.dtype.kind in "iuf" and np.isfinite(values).all())
+
+
+def _kind(operator: Any) -> Any:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    return (
+        DoubleTensorType if any(isinstance(one.type, DoubleTensorType) for one in operator.inputs) else FloatTensorType
+    )
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    from skl2onnx.common._apply_operation import apply_cast, apply_concat
+    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.proto import onnx_proto
+
+    to = onnx_proto.TensorProto.DOUBLE if _kind(operator) is DoubleTensorType else onnx_proto.TensorProto.FLOAT
+    cast = []
+    for one in operator.inputs:
+        cast.append(scope.get_unique_variable_name("number"))
+        apply_cast(scope, one.full_name, cast[-1], container, to=to)
+    at = cast[0]
+    if len(cast) > 1:
+        at = scope.get_unique_variable_name("together")
+        apply_concat(scope, cast, at, container, axis=1)
+    fills, gaps = scope.get_unique_variable_name("fills"), scope.get_unique_variable_name("gaps")
+    values = operator.raw_operator.statistics_
+    container.add_initializer(fills, to, [1, len(values)], [float(value) for value in values])
+    container.add_node("IsNaN", at, gaps, name=scope.get_unique_operator_name("IsNaN"), op_version=13)
+    out = operator.outputs[0].full_name
+    container.add_node("Where", [gaps, fills, at], out, name=scope.get_unique_operator_name("Where"), op_version=9)
