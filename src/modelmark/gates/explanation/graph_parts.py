@@ -26,7 +26,19 @@ _LINEAR: Final = frozenset({"LinearClassifier", "LinearRegressor"})
 _TREES: Final = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 #: Operations that keep a linear model readable: each column is scaled, filled in or spelled out by itself.
 _PLAIN: Final = _LINEAR | {
-    *("Scaler", "OneHotEncoder", "Imputer", "Cast", "Concat", "Identity", "Reshape", "Flatten", "Normalizer", "ArgMax"),
+    *(
+        "Scaler",
+        "OneHotEncoder",
+        "Imputer",
+        "IsNaN",
+        "Cast",
+        "Concat",
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Normalizer",
+        "ArgMax",
+    ),
     *(
         "ArrayFeatureExtractor",
         "ZipMap",
