@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from modelmark.registry.original.inputs import floats, together, width
+
 #: NumPy function -> ONNX operators, each with the constant that is its second input; "self" stands for the value itself.
 _OPERATORS: Final[dict[str, tuple[tuple[str, float | str | None], ...]]] = {
     "log1p": (("Add", 1.0), ("Log", None)),
@@ -45,28 +47,13 @@ def teach() -> None:
 
 
 def _shapes(operator: Any) -> None:
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    width = sum(one.type.shape[1] for one in operator.inputs)
-    doubles = any(isinstance(one.type, DoubleTensorType) for one in operator.inputs)
-    operator.outputs[0].type = (DoubleTensorType if doubles else FloatTensorType)([None, width])
+    operator.outputs[0].type = floats(operator)([None, width(operator)])
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    from skl2onnx.common._apply_operation import apply_cast, apply_concat, apply_identity
-    from skl2onnx.common.data_types import DoubleTensorType
-    from skl2onnx.proto import onnx_proto
+    from skl2onnx.common._apply_operation import apply_identity
 
-    kinds = onnx_proto.TensorProto
-    to = kinds.DOUBLE if isinstance(operator.outputs[0].type, DoubleTensorType) else kinds.FLOAT
-    cast = []
-    for one in operator.inputs:
-        cast.append(scope.get_unique_variable_name("number"))
-        apply_cast(scope, one.full_name, cast[-1], container, to=to)
-    at = cast[0]
-    if len(cast) > 1:
-        at = scope.get_unique_variable_name("together")
-        apply_concat(scope, cast, at, container, axis=1)
+    at, to = together(scope, operator, container)
     step = operator.raw_operator
     for kind, second in _OPERATORS[step.func.__name__] if step.func is not None else ():
         inputs = [at]

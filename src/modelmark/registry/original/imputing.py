@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelmark.registry.original.inputs import floats, together, width
+
 
 def teach() -> None:
     """Let skl2onnx convert imputers of numbers so, in this process; those of texts it converts as ever."""
@@ -16,8 +18,7 @@ def teach() -> None:
 
     def our_shapes(operator: Any) -> None:
         if _fills_numbers(operator):
-            width = sum(one.type.shape[1] for one in operator.inputs)
-            operator.outputs[0].type = _kind(operator)([None, width])
+            operator.outputs[0].type = floats(operator)([None, width(operator)])
         else:
             shapes(operator)
 
@@ -38,28 +39,8 @@ def _fills_numbers(operator: Any) -> bool:
     return bool(numbers and gaps and values.dtype.kind in "iuf" and np.isfinite(values).all())
 
 
-def _kind(operator: Any) -> Any:
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    return (
-        DoubleTensorType if any(isinstance(one.type, DoubleTensorType) for one in operator.inputs) else FloatTensorType
-    )
-
-
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    from skl2onnx.common._apply_operation import apply_cast, apply_concat
-    from skl2onnx.common.data_types import DoubleTensorType
-    from skl2onnx.proto import onnx_proto
-
-    to = onnx_proto.TensorProto.DOUBLE if _kind(operator) is DoubleTensorType else onnx_proto.TensorProto.FLOAT
-    cast = []
-    for one in operator.inputs:
-        cast.append(scope.get_unique_variable_name("number"))
-        apply_cast(scope, one.full_name, cast[-1], container, to=to)
-    at = cast[0]
-    if len(cast) > 1:
-        at = scope.get_unique_variable_name("together")
-        apply_concat(scope, cast, at, container, axis=1)
+    at, to = together(scope, operator, container)
     fills, gaps = scope.get_unique_variable_name("fills"), scope.get_unique_variable_name("gaps")
     values = operator.raw_operator.statistics_
     container.add_initializer(fills, to, [1, len(values)], [float(value) for value in values])
