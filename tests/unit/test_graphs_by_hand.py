@@ -412,6 +412,19 @@ def test_a_way_to_convert_that_takes_too_long_is_left_and_another_stands(monkeyp
     assert found.plan == tried[-1] == "float64/float64"
 
 
+def test_gaps_in_numbers_are_filled_where_a_model_computes_in_doubles():
+    """ONNX Runtime's own operator for gaps knows float32 only."""
+    frame, y = table()
+    frame = frame.assign(a=frame["a"].where(frame.index % 4 > 0))
+    made = Pipeline([("gaps", SimpleImputer()), ("scale", StandardScaler()), ("model", LogisticRegression())]).fit(
+        frame, y
+    )
+    request = asked()
+    found = estimators._attempt(made, estimators.Plan("float64", "float64", narrow=True), made, request, frozenset())
+    original = estimators.original_scores(made, frame, request)
+    assert tensors.run(tensors.session(found.model), frame, found.signature) == pytest.approx(original, abs=1e-6)
+
+
 def test_text_steps_know_the_empty_text_where_they_knew_null():
     frame = pd.DataFrame({"t": pd.Series(["a", None, "b", None], dtype=object), "x": [1.0, 2, 3, 4]})
     encode = ColumnTransformer([("t", OneHotEncoder(handle_unknown="ignore"), ["t"]), ("x", "passthrough", ["x"])])

@@ -21,6 +21,7 @@ from modelmark.gates.case import Case
 from modelmark.gates.common.asking import ROUNDING, Array, Row, ask, decisions, distance
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.parity import made_up
+from modelmark.gates.parity.shares import share_check
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.values import decode
 from modelmark.stats.rates import clopper_pearson
@@ -129,19 +130,7 @@ class ParityCheck:
 
 def _rate(name: str, wrong: np.ndarray, limit: float, words: str) -> Check:
     count, n = int(wrong.sum()), len(wrong)
-    low, high = clopper_pearson(count, n)
-    return Check(
-        name=name,
-        measured=low,
-        estimate=count / n,
-        low=low,
-        high=high,
-        n=n,
-        confidence=0.95,
-        limit=Limit(bound=Bound.AT_MOST, value=limit),
-        sentence=f"{words} {count:,} of {n:,} sampled rows ({count / n:.2%} [{low:.2%}, {high:.2%}]); "
-        f"up to {limit:.2%} is allowed.",
-    )
+    return share_check(name, count, n, limit, f"{words} {count:,} of {n:,} sampled rows")
 
 
 def _sample(case: Case) -> ParitySample | None:

@@ -18,8 +18,8 @@ from modelmark.domain.ports import Predictor
 from modelmark.domain.version import ParitySample, Probe
 from modelmark.gates.common.asking import Array, ask, decisions
 from modelmark.gates.gate import GateProgress
+from modelmark.gates.parity.shares import share_check
 from modelmark.stats.decisions import decided
-from modelmark.stats.rates import clopper_pearson
 
 _SHOWN = 20
 _HALF = 0.5  # where a classifier without a cut-off of its own decides
@@ -85,21 +85,10 @@ def _family(
     name: str, found: MadeUp, parted: NDArray[np.bool_], of_it: NDArray[np.bool_], settings: ParityGate
 ) -> Check:
     count, n = int(parted.sum()), int(of_it.sum())
-    low, high = clopper_pearson(count, n)
     farthest = float(np.abs(found.original[of_it] - found.served[of_it]).max())
-    return Check(
-        name=f"made-up rows: {name}",
-        measured=low,
-        estimate=count / n,
-        low=low,
-        high=high,
-        n=n,
-        confidence=0.95,
-        limit=Limit(bound=Bound.AT_MOST, value=settings.max_flipped_rate),
-        sentence=f"Of {n:,} made-up rows ({name}), {count:,} are decided otherwise than by the original model "
-        f"({count / n:.2%} [{low:.2%}, {high:.2%}]); up to {settings.max_flipped_rate:.2%} is allowed. The largest "
-        f"difference of a score is {farthest:.2g}.",
-    )
+    said = f"Of {n:,} made-up rows ({name}), {count:,} are decided otherwise than by the original model"
+    more = f" The largest difference of a score is {farthest:.2g}."
+    return share_check(f"made-up rows: {name}", count, n, settings.max_flipped_rate, said, more)
 
 
 def label_check(
@@ -116,19 +105,8 @@ def label_check(
     other, n = decisions(scores, contract) != said, len(said)
     purpose, why = _explained(other, said, scores, sample, contract)
     count = int((other & ~purpose).sum())
-    low, high = clopper_pearson(count, n)
-    return Check(
-        name="the served label is the author's",
-        measured=low,
-        estimate=count / n,
-        low=low,
-        high=high,
-        n=n,
-        confidence=0.95,
-        limit=Limit(bound=Bound.AT_MOST, value=settings.max_flipped_rate),
-        sentence=f"On {count:,} of {n:,} sampled holdout rows the served label is not what the model's own `predict` says "
-        f"({count / n:.2%} [{low:.2%}, {high:.2%}]); up to {settings.max_flipped_rate:.2%} is allowed.{why}",
-    )
+    asks = f"On {count:,} of {n:,} sampled holdout rows the served label is not what the model's own `predict` says"
+    return share_check("the served label is the author's", count, n, settings.max_flipped_rate, asks, why)
 
 
 def _explained(
