@@ -23,6 +23,15 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-goldens"))
 
 
+@pytest.fixture
+def sandbox_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of this test are converted in this process: for those that it made itself, where the walls are no question."""
+    from child_here import called
+    from modelmark.registry import sandbox
+
+    monkeypatch.setattr(sandbox, "_spawn", called)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server of our own on a Unix socket, from Debian's binaries. In CI it is never skipped."""

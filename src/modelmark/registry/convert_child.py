@@ -52,7 +52,7 @@ def main(verb: str) -> None:
         request = json.load(file)
     seccomp.install(syscalls.LOADING)
     {"scan": reading.warm_up, "score": _warm_up}.get(verb, _warm_up_all)()
-    tables = {name: tensors.load_frame(f"{name}.parquet") for name in _TABLES.get(verb, ())}
+    tables = tables_of(verb)
     _wait_for_go()
     landlock_version, filtered = sandbox_child.arm(
         folder=os.getcwd(),
@@ -71,6 +71,11 @@ def main(verb: str) -> None:
     for output in out.values():
         output.flush()
     end(code)
+
+
+def tables_of(verb: str) -> Tables:
+    """What the verb reads, from the folder that it works in."""
+    return {name: tensors.load_frame(f"{name}.parquet") for name in _TABLES.get(verb, ())}
 
 
 def _wait_for_go() -> None:

@@ -1,0 +1,29 @@
+"""The sandbox's child as a call in this process, for models that a test made itself.
+
+The same request, the same verbs, the same files that the parent distrusts; no walls and no start of libraries. What is about
+the walls, or about an artifact that could do harm, goes through the real child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from modelmark.registry import convert_child, sandbox
+from modelmark.registry.answers import Walls
+
+WALLS = Walls(seccomp=True, landlock=1, left=["network", "processes", "/proc"])
+
+
+def called(
+    verb: sandbox.Verb, folder: Path, limits: sandbox.Limits, before: Callable[[], Collection[str]]
+) -> tuple[int, Walls, Collection[str]]:
+    vocabulary = before()
+    with contextlib.chdir(folder), contextlib.ExitStack() as files:
+        out = {name: files.enter_context(open(name, "wb")) for name in convert_child.OUTPUTS}
+        request = json.loads(Path("request.json").read_bytes())
+        facts, code = convert_child._work(verb, request, convert_child.tables_of(verb), out)
+        out["result.json"].write(json.dumps(facts).encode())
+    return code, WALLS, vocabulary
