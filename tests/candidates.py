@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import journey
+from child_here import sandbox_here
 from journey import Place
 from modelmark.app.control_plane import ControlPlane
 from modelmark.domain.evidence import Check, Evidence
@@ -132,7 +133,8 @@ class Candidate:
             table.to_csv(to / name, index=False)
         edit(place.contract, [*changed, *lines])
         other = Candidate(place)
-        other.app.register(place.contract, progress=journey.silent)
+        with sandbox_here():
+            other.app.register(place.contract, progress=journey.silent)
         return other
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from unittest import mock
 
 from modelmark.registry import convert_child, sandbox
 from modelmark.registry.answers import Walls
@@ -17,7 +18,7 @@ from modelmark.registry.answers import Walls
 WALLS = Walls(seccomp=True, landlock=1, left=["network", "processes", "/proc"])
 
 
-def called(
+def _called(
     verb: sandbox.Verb, folder: Path, limits: sandbox.Limits, before: Callable[[], Collection[str]]
 ) -> tuple[int, Walls, Collection[str]]:
     vocabulary = before()
@@ -27,3 +28,10 @@ def called(
         facts, code = convert_child._work(verb, request, convert_child.tables_of(verb), out)
         out["result.json"].write(json.dumps(facts).encode())
     return code, WALLS, vocabulary
+
+
+@contextlib.contextmanager
+def sandbox_here() -> Iterator[None]:
+    """Artifacts are read and converted in this process until the block ends."""
+    with mock.patch.object(sandbox, "_spawn", _called):
+        yield

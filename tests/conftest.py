@@ -24,12 +24,12 @@ def update_goldens(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def sandbox_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def sandbox_here() -> Iterator[None]:
     """Models of this test are converted in this process: for those that it made itself, where the walls are no question."""
-    from child_here import called
-    from modelmark.registry import sandbox
+    from child_here import sandbox_here
 
-    monkeypatch.setattr(sandbox, "_spawn", called)
+    with sandbox_here():
+        yield
 
 
 @pytest.fixture(scope="session")

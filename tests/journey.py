@@ -20,6 +20,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from child_here import sandbox_here
+
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 NAME = "loans"
 SIGNERS = (("data_science", "Ann Lee"), ("product", "Bob Ray"))
@@ -140,15 +142,17 @@ class Place:
         """The contract as `init` drafts it and people fill it in, in process. more: as for `fill_in`."""
         from modelmark.registry.drafting.draft import draft_contract
 
-        draft_contract(
-            str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",
-            target=target, name=NAME, out=self.contract, progress=silent,
-        )  # fmt: skip
+        with sandbox_here():
+            draft_contract(
+                str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",
+                target=target, name=NAME, out=self.contract, progress=silent,
+            )  # fmt: skip
         self.fill_in(*more)
 
     def register(self, app: Any) -> Any:
         """What the folder holds now, in process."""
-        version, _ = app.register(self.contract, progress=silent)
+        with sandbox_here():
+            version, _ = app.register(self.contract, progress=silent)
         return version
 
     def champion(self, *more: tuple[str, str]) -> None:

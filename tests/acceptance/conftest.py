@@ -8,6 +8,7 @@ import pytest
 
 import candidates
 from candidates import Candidate
+from child_here import sandbox_here
 from journey import Place, silent, small
 
 
@@ -50,7 +51,8 @@ def unfilled(drafted: tuple[Candidate, str], tmp_path_factory: pytest.TempPathFa
     """A candidate whose contract is the draft: people were not asked."""
     place = drafted[0].place.copy(tmp_path_factory.mktemp("unfilled") / "place")
     place.contract.write_text(drafted[1], "utf-8")
-    place.app().register(place.contract, progress=silent)
+    with sandbox_here():
+        place.app().register(place.contract, progress=silent)
     return Candidate(place)
 
 

@@ -9,6 +9,7 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 
 import journey
+from child_here import sandbox_here
 from journey import Place, small
 from modelmark.domain.evidence import Verdict
 from tables import clean
@@ -33,7 +34,8 @@ def test_looks_at_one_holdout_are_counted_over_versions(tmp_path):
     assert app.open_case(first, tmp_path).earlier_looks == 0, "asking again is no look by another version"
     text = place.contract.read_text("utf-8").replace("threshold: 0.5", "threshold: 0.45")
     place.contract.write_text(text, "utf-8")
-    second, new = app.register(place.contract, progress=journey.silent)
+    with sandbox_here():
+        second, new = app.register(place.contract, progress=journey.silent)
     assert new
     assert app.open_case(second, tmp_path).earlier_looks == 1
 

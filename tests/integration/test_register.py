@@ -24,6 +24,9 @@ from modelmark.seal.digests import canonical, digest_value
 from modelmark.serving.predictor import LocalPredictor
 from modelmark.storage.artifacts import FolderArtifactStore
 
+#: The version itself comes out of the sandbox; these ask what is made of such an answer.
+HERE = pytest.mark.usefixtures("sandbox_here")
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
@@ -74,6 +77,7 @@ def test_the_same_bytes_again_are_the_same_version(bench, version):
     assert register(models.contract(), registration(bench, number=2)) == version
 
 
+@HERE
 def test_an_onnx_file_is_registered_and_served_as_it_is(bench):
     base = bench[0]
     (base / "given.onnx").write_bytes(serving_case.gradient_boosting(2))
@@ -90,6 +94,7 @@ def test_an_onnx_file_is_registered_and_served_as_it_is(bench):
     assert predicted == session.run(["probabilities"], {"X": given})[0].astype(float).tolist()
 
 
+@HERE
 def test_an_onnx_file_registered_before_there_were_flavours_is_the_version_it_was(bench):
     (bench[0] / "earlier.onnx").write_bytes(serving_case.gradient_boosting(2))
     contract = models.contract(names=models.NUMERIC, source="earlier.onnx", outputs=Outputs(classes=(0, 1), positive=1))
@@ -128,6 +133,7 @@ def test_a_lost_folder_comes_back_from_mlflow_by_id(bench, version, tmp_path):
         assert (tmp_path / "back" / file.name).read_bytes() == file.read_bytes()
 
 
+@HERE
 def test_a_changed_file_is_noticed(bench):
     made = register(models.contract(purpose="tamper"), registration(bench, number=3))
     path = bench[1].version(made.id) / ARTIFACT
@@ -158,12 +164,14 @@ def test_a_model_in_mlflow_can_be_the_source(bench, version, tmp_path, format):
     assert made.lineage.source == source
 
 
+@HERE
 def test_a_missing_model_is_named(bench):
     contract = models.contract(model=ModelSource(source="nowhere.joblib", task=Task.BINARY))
     with pytest.raises(errors.Missing, match=r"nowhere\.joblib"):
         register(contract, registration(bench))
 
 
+@HERE
 def test_a_refused_version_leaves_no_folder(bench):
     def fail(*_):
         raise errors.NotYet("no")
@@ -175,6 +183,7 @@ def test_a_refused_version_leaves_no_folder(bench):
     assert set(bench[1].versions.glob("*")) == before
 
 
+@HERE
 def test_an_unreachable_mlflow_says_so(bench):
     tracking = Tracking(workspace=bench[1], uri="sqlite:////dev/null/mlflow.db")
     with pytest.raises(errors.NotYet) as caught:
