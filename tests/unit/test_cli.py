@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from modelmark.cli import main
 from modelmark.cli.accounts import account
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.journal import journal
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
+from spoken import spoken
 
 HEAVY = ("numpy", "pandas", "sklearn", "mlflow", "sqlalchemy", "pydantic", "onnxruntime", "scipy", "pyarrow", "duckdb")
 #: Commands with --json that need nothing but a folder to give an answer or an error.
@@ -73,21 +71,6 @@ def run(*words, folder=None, said="", **environ):
         [sys.executable, "-m", "modelmark", *words],
         cwd=folder, env=kept | environ, capture_output=True, text=True, timeout=100, input=said,
     )  # fmt: skip
-
-
-def spoken(*words, folder=None, said=""):
-    """As `run`, in this process: for what is said, which does not depend on who started us."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name in [name for name in os.environ if name.startswith("MODELMARK_")]:
-            patch.delenv(name)
-        if folder is not None:
-            patch.chdir(folder)
-        patch.setattr(sys, "argv", ["modelmark", *words])
-        patch.setattr(sys, "stdin", io.StringIO(said))
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
 
 
 @functools.cache

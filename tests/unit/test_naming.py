@@ -63,3 +63,18 @@ def test_nothing_registered_names_the_next_command() -> None:
     with pytest.raises(Missing) as caught:
         find(MemoryLedger(), None, None)
     assert (caught.value.code, caught.value.hint) == ("NO_VERSION", "modelmark register")
+
+
+def test_the_contract_of_the_folder_says_which_model_is_meant() -> None:
+    known = ledger(ONE, TWO, OTHER)
+    assert FindVersion(ledger=known, meant=lambda: "churn")("latest") == OTHER
+    assert FindVersion(ledger=known, meant=lambda: "churn").model(None) == "churn"
+    assert FindVersion(ledger=known, meant=lambda: "churn")("v2", "loans") == TWO, "what is said comes first"
+    assert FindVersion(ledger=known, meant=lambda: "churn")(ONE.id.hex[:12]) == ONE, (
+        "digits are looked up in all models"
+    )
+    for only in (known, ledger(ONE)):
+        with pytest.raises(Missing) as caught:
+            FindVersion(ledger=only, meant=lambda: "leases")("latest")
+        assert caught.value.code == "NO_MODEL"
+        assert "'leases', which is not registered" in caught.value.message

@@ -165,7 +165,7 @@ def test_a_contract_is_read_from_the_versions_own_bytes_or_not_at_all(tmp_path: 
     assert twins.contract_of(ONE) == AGREED
     with pytest.raises(Missing) as gone:
         twins.contract_of(TWO)
-    assert (gone.value.code, gone.value.hint) == ("NO_FILES", "modelmark fetch v2")
+    assert (gone.value.code, gone.value.hint) == ("NO_FILES", "modelmark fetch v2 --model loans")
     twins.artifacts.write(ONE.id, CONTRACT, canonical(dataclasses.replace(AGREED, purpose="other")))
     with pytest.raises(Tampered) as changed:
         twins.contract_of(ONE)

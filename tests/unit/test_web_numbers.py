@@ -19,6 +19,7 @@ from modelmark.domain.people import Account, Permission, Principal, Role
 from modelmark.domain.release import Approval, Comment, CommentKind, State
 from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
+from modelmark.governance.tasks import tasks
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.stats.profile import Column
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
@@ -26,7 +27,6 @@ from modelmark.web import sentences, series
 from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import QUESTIONS, parts
 from modelmark.web.sentences import latency, monitor, overall, rest, scores
-from modelmark.web.tasks import tasks
 
 AT = round(NOON.timestamp() * 1000)
 ONE = version()
@@ -377,7 +377,7 @@ def test_open_gates_come_before_signatures_and_say_what_to_do():
                           not_run=frozenset({"load"}), missing=(ANN,))], None)  # fmt: skip
     assert [(t.place, t.mine) for t in found] == [("supply_chain", False), ("load", False)]
     assert found[0].sentence == "The gate supply chain says: fail. Mend the model, or let a signer waive it."
-    assert found[1].sentence == f"The gate load has not been run yet: modelmark check {ONE.label}."
+    assert found[1].sentence == f"The gate load has not been run yet: modelmark check {ONE.argument}."
 
 
 def test_ones_own_tasks_come_first():

@@ -7,7 +7,7 @@ library, `Reporting` what writes reports, `Workbench` what works on tables and m
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from modelmark.app.effects import Announce, FinishBehind, FollowRoutes, Marks, S
 from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
-from modelmark.app.usecases.find_version import FindVersion
+from modelmark.app.usecases.find_version import FindVersion, nowhere
 from modelmark.app.usecases.finish_acts import FinishActs
 from modelmark.app.usecases.make_checkpoint import MakeCheckpoint
 from modelmark.app.usecases.model_card import ModelCard
@@ -67,9 +67,17 @@ def utc_now() -> datetime:
 class Container:
     """One installation. Attributes are built on first use, so a command pays only for what it touches."""
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now, *, read_only: bool = False) -> None:
-        """read_only: whoever only looks writes nothing, not even the modes of files."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = utc_now,
+        *,
+        read_only: bool = False,
+        meant: Callable[[], str | None] = nowhere,
+    ) -> None:
+        """read_only: whoever only looks writes nothing, not even the modes of files. meant: as `FindVersion` takes it."""
         self.settings = settings
+        self._meant = meant
         self.clock = clock
         self.workspace: Workspace = settings.place
         self._read_only = read_only
@@ -216,7 +224,7 @@ class Container:
 
     @cached_property
     def find(self) -> FindVersion:
-        return FindVersion(ledger=self.ledger)
+        return FindVersion(ledger=self.ledger, meant=self._meant)
 
     @cached_property
     def contract_of(self) -> ReadContract:

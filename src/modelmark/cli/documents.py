@@ -32,7 +32,8 @@ def diff(
     from modelmark.governance.difference import difference
 
     app = open_app(workspace)
-    first, second = app.find(before, model), app.find(after, model)
+    first = app.find(before, model)
+    second = app.find(after, model or first.model)
     sections = difference(app.describe(first), app.describe(second))
     if json:
         say_json({"before": first.id, "after": second.id, "sections": sections})

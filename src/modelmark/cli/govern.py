@@ -15,7 +15,7 @@ from modelmark.domain.errors import Rejected
 from modelmark.domain.until import until
 
 if TYPE_CHECKING:
-    from modelmark.domain.people import Principal
+    from modelmark.domain.people import Person, Principal
     from modelmark.domain.release import Approval
     from modelmark.domain.routes import Route
     from modelmark.governance.release_status import ReleaseStatus
@@ -107,7 +107,9 @@ def release(
         part = "all" if share == 1 else f"{share:.0%}"
         said = f"{found.model} {found.label} ({found.id.short}) carries its mark and takes {part} of the traffic"
         say(f"✓ {said}; before, {seen} served")
-        say("  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback")
+        say(
+            f"  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback --model {found.model}"
+        )
     return OK
 
 
@@ -161,6 +163,7 @@ def status(
     if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
         return OK
+    _say_waiting(statuses, app.principal)
     late = app.steady_clock.behind()
     if late is not None:
         say(
@@ -191,9 +194,20 @@ def status(
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
         say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
-    if statuses:
-        _say_next(statuses[-1])
     return OK
+
+
+def _say_waiting(statuses: Sequence[ReleaseStatus], by: Principal | None) -> None:
+    """What waits for this person, then what stands between each model's newest version and traffic, and the way on."""
+    from modelmark.governance.tasks import tasks, waiting
+
+    mine = [task for task in tasks(statuses, by) if task.mine]
+    if by is not None and mine:
+        say(f"Waits for you, {by.name}:")
+        for task in mine:
+            say(f"  {task.version.model} {task.version.label}: {task.sentence}")
+    for status in waiting(statuses):
+        _say_next(status, by)
 
 
 def _speaker(by: Principal | None, name: str | None) -> str:
@@ -234,12 +248,13 @@ def comment(
     if json:
         say_json(said)
     else:
-        held = f"; it holds the release up until: modelmark comment {found.label} --settles {said.id} --text …"
+        held = f"; it holds the release up until: modelmark comment {found.argument} --settles {said.id} --text …"
         say(f"✓ noted beside {found.model} {found.label} as {kind.value.replace('_', ' ')}{held if change else ''}")
     return OK
 
 
-def _say_next(status: ReleaseStatus) -> None:
+def _say_next(status: ReleaseStatus, by: Principal | None = None) -> None:
+    """What stands between the version and traffic, and the command that goes on; in the name of `by`, where it waits for them."""
     from modelmark.domain.evidence import Verdict
     from modelmark.domain.release import SERVING
 
@@ -247,15 +262,22 @@ def _say_next(status: ReleaseStatus) -> None:
     if status.state in SERVING:
         return
     for obstacle in status.obstacles:
-        say(f"  {version.label}: {obstacle}")
+        say(f"  {version.model} {version.label}: {obstacle}")
     if Verdict.FAIL in status.open_gates.values():  # one failure stays, so asking again cannot help
-        say(f"  next: mend the model and register it again, or ask a signer: modelmark waive {version.label} --help")
+        say(f"  next: mend the model and register it again, or ask a signer: modelmark waive {version.argument} --help")
     elif status.open_gates:
-        say(f"  next: modelmark check {version.label}")
-    elif status.missing_signatures:
-        say(f"  next: modelmark approve {version.label} --role ROLE --name NAME")
+        say(f"  next: modelmark check {version.argument}")
+    elif status.missing:
+        say(f"  next: modelmark approve {version.argument} {_signer(status.missing, by)}")
     elif not status.obstacles:
-        say(f"  next: modelmark release {version.label}")
+        say(f"  next: modelmark release {version.argument}")
+
+
+def _signer(missing: Sequence[Person], by: Principal | None) -> str:
+    """The options that name who approves: oneself, where one is missing, else the first who is."""
+    person = next((one for one in missing if by is not None and one.name == by.name), missing[0])
+    name = "" if by is not None and person.name == by.name else f' --name "{person.name or "NAME"}"'
+    return f"--role {person.role}{name}"
 
 
 def _traffic(status: ReleaseStatus, route: Route | None) -> str:

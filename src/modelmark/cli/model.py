@@ -100,7 +100,7 @@ def register(
         f"  conversion: {parity.flipped} of {parity.rows} holdout decisions flipped, "
         f"largest difference {parity.max_difference:.2g}"
     )
-    say(f"  next: modelmark {f'check {version.label}' if new else 'status'}")
+    say(f"  next: modelmark {f'check {version.argument}' if new else 'status'}")
     return OK
 
 
@@ -126,7 +126,7 @@ def check(
     """
     if junit is not None:
         require_folder(junit, "--junit")
-    app = open_workbench(workspace)
+    app = open_workbench(workspace, contract)
     found = app.find(version, model)
     with progress(quiet=json) as bar:
         result = app.check(found, contract, progress=bar, only=only or (), fast=fast, again=again, by=app.principal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,32 +22,43 @@ def settings_of(workspace: Path | None, **given: Any) -> Settings:
     return configured(workspace=workspace, **given)
 
 
+def _named_in(contract: Path) -> str | None:
+    """The model that a contract names, by its file or the folder that holds it; None where there is none."""
+    from modelmark.contract.read import FILE, name_in
+
+    return name_in(contract / FILE if contract.is_dir() else contract)
+
+
+def _named_here() -> str | None:
+    return _named_in(Path())
+
+
 def open_app(workspace: Path | None) -> Container:
     """For commands about versions, people and releases."""
     from modelmark.app.container import Container
 
-    return Container(settings_of(workspace))
+    return Container(settings_of(workspace), meant=_named_here)
 
 
 def look_at(workspace: Path | None) -> Container:
     """For commands that write nothing, whoever may write there."""
     from modelmark.app.container import Container
 
-    return Container(settings_of(workspace), read_only=True)
+    return Container(settings_of(workspace), read_only=True, meant=_named_here)
 
 
 def open_reporting(workspace: Path | None) -> Reporting:
     """For commands that only write a report anew."""
     from modelmark.app.reporting import Reporting
 
-    return Reporting(settings_of(workspace))
+    return Reporting(settings_of(workspace), meant=_named_here)
 
 
-def open_workbench(workspace: Path | None) -> Workbench:
-    """For commands that read tables and run models."""
+def open_workbench(workspace: Path | None, contract: Path | None = None) -> Workbench:
+    """For commands that read tables and run models. contract: whose model is meant [default: the current folder's]."""
     from modelmark.app.workbench import Workbench
 
-    return Workbench(settings_of(workspace))
+    return Workbench(settings_of(workspace), meant=_named_here if contract is None else partial(_named_in, contract))
 
 
 def open_control_plane(workspace: Path | None, **given: Any) -> ControlPlane:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from modelmark.cli.pasteable import pasteable
 from modelmark.domain import printable
 from modelmark.domain.errors import ContractInvalid, ModelmarkError, NotPermitted, Rejected, Unmeasured
 
@@ -30,7 +31,7 @@ def say(text: str = "") -> None:
     """One line. Line ends before and after are blank lines of ours; inside, what somebody wrote is spelled out."""
     line = text.strip("\n")
     before, _, after = text.partition(line) if line else ("", "", "")
-    _write(sys.stdout, f"{before}{printable.one_line(line)}{after}")
+    _write(sys.stdout, f"{before}{printable.one_line(pasteable(line))}{after}")
 
 
 def say_document(text: str) -> None:
@@ -74,7 +75,8 @@ def say_json(value: Any) -> None:
 def complain(error: ModelmarkError, *, as_json: bool) -> None:
     """One line: what is wrong, where, what is allowed, what to do next. A contract's faults are one line each."""
     if as_json:
-        say_json({"error": error.facts()})
+        facts = error.facts()
+        say_json({"error": facts | ({"hint": pasteable(error.hint)} if error.hint else {})})
         return
     if isinstance(error, ContractInvalid):
         for fault in error.faults:
@@ -83,7 +85,7 @@ def complain(error: ModelmarkError, *, as_json: bool) -> None:
     message = re.sub(r"\s*\n\s*", " ", error.message.strip())  # a library's words may come in lines
     row = f" (row {error.row})" if error.row is not None else ""
     bounds = f" [{error.bounds}]" if error.limit else ""
-    hint = f" → {error.hint}" if error.hint else ""
+    hint = f" → {pasteable(error.hint)}" if error.hint else ""
     note(f"error: {message}{row}{bounds}{hint}")
 
 

@@ -43,7 +43,7 @@ def recalibrate(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
     require_folder(out)
-    app = open_workbench(workspace)
+    app = open_workbench(workspace, contract)
     found = app.find(version, model)
     made = app.recalibrate(found, contract, method)
     with written(out):

@@ -45,13 +45,24 @@ def load(path: Path) -> Document:
         return parse(file.read(yamltext.MAX_BYTES + 1), path)
 
 
+def name_in(path: Path) -> str | None:
+    """The model that a contract names, whatever else stands in it; None without a file or a name.
+
+    Raises ContractInvalid for a file that is no YAML within its budgets.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(yamltext.MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    name = _values(data, path)[0].get("name")
+    return name if isinstance(name, str) else None
+
+
 def parse(data: bytes, path: Path) -> Document:
     """The contract in `data`. Raises ContractInvalid: at once for what is no YAML within its budgets (`yamltext`), else
     with the first `MAX_FAULTS` faults."""
-    try:
-        values, root = yamltext.read(data)
-    except yamltext.NotYaml as error:
-        raise ContractInvalid((_whole(path, error.line, error.found, error.allowed),)) from None
+    values, root = _values(data, path)
     lines = _Lines(root)
     try:
         contract = adapter().validate_json(json.dumps(_with_whole_classes(values)), strict=True)
@@ -61,6 +72,13 @@ def parse(data: bytes, path: Path) -> Document:
     if faults:
         raise ContractInvalid(faults)
     return Document(path, contract, lines)
+
+
+def _values(data: bytes, path: Path) -> tuple[dict[str, Any], yamltext.Place]:
+    try:
+        return yamltext.read(data)
+    except yamltext.NotYaml as error:
+        raise ContractInvalid((_whole(path, error.line, error.found, error.allowed),)) from None
 
 
 def _with_whole_classes(values: Any) -> Any:

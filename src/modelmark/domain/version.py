@@ -176,6 +176,11 @@ class Version:
         return f"v{self.number}"
 
     @property
+    def argument(self) -> str:
+        """As commands take it, wherever they are given: `v3 --model churn`."""
+        return f"{self.label} --model {self.model}"
+
+    @property
     def manifest(self) -> tuple[File, ...]:
         """Every file that the mark covers, the model's main file first."""
         parts = self.components

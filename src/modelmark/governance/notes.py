@@ -11,7 +11,7 @@ from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.waived import waived
 from modelmark.governance.audiences import read_by
-from modelmark.governance.difference import Section, Side, difference
+from modelmark.governance.difference import Side, difference
 
 #: What each audience reads of the difference, first what matters most to it.
 READS: Final[Mapping[Role, tuple[str, ...]]] = {
@@ -38,12 +38,13 @@ def release_notes(audience: Role, after: Side, before: Side | None, waivers: Seq
     if before is None:
         lines += _first(audience, after)
     else:
-        lines += _compared(audience, difference(before, after))
+        lines += _compared(audience, before, after)
     lines += [*_residual(audience, after, waivers), *_terms(audience, after.contract)]
     return "\n".join(" ".join(line.split()) for line in lines).rstrip() + "\n"  # data begins no line of its own
 
 
-def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
+def _compared(audience: Role, before: Side, after: Side) -> Iterator[str]:
+    sections = difference(before, after)
     known = {section.title: section for section in sections}
     first = next((title for title in READS[audience] if title in known), "")
     for title in READS[audience]:
@@ -59,7 +60,8 @@ def _compared(audience: Role, sections: Sequence[Section]) -> Iterator[str]:
         same = [row for row in section.rows if not row.moved][: _SAME if title == first else 0]
         yield from (f"- {row.what}: {row.after}, no sure change" for row in same)
         if len(section.moved) > _ROWS:
-            yield f"- and {len(section.moved) - _ROWS} more: modelmark diff lists them"
+            command = f"modelmark diff {before.version.label} {after.version.argument}"
+            yield f"- and {len(section.moved) - _ROWS} more: {command} lists them"
         yield ""
 
 

@@ -70,7 +70,7 @@ def _unasked(facts: Facts, name: str) -> str:
 
 
 def _again(facts: Facts, name: str) -> str:
-    return f"modelmark check {facts.version.label} --only {name} --again"
+    return f"modelmark check {facts.version.argument} --only {name} --again"
 
 
 def _words(name: str) -> str:
@@ -94,26 +94,26 @@ def monitor(name: str) -> Rule:
     return rule
 
 
-def act(*names: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark release {label}") -> Rule:
-    """It was done with exactly this version, as the audit chain tells. again: the command; `{label}` is the version's."""
+def act(*names: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark release {version}") -> Rule:
+    """It was done with exactly this version, as the audit chain tells. again: the command, with `{version}` as it takes one."""
 
     def rule(facts: Facts) -> Proof | str:
         done = [event for event in facts.events if event.act in names and event.subject == facts.version.id]
         if not done:
             return f"The audit tells of no time that {facts.version.label} was {' or '.join(names)}."
-        return _done(done[-1], facts.version.label, fresh, again.format(label=facts.version.label))
+        return _done(done[-1], facts.version.label, fresh, again.format(version=facts.version.argument))
 
     return rule
 
 
-def drill(name: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark rollback") -> Rule:
+def drill(name: Act, fresh: timedelta = DRILLED_FOR, again: str = "modelmark rollback --model {model}") -> Rule:
     """It was done with any version of this model: what is practised is the way, not the version."""
 
     def rule(facts: Facts) -> Proof | str:
         done = [event for event in facts.events if event.act == name]
         if not done:
             return f"The audit tells of no time that a version of {facts.version.model} was {name}."
-        return _done(done[-1], f"A version of {facts.version.model}", fresh, again)
+        return _done(done[-1], f"A version of {facts.version.model}", fresh, again.format(model=facts.version.model))
 
     return rule
 

@@ -110,7 +110,7 @@ class Releases:
                 person.role,
                 f"{version.model} {version.label} waits for {person.name or 'a signer'}",
                 f"Every gate holds. {person.name or 'Whoever signs'} as {person.role} has not approved this evidence yet: "
-                f"see the page of the version, or modelmark approve {version.label} --role {person.role}.",
+                f"see the page of the version, or modelmark approve {version.argument} --role {person.role}.",
             )
         return gate_verdicts
 
@@ -233,7 +233,7 @@ class Releases:
                 f"the gate {excuse.gate} has said nothing yet that could be waived",
                 code="NOT_MEASURED",
                 field="gate",
-                hint=f"modelmark check {version.label} --only {excuse.gate}",
+                hint=f"modelmark check {version.argument} --only {excuse.gate}",
             )
         if not excuse.reason.strip():
             raise Rejected("a waiver needs a reason", code="NO_REASON", field="reason", limit="a sentence")

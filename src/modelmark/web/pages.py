@@ -31,6 +31,7 @@ from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
+from modelmark.governance.tasks import tasks
 from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
@@ -39,7 +40,6 @@ from modelmark.web.events import EventRow, event_rows
 from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
-from modelmark.web.tasks import tasks
 from modelmark.web.templating import Templates
 
 LIVE_SECONDS: Final = 2.0
@@ -130,9 +130,12 @@ class Pages:
         }
 
     async def report(self, request: Request) -> Response:
-        path = self._queries.workspace.report(self._queries.known(request.path_params["id"]).id)
+        version = self._queries.known(request.path_params["id"])
+        path = self._queries.workspace.report(version.id)
         if not path.exists():
-            raise errors.Missing("this version has no report yet", code="NO_REPORT", hint="modelmark check writes it")
+            raise errors.Missing(
+                "this version has no report yet", code="NO_REPORT", hint=f"modelmark check {version.argument} writes it"
+            )
         # The report is one offline file with its style inside; it runs no script.
         policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": policy})

@@ -25,7 +25,7 @@ class ReadContract:
             raise Missing(
                 f"the files of {version.model} {version.label} are not in this workspace",
                 code="NO_FILES",
-                hint=f"modelmark fetch {version.label}",
+                hint=f"modelmark fetch {version.argument}",
             ) from None
         if digest_bytes(data) != version.components.contract:
             raise Tampered(f"the contract of {version.model} {version.label} was changed", code="CONTRACT_CHANGED")

@@ -94,7 +94,7 @@ class Replay:
         except ModelmarkError as error:
             raise Unmeasured(
                 f"version {id.short} cannot be asked again: {error.message}", code="CANNOT_REPLAY",
-                hint="modelmark fetch brings its files back from MLflow",
+                hint=f"modelmark fetch {id.short} brings its files back from MLflow",
             ) from None  # fmt: skip
 
     def _in_log(self, id: str) -> Iterator[dict[str, Any]]:

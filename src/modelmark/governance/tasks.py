@@ -24,14 +24,19 @@ class Task:
 
 
 def tasks(statuses: Sequence[ReleaseStatus], by: Principal | None) -> list[Task]:
-    """One's own first; then what others have to do before a version may go. Only the newest version of a model waits."""
+    """One's own first; then what others have to do before a version may go."""
+    found = [task for status in waiting(statuses) for task in _of(status, by)]
+    return sorted(found, key=lambda task: not task.mine)
+
+
+def waiting(statuses: Sequence[ReleaseStatus]) -> list[ReleaseStatus]:
+    """Of each model the newest version, where it has no traffic yet: older ones wait for nobody."""
     newest: dict[str, ReleaseStatus] = {}
     for status in statuses:
         known = newest.get(status.version.model)
         if known is None or status.version.number > known.version.number:
             newest[status.version.model] = status
-    found = [task for s in newest.values() if s.state in _BEFORE_TRAFFIC for task in _of(s, by)]
-    return sorted(found, key=lambda task: not task.mine)
+    return [status for status in newest.values() if status.state in _BEFORE_TRAFFIC]
 
 
 def _of(status: ReleaseStatus, by: Principal | None) -> Iterator[Task]:
@@ -41,7 +46,7 @@ def _of(status: ReleaseStatus, by: Principal | None) -> Iterator[Task]:
         name = gate.replace("_", " ")
         said = f"The gate {name} says: {status.said(gate)}. Mend the model, or let a signer waive it."
         if gate in status.not_run:
-            said = f"The gate {name} has not been run yet: modelmark check {version.label}."
+            said = f"The gate {name} has not been run yet: modelmark check {version.argument}."
         yield Task(version=version, sentence=said, place=gate, mine=False)
     for request in status.requests:
         yield Task(version=version, sentence=f"{request.name} asked for a change: {request.text}", place="comments",
