@@ -87,7 +87,7 @@ def test_a_gate_that_passed_proves_its_tile_until_it_is_stale() -> None:
     assert proven.expires_at == NOON + MEASURED_FOR
     later = tile(twelve_mistakes(facts(evidence=said, now=NOON + MEASURED_FOR)), "1.out_of_sample")
     assert (later.points, later.worth, later.receipt) == (0, Worth.STALE, proven.receipt)
-    assert "again: modelmark check v1 --only holdout --again." in later.sentence
+    assert "again: modelmark check v1 --model loans --only holdout --again." in later.sentence
     signed = facts(
         evidence=said, now=NOON + MEASURED_FOR, signed=True, contract=contract(claims={"1.out_of_sample": "a"})
     )
@@ -126,7 +126,7 @@ def test_drills_are_proven_by_the_audit_chain_and_fade() -> None:
     assert tile(twelve_mistakes(facts(events=[event("rolled back", 3)])), "4.rollback").points == 1
     assert tile(twelve_mistakes(facts(events=[event("rolled back", 3, of=OTHER)])), "4.rollback").points == 1
     old = tile(twelve_mistakes(facts(events=[event("rolled back", DRILLED_FOR.days)])), "4.rollback")
-    assert (old.worth, "again: modelmark rollback." in old.sentence) == (Worth.STALE, True)
+    assert (old.worth, "again: modelmark rollback --model loans." in old.sentence) == (Worth.STALE, True)
     assert tile(twelve_mistakes(facts(events=[event("released", 3)])), "4.rollback").points == 0
 
 
@@ -166,7 +166,7 @@ def test_a_tile_asks_for_a_checks_own_verdict_when_the_gate_does_not_decide_by_i
     assert (found(good).worth, found(good).receipt) == (Worth.PROVEN, digest_value(good)) or id == "model.5"
     assert (found(bad).worth, found(bad).sentence) == (Worth.OPEN, f"{check} says so.")
     assert found(silent).worth is Worth.OPEN
-    assert "modelmark check v1 --only explanation --again" in found(silent).sentence
+    assert "modelmark check v1 --model loans --only explanation --again" in found(silent).sentence
 
 
 def test_guardrails_are_proven_by_the_gate_that_measures_them_and_only_where_there_are_some() -> None:
