@@ -1,4 +1,4 @@
-"""The demo keeps what it promises. Slow: about a minute."""
+"""The demo keeps what it promises. Slow: about two minutes."""
 
 from __future__ import annotations
 

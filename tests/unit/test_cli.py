@@ -14,6 +14,7 @@ import pytest
 
 from modelmark.cli.accounts import account
 from modelmark.cli.commands import COMMANDS
+from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
@@ -367,3 +368,23 @@ def test_a_full_disk_is_one_line_and_leaves_no_workspace_half_made(tmp_path):
     assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
     assert done.stderr.count("\n") == 1
     assert "disk is full" in done.stderr
+
+
+@pytest.mark.parametrize(("share", "part"), [("10%", 0.1), ("0.1", 0.1), ("100%", 1.0), ("1", 1.0), (" 2.5% ", 0.025)])
+def test_a_share_may_be_given_in_percent(share, part):
+    assert _part(share) == pytest.approx(part)
+
+
+@pytest.mark.parametrize(
+    ("share", "hint"), [("10", "did you mean 10%?"), ("0", "give"), ("101%", "give"), ("half", "give"), ("nan", "give")]
+)
+def test_what_is_no_share_is_refused_with_a_way_on(share, hint):
+    with pytest.raises(errors.Rejected) as caught:
+        _part(share)
+    assert (caught.value.code, caught.value.field) == ("BAD_SHARE", "--share")
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_tab_completes_commands():
+    done = run(_MODELMARK_COMPLETE="complete_bash", COMP_WORDS="modelmark rec", COMP_CWORD="1")
+    assert done.stdout.split() == ["recalibrate"]

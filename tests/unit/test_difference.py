@@ -13,7 +13,7 @@ from modelmark.domain.evidence import Bound, Check, Evidence, Limit, Verdict, ga
 from modelmark.domain.people import Role
 from modelmark.domain.release import Waiver
 from modelmark.domain.version import Version
-from modelmark.governance.difference import Side, difference
+from modelmark.governance.difference import Side, balance, difference
 from modelmark.governance.notes import release_notes
 
 ONE, TWO = version("one"), version("two", number=2)
@@ -48,7 +48,10 @@ def test_a_figure_moved_when_the_intervals_do_not_meet_or_the_verdict_changed() 
     one = side(ONE, said(ONE, "holdout", check("objective", 0.9), check("b", 0.9), check("c", 0.505, 0.001)))
     two = side(TWO, said(TWO, "holdout", check("objective", 0.93), check("b", 0.905), check("c", 0.5, 0.001)))
     found = section(one, two, "quality")
-    assert [(r.what, r.change) for r in found.moved] == [("holdout: objective", "+0.03"), ("holdout: c", "-0.005")]
+    assert [(r.what, r.change) for r in found.moved] == [
+        ("holdout: objective", "+0.03, better"),
+        ("holdout: c", "-0.005, worse"),
+    ]
     assert found.sentence == "2 of 3 figures moved: holdout: objective, holdout: c."
     assert found.rows[0].before == "✓ 0.9 [0.89, 0.91], n = 900"
     assert found.rows[2].after == "✕ 0.5 [0.499, 0.501], n = 900"
@@ -93,7 +96,7 @@ def test_changed_terms_data_and_size_are_named() -> None:
     moved = replace(TWO, lineage=replace(TWO.lineage, holdout_digest=digest("another holdout"), git_commit="abc"))
     after = replace(side(TWO, purpose="ranks callers", size=3_000_000), version=moved)
     sections = {s.title: s for s in difference(side(ONE), after)}
-    assert [r.what for r in sections["data"].moved] == ["holdout", "git commit"]
+    assert [r.what for r in sections["data"].moved] == ["holdout", "served model", "git commit"]
     assert [(r.what, r.after) for r in sections["contract"].moved] == [("purpose", "ranks callers")]
     assert sections["size"].moved[0].change == "+50%"
 
@@ -152,3 +155,24 @@ def test_words_of_a_contract_begin_no_line_of_their_own() -> None:
     text = release_notes(Role.PRODUCT, two, None)
     assert "ranks # Approved by everybody - truly" in text
     assert [line for line in text.splitlines() if line.startswith("# ")] == ["# loans v2 for product"]
+
+
+def test_a_sentence_says_which_version_is_better_and_the_limit_says_which_way_is_good() -> None:
+    at_most = Limit(bound=Bound.AT_MOST, value=100.0)
+    slow, quick = (replace(check("p99", value, 1.0), limit=at_most) for value in (80.0, 20.0))
+    one = side(ONE, said(ONE, "load", slow), said(ONE, "holdout", check("objective", 0.9), check("b", 0.9)))
+    two = side(TWO, said(TWO, "load", quick), said(TWO, "holdout", check("objective", 0.8), check("b", 0.905)))
+    words = balance(difference(one, two), "v2")
+    assert (
+        words
+        == "v2 is surely better on 1 figure and worse on 1 figure; no other figure moved by more than its interval."
+    )
+    assert balance(difference(one, one), "v1").startswith("v1 is neither surely better nor surely worse")
+    load = section(one, two, "latency and load")
+    assert load.rows[0].change == "-60, better"
+
+
+def test_what_reads_alike_does_not_differ() -> None:
+    one, two = side(ONE, size=1_012), side(TWO, size=1_031)
+    assert [row.what for row in section(one, two, "size").moved] == []
+    assert "served model" in [row.what for row in section(one, two, "data").moved]

@@ -186,11 +186,11 @@ def test_goodput_decides_only_where_a_least_share_is_agreed():
 
 
 def test_answers_long_after_the_deadline_fail_when_it_is_sure():
-    found = checks_of(heard(300, took=2.0), min_goodput=0.5)["p99 at 10x"]
+    found = checks_of(heard(300, took=2.0), min_goodput=0.5)["p99 at 10x, ms"]
     assert found.decides
     assert found.verdict is Verdict.FAIL
-    assert not checks_of(heard(300, took=2.0))["p99 at 10x"].decides, "nothing is agreed about overload"
-    assert checks_of(heard(300, took=0.3))["p99 at 10x"].verdict is Verdict.PASS
+    assert not checks_of(heard(300, took=2.0))["p99 at 10x, ms"].decides, "nothing is agreed about overload"
+    assert checks_of(heard(300, took=0.3))["p99 at 10x, ms"].verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_answers_long_after_the_deadline_fail_when_it_is_sure():
 def test_slow_answers_on_a_crowded_machine_are_no_evidence(others, verdict):
     slow = heard(300, took=3.0)
     found = {c.name: c for c in Load(LoadGate()).judge(slow, SERVING, 3.0, others).checks}
-    assert found["p99"].verdict is verdict
+    assert found["p99, ms"].verdict is verdict
     beyond = {c.name: c for c in Load(LoadGate()).judge(heard(300, took=9.0), SERVING, 3.0, others).checks}
     assert beyond["errors"].verdict is verdict
     assert beyond["rate reached"].verdict is verdict
@@ -212,7 +212,7 @@ def test_slow_answers_on_a_crowded_machine_are_no_evidence(others, verdict):
         "errors"
     ].verdict is Verdict.FAIL
     quick = {c.name: c for c in Load(LoadGate()).judge(heard(300), SERVING, 3.0, others).checks}
-    assert quick["p99"].verdict is Verdict.PASS
+    assert quick["p99, ms"].verdict is Verdict.PASS
 
 
 def test_what_other_programs_use_is_seen():

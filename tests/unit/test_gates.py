@@ -301,7 +301,7 @@ def test_a_crash_on_an_odd_input_is_named(sound):
 def test_a_slow_server_fails_the_load_gate(sound):
     contract = dataclasses.replace(LAX, serving=dataclasses.replace(LAX.serving, p99_ms=50))
     slow = dataclasses.replace(sound, contract=contract, staging=Stage(sound.predictor, slow=0.2))
-    assert "p99" in failing(run_gate(Load(AGREED), slow))
+    assert "p99, ms" in failing(run_gate(Load(AGREED), slow))
 
 
 def heard(late_ms=0.0, answer_ms=10.0, n=100, failure=""):
@@ -314,7 +314,7 @@ def heard(late_ms=0.0, answer_ms=10.0, n=100, failure=""):
 
 def test_a_sender_that_is_late_measured_nothing():
     found = Load(LoadGate()).judge(heard(late_ms=200), LAX.serving, 1.0)
-    assert {c.name for c in found.checks if c.verdict is Verdict.CANNOT_TELL} == {"rate reached", "p99"}
+    assert {c.name for c in found.checks if c.verdict is Verdict.CANNOT_TELL} == {"rate reached", "p99, ms"}
 
 
 def test_latency_counts_from_when_a_request_was_due():
@@ -333,7 +333,7 @@ def test_latency_counts_from_when_a_request_was_due():
 def test_a_p99_fails_only_when_it_is_sure(slow, verdict):
     answers = [dataclasses.replace(h, done=h.sent + 0.4) for h in heard(n=slow)] + heard(n=200 - slow)
     found = Load(LoadGate()).judge(answers, dataclasses.replace(LAX.serving, p99_ms=100.0), 1.0)
-    assert next(c for c in found.checks if c.name == "p99").verdict is verdict
+    assert next(c for c in found.checks if c.id == "p99").verdict is verdict
 
 
 def test_a_server_that_falls_behind_does_not_reach_the_rate():

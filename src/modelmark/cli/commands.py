@@ -61,7 +61,6 @@ app = typer.Typer(
     help="Take a trained model from a file to a production endpoint, and keep it honest there.",
     epilog="Start with: modelmark demo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

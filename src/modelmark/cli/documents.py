@@ -29,16 +29,18 @@ def diff(
 
     Example: modelmark diff champion v7
     """
-    from modelmark.governance.difference import difference
+    from modelmark.governance.difference import balance, difference
 
     app = open_app(workspace)
     first = app.find(before, model)
     second = app.find(after, model or first.model)
     sections = difference(app.describe(first), app.describe(second))
     if json:
-        say_json({"before": first.id, "after": second.id, "sections": sections})
+        said = balance(sections, second.label)
+        say_json({"before": first.id, "after": second.id, "balance": said, "sections": sections})
         return OK
     say(f"{first.model} {first.label} ({first.id.short}) → {second.model} {second.label} ({second.id.short})")
+    say(balance(sections, second.label))
     for section in sections:
         say(f"\n{section.title.capitalize()}: {section.sentence}")
         rows = section.rows if everything else section.moved

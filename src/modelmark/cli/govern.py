@@ -85,7 +85,7 @@ def waive(
 
 def release(
     version: options.Version = None,
-    share: Annotated[float, typer.Option(help="Part of the traffic, 0 to 1; less than 1 makes a canary.")] = 1.0,
+    share: Annotated[str, typer.Option(help="Part of the traffic: 10% or 0.1; less than all makes a canary.")] = "100%",
     expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
@@ -93,24 +93,41 @@ def release(
 ) -> int:
     """Sign the mark and give the version its traffic; workers follow within a second.
 
-    Example: modelmark release v3 --share 0.1
+    Example: modelmark release v3 --share 10%
     """
+    part = _part(share)
     app = open_app(workspace)
     found = app.find(version, model)
     seen = expect or app.releases.routes.seen(found.model)
-    snapshot = app.release(found, share=share, by=app.principal, expected=seen)
+    snapshot = app.release(found, share=part, by=app.principal, expected=seen)
     if json:
         say_json(
-            {"version": found.id, "label": found.label, "share": share, "snapshot": snapshot.sequence, "seen": seen}
+            {"version": found.id, "label": found.label, "share": part, "snapshot": snapshot.sequence, "seen": seen}
         )
     else:
-        part = "all" if share == 1 else f"{share:.0%}"
-        said = f"{found.model} {found.label} ({found.id.short}) carries its mark and takes {part} of the traffic"
+        takes = "all" if part == 1 else f"{part * 100:.3g}%"
+        said = f"{found.model} {found.label} ({found.id.short}) carries its mark and takes {takes} of the traffic"
         say(f"✓ {said}; before, {seen} served")
         say(
             f"  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback --model {found.model}"
         )
     return OK
+
+
+def _part(share: str) -> float:
+    """`10%` or `0.1`. Raises Rejected (BAD_SHARE)."""
+    number, percent = share.strip().removesuffix("%"), share.strip().endswith("%")
+    try:
+        part = float(number) / (100 if percent else 1)
+    except ValueError:
+        part = float("nan")
+    if not 0 < part <= 1:
+        hint = f"did you mean {number}%?" if not percent and 1 < part <= 100 else "give 10% or 0.1"
+        raise Rejected(
+            f"{share!r} is no part of the traffic", code="BAD_SHARE", field="--share", limit="above 0% and at most 100%",
+            hint=hint,
+        )  # fmt: skip
+    return part
 
 
 def rollback(

@@ -9,7 +9,7 @@ from typing import Any
 from modelmark.contract.catalogue import shown_gates
 from modelmark.domain.catalogue.rows import DifferenceSection, GateRow
 from modelmark.domain.contract import Contract, Input
-from modelmark.domain.evidence import Check, Evidence, Verdict, deciding
+from modelmark.domain.evidence import Bound, Check, Evidence, Verdict, deciding
 from modelmark.domain.version import Version
 from modelmark.seal.digests import plain
 
@@ -31,13 +31,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One thing on both sides, as text. moved: the intervals do not meet, or the verdict or the value is another."""
+    """One thing on both sides, as text. moved: the intervals do not meet, or the verdict or the value is another. better:
+    whether the later side is, where it moved and its limit says which way is good."""
 
     what: str
     before: str
     after: str
     change: str = ""
     moved: bool = False
+    better: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,21 @@ class Section:
     @property
     def moved(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.moved)
+
+
+def balance(sections: Iterable[Section], after: str) -> str:
+    """Which version is better, in a sentence: figures that surely moved, for and against the later one. after: its label."""
+    rows = [row for section in sections for row in section.rows]
+    better, worse = (sum(1 for row in rows if row.better is said) for said in (True, False))
+    if not better and not worse:
+        return f"{after} is neither surely better nor surely worse on any figure that was measured on both."
+    sides = [f"better on {_counted(better)}"] if better else []
+    sides += [f"worse on {_counted(worse)}"] if worse else []
+    return f"{after} is surely {' and '.join(sides)}; no other figure moved by more than its interval."
+
+
+def _counted(count: int) -> str:
+    return f"{count} figure{'' if count == 1 else 's'}"
 
 
 def difference(before: Side, after: Side) -> tuple[Section, ...]:
@@ -114,6 +131,7 @@ def _data(before: Side, after: Side) -> Iterator[Row]:
         ("training table", old.train_digest.short, new.train_digest.short),
         ("holdout", old.holdout_digest.short, new.holdout_digest.short),
         ("model file", f"{old.source} {old.source_digest.short}", f"{new.source} {new.source_digest.short}"),
+        ("served model", before.version.components.artifact.short, after.version.components.artifact.short),
         ("git commit", old.git_commit or "none", new.git_commit or "none"),
         ("target", before.contract.data.target, after.contract.data.target),
     ):
@@ -143,12 +161,15 @@ def _checks(gate: str, before: Sequence[Check], after: Sequence[Check]) -> Itera
     old, new = {c.id: c for c in before}, {c.id: c for c in after}
     for id in dict.fromkeys((*old, *new)):
         first, second = old.get(id), new.get(id)
+        moved, better = _moved(first, second), _better(first, second)
+        words = "" if not moved or better is None else ", better" if better else ", worse"
         yield Row(
             what=f"{gate.replace('_', ' ')}: {(new.get(id) or old[id]).name}",
             before=figure(first),
             after=figure(second),
-            change=_change(first, second),
-            moved=_moved(first, second),
+            change=_change(first, second) + words,
+            moved=moved,
+            better=better if moved else None,
         )
 
 
@@ -168,6 +189,14 @@ def figure(check: Check | None) -> str:
 def _change(before: Check | None, after: Check | None) -> str:
     first, second = _value(before), _value(after)
     return "" if first is None or second is None else f"{second - first:+.3g}"
+
+
+def _better(before: Check | None, after: Check | None) -> bool | None:
+    """By the side of the limit that is good; None where either was not measured or both are equal."""
+    first, second = _value(before), _value(after)
+    if after is None or first is None or second is None or first == second:
+        return None
+    return (second > first) is (after.limit.bound is Bound.AT_LEAST)
 
 
 def _value(check: Check | None) -> float | None:
@@ -221,13 +250,8 @@ def sized(count: int) -> str:
 
 def _size(before: Side, after: Side) -> Iterator[Row]:
     change = (after.size / before.size - 1) if before.size else 0.0
-    yield Row(
-        what="served model",
-        before=sized(before.size),
-        after=sized(after.size),
-        change=f"{change:+.0%}",
-        moved=before.version.components.artifact != after.version.components.artifact,
-    )
+    first, second = sized(before.size), sized(after.size)
+    yield Row(what="served model", before=first, after=second, change=f"{change:+.0%}", moved=first != second)
     counts = len(before.contract.inputs), len(after.contract.inputs)
     yield Row(what="inputs", before=str(counts[0]), after=str(counts[1]), change=f"{counts[1] - counts[0]:+d}",
               moved=counts[0] != counts[1])  # fmt: skip

@@ -132,7 +132,7 @@ def _correlated(facts: Facts) -> str:
 
 
 _mark = act(*RELEASES, fresh=RECORDED_FOR)
-_canary = act(Act.RELEASED_AS_CANARY, again="modelmark release {version} --share 0.1")
+_canary = act(Act.RELEASED_AS_CANARY, again="modelmark release {version} --share 10%")
 
 TWELVE: Final[Board] = {
     "1. No real validation": (

@@ -176,6 +176,7 @@ class Tracking:
 def _mlflow() -> Any:
     switch_off()
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # what we bring we tell ourselves
     import mlflow
     import mlflow.artifacts
 

@@ -26,7 +26,7 @@ from modelmark.domain.theme import CONFIG
 from modelmark.domain.until import moment
 from modelmark.domain.version import Version
 from modelmark.governance import card_forms
-from modelmark.governance.difference import difference
+from modelmark.governance.difference import balance, difference
 from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
@@ -197,7 +197,14 @@ class Pages:
             )
         known = await self._off(self._queries.versions)
         return await self._render(
-            request, "diff.html", page="releases", before=before, after=after, sections=sections, known=known
+            request,
+            "diff.html",
+            page="releases",
+            before=before,
+            after=after,
+            sections=sections,
+            known=known,
+            balance=balance(sections, after.label) if after is not None else "",
         )
 
     async def card(self, request: Request) -> Response:

@@ -88,15 +88,16 @@ def _latency(one: Overload, serving: Serving, settings: LoadGate) -> Check:
     """Judged at the interval's lower end, and only where goodput is agreed: before the server reads a request, it waits in
     sockets that server and sender fill on the same processors."""
     limit = Limit(bound=Bound.AT_MOST, value=serving.deadline_ms + _WAY)
-    name = f"p99 at {one.factor:g}x"
+    name, key = f"p99 at {one.factor:g}x, ms", f"p99_at_{one.factor:g}x"
     if not one.latencies:
         words = f"Cannot tell: nothing was answered at {one.factor:g} times the capacity."
-        return Check(name=name, measured=None, n=0, limit=limit, sentence=words, decides=False)
+        return Check(name=name, key=key, measured=None, n=0, limit=limit, sentence=words, decides=False)
     p99, low, high = quantile(one.latencies, 0.99)
     fair = one.lag <= LATE
     busy = f"; cannot tell: the sender was up to {one.lag * 1000:.0f} ms late"
     return Check(
         name=name,
+        key=key,
         measured=low if fair else None,
         estimate=p99,
         low=low,

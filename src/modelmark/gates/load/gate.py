@@ -24,6 +24,8 @@ ACHIEVED: Final = 0.95
 _LATE: Final = stress.LATE
 #: How failures begin that are lateness.
 _SLOW: Final = ("an answer after the deadline", "no answer within", "504 ")
+#: As people read it: with its unit.
+P99: Final = "p99, ms"
 _REQUESTS: Final = 20_000  # bounds a gate's traffic whatever the contract says
 
 
@@ -134,7 +136,12 @@ class Load:
         limit = Limit(bound=Bound.AT_MOST, value=serving.p99_ms)
         if not answered:
             return Check(
-                name="p99", measured=None, limit=limit, n=0, sentence="Could not measure: nothing was answered."
+                name=P99,
+                key="p99",
+                measured=None,
+                limit=limit,
+                n=0,
+                sentence="Could not measure: nothing was answered.",
             )
         p99, low, high = checks.quantile(answered, 0.99)
         middle = checks.quantile(answered, 0.5)[0]
@@ -153,7 +160,8 @@ class Load:
         elif crowded:
             why = f": cannot tell, because other programs used {others:.0%} of this machine meanwhile; ask again"
         return Check(
-            name="p99",
+            name=P99,
+            key="p99",
             measured=p99 if kept and not unsure and not crowded else None,
             estimate=p99,
             low=low,
