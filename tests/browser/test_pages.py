@@ -13,11 +13,17 @@ import pytest
 from browser.conftest import SCRIPT, build_nothing, dashboard_of
 from builders.workspace import Lived
 from modelmark.app.control_plane import ControlPlane
+from modelmark.journal.tables.rows import RowFilter, rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 CHANGE = """UPDATE audit SET body = replace(body, '"actor":"ann"', '"actor":"eve"') WHERE sequence = 7"""
 CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
 DRAWING = ("overview", "tumours", "churn", "hostile")
+
+
+def prediction(lived: Lived) -> str:
+    (row,) = rows(lived.app.workspace, "tumours", RowFilter(labelled=True), limit=1).to_pylist()
+    return str(row["id"])
 
 
 def pages(lived: Lived) -> dict[str, str]:
@@ -28,7 +34,8 @@ def pages(lived: Lived) -> dict[str, str]:
         "tumours": "/models/tumours?span=6h",
         "churn": "/models/churn?span=1h",
         "hostile": "/models/hostile?span=24h",
-        "rows": "/models/tumours/rows",
+        "rows": "/models/tumours/rows?label=any&input=mean+radius&low=3",
+        "prediction": f"/models/tumours/predictions/{prediction(lived)}",
         "releases": "/releases",
         "version": f"/versions/{version['tumours', 2]}",
         "failed version": f"/versions/{version['tumours', 3]}",
@@ -38,7 +45,7 @@ def pages(lived: Lived) -> dict[str, str]:
 
 
 NAMES = (
-    "overview", "tumours", "churn", "hostile", "rows", "releases", "version", "failed version", "hostile version",
+    "overview", "tumours", "churn", "hostile", "rows", "prediction", "releases", "version", "failed version", "hostile version",
     "audit",
 )  # fmt: skip
 
@@ -121,6 +128,24 @@ def test_the_rows_of_a_model_tell_what_became_of_the_labels_of_each_source(lived
     assert cells[0] == "outcomes.csv"
     assert int(cells[1].replace(",", "")) > 100
     assert cells[2:5] == ["0", "0", "0"]
+
+
+def test_rows_are_chosen_turned_over_and_followed_to_one_prediction(open_at: Any):
+    page = open_at().open("/models/tumours/rows")
+    first = page.locator("[aria-label='Predictions'] tbody tr a").first.inner_text()
+    page.get_by_role("link", name="Older rows").click()
+    assert page.locator("[aria-label='Predictions'] tbody tr").count() == 100
+    assert page.locator("[aria-label='Predictions'] tbody tr a").first.inner_text() != first
+    page.get_by_text("Choose rows").click()
+    page.get_by_label("Label is another").select_option("yes")
+    page.get_by_role("button", name="Show rows").click()
+    told = page.locator("[aria-label='Predictions'] tbody td[data-label=label]").all_inner_texts()
+    assert told
+    assert all(text.startswith("✕") for text in told)
+    page.locator("[aria-label='Predictions'] tbody td[data-label=prediction] a").first.click()
+    assert "✕ It turned out to be" in page.locator("main").inner_text()
+    page.get_by_role("link", name="Ask v2 again").click()
+    assert "bit for bit" in page.locator("#replay").inner_text() or "otherwise" in page.locator("#replay").inner_text()
 
 
 def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: Any):

@@ -13,7 +13,8 @@ from builders.journal import journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import refusals
-from modelmark.journal.tables.timeline import Span, Timeline, latest, timeline
+from modelmark.journal.tables.rows import RowFilter, rows
+from modelmark.journal.tables.timeline import Span, Timeline, timeline
 from modelmark.journal.wal.writer import Writer
 
 START, END = NOON, NOON + timedelta(hours=1)
@@ -96,16 +97,16 @@ def test_refusals_are_summed_by_reason_within_the_span(known: Workspace):
 
 
 def test_the_latest_rows_come_newest_first_and_a_request_s_rows_in_order(known: Workspace):
-    rows = latest(known, "loans", limit=5)
-    assert [(row["id"], row["row"]) for row in rows] == [("end", 0), ("a4", 0), ("a3", 0), ("a2", 0), ("a2", 1)]
-    assert rows[1]["at"] == NOON + timedelta(minutes=10)
-    assert rows[1]["path"] == "previous_version"
-    assert rows[3]["prediction"] == "1"
+    newest = rows(known, "loans", RowFilter(), limit=5).to_pylist()
+    assert [(row["id"], row["row"]) for row in newest] == [("end", 0), ("a4", 0), ("a3", 0), ("a2", 0), ("a2", 1)]
+    assert newest[1]["at"] == NOON + timedelta(minutes=10)
+    assert newest[1]["path"] == "previous_version"
+    assert newest[3]["prediction"] == "1"
 
 
 def test_a_model_without_a_table_and_a_span_without_rows_are_empty(known: Workspace, tmp_path: Path):
     assert timeline(known, "nobody", START, END, seconds=60) == Timeline()
-    assert latest(known, "nobody") == []
+    assert rows(known, "nobody", RowFilter(), limit=5).num_rows == 0
     assert refusals(Workspace(tmp_path / "none"), "loans", START, END) == {}
     quiet = timeline(known, "loans", END + timedelta(days=1), END + timedelta(days=2), seconds=60)
     assert quiet.slots == ()

@@ -76,6 +76,7 @@ class ControlPlane(Workbench):
                 notes=self.notes,
                 scorecards=self.scorecards,
                 audit_at=self.audit_at,
+                replay=self.replay,
             ),
         )
 

@@ -77,14 +77,6 @@ class Pages:
         data = await self._off(series.model, self._queries, name, span)
         return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
 
-    async def rows(self, request: Request) -> Response:
-        name, _ = self._model(request)
-        rows = await self._off(self._queries.rows, name)
-        sources = await self._off(self._queries.label_sources, name)
-        labels = {version.id.hex: version.label for version in self._queries.versions(name)}
-        about = {"rows": rows, "labels": labels, "sources": sources}
-        return await self._render(request, "rows.html", page="overview", name=name, **about)
-
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)
         names = await self._off(lambda: {s.version.id: self._queries.documents.signatures(s).names for s in found})
@@ -280,10 +272,7 @@ class Pages:
 
     def _model(self, request: Request) -> tuple[str, str]:
         name, span = request.path_params["model"], request.query_params.get("span", "1h")
-        if name not in self._queries.models():
-            raise errors.Missing(
-                "there is no such model in this workspace", code="NO_MODEL", hint="start at the overview"
-            )
+        self._queries.require_model(name)
         if span not in SPANS:
             raise errors.Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
         return name, span

@@ -29,6 +29,8 @@ from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
 from modelmark.journal.tables.label_sources import LabelSource, label_sources
+from modelmark.journal.tables.rows import Cursor, RowFilter, rows
+from modelmark.journal.tables.schema import input_columns
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Reference
@@ -57,6 +59,7 @@ class Documents:
     notes: Notes
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
     audit_at: Callable[[datetime], Any]
+    replay: Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,11 @@ class Queries:
 
     def models(self) -> list[str]:
         return sorted({version.model for version in self.ledger.versions()})
+
+    def require_model(self, name: str) -> None:
+        """Raises Missing."""
+        if name not in self.models():
+            raise Missing("there is no such model in this workspace", code="NO_MODEL", hint="start at the overview")
 
     def route(self, model: str) -> Route | None:
         return self.releases.route(model)
@@ -144,8 +152,25 @@ class Queries:
         receipts = self.workspace.receipts
         return receipts.stat().st_size if receipts.exists() else 0
 
-    def rows(self, model: str) -> list[dict[str, Any]]:
-        return timeline.latest(self.workspace, model)
+    def rows(self, model: str, wanted: RowFilter, *, limit: int, after: Cursor | None = None) -> Any:
+        """A pyarrow table, newest rows first."""
+        return rows(self.workspace, model, wanted, limit=limit, after=after)
+
+    def input_columns(self, model: str) -> dict[str, str]:
+        """The tables' column of each input, by name, as the version says that serves, or the newest one."""
+        version = self.champion(model) or self.versions(model)[-1]
+        contract = self.contract_of(version)
+        return input_columns([i.name for i in contract.numeric()], [i.name for i in contract.textual()])
+
+    def prediction(self, model: str, id: str) -> list[dict[str, Any]]:
+        """Its rows with their labels. Raises Missing where the tables do not have it."""
+        found = query.find(self.workspace, id, model=model)
+        if not found:
+            raise Missing(
+                "there is no such prediction", code="NO_PREDICTION", field="id",
+                hint="what was answered in the last seconds is found once its segment is sealed",
+            )  # fmt: skip
+        return found
 
     def label_sources(self, model: str) -> list[LabelSource]:
         return label_sources(self.workspace, model)

@@ -23,6 +23,7 @@ from modelmark.web.acts import Acts
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
 from modelmark.web.pages import Pages
+from modelmark.web.predictions import Predictions
 from modelmark.web.queries import Queries
 from modelmark.web.refused import RETRY_SECONDS, kept, status_of
 from modelmark.web.templating import Templates
@@ -44,6 +45,7 @@ def build(queries: Queries, actions: Actions) -> Application:
     """The ASGI application over one workspace. Every door names who may use it."""
     templates = Templates()
     pages, acts, problems = Pages(queries, actions.people, templates), Acts(queries, actions), _Problems(templates)
+    rows = Predictions(queries, templates)
     protected = Authenticator(actions.people).protected
     view, own = Permission.VIEW, Permission
 
@@ -57,7 +59,9 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/", pages.overview, view),
         protected("/tasks", pages.tasks, view),
         protected("/models/{model}", pages.model, view),
-        protected("/models/{model}/rows", pages.rows, view),
+        protected("/models/{model}/rows", rows.rows, view),
+        protected("/models/{model}/rows.{form}", rows.file, view),
+        protected("/models/{model}/predictions/{id}", rows.prediction, view),
         protected("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
         protected("/releases", pages.releases, view),
         protected("/diff", pages.diff, view),
@@ -76,6 +80,8 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/audit", pages.audit, view),
         protected("/api/overview", pages.overview_data, view),
         protected("/api/models/{model}", pages.model_data, view),
+        protected("/api/models/{model}/rows", rows.rows_data, view),
+        protected("/api/models/{model}/predictions/{id}", rows.prediction_data, view),
         protected("/api/charts", pages.chart_specs, view),
         protected("/live", pages.live, view),
         protected("/health", pages.health, PUBLIC),

@@ -21,7 +21,7 @@ ANSWER: Final = (
 )  # fmt: skip
 #: The latest label of each row, and since when it has been that: one that is sent again is nothing new. A row of which
 #: different things were said at one time, and nothing later, has none.
-_LATEST: Final = """
+LATEST_LABELS: Final = """
     SELECT id AS label_id, row AS label_row, any_value(latest) AS label, arg_max(value, ns) FILTER (same) AS label_value,
            arg_max(source, ns) FILTER (same) AS label_source, min("at") FILTER (ns > other) AS labelled_at
     FROM (
@@ -47,7 +47,7 @@ def predictions(
 ) -> Any:
     """A pyarrow table of the rows predicted in [start, end), in order of time. version: digest hex. columns: None for
     all. An absent table gives a table without rows and columns."""
-    picked = ", ".join(_quoted(column) for column in columns) if columns else "*"
+    picked = ", ".join(quoted(column) for column in columns) if columns else "*"
     query = f'SELECT {picked} FROM predictions WHERE "at" >= ? AND "at" < ? AND model = ?'
     values: list[Any] = [start, end, model]
     if version is not None:
@@ -79,7 +79,7 @@ def labelled(
     """
     picked = "p.*" if inputs else ", ".join(f'p."{column}"' for column in ANSWER)
     when = "labelled_at" if by == "label" else 'p."at"'
-    query = f"WITH l AS ({_LATEST.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
+    query = f"WITH l AS ({LATEST_LABELS.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
     query += ", count(*) OVER () AS drawn_from"
     query += f" FROM predictions p JOIN l ON p.id = l.label_id AND p.row = l.label_row WHERE {when} >= ? AND {when} < ?"
     query += " AND p.model = ?"
@@ -149,7 +149,7 @@ def _said(workspace: Workspace, id: str, model: str) -> dict[int, list[dict[str,
 
 
 def _truth(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """As `_LATEST` has it. said: the labels of one row, oldest first."""
+    """As `LATEST_LABELS` has it. said: the labels of one row, oldest first."""
     latest = {label["label"] for label in said if label["ns"] == said[-1]["ns"]}
     if len(latest) > 1:
         return {"label": None, "labelled_at": None, "conflicting": sorted(latest)}
@@ -175,5 +175,5 @@ def _empty() -> Any:
     return pa.table({})
 
 
-def _quoted(column: str) -> str:
+def quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What a dashboard asks of the predictions table: traffic, latency and scores over time, and the latest rows."""
+"""What a dashboard asks of the predictions table: traffic, latency and scores over time."""
 
 from __future__ import annotations
 
@@ -125,21 +125,6 @@ def _span(connection: Any, low: float, high: float, bins: int) -> Span:
         mean_score=mean,
         values=tuple(values) if values else None,
     )
-
-
-def latest(workspace: Workspace, model: str, limit: int = 100) -> list[dict[str, Any]]:
-    """The newest predicted rows, newest first."""
-    names = ("id", "row", "at", "version", "arm", "path", "score", "prediction", "value", "flags", "micros")
-    # Two small scans are faster than sorting every column of the table.
-    since = 'SELECT min("at") FROM (SELECT "at" FROM found ORDER BY "at" DESC LIMIT ?)'
-    query = f"""SELECT {", ".join(f'"{name}"' for name in names)} FROM found WHERE "at" >= ?
-        ORDER BY "at" DESC, id DESC, "row" LIMIT ?"""
-    with connected(workspace, threads=1, found=table_of(model)) as connection:
-        if connection is None:
-            return []
-        ((oldest,),) = _rows(connection, since, [limit])
-        found = _rows(connection, query, [oldest, limit])
-    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def _rows(connection: Any, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
