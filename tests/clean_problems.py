@@ -30,7 +30,7 @@ from modelmark.contract.infer import Facts, infer
 from modelmark.domain.contract import Contract, Costs, Data, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, LOCK, PARITY, SIGNATURE, Components, Parity
-from modelmark.gates.case import judged, truth_of
+from modelmark.gates.case import truth_of
 from modelmark.gates.common import baselines
 from modelmark.registry import compare
 from modelmark.registry.convert import request_of, signature_bytes
@@ -40,7 +40,7 @@ from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_
 from modelmark.serving.predictor import LocalPredictor
 from modelmark.serving.staging import LocalStaging
 from modelmark.stats.calibration import calibration_error
-from modelmark.stats.metrics import measure
+from modelmark.stats.metrics import judged, measure
 
 _FRESH = 20_000  # rows that tell whether the model is sound, and that no gate sees
 METRICS = {

@@ -16,6 +16,7 @@ from modelmark.domain.contract import Objective
 from modelmark.domain.metrics import Metric
 from modelmark.domain.ports import Clock
 from modelmark.domain.workspace import Workspace
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.profile import reference
 from modelmark.steward.job import Job
 from modelmark.steward.jobs import builtin
@@ -36,7 +37,8 @@ def watched(baseline: float | None = 0.9) -> MonitoredVersion:
     train = pd.DataFrame({"age": rng.normal(40, 10, 5000), "job": rng.choice(["a", "b"], 5000)})
     score = rng.beta(2, 2, 2000)
     made = reference(DEAL, train, np.stack([1 - score, score], axis=1))
-    return MonitoredVersion(model="loans", version=version().id, contract=DEAL, reference=made, baseline=baseline)
+    known = None if baseline is None else Interval(estimate=baseline, low=baseline, high=baseline, n=0, confidence=0.95)
+    return MonitoredVersion(model="loans", version=version().id, contract=DEAL, reference=made, baseline=known)
 
 
 def traffic(rows: int, *, seed: int = 1, shift: float = 0.0) -> list[tuple[float, str, float]]:

@@ -236,10 +236,23 @@ def test_the_contract_s_fields_are_the_catalogue_s_rows_in_their_order() -> None
         assert [type(getattr(settings, name)) for name in known] == [row.settings for row in rows.values()]
 
 
-def test_a_monitor_s_limit_outside_its_range_is_refused() -> None:
-    text = re.sub(r"(?m)^monitors: .*", "monitors: {drift: {false_alarm_rate: 5}}", GOOD)
+@pytest.mark.parametrize(
+    ("place", "setting", "value", "allowed"),
+    [
+        ("monitors", "drift: {false_alarm_rate: 5}", "drift.false_alarm_rate: found 5", "1e-06 to 0.5"),
+        ("monitors", "drift: {false_alarm_rate: 0}", "drift.false_alarm_rate: found 0", "1e-06 to 0.5"),
+        ("monitors", "performance: {confidence: 95}", "performance.confidence: found 95", "0.5 to 0.9999"),
+        ("monitors", "performance: {tolerance: 5}", "performance.tolerance: found 5", "0 to 1"),
+        ("monitors", "quality: {tolerance: 2}", "quality.tolerance: found 2", "0 to 1"),
+        ("gates", "holdout: {champion_margin: 3}", "holdout.champion_margin: found 3", "0 to 1"),
+        ("gates", "holdout: {max_flattery: 3}", "holdout.max_flattery: found 3", "0 to 1"),
+        ("gates", "objective: {harm_margin: 3}", "objective.harm_margin: found 3", "0 to 1"),
+    ],
+)
+def test_a_limit_outside_its_range_is_refused(place: str, setting: str, value: str, allowed: str) -> None:
+    text = re.sub(rf"(?m)^{place}: .*", f"{place}: {{{setting}}}", GOOD)
     (fault,) = faults(text)
-    assert "monitors.drift.false_alarm_rate: found 5; allowed: 1e-06 to 0.5" in fault
+    assert f"{place}.{value}; allowed: {allowed}" in fault
 
 
 @pytest.mark.parametrize(

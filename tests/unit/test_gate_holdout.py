@@ -11,15 +11,17 @@ from sklearn.linear_model import LogisticRegression
 import cases
 import models
 from modelmark.domain.catalogue.gate_settings import HoldoutGate
-from modelmark.domain.contract import Data, DataType, Input, Objective
+from modelmark.domain.contract import Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Metric, Task
-from modelmark.gates.case import Champion, judged
+from modelmark.gates.case import Champion
 from modelmark.gates.common.baselines import constant, single_columns
+from modelmark.gates.common.evaluation_set import evaluation_set_of
+from modelmark.gates.holdout.challengers import challengers, compare
 from modelmark.gates.holdout.gate import Holdout
 from modelmark.gates.holdout.split import flattery
 from modelmark.gates.runner import run_gate
-from modelmark.stats.metrics import measure
+from modelmark.stats.metrics import judged, measure
 from tables import biopsies, deciding, elec2, failing, named, needs
 
 
@@ -236,3 +238,45 @@ def test_many_rows_get_delongs_interval(tmp_path):
     assert found.n == 4000
     assert found.low < found.estimate < found.high
     assert evidence.verdict is Verdict.PASS
+
+
+class Off:
+    """Answers what is true but for an error of this size, up and down by turns."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def predict(self, rows):
+        return [[row["age"] + (self.error if i % 2 else -self.error)] for i, row in enumerate(rows)]
+
+
+def of_values(folder, error, theirs):
+    """A case of 600 rows whose truth is the age in grams, say: thousands, and errors of tens."""
+    contract = dataclasses.replace(
+        models.contract(),
+        model=ModelSource(source="m", task=Task.REGRESSION),
+        inputs=(Input(name="age", type=DataType.NUMBER),),
+        outputs=Outputs(),
+        objective=Objective(metric=Metric.RMSE),
+    )
+    age = np.random.default_rng(0).normal(3000, 400, 600)
+    table = pd.DataFrame({"age": age, "y": age})
+    models.write_tables(folder, table[:300], table[300:])
+    return cases.Case(
+        version=cases.version(folder, contract), contract=contract, base=folder, folder=folder, staging=None,
+        predictor=Off(error), champion=Champion(label="v1", predictor=Off(theirs)), clock=lambda: cases.NOW,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "holds"), [(22.1, True), (22.4, False)])
+def test_a_margin_in_grams_is_a_share_of_what_the_champion_is_off(tmp_path, error, holds):
+    """A hundredth of 22 is 0.22; a hundredth of a gram would refuse both, whatever they are measured in."""
+    case = of_values(tmp_path, error, 22.0)
+    evaluation = evaluation_set_of(case)
+    champion = next(c for c in challengers(case, evaluation, 0.01) if c.champion)
+    assert champion.required == pytest.approx(-0.22)
+    theirs = evaluation.measure(Metric.RMSE, evaluation.of(champion.scores), 0.95)
+    check = compare(champion, theirs, evaluation, 0.95)
+    assert check.limit.value == pytest.approx(-0.22)
+    assert (check.verdict is Verdict.PASS) is holds
+    assert "up to 0.22 worse is tolerated" in check.sentence

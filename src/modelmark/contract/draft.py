@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelmark.contract.dialect import described
 from modelmark.contract.infer import Draft
 from modelmark.domain.contract import Csv, Input, Policy
-from modelmark.domain.metrics import Task
+from modelmark.domain.metrics import UNSCALED, Metric, Task
 from modelmark.domain.people import Role
 
 #: What JSON lets stand and YAML takes for a line end or a control, and what turns text around in an editor.
@@ -43,7 +43,9 @@ class Paths:
 def render(draft: Draft, paths: Paths) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
     return (
-        "\n".join([*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(), *_behaviour(draft), *_rest()])
+        "\n".join(
+            [*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(), *_behaviour(draft), *_rest(draft)]
+        )
         + "\n"
     )
 
@@ -158,7 +160,7 @@ def _behaviour(draft: Draft) -> Iterator[str]:
     yield "tests: null  # your own pytest suite for preprocessing and model: a folder or a file beside this contract"
 
 
-def _rest() -> Iterator[str]:
+def _rest(draft: Draft) -> Iterator[str]:
     yield "serving:"
     yield "  rate_per_s: 50  # GUESS: agreed peak traffic; the load gate sends this much"
     yield "  p99_ms: 100  # GUESS: 99 of 100 answers must be faster"
@@ -167,10 +169,18 @@ def _rest() -> Iterator[str]:
     yield "fallback:  # what answers when the model cannot, in order"
     yield "  - {kind: previous_version}"
     yield "  - {kind: review}"
-    yield "monitors: {window_minutes: 60, every_seconds: 60}"
+    yield _monitors(draft.metric)
     yield "labels:"
     yield "  expected_delay_hours: null  # PERSON: how long from a prediction until the truth is known?"
     yield "retraining: {owner: data_science}"
+
+
+def _monitors(metric: Metric) -> str:
+    """Nothing is known of the holdout yet; its own interval counts when live labels are compared with it."""
+    if metric not in UNSCALED:
+        return "monitors: {window_minutes: 60, every_seconds: 60}"
+    guess = f"how much larger than on the holdout {metric.title} may surely get, as a share of it"
+    return f"monitors: {{window_minutes: 60, every_seconds: 60, performance: {{tolerance: 0.1}}}}  # GUESS: {guess}"
 
 
 def _guess(draft: Draft, field: str) -> str:

@@ -58,3 +58,16 @@ _TITLES = {
 LOSSES: frozenset[Metric] = frozenset(
     {Metric.LOG_LOSS, Metric.BRIER, Metric.EXPECTED_COST, Metric.MAE, Metric.RMSE, Metric.PINBALL}
 )
+
+#: Losses in units of the target or of money: only their own value says which change of them is small.
+UNSCALED: frozenset[Metric] = frozenset({Metric.MAE, Metric.RMSE, Metric.PINBALL, Metric.EXPECTED_COST})
+
+
+def amount(metric: Metric, setting: float, value: float) -> float:
+    """What a contract tolerates, in units of the metric. setting: as the contract has it, a share of `value` for a loss
+    in units of the target or of money, else in units of the metric itself.
+
+    >>> amount(Metric.ACCURACY, 0.05, 0.9), amount(Metric.RMSE, 0.05, 22.0)
+    (0.05, 1.1)
+    """
+    return setting * abs(value) if metric in UNSCALED else setting

@@ -20,7 +20,6 @@ from modelmark.contract.table import (
     target_codes,
     violating_rows,
 )
-from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected, Unmeasured
@@ -30,7 +29,7 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.once import once
 from modelmark.seal.digests import digest_file
-from modelmark.stats.metrics import LabelledPredictions, measure
+from modelmark.stats.metrics import judged, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,20 +139,6 @@ def truth_of(frame: pd.DataFrame, contract: Contract) -> NDArray[np.int64] | Arr
     """The target column as class positions or values."""
     column = frame[contract.data.target]
     return as_numbers(column) if contract.model.task is Task.REGRESSION else target_codes(column, contract.outputs)
-
-
-def judged(contract: Contract, y_true: NDArray[np.int64] | Array, scores: Array) -> LabelledPredictions:
-    """Truth and scores with everything of the contract that metrics need."""
-    binary = contract.model.task is Task.BINARY
-    return LabelledPredictions(
-        task=contract.model.task,
-        y_true=y_true,
-        scores=scores,
-        positive=positive_of(contract) if binary else 0,
-        threshold=contract.outputs.threshold,
-        costs=contract.objective.costs,
-        quantile=contract.objective.quantile,
-    )
 
 
 def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) -> dict[str, float]:

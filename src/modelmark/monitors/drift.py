@@ -27,12 +27,11 @@ class Drift:
         pairs, found = {}, []
         for name, column in view.reference.columns.items():
             counts = view.profiles.get(name)
-            here = column.histogram(column.counts)
             n = 0 if counts is None else int(column.histogram(counts).sum())
-            if counts is None or n < self._settings.min_rows or not here.sum():
+            if counts is None or n < self._settings.min_rows or not column.histogram(column.counts).sum():
                 found.append(self._too_few(view, name, n))
             else:
-                pairs[name] = (here, column.histogram(counts))
+                pairs[name] = (column.expected(counts), column.histogram(counts))
         for name, measured in drifts(pairs, false_alarm_rate=self._settings.false_alarm_rate).items():
             found.append(self._finding(view, name, measured))
         return found

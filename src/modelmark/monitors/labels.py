@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modelmark.domain.classes import class_text, positive_index
+from modelmark.domain.classes import class_text, positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
-from modelmark.stats.metrics import LabelledPredictions
+from modelmark.stats.metrics import LabelledPredictions, judged
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ANSWERED: Final = ("model", "previous_version")  # a constant or a person is not the version's doing
 
@@ -27,7 +31,7 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
             return None
         scores = rows["value"].to_numpy(float).reshape(-1, 1)
         y_true = rows["label_value"].to_numpy(float)
-        return LabelledPredictions(task=Task.REGRESSION, y_true=y_true, scores=scores, drawn_from=drawn_from)
+        return judged(contract, y_true, scores, drawn_from=drawn_from, units=_requests(rows))
     classes = contract.outputs.classes
     place = {class_text(value): i for i, value in enumerate(classes)}
     rows = rows[rows["score"].notna() & rows["label"].isin(list(place))]
@@ -36,15 +40,20 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
     y_true = rows["label"].map(place).to_numpy(np.int64)
     if contract.model.task is Task.MULTICLASS:
         scores = np.array([list(each) for each in rows["probabilities"]], dtype=np.float64)
-        return LabelledPredictions(task=Task.MULTICLASS, y_true=y_true, scores=scores, drawn_from=drawn_from)
-    positive = positive_index(classes, contract.outputs.positive)
+        return judged(contract, y_true, scores, drawn_from=drawn_from, units=_requests(rows))
     score = rows["score"].to_numpy(float)
-    return LabelledPredictions(
-        task=Task.BINARY,
-        y_true=y_true,
-        scores=np.stack([1 - score, score] if positive == 1 else [score, 1 - score], axis=1),
-        positive=positive,
-        threshold=contract.outputs.threshold,
-        costs=contract.objective.costs,
+    first = positive_of(contract) == 0
+    return judged(
+        contract,
+        y_true,
+        np.stack([score, 1 - score] if first else [1 - score, score], axis=1),
         drawn_from=drawn_from,
+        units=_requests(rows),
     )
+
+
+def _requests(rows: pd.DataFrame) -> NDArray[np.int64] | None:
+    """Positions 0..k-1 of the request that each row came in; None where each came alone. Rows of one request hang
+    together: they are about one customer, or one moment."""
+    units = np.unique(rows["id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)
+    return units if units.max() + 1 < len(rows) else None

@@ -11,6 +11,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.monitors.cohort import Cohort
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference
 
@@ -49,7 +50,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorContext:
-    """One window of one version's life. baseline: the objective on the holdout, None when unknown.
+    """One window of one version's life. baseline: the objective on the holdout, None when unknown; baseline_interval: how
+    sure it is, None where it counts as known.
 
     observed: the records themselves; a monitor that does not ask for labels costs no reading of labels.
     """
@@ -62,6 +64,7 @@ class MonitorContext:
     observed: Observations
     baseline: float | None
     now: datetime
+    baseline_interval: Interval | None = None
 
     @property
     def profiles(self) -> Mapping[str, Counts]:

@@ -4,25 +4,32 @@ Rows are judged by when they were predicted, once labels usually have come for t
 none such yet, by the labels that came first, and the sentence says so. Where few labels come, or they cannot tell, more of
 the past is looked at. Each such further look halves how often its interval may err, so that all of them together err
 at most twice as often as one.
+
+The holdout's figure is an estimate too: what is judged is the difference of the two, by the distances of their ends (MOVER:
+Zou & Donner 2008, Stat. Med. 27:1693).
 """
 
 from __future__ import annotations
 
-from math import ceil
+from math import hypot, isfinite
+from statistics import NormalDist
 from typing import Final
 
-import numpy as np
-
 from modelmark.domain.catalogue.monitor_settings import PerformanceMonitor
+from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.domain.metrics import Direction
+from modelmark.domain.metrics import Direction, Metric, amount
 from modelmark.monitors.cohort import Cohort, with_labels
 from modelmark.monitors.monitor import MonitorContext
-from modelmark.stats.bootstrap import Interval, interval, times_for
-from modelmark.stats.metrics import LabelledPredictions, statistic
+from modelmark.stats.bootstrap import Interval, times_for
+from modelmark.stats.intervals import metric_interval, rests_on
+from modelmark.stats.metrics import LabelledPredictions
+from modelmark.stats.rates import would_tell
 
 NAME: Final = "performance"
+#: Of the class whose rows say how sure a metric is; of fewer nothing is said.
+LEAST_OF_A_CLASS: Final = 10
 _TIMES: Final = 400
 _EARLY: Final = "More labels of these rows are due, and those that come first need not be typical."
 
@@ -57,10 +64,12 @@ class Performance:
         confidence = 1 - (1 - self._settings.confidence) / 2**widened
         times = times_for(n) if widened else _TIMES
         try:
-            measured = interval(statistic(metric, judged), n, confidence=confidence, times=times, seed=0)
+            if why := _lacking(view, metric, judged):
+                raise Unmeasured(why)
+            measured = metric_interval(metric, judged, confidence, units=judged.units, times=times)
         except Unmeasured as error:
-            said = f"{n:,} labels of {cohort}: {error.message}; about {_hint(judged)} more"
-            return self._unknown(view, f"Cannot tell whether {metric.title} holds on {said}.", n)
+            sentence = f"Cannot tell whether {metric.title} holds on {n:,} labels of {cohort}: {error.message}."
+            return self._unknown(view, sentence, n)
         return self._finding(view, measured, baseline, cohort, judged.drawn_from)
 
     def _too_few(self, view: MonitorContext, widest: Cohort | None, n: int | None = None) -> Finding:
@@ -74,27 +83,32 @@ class Performance:
     def _finding(
         self, view: MonitorContext, measured: Interval, baseline: float, cohort: Cohort, drawn_from: int = 0
     ) -> Finding:
-        """Alert only when even the interval's better end is worse than tolerated. drawn_from: as `LabelledPredictions` has
-        it."""
+        """Alert only when the objective is surely worse than on the holdout by more than tolerated. drawn_from: as
+        `LabelledPredictions` has it."""
+        metric, known = view.contract.objective.metric, view.baseline_interval
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
-        limit = baseline - sign * self._settings.tolerance
-        better, half = (measured.high if sign > 0 else measured.low), (measured.high - measured.low) / 2
+        limit = baseline - sign * amount(metric, self._settings.tolerance, baseline)
         gap = sign * (limit - measured.estimate)  # how far on the wrong side
-        metric = view.contract.objective.metric
+        doubt = abs((measured.high if sign > 0 else measured.low) - measured.estimate)
+        theirs = _doubt(known, sign, measured.confidence) if known else 0.0
         name = metric.title[:1].upper() + metric.title[1:]
         numbers = (
             f"{measured.estimate:.3f} on {measured.n:,} labels{f' drawn at random of {drawn_from:,}' if drawn_from else ''} "
             f"({100 * measured.confidence:.4g}% interval {measured.low:.3f} to {measured.high:.3f}) of {cohort}"
         )
-        tail = f"holdout {baseline:.3f}, tolerated {'down' if sign > 0 else 'up'} to {limit:.3f}."
-        if sign * (limit - better) > 0:
-            outcome, sentence = Outcome.ALERT, f"{name} is worse than promised: {numbers}; {tail}"
+        promised = f"{baseline:.3f}"
+        if known and known.n:
+            promised += f" ({known.low:.3f} to {known.high:.3f} on {known.n:,} rows)"
+        tail = f"holdout {promised}, tolerated {'down' if sign > 0 else 'up'} to {limit:.3f}"
+        if gap > hypot(doubt, theirs):
+            outcome, sentence = Outcome.ALERT, f"{name} is worse than promised: {numbers}; {tail}."
         elif gap > 0:
-            more = max(1, ceil(measured.n * ((half / gap) ** 2 - 1)))
             outcome = Outcome.CANNOT_TELL
-            sentence = f"Cannot tell whether {metric.title} holds: {numbers}; {tail[:-1]}; about {more:,} more labels would tell."
+            sentence = (
+                f"Cannot tell whether {metric.title} holds: {numbers}; {tail}; {_more(measured.n, doubt, theirs, gap)}."
+            )
         else:
-            outcome, sentence = Outcome.OK, f"{name} holds: {numbers}; {tail}"
+            outcome, sentence = Outcome.OK, f"{name} holds: {numbers}; {tail}."
         return view.finding(
             NAME,
             metric.value,
@@ -111,6 +125,27 @@ class Performance:
         return view.finding(NAME, view.contract.objective.metric.value, Outcome.CANNOT_TELL, sentence, n=n)
 
 
-def _hint(judged: LabelledPredictions) -> str:
-    """A metric that is undefined on many labels lacks one class: as many again as it takes to expect a few of it."""
-    return f"{max(50, len(np.asarray(judged.y_true))):,}"
+def _lacking(view: MonitorContext, metric: Metric, judged: LabelledPredictions) -> str:
+    """What to say where too few rows are of the class that the metric hangs on; else nothing."""
+    found = rests_on(metric, judged)
+    if found is None or found[1] >= LEAST_OF_A_CLASS:
+        return ""
+    (place, rows), n = found, len(judged.y_true)
+    name = class_text(view.contract.outputs.classes[place])
+    if not rows:
+        return f"none of them is “{name}”, and only labels of that class would tell"
+    return f"only {rows} of them {'is' if rows == 1 else 'are'} “{name}”; {would_tell(n, n * (LEAST_OF_A_CLASS - rows) // rows)}"
+
+
+def _doubt(known: Interval, sign: float, confidence: float) -> float:
+    """How much worse than measured the holdout's figure may be, at another confidence than its own."""
+    asked, own = (NormalDist().inv_cdf((1 + c) / 2) for c in (confidence, known.confidence))
+    return abs(known.estimate - (known.low if sign > 0 else known.high)) * asked / own
+
+
+def _more(n: int, ours: float, theirs: float, gap: float) -> str:
+    """How many more labels would bring the doubt of both down to the gap, if widths go with 1 / sqrt(n)."""
+    room = gap**2 - theirs**2
+    if not isfinite(ours) or room <= 0:
+        return "the holdout's own figure is too unsure for labels to tell"
+    return would_tell(n, max(1, round(n * (ours**2 / room - 1))))

@@ -44,7 +44,7 @@ class Quality:
         outside = "out of range" if column.numeric else "unseen"
         shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
         if column.numeric or column.closed:
-            shares.append((outside, column.outside(counts), _share(column.outside(column.counts), column)))
+            shares.append((outside, column.outside(counts), column.unseen()))
         what, hits, usual = max(shares, key=lambda item: item[1] / n - item[2])
         low, high = clopper_pearson(hits, n, confidence)
         limit = usual + self._settings.tolerance

@@ -66,7 +66,7 @@ def divergence(first: Array, second: Array) -> Array:
 
 
 def drift(
-    reference: Counts,
+    reference: Counts | Array,
     current: Counts,
     *,
     columns: int = 1,
@@ -74,11 +74,13 @@ def drift(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Drift:
-    """Two histograms over the same bins. columns: how many are looked at together, sharing the false-alarm rate (Šidák).
+    """Two histograms over the same bins; the reference's may be expected instead of counted.
+
+    columns: how many are looked at together, sharing the false-alarm rate (Šidák).
 
     Raises NotEnoughData when either is empty.
     """
-    n, m = int(reference.sum()), int(current.sum())
+    n, m = round(float(reference.sum())), int(current.sum())
     if n == 0 or m == 0:
         raise NotEnoughData("one of the two has no values")
     here, there = coarsen(reference, current)
@@ -87,7 +89,7 @@ def drift(
 
 
 def drifts(
-    pairs: Mapping[str, tuple[Counts, Counts]], *, false_alarm_rate: float = 0.01, confidence: float = 0.95
+    pairs: Mapping[str, tuple[Counts | Array, Counts]], *, false_alarm_rate: float = 0.01, confidence: float = 0.95
 ) -> dict[str, Drift]:
     """Every column of a window. An alarm anywhere has the false-alarm rate, however many columns there are."""
     return {
@@ -157,17 +159,17 @@ def _gamma_tail(null: Array, rate: float) -> float:
     return float(mean * max(0.0, 1 - 2 / (9 * freedom) + z * (2 / (9 * freedom)) ** 0.5) ** 3)
 
 
-def coarsen(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
+def coarsen(reference: Counts | Array, current: Counts) -> tuple[Counts | Array, Counts]:
     """Both over fewer bins: neighbours are joined until each holds about its share of the reference or enough rows.
 
     Only sizes and the reference decide, never what the window holds, or the cut-off would no longer be one.
     """
-    n, m = int(reference.sum()), int(current.sum())
+    n, m = float(reference.sum()), int(current.sum())
     wanted = max(4, min(len(reference), m // ROWS_PER_BIN))
     if wanted >= len(reference):
         return reference, current
     group = np.minimum((np.cumsum(reference) - reference / 2) / n * wanted, wanted - 1).astype(np.int64)
-    return _joined(reference, group, wanted), _joined(current, group, wanted)
+    return np.bincount(group, reference, wanted), np.bincount(group, current, wanted).astype(np.int64)
 
 
 def _worth(codes: Codes, bins: int, units: Codes | None) -> int:
@@ -184,7 +186,3 @@ def _worth(codes: Codes, bins: int, units: Codes | None) -> int:
 
 def _draw(rng: np.random.Generator, n: int, shares: Array, times: int) -> Array:
     return rng.multinomial(n, shares / shares.sum(), size=times).astype(np.float64)
-
-
-def _joined(counts: Counts, group: Counts, size: int) -> Counts:
-    return np.bincount(group, counts, size).astype(np.int64)

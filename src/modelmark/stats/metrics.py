@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.contract import Costs
+from modelmark.domain.classes import positive_of
+from modelmark.domain.contract import Contract, Costs
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.metrics import Metric, Task
 from modelmark.stats.decisions import decided
@@ -43,7 +44,8 @@ class LabelledPredictions:
 
     truth: class positions (int64) or values (float64), shape (rows,). scores: (rows, classes) or (rows, 1).
     positive: position of the positive class, for binary tasks. drawn_from: of how many rows these were drawn at random; 0
-    where these are all.
+    where these are all. units: positions 0..k-1 of rows that depend on each other, such as those of one request; None
+    where none do.
     """
 
     task: Task
@@ -54,11 +56,34 @@ class LabelledPredictions:
     costs: Costs | None = None
     quantile: float = 0.5
     drawn_from: int = 0
+    units: NDArray[np.int64] | None = None
 
     def decisions(self) -> NDArray[np.int64]:
         """Class positions as the endpoint decides: by threshold for binary tasks, else by the largest score."""
         positive = self.positive if self.task is Task.BINARY else None
         return decided(self.scores, positive=positive, threshold=self.threshold)
+
+
+def judged(
+    contract: Contract,
+    y_true: NDArray[np.int64] | Array,
+    scores: Array,
+    *,
+    drawn_from: int = 0,
+    units: NDArray[np.int64] | None = None,
+) -> LabelledPredictions:
+    """Truth and scores with everything of the contract that metrics need."""
+    return LabelledPredictions(
+        task=contract.model.task,
+        y_true=y_true,
+        scores=scores,
+        positive=positive_of(contract) if contract.model.task is Task.BINARY else 0,
+        threshold=contract.outputs.threshold,
+        costs=contract.objective.costs,
+        quantile=contract.objective.quantile,
+        drawn_from=drawn_from,
+        units=units,
+    )
 
 
 def statistic(metric: Metric, judged: LabelledPredictions) -> Statistic:

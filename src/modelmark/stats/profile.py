@@ -66,6 +66,28 @@ class Column:
         """Values out of the contract's range, or not among its categories."""
         return int(counts[-1] if self.numeric else counts[-2])
 
+    def unseen(self) -> float:
+        """Share of further rows to expect outside `values`: as many as were there, and as many as had a value that came
+        but once (Good 1953, Biometrika 40:237), since such values go on coming."""
+        rows = int(self.histogram(self.counts).sum())
+        return (self.outside(self.counts) + self._once()) / rows if rows else 0.0
+
+    def _once(self) -> int:
+        return 0 if self.numeric else int(np.count_nonzero(self.counts[:-2] == 1))
+
+    def expected(self, counts: Counts) -> Array:
+        """The reference's histogram with the unseen values it must expect, up to as many as `counts` has: how rare the
+        rare ones are is not known, so what lies between none and `unseen` speaks for no drift."""
+        found = self.histogram(self.counts).astype(np.float64)
+        rows = found.sum()
+        if not self._once() or not counts.sum():
+            return found
+        here = self.histogram(counts)
+        share = min(max(here[-2] / here.sum(), found[-2] / rows), self.unseen())
+        found[:-2] *= 1 - (share * rows - found[-2]) / max(found[:-2].sum(), 1.0)
+        found[-2] = share * rows
+        return found
+
     def tally(self, values: Any) -> Counts:
         """Counts of a NumPy array, pandas Series or pyarrow column of this column's values."""
         return self._numbers(_floats(values)) if self.numeric else self._texts(values)

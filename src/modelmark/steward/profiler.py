@@ -24,6 +24,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.receipts import Receipts
 from modelmark.journal.tables.schema import input_columns
 from modelmark.monitors.monitor import REQUESTS
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally, unpack
 from modelmark.steward.expiries import Expiry
 
@@ -43,7 +44,7 @@ class MonitoredVersion:
     version: Digest
     contract: Contract
     reference: bytes
-    baseline: float | None
+    baseline: Interval | None
     terms: tuple[Expiry, ...] = ()
     label: str = ""
     left: bool = False

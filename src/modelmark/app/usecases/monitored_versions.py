@@ -9,10 +9,12 @@ from typing import Final
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.evidence import Check
 from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.cohorts import last_answers
+from modelmark.stats.bootstrap import Interval
 from modelmark.steward.expiries import Expiry
 from modelmark.steward.observations import label_delay
 from modelmark.steward.profiler import MonitoredVersion
@@ -84,8 +86,15 @@ class MonitoredVersions:
             sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
             yield Expiry(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
 
-    def _baseline(self, version: Version) -> float | None:
+    def _baseline(self, version: Version) -> Interval | None:
         """The objective on the holdout, as the holdout gate measured it."""
         said = (item.check("objective") for item in self.ledger.evidence(version.id) if item.gate == "holdout")
-        found = [check.estimate for check in said if check is not None and check.estimate is not None]
-        return found[-1] if found else None
+        found = [check for check in said if check is not None and check.estimate is not None]
+        return _interval(found[-1]) if found else None
+
+
+def _interval(check: Check) -> Interval:
+    """estimate alone, where its interval was not kept: it counts as known."""
+    estimate = check.estimate or 0.0
+    low, high = (estimate if end is None else end for end in (check.low, check.high))
+    return Interval(estimate=estimate, low=low, high=high, n=check.n or 0, confidence=check.confidence or 0.95)

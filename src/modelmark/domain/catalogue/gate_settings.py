@@ -33,11 +33,13 @@ class HoldoutGate:
     minimum: float | None = None
     """The objective's interval must lie wholly on the good side of this."""
     champion_margin: float = 0.01
-    """How much worse than the champion is still tolerable, in units of the metric."""
+    """How much worse than the champion is still tolerable: in units of the metric, or a share of the champion's loss where
+    that is in units of the target or of money (mae, rmse, pinball, expected_cost)."""
     suspicious: float = 0.9999
     """A score this good means a leak until someone explains it; for metrics that end at 1."""
     max_flattery: float = 0.01
-    """How much a random split over a column that looks like time may surely flatter, in units of the metric."""
+    """How much a random split over a column that looks like time may surely flatter: in units of the metric, or a share of
+    such a loss."""
     max_label_gap: float = 0.05
     """How far apart a quick model's scores inside train and on the holdout may be before their labels disagree."""
     worn_after: int = 20
@@ -317,7 +319,8 @@ class ObjectiveGate:
     harm_confidence: float = 0.99
     """How sure a loss against the champion must be, all guardrails together."""
     harm_margin: float = 0.0
-    """How much worse than the champion a guardrail or the value may be, in units of the metric."""
+    """How much worse than the champion a guardrail or the value may be: in units of the metric, or a share of the
+    champion's loss where that is in units of the target or of money."""
     max_regret: float = 0.1
     """How much dearer than the cheapest threshold the contract's may surely be on validation, as a share of its cost."""
 

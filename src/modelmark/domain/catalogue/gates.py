@@ -14,7 +14,6 @@ _SHARE: Final = (0.0, 1.0)
 _CONFIDENCE: Final = (0.5, 0.9999)
 _COUNT: Final = (1.0, 1_000_000.0)
 _SECONDS: Final = (1.0, 86_400.0)
-_AMOUNT: Final = (0.0, 1e12)  # in units of the metric or the target, which may be large
 
 _ROWS: Final = (
     GateRow(
@@ -46,9 +45,9 @@ _ROWS: Final = (
         ranges={
             "confidence": _CONFIDENCE,
             "minimum": (-1e12, 1e12),
-            "champion_margin": _AMOUNT,
+            "champion_margin": _SHARE,
             "suspicious": _SHARE,
-            "max_flattery": _AMOUNT,
+            "max_flattery": _SHARE,
             "max_label_gap": _SHARE,
             "worn_after": (0.0, 1_000_000.0),
         },
@@ -89,7 +88,7 @@ _ROWS: Final = (
         ranges={
             "confidence": _CONFIDENCE,
             "harm_confidence": _CONFIDENCE,
-            "harm_margin": _AMOUNT,
+            "harm_margin": _SHARE,
             "max_regret": (0.0, 10.0),
         },
         subject=lambda contract: bool(contract.guardrails) or contract.objective.costs is not None,

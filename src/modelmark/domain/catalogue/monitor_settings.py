@@ -33,7 +33,8 @@ class PerformanceMonitor:
     """Is the model still as good as on its holdout?"""
 
     tolerance: float = 0.05
-    """How much worse than the holdout the objective may get, in units of the metric."""
+    """How much worse than on the holdout the objective may get: in units of the metric, or a share of the holdout's loss
+    where that is in units of the target or of money (mae, rmse, pinball, expected_cost)."""
     confidence: float = 0.95
     """Confidence of the interval."""
     min_labels: int = 50

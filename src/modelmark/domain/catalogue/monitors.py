@@ -30,7 +30,7 @@ _ROWS: Final = (
         name="performance",
         code="modelmark.monitors.performance:Performance",
         settings=settings.PerformanceMonitor,
-        ranges={"tolerance": (0.0, 1e12), "confidence": (0.5, 0.9999), "min_labels": _COUNT},
+        ranges={"tolerance": _SHARE, "confidence": (0.5, 0.9999), "min_labels": _COUNT},
         tiles=(Proves("2.performance"), Proves("8.live"), Proves("monitor.7")),
     ),
 )

@@ -16,18 +16,15 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric, Task
-from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.gates.case import Array, Case, truth_of
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, blocks, interval
-from modelmark.stats.exact_intervals import exact_interval
-from modelmark.stats.few_rows import FEW, few_rows_interval
-from modelmark.stats.metrics import LabelledPredictions, statistic
+from modelmark.stats.intervals import closed_form, metric_interval
+from modelmark.stats.metrics import LabelledPredictions, judged, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `FEW`.
-_MANY: Final = 2000
 #: With fewer rows of its rarest class, a sentence gives their number: they say how sure it is, not all the rows.
 _SCARCE: Final = 50
 
@@ -81,34 +78,15 @@ class EvaluationSet:
         return f"only {few} of {len(self.rows):,} rows {verb} {class_text(classes[rarest])}" if few < _SCARCE else ""
 
     def measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
-        """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies; as `few_rows`
-        says where few rows decide, and never narrower than that where rows depend on each other.
-
-        Raises NotEnoughData, with the rows of the rarest class where they are few.
-        """
+        """As `metric_interval` says. Raises NotEnoughData, with the rows of the rarest class where they are few."""
         try:
-            return self._measure(metric, subject, confidence)
+            return metric_interval(metric, subject, confidence, units=self.units)
         except NotEnoughData as error:
             raise self._explained(error) from None
 
     def _explained(self, error: NotEnoughData) -> NotEnoughData:
         why = self.scarce()
         return NotEnoughData(f"{error.message}; {why}", code=error.code, field=error.field) if why else error
-
-    def _measure(self, metric: Metric, subject: LabelledPredictions, confidence: float) -> Interval:
-        found = statistic(metric, subject)
-        estimate = found(np.ones(len(subject.y_true)))
-        exact = exact_interval(metric, estimate, subject, self.units, confidence)
-        if exact is not None:
-            return exact
-        few = few_rows_interval(metric, estimate, subject, confidence)
-        if few is not None and self.units is None:
-            return few
-        if self._closed_form(metric):
-            positive = np.asarray(subject.y_true) == subject.positive
-            return delong.auc(subject.scores[:, subject.positive], positive, confidence=confidence)
-        drawn = interval(found, len(subject.y_true), confidence=confidence, units=self.units)
-        return drawn if few is None else replace(drawn, low=min(few.low, drawn.low), high=max(few.high, drawn.high))
 
     def gain(
         self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
@@ -125,7 +103,7 @@ class EvaluationSet:
     def _gain(
         self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
     ) -> Interval:
-        if self._closed_form(metric):
+        if closed_form(metric, ours, self.units):
             positive = np.asarray(ours.y_true) == ours.positive
             first, second = (side.scores[:, side.positive] for side in (ours, theirs))
             return delong.auc_difference(first, second, positive, confidence=confidence)
@@ -133,12 +111,6 @@ class EvaluationSet:
         sign = -1.0 if metric in LOSSES else 1.0
         difference: Callable[[Array], float] = lambda w: sign * (a(w) - b(w))  # noqa: E731
         return interval(difference, len(ours.y_true), confidence=confidence, units=self.units)
-
-    def _closed_form(self, metric: Metric) -> bool:
-        if metric is not Metric.ROC_AUC or self.judged.task is not Task.BINARY or self.units is not None:
-            return False
-        rarer = np.bincount(np.asarray(self.judged.y_true, dtype=np.int64), minlength=2).min()
-        return len(self.rows) >= _MANY and bool(rarer >= FEW)
 
 
 def evaluation_set_of(case: Case) -> EvaluationSet:

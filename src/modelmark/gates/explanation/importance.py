@@ -11,9 +11,9 @@ import numpy as np
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.metrics import LOSSES, Task
-from modelmark.gates.case import Array, Case, judged, score
+from modelmark.gates.case import Array, Case, score
 from modelmark.stats.bootstrap import Interval, interval
-from modelmark.stats.metrics import Statistic, statistic
+from modelmark.stats.metrics import Statistic, judged, statistic
 
 if TYPE_CHECKING:
     import pandas as pd

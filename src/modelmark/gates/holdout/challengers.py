@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Bound, Check, Limit
-from modelmark.domain.metrics import LOSSES, Metric
+from modelmark.domain.metrics import LOSSES, Metric, amount
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common import baselines
 from modelmark.gates.common.evaluation_set import EvaluationSet, check_of
@@ -56,7 +56,10 @@ def challengers(case: Case, evaluation: EvaluationSet, margin: float) -> Iterato
     yield Challenger(name=LINEAR, scores=linear, required=-0.1 * abs(gained) if np.isfinite(gained) else 0.0)
     if case.champion is not None and case.champion_scores is not None:
         name = f"the champion {case.champion.label}"
-        yield Challenger(name=name, scores=case.champion_scores, required=-margin, champion=True)
+        serves = measure(metric, evaluation.of(case.champion_scores))
+        yield Challenger(
+            name=name, scores=case.champion_scores, required=-amount(metric, margin, serves), champion=True
+        )
 
 
 def _in_time(train: pd.DataFrame, y_true: NDArray[np.int64] | Array, contract: Contract) -> NDArray[np.int64] | Array:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from modelmark.domain.catalogue.gate_settings import HoldoutGate
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.metrics import LOSSES, Metric
+from modelmark.domain.metrics import LOSSES, Metric, amount
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, cap, check_of, evaluation_set_of, guardrail_checks
 from modelmark.gates.common.giveaway import alone, believable, giveaway_check
@@ -54,7 +54,10 @@ class Holdout:
         progress(3, 5)
         checks += [*hardly_selected(evaluation), *self._kept_here(case, evaluation)]
         checks += self._believable(metric, evaluation, ours)
-        checks += [*split_checks(case, self.settings), *self._worn(case, metric, ours)]
+        checks += [
+            *split_checks(case, self.settings, amount(metric, self.settings.max_flattery, ours.estimate)),
+            *self._worn(case, metric, ours),
+        ]
         progress(4, 5)
         return Measurement(
             checks=tuple(checks),

@@ -17,12 +17,12 @@ from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric, Task
-from modelmark.gates.case import Array, Case, judged, truth_of
+from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common.evaluation_set import check_of, groups_of
 from modelmark.gates.holdout import probe_model
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.calibration import design_effect
-from modelmark.stats.metrics import LabelledPredictions, statistic
+from modelmark.stats.metrics import LabelledPredictions, judged, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +58,15 @@ class _Order:
         return float(below.mean() / 2 / len(ordered))
 
 
-def split_checks(case: Case, settings: HoldoutGate) -> Iterator[Check]:
-    """At most one about time, and one about labels."""
+def split_checks(case: Case, settings: HoldoutGate, flattery: float) -> Iterator[Check]:
+    """At most one about time, and one about labels. flattery: that is tolerated, in units of the metric."""
     declared = case.contract.data.time
     orders = list(_declared(case)) if declared is not None else []
     if not orders or declared == "row_order":
         # The order of rows never overlaps, so it would always speak before a date that contradicts it.
         orders = [*_guessed(case), *orders]
     for order in orders:
-        check = _time_check(case, order, settings, declared is not None and order.name == declared)
+        check = _time_check(case, order, flattery, declared is not None and order.name == declared)
         if check is not None:
             yield check
             break
@@ -122,7 +122,7 @@ def _known(values: Array) -> Array:
     return np.asarray(values[np.isfinite(values)], dtype=np.float64)
 
 
-def _time_check(case: Case, order: _Order, settings: HoldoutGate, declared: bool) -> Check | None:
+def _time_check(case: Case, order: _Order, tolerated: float, declared: bool) -> Check | None:
     metric = case.contract.objective.metric
     try:
         found = flattery(case, order.name)
@@ -132,17 +132,17 @@ def _time_check(case: Case, order: _Order, settings: HoldoutGate, declared: bool
         return Check(
             name="random split",
             measured=None,
-            limit=Limit(bound=Bound.AT_MOST, value=settings.max_flattery),
+            limit=Limit(bound=Bound.AT_MOST, value=tolerated),
             sentence=f"Cannot tell whether a random split would flatter: {error.message}.",
             decides=False,
         )
     words = f"by {_amount(metric, found)}: {_HOW.format(n=found.n)}"
-    surely = found.low > settings.max_flattery
+    surely = found.low > tolerated
     where = "the order of rows" if order.name == "row_order" else order.name
     if order.overlap <= _INTERLEAVED:
         if not declared:
             return None
-        limit = Limit(bound=Bound.AT_MOST, value=settings.max_flattery)
+        limit = Limit(bound=Bound.AT_MOST, value=tolerated)
         would = "would flatter" if found.low > 0 else "would not surely flatter;"
         sentence = f"Train ends before the holdout begins; a random split over {where} {would} {words}."
         return check_of("random split", 0.0, found, limit, sentence)
@@ -155,7 +155,7 @@ def _time_check(case: Case, order: _Order, settings: HoldoutGate, declared: bool
         return Check(name="random split", measured=order.overlap, n=found.n, limit=limit, sentence=sentence)
     if not surely:
         return None
-    limit = Limit(bound=Bound.AT_MOST, value=settings.max_flattery)
+    limit = Limit(bound=Bound.AT_MOST, value=tolerated)
     sentence = f"{flatters}; {overlap}. If {where} is time, name it in data.time and split by it."
     return check_of("random split", found.low, found, limit, sentence, decides=False)
 

@@ -13,7 +13,7 @@ from modelmark.domain.catalogue.gate_settings import ObjectiveGate
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
-from modelmark.domain.metrics import Metric
+from modelmark.domain.metrics import Metric, amount
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common import baselines
 from modelmark.gates.common.evaluation_set import (
@@ -27,6 +27,7 @@ from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.objective.charts import cost_by_threshold
 from modelmark.stats import thresholds
 from modelmark.stats.bootstrap import Interval
+from modelmark.stats.metrics import measure
 
 COST = Metric.EXPECTED_COST
 
@@ -95,17 +96,18 @@ class ObjectiveValue:
         checks, rows = [], []
         for metric in metrics:
             found = evaluation.gain(metric, evaluation.judged, theirs, confidence)
-            checks.append(self._harmed(case, metric, found, won))
+            margin = amount(metric, self.settings.harm_margin, measure(metric, theirs))
+            checks.append(self._harmed(case, metric, found, won, margin))
             rows.append((metric.title, f"{found.estimate:.4g}", f"{found.low:.4g} to {found.high:.4g}", found.n))
         objective = contract.objective.metric.title
         rows.insert(0, (objective, f"{won.estimate:.4g}", f"{won.low:.4g} to {won.high:.4g}", won.n))
         title = f"Gain over the champion {case.champion.label}, above 0 is better"
         return checks, (Table(title=title, columns=("what", "gain", "interval", "rows"), rows=tuple(rows)),)
 
-    def _harmed(self, case: Case, metric: Metric, found: Interval, won: Interval) -> Check:
+    def _harmed(self, case: Case, metric: Metric, found: Interval, won: Interval, margin: float) -> Check:
         label = case.champion.label if case.champion else "nobody"
         objective, what = case.contract.objective.metric.title, _called(metric)
-        limit = Limit(bound=Bound.AT_LEAST, value=-self.settings.harm_margin)
+        limit = Limit(bound=Bound.AT_LEAST, value=-margin)
         if won.low > 0:
             first = f"The version wins on the objective ({objective}, gain {won})"
         elif won.high < 0:

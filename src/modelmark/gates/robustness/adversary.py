@@ -13,10 +13,11 @@ from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract, DataType, Input, Mutability
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
-from modelmark.gates.case import Array, judged
+from modelmark.gates.case import Array
 from modelmark.gates.robustness import perturb
 from modelmark.gates.robustness.art_attacks import closest
 from modelmark.gates.robustness.perturbation_set import Mask, PerturbationSet
+from modelmark.stats.metrics import judged
 
 _LEAST: Final = 1e-6
 _HALVINGS: Final = 8

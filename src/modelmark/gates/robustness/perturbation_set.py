@@ -13,8 +13,9 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import Predictor
-from modelmark.gates.case import Array, Case, judged, score
+from modelmark.gates.case import Array, Case, score
 from modelmark.gates.robustness import perturb
+from modelmark.stats.metrics import judged
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -98,7 +98,8 @@ class MonitorVersions:
             reference=self.profiler.watch(watched),
             window=window,
             observed=JournalObservations(self.workspace, self.profiler, watched, window),
-            baseline=watched.baseline,
+            baseline=watched.baseline.estimate if watched.baseline else None,
+            baseline_interval=watched.baseline,
             now=now,
         )
 

@@ -1,0 +1,67 @@
+"""How sure a metric on labelled rows is: the interval of the method that fits it, its rows and what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.domain.metrics import Metric, Task
+from modelmark.stats import delong
+from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.exact_intervals import exact_interval
+from modelmark.stats.few_rows import FEW, few_rows_interval
+from modelmark.stats.metrics import LabelledPredictions, statistic
+
+Units = NDArray[np.int64]
+
+#: From here on DeLong's variance is as good as resampling, and far quicker; the rarer class needs `FEW`.
+_MANY: Final = 2000
+
+
+def metric_interval(
+    metric: Metric,
+    judged: LabelledPredictions,
+    confidence: float,
+    *,
+    units: Units | None = None,
+    times: int | None = None,
+) -> Interval:
+    """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies; as `few_rows`
+    says where few rows decide, and never narrower than that where rows depend on each other.
+
+    units: positions 0..k-1 of rows that depend on each other; None where none do. times: resamples. Raises NotEnoughData.
+    """
+    found = statistic(metric, judged)
+    estimate = found(np.ones(len(judged.y_true)))
+    exact = exact_interval(metric, estimate, judged, units, confidence)
+    if exact is not None:
+        return exact
+    few = few_rows_interval(metric, estimate, judged, confidence)
+    if few is not None and units is None:
+        return few
+    if closed_form(metric, judged, units):
+        positive = np.asarray(judged.y_true) == judged.positive
+        return delong.auc(judged.scores[:, judged.positive], positive, confidence=confidence)
+    drawn = interval(found, len(judged.y_true), confidence=confidence, units=units, times=times)
+    return drawn if few is None else replace(drawn, low=min(few.low, drawn.low), high=max(few.high, drawn.high))
+
+
+def closed_form(metric: Metric, judged: LabelledPredictions, units: Units | None) -> bool:
+    """Whether DeLong's variance serves: an AUC of two classes, of many independent rows."""
+    if metric is not Metric.ROC_AUC or judged.task is not Task.BINARY or units is not None:
+        return False
+    rarer = np.bincount(np.asarray(judged.y_true, dtype=np.int64), minlength=2).min()
+    return len(judged.y_true) >= _MANY and bool(rarer >= FEW)
+
+
+def rests_on(metric: Metric, judged: LabelledPredictions) -> tuple[int, int] | None:
+    """(position of the class whose rows say how sure the metric is, how many there are); None where all rows do."""
+    counts = np.bincount(np.asarray(judged.y_true, dtype=np.int64), minlength=judged.scores.shape[1])
+    if metric in (Metric.RECALL, Metric.AVERAGE_PRECISION):
+        return judged.positive, int(counts[judged.positive])
+    if metric in (Metric.ROC_AUC, Metric.BALANCED_ACCURACY):
+        return int(counts.argmin()), int(counts.min())
+    return None
