@@ -54,7 +54,7 @@ SMALL = {
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
-    "laws/fairness.py": (["--times", "4"], "all hold in"),
+    "laws/fairness.py": (["--times", "2"], "(asked 0.05)"),
     "laws/few_rows.py": (["--times", "10"], "dear misses expected"),
     "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),

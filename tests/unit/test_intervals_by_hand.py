@@ -10,7 +10,7 @@ from scipy.stats import norm, t
 
 from modelmark.domain.contract import Costs
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats import bootstrap, simultaneous, thresholds
+from modelmark.stats import bootstrap, simultaneous, thresholds, two_shares
 from modelmark.stats.bootstrap import Interval, _bca, _jackknife, blocks, interval
 from modelmark.stats.calibration import (
     CalibrationError,
@@ -199,28 +199,46 @@ def test_holm_steps_down_through_the_sorted_p_values():
     assert holm([0.6, 0.7]) == [1.0, 1.0]
 
 
-# Bands over families.
+# Families.
 
 
-def test_a_band_has_one_multiplier_and_floors():
-    """Replicates of +-1 and +-0.1 have one deviation of 1 each; a floor of 0.5 widens the second to a half."""
-    side = np.array([-1.0, 1.0] * 500)
-    both = np.column_stack([side, 0.1 * side])
-    low, high = simultaneous.band(np.zeros(2), both, np.array([0.0, 0.5]), 0.9)
-    assert (low.tolist(), high.tolist()) == (pytest.approx([-1, -0.5]), pytest.approx([1, 0.5]))
-    still = np.column_stack([side, np.zeros(1000)])
-    assert simultaneous.band(np.zeros(2), still, np.array([0.0, 0.3]), 0.9)[1].tolist() == pytest.approx([1, 0.3])
+def test_one_pair_needs_no_more_than_its_own_quantile_and_many_need_tukeys():
+    """The studentised range of 3 and 5 equal groups at 5%: 3.314 / sqrt 2 and 3.858 / sqrt 2 (Harter 1960)."""
+    assert simultaneous.pairs_multiplier(np.array([1.0, 9.0]), 0.95) == pytest.approx(1.959964)
+    assert simultaneous.pairs_multiplier(np.ones(3), 0.95) == pytest.approx(3.314 / 2**0.5, abs=0.04)
+    assert simultaneous.pairs_multiplier(np.ones(5), 0.95) == pytest.approx(3.858 / 2**0.5, abs=0.04)
 
 
-@pytest.mark.parametrize(("unknown", "finite"), [(9, True), (10, False)])
-def test_an_estimate_unknown_in_one_resample_of_a_hundred_has_no_band(unknown, finite):
-    draws = np.column_stack([np.tile([-1.0, 1.0], 500), np.tile([-1.0, 1.0], 500)])
-    draws[:unknown, 1] = np.nan
-    low, _ = simultaneous.band(np.array([0.0, 0.0]), draws, np.zeros(2), 0.95)
-    assert np.isfinite(low).tolist() == [True, finite]
-    low, high = simultaneous.band(np.array([np.nan, 0.0]), draws[:, ::-1], np.zeros(2), 0.95)
-    assert np.isnan(low[0])
-    assert np.isfinite(high[1])
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
+)
+def test_differences_of_shares_are_those_that_newcombe_published(first, second, low, high):
+    """Newcombe 1998, Statistics in Medicine 17:873, table II, method 10."""
+    sides = [tuple(np.array([float(v)]) for v in side) for side in (first, second)]
+    found = two_shares.difference(*sides, 1.959964)
+    assert (found[0][0], found[1][0]) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_a_ratio_ends_where_its_score_begins_to_surprise():
+    """By hand: at the ends the squared score is 1.96 squared, and the ratio the other way round has the ends turned round."""
+    x, n, y, m = (np.array([float(v)]) for v in (36, 40, 16, 80))
+    ends = two_shares.ratio((x, n), (y, m), 1.959964)
+    for end in ends:
+        assert two_shares._score(x, n, y, m, end)[0] == pytest.approx(1.959964**2, rel=1e-6)
+    turned = two_shares.ratio((y, m), (x, n), 1.959964)
+    assert (1 / turned[1][0], 1 / turned[0][0]) == pytest.approx((ends[0][0], ends[1][0]))
+    none = np.array([0.0])
+    assert [end[0] for end in two_shares.ratio((none, n), (none, m), 1.96)] == [0, two_shares.FARTHEST]
 
 
 def test_drawn_cells_have_the_poisson_bootstraps_moments():

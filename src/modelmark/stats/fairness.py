@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats.simultaneous import TIMES, band, drawn_cells, drawn_units
+from modelmark.stats import two_shares
+from modelmark.stats.calibration import design_effect
+from modelmark.stats.simultaneous import drawn_cells, drawn_units, pairs_multiplier
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -35,10 +37,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """Two groups and one rate: difference and ratio (first to second), with simultaneous intervals; NaN: undefined.
-
-    The ratio's interval comes from rates with half a success added, so that none is zero (Walter 1975).
-    """
+    """Two groups and one rate: difference and ratio (first to second), with simultaneous intervals; NaN: undefined."""
 
     rate: str
     first: int
@@ -95,83 +94,120 @@ def group_rates(sums: Array) -> Array:
     return found
 
 
-def contrasts(decided: Decided, groups: int, *, confidence: float = 0.95, seed: int = 0) -> tuple[Contrast, ...]:
-    """Every pair of groups in every rate; all differences and ratios of the result hold together at `confidence`.
+def contrasts(decided: Decided, groups: int, *, confidence: float = 0.95) -> tuple[Contrast, ...]:
+    """Every pair of groups in every rate. All differences of one rate hold together at `confidence`, and all its ratios.
 
+    Rows that hang together count as fewer (Rao & Scott 1992, Biometrics 48:577), and Student's t takes the number of units.
     Raises NotEnoughData for fewer than two groups.
     """
     if groups < 2:
         raise NotEnoughData("fewer than two groups are large enough to compare")
     pairs = np.array(list(combinations(range(groups), 2)))
-    once = group_sums(decided, groups, np.ones((1, len(decided.group))))
-    many = _compare(resampled(decided, groups, seed), pairs)
-    estimates = _compare(once, pairs)[0]
-    low, high = band(estimates, many, _least(once[0], pairs), confidence)
-    shape = (2, len(pairs), len(RATES))
-    middle, low, high = estimates.reshape(shape), low.reshape(shape), high.reshape(shape)
-    rates = group_rates(once[0])
-    plain = np.divide(rates[pairs[:, 0]], rates[pairs[:, 1]], out=np.zeros(shape[1:]), where=rates[pairs[:, 1]] > 0)
-    ratio = np.where(plain > 0, plain, np.exp(middle[1]))  # a rate of zero has no ratio but the smoothed one
+    found = {}
+    for place, rate in enumerate(RATES):
+        if place == _GAP:
+            gaps = mean_gaps(
+                decided.score - decided.real, decided.group, groups, confidence=confidence, units=decided.units
+            )
+            found[rate] = np.column_stack([gaps, np.full_like(gaps, np.nan)])
+        else:
+            found[rate] = _shares_compared(_worth(decided, groups, rate), pairs, confidence)
     return tuple(
         Contrast(
             rate=rate,
             first=int(i),
             second=int(j),
-            difference=float(middle[0, p, r]),
-            difference_low=float(low[0, p, r]),
-            difference_high=float(high[0, p, r]),
-            ratio=float(ratio[p, r]),
-            ratio_low=float(np.exp(low[1, p, r])),
-            ratio_high=float(np.exp(high[1, p, r])),
+            difference=float(difference[0]),
+            difference_low=float(difference[1]),
+            difference_high=float(difference[2]),
+            ratio=float(difference[3]),
+            ratio_low=float(difference[4]),
+            ratio_high=float(difference[5]),
         )
         for p, (i, j) in enumerate(pairs)
-        for r, rate in enumerate(RATES)
+        for rate, compared in found.items()
+        for difference in (compared[p],)
     )
 
 
-def _compare(sums: Array, pairs: Codes) -> Array:
-    """Differences then log ratios of all pairs and rates, flat: (resamples, 2 * pairs * rates)."""
-    rates = group_rates(sums)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log((sums[..., _ABOVE] + 0.5) / (_below(sums) + 0.5))
-    logs[~np.isfinite(rates)] = np.nan
-    logs[..., _GAP] = np.nan  # a difference of means has no ratio
-    both = np.stack(
-        [rates[:, pairs[:, 0]] - rates[:, pairs[:, 1]], logs[:, pairs[:, 0]] - logs[:, pairs[:, 1]]], axis=1
-    )
-    return np.asarray(both.reshape(len(sums), -1))
+def _worth(decided: Decided, groups: int, rate: str) -> Array:
+    """(hits, rows, units) of each group in one rate, shape (groups, 3): hits and rows as many as they are worth, units
+    infinite for independent rows."""
+    inside, hit = {
+        "selection_rate": (np.ones_like(decided.said), decided.said),
+        "true_positive_rate": (decided.real, decided.said),
+        "false_positive_rate": (~decided.real, decided.said),
+        "precision": (decided.said, decided.real),
+        "base_rate": (np.ones_like(decided.said), decided.real),
+    }[rate]
+    found = np.empty((groups, 3))
+    for group in range(groups):
+        rows = np.flatnonzero(inside & (decided.group == group))
+        hits, effect, units = hit[rows].astype(np.float64), 1.0, np.inf
+        if decided.units is not None and len(rows):
+            mine = np.unique(decided.units[rows], return_inverse=True)[1]
+            units = mine.max() + 1.0
+            alike = bool((hits == hits[0]).all())  # no spread to see an effect in: each unit counts once
+            effect = len(rows) / units if alike else design_effect(hits, mine)
+        found[group] = hits.sum() / effect, len(rows) / effect, units
+    return found
 
 
-def _least(sums: Array, pairs: Codes) -> Array:
-    """Binomial standard errors of the same, with half a success added: what a rate of 0 or 1 cannot show."""
-    n = np.maximum(_below(sums), 0.5)
-    p = np.clip((sums[..., _ABOVE] + 0.5) / (n + 1), 0.5 / (n + 1), 1 - 0.5 / (n + 1))
-    plain, logs = p * (1 - p) / (n + 1), (1 - p) / (p * (n + 1))
-    plain[..., _GAP] = 0.0
-    each = [np.sqrt(v[pairs[:, 0]] + v[pairs[:, 1]]) for v in (plain, logs)]
-    return np.stack(each).reshape(-1)
+def _shares_compared(worth: Array, pairs: Codes, confidence: float) -> Array:
+    """Estimate, low and high of the difference, then of the ratio, of each pair, shape (pairs, 6); NaN where a group has
+    no rows."""
+    hits, rows, units = worth.T
+    share = (hits + 0.5) / (rows + 1)
+    known = rows > 0
+    z = pairs_multiplier((share * (1 - share) / (rows + 1))[known], confidence) if known.sum() > 1 else 0.0
+    i, j = pairs.T
+    first, second = (hits[i], np.maximum(rows[i], 1e-9)), (hits[j], np.maximum(rows[j], 1e-9))
+    wide = _student(z, units[i] + units[j] - 2)
+    once = hits[i] / first[1], hits[j] / second[1]
+    # A rate of nought has no ratio but one with half a success added (Walter 1975).
+    ratio = np.where((hits[i] > 0) & (hits[j] > 0), once[0] / np.where(once[1] > 0, once[1], 1.0), share[i] / share[j])
+    ratio_low, ratio_high = two_shares.ratio(first, second, wide)
+    low, high = two_shares.difference(first, second, wide)
+    ends = (np.minimum(ratio_low, ratio), np.maximum(ratio_high, ratio))
+    found = np.column_stack([once[0] - once[1], low, high, ratio, *ends])
+    found[~(known[i] & known[j])] = np.nan
+    return found
+
+
+def _student(z: float, freedom: Array) -> Array:
+    """Student's quantiles at the level of a normal one; freedom: degrees of it, infinite for the normal itself."""
+    from scipy.special import ndtr, stdtrit
+
+    few = np.isfinite(freedom)
+    return np.where(few, stdtrit(np.where(few, np.maximum(freedom, 1), 1e9), ndtr(z)), z)
 
 
 def mean_gaps(values: Array, group: Codes, groups: int, *, confidence: float, units: Codes | None = None) -> Array:
     """Differences of group means of every pair, shape (pairs, 3): estimate, low, high; intervals hold together.
 
-    Means of independent rows are drawn as the normals they tend to; units are resampled.
+    Welch's (1947, Biometrika 34:28) t at the level of all pairs together. Each group gets one row's worth of the whole's
+    spread, since few equal values are not certainty. units: positions of rows that depend on each other.
     """
     if groups < 2:
         raise NotEnoughData("fewer than two groups are large enough to compare")
-    pairs = np.array(list(combinations(range(groups), 2)))
-    counts = np.maximum(np.bincount(group, minlength=groups), 1)
-    mean = np.bincount(group, values, groups) / counts
-    if units is None:
-        variance = np.bincount(group, (values - mean[group]) ** 2, groups) / counts
-        many = mean + np.sqrt(variance / counts) * np.random.default_rng(0).normal(size=(TIMES, groups))
-    else:
-        terms = np.column_stack([np.ones_like(values), values])
-        sums = np.concatenate(list(drawn_units(units, group, terms, groups, 0)))
-        many = sums[..., 1] / np.maximum(sums[..., 0], 1e-9)
-    once, each = (np.asarray(m[..., pairs[:, 0]] - m[..., pairs[:, 1]]) for m in (mean, many))
-    low, high = band(once, each, np.zeros(len(pairs)), confidence)
-    return np.column_stack([once, low, high])
+    whole = float(values.var())
+    mean, error, freedom = (np.empty(groups) for _ in range(3))
+    for k in range(groups):
+        mine = values[group == k]
+        of = np.arange(len(mine)) if units is None else np.unique(units[group == k], return_inverse=True)[1]
+        count = int(of.max(initial=-1)) + 1
+        mean[k] = mine.mean() if len(mine) else np.nan
+        within = float((np.bincount(of, mine - mean[k]) ** 2).sum()) if len(mine) else 0.0
+        freedom[k] = max(count - 1, 1)
+        error[k] = (within + whole) * max(count, 2) / freedom[k] / max(len(mine), 1) ** 2
+    i, j = np.array(list(combinations(range(groups), 2))).T
+    both = error[i] + error[j]
+    degrees = np.divide(
+        both**2, error[i] ** 2 / freedom[i] + error[j] ** 2 / freedom[j], where=both > 0, out=np.ones(len(i))
+    )
+    reach = _student(pairs_multiplier(np.maximum(error, 1e-300), confidence), degrees) * np.sqrt(both)
+    gap = mean[i] - mean[j]
+    return np.column_stack([gap, gap - reach, gap + reach])
 
 
 def disparate_impact(favourable: Mask, unprivileged: Mask) -> float:

@@ -1,12 +1,10 @@
-"""Intervals that hold all together: bootstrap max-T bands over a family of estimates.
-
-The widest studentised deviation of each resample gives one multiplier for every estimate (Westfall & Young 1993;
-Romano & Wolf 2005, Econometrica 73:1237), so the chance that any interval misses is 1 - confidence.
-"""
+"""Intervals that hold all together: draws of a family of estimates, and the multiplier of all their pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -17,6 +15,7 @@ Codes = NDArray[np.int64]
 
 TIMES: Final = 1000  # resamples, where they cost nothing per row
 _DRAWS: Final = 20_000_000  # draws of units; bounds the time where there are many
+_DRAWN: Final = 10_000  # of the studentised range
 _CHUNK: Final = 4_000_000
 
 
@@ -57,18 +56,15 @@ def drawn_units(units: Codes, column: Codes, terms: Array, columns: int, seed: i
         left -= size
 
 
-def band(estimates: Array, replicates: Array, least: Array, confidence: float) -> tuple[Array, Array]:
-    """(low, high) of each estimate, shape (k,); estimates that are not finite get NaN and cost the others nothing.
+def pairs_multiplier(variance: Array, confidence: float) -> float:
+    """How many standard errors all pairwise differences of independent estimates stay within together.
 
-    replicates: (resamples, k). least: standard errors below which nobody believes the bootstrap, which sees no spread
-    in a rate of 0 or 1.
+    variance: of each estimate, shape (k,), k at least 2. Tukey and Kramer's studentised range for unequal variances, drawn.
     """
-    low, high = np.full_like(estimates, np.nan), np.full_like(estimates, np.nan)
-    known = np.isfinite(estimates) & (np.isfinite(replicates).mean(axis=0) > 0.99)
-    if not known.any():
-        return low, high
-    off = np.nan_to_num(replicates[:, known] - estimates[known])
-    scale = np.maximum(np.maximum(off.std(axis=0), least[known]), 1e-12)
-    reach = float(np.quantile(np.abs(off / scale).max(axis=1), confidence)) * scale
-    low[known], high[known] = estimates[known] - reach, estimates[known] + reach
-    return low, high
+    if len(variance) == 2:
+        return NormalDist().inv_cdf((1 + confidence) / 2)
+    drawn = np.random.default_rng(0).normal(size=(_DRAWN, len(variance))) * np.sqrt(variance)
+    most = np.zeros(_DRAWN)
+    for i, j in combinations(range(len(variance)), 2):
+        np.maximum(most, np.abs(drawn[:, i] - drawn[:, j]) / (variance[i] + variance[j]) ** 0.5, out=most)
+    return float(np.quantile(most, confidence))

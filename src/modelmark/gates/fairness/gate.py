@@ -118,7 +118,9 @@ class Fairness:
     def _rates(
         self, column: str, names: tuple[str, ...], label: str, decided: Decided, confidence: float, found: Findings
     ) -> None:
-        compared = contrasts(decided, len(names), confidence=confidence)
+        # Each rate's intervals hold together; those that were agreed share the doubt (Bonferroni), the others only inform.
+        each = 1 - (1 - confidence) / max(len(self.settings.definitions), 1)
+        compared = contrasts(decided, len(names), confidence=each)
         sizes = np.bincount(decided.group, minlength=len(names))
         judge = words.Judge(column=column, names=names, sizes=sizes, label=label, confidence=confidence)
         for definition in FairnessDefinition:

@@ -89,7 +89,7 @@ def pairs(title: str, names: Sequence[str], compared: Sequence[Contrast], sizes:
     )
     cut = f", the surest {_PAIRS} of {len(known):,}" if len(known) > _PAIRS else ""
     return Table(
-        title=f"Pairs of groups, decisions for {title}: all intervals hold together{cut}",
+        title=f"Pairs of groups, decisions for {title}: intervals of one rate hold together{cut}",
         columns=("rate", "groups", "difference", "ratio", "rows"),
         rows=rows,
     )

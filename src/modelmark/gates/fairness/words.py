@@ -19,6 +19,7 @@ from modelmark.gates.fairness.groups import Groups
 from modelmark.gates.fairness.proxies import Proxies
 from modelmark.stats.fairness import Contrast, Decided, group_rates, group_sums, implied_false_positive_rate, shrunk
 from modelmark.stats.rates import more_needed, wilson, would_tell
+from modelmark.stats.two_shares import FARTHEST
 
 Codes = NDArray[np.int64]
 
@@ -32,7 +33,8 @@ def oriented(c: Contrast, names: Sequence[str]) -> tuple[str, float, float, floa
     """(who, ratio, low, high) with the group that has the lower rate first."""
     if c.ratio <= 1 or not np.isfinite(c.ratio):
         return f"{names[c.first]} / {names[c.second]}", c.ratio, c.ratio_low, c.ratio_high
-    return f"{names[c.second]} / {names[c.first]}", 1 / c.ratio, 1 / c.ratio_high, 1 / c.ratio_low
+    high = 1 / c.ratio_low if c.ratio_low > 0 else FARTHEST
+    return f"{names[c.second]} / {names[c.first]}", 1 / c.ratio, 1 / c.ratio_high, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class Judge:
     def _more(self, c: Contrast, limit: float) -> str:
         """How many rows of the smaller group would bring the interval's end to the limit, widths going with 1/sqrt(n)."""
         _, ratio, low, high = oriented(c, self.names)
-        gap, reach = abs(np.log(ratio) - np.log(max(limit, 1e-9))), np.log(high / low) / 2
+        gap, reach = abs(np.log(ratio) - np.log(max(limit, 1e-9))), np.log(high / max(low, 1 / FARTHEST)) / 2
         small = int(min(self.sizes[c.first], self.sizes[c.second]))
         return would_tell(small, more_needed(small, reach, gap), "labels of the smaller group")
 
@@ -288,6 +290,6 @@ def notes(contract: Contract, settings: FairnessGate, columns: int) -> Iterator[
         yield f"Deciding: {shown}. The other definitions are shown beside it; which one is right is for people to say."
     several = f", divided over {columns} columns (Bonferroni)" if columns > 1 else ""
     yield (
-        f"All intervals of a column hold together at {settings.confidence:.0%}{several}: bootstrap max-T over every pair of "
-        "groups and every rate."
+        f"Intervals of what decides hold together over every pair of groups of a column at {settings.confidence:.0%}{several}; of "
+        "each other definition they hold together for themselves."
     )
