@@ -16,11 +16,13 @@ from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Metric, Task
 from modelmark.gates.case import Champion
 from modelmark.gates.common.baselines import constant, single_columns
-from modelmark.gates.common.evaluation_set import evaluation_set_of
-from modelmark.gates.holdout.challengers import challengers, compare
+from modelmark.gates.common.evaluation_set import evaluation_set, evaluation_set_of
+from modelmark.gates.gate import MORE_THAN_NOTHING
+from modelmark.gates.holdout.challengers import Challenger, challengers, compare
 from modelmark.gates.holdout.gate import Holdout
 from modelmark.gates.holdout.split import flattery
 from modelmark.gates.runner import run_gate
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import judged, measure
 from tables import biopsies, deciding, elec2, failing, named, needs
 
@@ -280,3 +282,55 @@ def test_a_margin_in_grams_is_a_share_of_what_the_champion_is_off(tmp_path, erro
     assert check.limit.value == pytest.approx(-0.22)
     assert (check.verdict is Verdict.PASS) is holds
     assert "up to 0.22 worse is tolerated" in check.sentence
+
+
+def against_fixed(gain, rows):
+    """The paired comparison of decisions that are right so much more often than always no, which is right for half."""
+    won = round(rows * (0.25 + gain / 2))
+    y_true = np.r_[np.ones(rows // 2, dtype=np.int64), np.zeros(rows // 2, dtype=np.int64)]
+    lost = round(rows * (0.25 - gain / 2))
+    said = np.r_[np.arange(rows // 2) < won, np.arange(rows // 2) < lost] * 1.0
+    contract = dataclasses.replace(models.contract(), objective=Objective(metric=Metric.ACCURACY))
+    frame = pd.DataFrame({"age": np.arange(rows)})
+    answered = np.ones(rows, dtype=bool)
+    evaluation = evaluation_set(contract, frame, y_true, np.c_[1 - said, said], answered)
+    fixed = Challenger(name="always no", scores=np.tile([1.0, 0.0], (rows, 1)), required=MORE_THAN_NOTHING)
+    theirs = evaluation.measure(Metric.ACCURACY, evaluation.of(fixed.scores), 0.95)
+    return compare(fixed, theirs, evaluation, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("gain", "rows", "verdict", "words"),
+    [
+        pytest.param(0.2, 200, Verdict.PASS, "The model is better than always no", id="surely better"),
+        pytest.param(0.05, 200, Verdict.CANNOT_TELL, "Cannot tell whether it is better at all; about ", id="perhaps"),
+        pytest.param(-0.01, 200, Verdict.CANNOT_TELL, "Cannot tell whether it is better at all; it stands so", id="no better"),
+        pytest.param(-0.2, 200, Verdict.FAIL, "The model is worse than always no", id="surely worse"),
+    ],
+)  # fmt: skip
+def test_a_fixed_answer_that_cannot_be_told_apart_asks_for_labels(gain, rows, verdict, words):
+    check = against_fixed(gain, rows)
+    assert check.verdict is verdict
+    assert check.sentence.startswith(words)
+
+
+def test_a_model_that_is_a_fixed_answer_is_no_better_and_no_label_would_tell():
+    rows = 100
+    frame, y_true = pd.DataFrame({"age": np.arange(rows)}), np.arange(rows) % 2
+    contract = dataclasses.replace(models.contract(), objective=Objective(metric=Metric.ACCURACY))
+    always = np.tile([1.0, 0.0], (rows, 1))
+    evaluation = evaluation_set(contract, frame, y_true, always, np.ones(rows, dtype=bool))
+    fixed = Challenger(name="always no", scores=always, required=MORE_THAN_NOTHING)
+    check = compare(fixed, evaluation.measure(Metric.ACCURACY, evaluation.judged, 0.95), evaluation, 0.95)
+    assert check.verdict is Verdict.FAIL
+
+
+def test_the_objective_is_no_failure_where_the_floor_cannot_be_told_apart():
+    """Without a minimum the floor is the fixed answer's figure, which is as unsure as the model's."""
+    gate = Holdout(HoldoutGate())
+    ours = Interval(estimate=0.5, low=0.4, high=0.6, n=100, confidence=0.95)
+    for alike, verdict in ((True, Verdict.CANNOT_TELL), (False, Verdict.FAIL)):
+        assert gate._objective(Metric.ACCURACY, ours, ("always no", 0.51), "", alike).verdict is verdict
+    assert gate._objective(Metric.ACCURACY, ours, ("always no", 0.49), "", True).verdict is Verdict.PASS
+    held = Holdout(HoldoutGate(minimum=0.45))
+    assert held._objective(Metric.ACCURACY, ours, ("always no", 0.51), "", True).verdict is Verdict.FAIL

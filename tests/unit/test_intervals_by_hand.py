@@ -159,15 +159,29 @@ def test_the_lowest_perfect_area_solves_newcombes_equation():
 def test_a_slices_gap_has_students_interval_over_units():
     loss = np.array([1.0, 0, 1, 1, 0, 0, 0, 0, 0, 1])
     mask = np.arange(10) < 4
-    spread = ((0.75 + loss.var()) * 4 / 3) ** 0.5 / 4  # within: 3 * 0.0625 + 0.5625
+    # What each row adds to the slice's mean less the whole's: its own off the slice's, less its part of the whole.
+    adds = np.r_[(loss[:4] - 0.75) / 4, np.zeros(6)] - (loss - 0.4) / 10
+    spread = ((adds @ adds + loss.var() / 16) * 4 / 3) ** 0.5
     found = gap_of(mask, loss, tolerance=0.1, confidence=0.9)
     reach = t.ppf(0.95, 3) * spread
     assert (found.rows, found.estimate) == (4, pytest.approx(0.35))
     assert (found.low, found.high) == pytest.approx((0.35 - reach, 0.35 + reach))
     assert found.p_value == pytest.approx(t.sf(0.25 / spread, 3))
     pairs = gap_of(mask, loss, tolerance=0.1, confidence=0.9, units=np.arange(10) // 2)
-    together = ((0.5**2 + 0.5**2 + loss.var()) * 2) ** 0.5 / 4  # two units, 0.5 below and above their mean
+    both = adds.reshape(5, 2).sum(axis=1)
+    together = ((both @ both + loss.var() / 16) * 2) ** 0.5
     assert pairs.high - pairs.estimate == pytest.approx(t.ppf(0.95, 1) * together)
+
+
+def test_a_slices_gap_covers_where_the_rest_is_what_varies():
+    """95% asked of 600 trials: a steady slice of 500 rows beside 100 whose mean is all the doubt there is."""
+    rng, mask = np.random.default_rng(0), np.arange(600) < 500
+    held = 0
+    for _ in range(600):
+        loss = np.r_[rng.normal(0.2, 0.01, 500), (rng.random(100) < 0.5) * 1.0]
+        gap = gap_of(mask, loss, tolerance=0, confidence=0.95)
+        held += gap.low <= 0.2 - (500 * 0.2 + 100 * 0.5) / 600 <= gap.high
+    assert held >= 550  # 570, and three and a half standard deviations less
 
 
 def test_a_gap_of_exactly_the_tolerance_is_even_odds_and_comparisons_share_the_doubt():

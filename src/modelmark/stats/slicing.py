@@ -146,6 +146,7 @@ def gap_of(
 ) -> Gap:
     """The gap with a two-sided interval, widened for `comparisons` of them (Bonferroni). Student's t over units.
 
+    The whole is a sample too, and the slice a part of it: each row counts by what it adds to the one less the other.
     Raises NotEnoughData for fewer than two units in the slice.
     """
     from scipy.stats import t
@@ -155,11 +156,13 @@ def gap_of(
     count = int(groups.max()) + 1 if len(inside) else 0
     if count < 2:
         raise NotEnoughData(f"{len(inside)} rows are too few to measure a slice on")
-    mean = float(inside.mean())
-    found = mean - float(loss.mean())
-    within = float((np.bincount(groups, inside - mean) ** 2).sum())
+    mean, whole = float(inside.mean()), float(loss.mean())
+    found = mean - whole
+    adds = np.where(mask, (loss - mean) / len(inside), 0.0) - (loss - whole) / len(loss)
+    together = adds if units is None else np.bincount(units, adds)
     # One row's worth of the whole's spread: ten equal losses are not certainty.
-    spread = float(np.sqrt((within + loss.var()) * count / (count - 1))) / len(inside)
+    variance = float((together**2).sum()) + float(loss.var()) / len(inside) ** 2
+    spread = float(np.sqrt(variance * count / (count - 1)))
     reach = float(t.ppf(1 - (1 - confidence) / 2 / comparisons, count - 1)) * spread
     p_value = float(t.sf((found - tolerance) / spread, count - 1)) if spread > 0 else float(found <= tolerance)
     return Gap(rows=len(inside), estimate=found, low=found - reach, high=found + reach, p_value=p_value)

@@ -87,14 +87,15 @@ def compare(challenger: Challenger, theirs: Interval, evaluation: EvaluationSet,
         return check_of(f"against {challenger.name}", found.high, found, limit, sentence + ".")
     measured: float | None = found.low
     if challenger.champion:
-        sentence += f"; up to {-challenger.required:g} worse is tolerated"
-        if not limit.holds(found.low) and found.high >= 0:
-            # Neither shown to be within the margin nor shown to be worse: more labels would tell.
-            measured = None
-            # Were the estimate true, or nought where it is below the line.
-            room = max(found.estimate, 0.0) - challenger.required
-            more = more_needed(found.n, found.estimate - found.low, room)
-            sentence = f"Cannot tell whether the margin holds; {would_tell(found.n, more)}. {sentence}"
+        sentence += f"; up to {-challenger.required:.4g} worse is tolerated"
+    if not limit.holds(found.low) and found.high >= max(challenger.required, 0.0):
+        # Neither shown to hold nor shown to fail: more labels would tell.
+        measured = None
+        # Were the estimate true, or nought where it is below the line.
+        room = max(found.estimate, 0.0) - challenger.required
+        more = more_needed(found.n, found.estimate - found.low, room)
+        what = "the margin holds" if challenger.champion else "it is better at all"
+        sentence = f"Cannot tell whether {what}; {would_tell(found.n, more)}. {sentence}"
     return check_of(f"against {challenger.name}", measured, found, limit, sentence + ".")
 
 

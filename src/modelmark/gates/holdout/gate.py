@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import ClassVar, Final
 
 from modelmark.domain.catalogue.gate_settings import HoldoutGate
-from modelmark.domain.evidence import Bound, Check, Limit, Table
+from modelmark.domain.evidence import Bound, Check, Limit, Table, Verdict
 from modelmark.domain.metrics import LOSSES, Metric, amount
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import EvaluationSet, cap, check_of, evaluation_set_of, guardrail_checks
@@ -43,14 +43,15 @@ class Holdout:
         progress(1, 5)
         others = list(challengers(case, evaluation, self.settings.champion_margin))
         floor = others[0].name, measure(metric, evaluation.of(others[0].scores))
-        checks = [self._objective(metric, ours, floor, evaluation.scarce())]
         progress(2, 5)
-        shown = {case.version.label: ours}
+        shown, checks = {case.version.label: ours}, []
         for challenger in others:
             shown[challenger.name] = evaluation.measure(
                 metric, evaluation.of(challenger.scores), self.settings.confidence
             )
             checks.append(compare(challenger, shown[challenger.name], evaluation, self.settings.confidence))
+        alike = checks[0].verdict is Verdict.CANNOT_TELL
+        checks.insert(0, self._objective(metric, ours, floor, evaluation.scarce(), alike))
         progress(3, 5)
         checks += [*hardly_selected(evaluation), *self._kept_here(case, evaluation)]
         checks += self._believable(metric, evaluation, ours)
@@ -66,14 +67,16 @@ class Holdout:
             tables=(_table(metric, shown),),
         )
 
-    def _objective(self, metric: Metric, ours: Interval, floor: tuple[str, float], scarce: str) -> Check:
-        """floor: the best fixed answer and its value. scarce: what to say of a rare class, if anything."""
+    def _objective(self, metric: Metric, ours: Interval, floor: tuple[str, float], scarce: str, alike: bool) -> Check:
+        """floor: the best fixed answer and its value; alike: whether the two cannot be told apart. scarce: what to say of
+        a rare class, if anything."""
         sentence = f"{cap(metric.title)} {ours} on {ours.n:,} rows{f' ({scarce})' if scarce else ''}"
         bound = Bound.AT_MOST if metric in LOSSES else Bound.AT_LEAST
         if self.settings.minimum is None:
             limit = Limit(bound=bound, value=floor[1])
             sentence += f"; {floor[0]} gives {floor[1]:.4g}."
-            return check_of("objective", ours.estimate, ours, limit, sentence, key="objective")
+            measured = None if alike and not limit.holds(ours.estimate) else ours.estimate
+            return check_of("objective", measured, ours, limit, sentence, key="objective")
         worse = worse_end(metric, ours)
         limit = Limit(bound=bound, value=self.settings.minimum)
         verb = "holds" if limit.holds(worse) else "does not hold"
