@@ -75,7 +75,9 @@ def main() -> None:
         print(f"quality, {an_hour} rows an hour: {quiet:.4f} alerts a day quiet, {limit:.4f} at the limit", flush=True)
     for trained in (300, 2000, 20_000):
         quiet, changed = (
-            float(np.mean([rare_categories_alarm(seed, new=new, trained=trained) for seed in range(hours // 40)]))
+            float(
+                np.mean([rare_categories_alarm(seed, new=new, trained=trained) for seed in range(max(hours // 40, 1))])
+            )
             for new in (0.0, 0.15)
         )
         print(

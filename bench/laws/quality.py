@@ -13,7 +13,7 @@ import numpy as np
 
 from modelmark.domain.metrics import Metric, Task
 from modelmark.stats import delong, slicing
-from modelmark.stats.bootstrap import blocks, interval
+from modelmark.stats.bootstrap import interval
 from modelmark.stats.calibration import calibration_error, cumulative
 from modelmark.stats.holm import holm
 from modelmark.stats.metrics import LabelledPredictions, statistic
@@ -48,12 +48,6 @@ def bca_covers_a_mean(rng: np.random.Generator) -> bool:
 def clusters_cover(rng: np.random.Generator) -> bool:
     values = np.repeat(rng.normal(0, 1, 60), 5) + rng.normal(0, 0.5, 300)
     found = interval(lambda w: float(w @ values / w.sum()), 300, units=np.repeat(np.arange(60), 5), times=800)
-    return found.low <= 0 <= found.high
-
-
-def blocks_cover(rng: np.random.Generator) -> bool:
-    values = np.convolve(rng.normal(0, 1, 1004), np.ones(5) / 5, "valid")
-    found = interval(lambda w: float(w @ values / w.sum()), 1000, units=blocks(1000), times=800)
     return found.low <= 0 <= found.high
 
 
@@ -98,7 +92,6 @@ LAWS: tuple[tuple[str, Callable[[np.random.Generator], bool], float], ...] = (
     ("BCa covers the AUC (200 rows)", bca_covers_the_auc, 0.95),
     ("BCa covers a skewed mean (200 rows)", bca_covers_a_mean, 0.95),
     ("BCa by clusters covers a mean (60 of 5)", clusters_cover, 0.95),
-    ("BCa by blocks covers a mean in time (1,000 rows)", blocks_cover, 0.95),
     ("two equal scores are called different", paired_equals_are_called_different, 0.05),
     ("the interval of the calibration error covers", the_calibration_interval_covers, 0.95),
     ("a perfect model is surely off", a_perfect_model_is_surely_off, 0.025),

@@ -53,9 +53,11 @@ SMALL = {
     "steward_memory.py": (["--rows", "1000", "--parts", "1", "--idle", "1"], '"mb_at_rest": '),
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
+    "laws/dependence.py": (["--times", "4"], "clusters of 20 rows"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "2"], "(asked 0.05)"),
     "laws/few_rows.py": (["--times", "10"], "dear misses expected"),
+    "laws/heavy_tails.py": (["--times", "10"], "(asked 0.025)"),
     "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
 }

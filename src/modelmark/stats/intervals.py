@@ -8,12 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.metrics import Metric, Task
+from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, interval
-from modelmark.stats.exact_intervals import exact_interval
+from modelmark.stats.exact_intervals import SHARES, exact_interval
 from modelmark.stats.few_rows import FEW, few_rows_interval
-from modelmark.stats.metrics import LabelledPredictions, statistic
+from modelmark.stats.heavy_tails import upper_end
+from modelmark.stats.metrics import TOPPED, LabelledPredictions, losses_of, statistic
 
 Units = NDArray[np.int64]
 
@@ -30,7 +31,8 @@ def metric_interval(
     times: int | None = None,
 ) -> Interval:
     """BCa by rows or units; DeLong for the AUC of many independent rows; exact where nothing varies; as `few_rows`
-    says where few rows decide, and never narrower than that where rows depend on each other.
+    says where few rows decide, and never narrower than that where rows depend on each other. The upper end of a loss without
+    a limit reckons with a larger one than any that was seen.
 
     units: positions 0..k-1 of rows that depend on each other; None where none do. times: resamples. Raises NotEnoughData.
     """
@@ -45,8 +47,24 @@ def metric_interval(
     if closed_form(metric, judged, units):
         positive = np.asarray(judged.y_true) == judged.positive
         return delong.auc(judged.scores[:, judged.positive], positive, confidence=confidence)
-    drawn = interval(found, len(judged.y_true), confidence=confidence, units=units, times=times)
+    drawn = _bounded(metric, interval(found, len(judged.y_true), confidence=confidence, units=units, times=times))
+    losses = losses_of(metric, judged)
+    if losses is not None:
+        # The root of the mean square, else the mean itself.
+        high = upper_end(losses, confidence, units) ** (0.5 if metric is Metric.RMSE else 1.0)
+        drawn = replace(drawn, high=max(drawn.high, high))
     return drawn if few is None else replace(drawn, low=min(few.low, drawn.low), high=max(few.high, drawn.high))
+
+
+def _bounded(metric: Metric, found: Interval) -> Interval:
+    """No end beyond what the metric can be."""
+    high = min(found.high, 1.0) if metric in TOPPED else found.high
+    low = (
+        max(found.low, 0.0)
+        if metric in SHARES or (metric in LOSSES and metric is not Metric.EXPECTED_COST)
+        else found.low
+    )
+    return replace(found, low=min(low, found.estimate), high=max(high, found.estimate))
 
 
 def closed_form(metric: Metric, judged: LabelledPredictions, units: Units | None) -> bool:

@@ -103,6 +103,20 @@ def measure(metric: Metric, judged: LabelledPredictions) -> float:
     return statistic(metric, judged)(np.ones(len(judged.y_true)))
 
 
+def losses_of(metric: Metric, judged: LabelledPredictions) -> Array | None:
+    """What each row adds to a mean of losses that have no upper limit; squared for the root mean squared error. None for
+    other metrics."""
+    if judged.task is Task.REGRESSION:
+        error = judged.scores[:, 0] - np.asarray(judged.y_true, dtype=np.float64)
+        if metric is Metric.MAE:
+            return np.abs(error)
+        if metric is Metric.RMSE:
+            return np.asarray(error**2)
+        if metric is Metric.PINBALL:
+            return np.asarray(np.maximum(-judged.quantile * error, (1 - judged.quantile) * error))
+    return _per_row(metric, judged) if metric is Metric.LOG_LOSS else None
+
+
 def _mean(rows: Array) -> Statistic:
     return lambda weights: float(weights @ rows / weights.sum())
 
@@ -110,13 +124,10 @@ def _mean(rows: Array) -> Statistic:
 def _regression(metric: Metric, judged: LabelledPredictions) -> Statistic:
     y_true = np.asarray(judged.y_true, dtype=np.float64)
     error = judged.scores[:, 0] - y_true
-    if metric is Metric.MAE:
-        return _mean(np.abs(error))
-    if metric is Metric.RMSE:
-        squared = _mean(error**2)
-        return lambda weights: float(np.sqrt(squared(weights)))
-    if metric is Metric.PINBALL:
-        return _mean(np.maximum(-judged.quantile * error, (1 - judged.quantile) * error))
+    losses = losses_of(metric, judged)
+    if losses is not None:
+        mean = _mean(losses)
+        return (lambda weights: float(np.sqrt(mean(weights)))) if metric is Metric.RMSE else mean
     if metric is not Metric.R2:
         raise Unmeasured(f"{metric.value} is no metric of regression", limit="mae, rmse, r2, pinball")
 

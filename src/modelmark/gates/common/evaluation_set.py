@@ -18,9 +18,10 @@ from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.stats import delong
-from modelmark.stats.bootstrap import Interval, blocks, interval
+from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.dependence import stretches
 from modelmark.stats.intervals import closed_form, metric_interval
-from modelmark.stats.metrics import LabelledPredictions, judged, statistic
+from modelmark.stats.metrics import LabelledPredictions, judged, losses, statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,8 @@ _SCARCE: Final = 50
 class EvaluationSet:
     """The rows that can be judged (known truth, answered), in time order where there is one, and how to resample.
 
-    rows: positions in `frame`. units: positions 0..k-1 of what depends on each other, None where rows do not.
+    rows: positions in `frame`. units: positions 0..k-1 of what depends on each other: groups, else entities
+    where one has several rows, else stretches of time, as long as the losses ask for; None where rows do not.
     """
 
     contract: Contract
@@ -144,13 +146,11 @@ def evaluation_set(
     if len(rows) < 10:
         raise NotEnoughData(f"{len(rows)} rows have a known truth and an answer; ten are the least")
     ours = judged(contract, y_true[rows], scores[rows])
-    return EvaluationSet(contract=contract, rows=rows, judged=ours, units=_units(contract, frame, rows), frame=frame)
-
-
-def _units(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Groups, else entities where one has several rows, else stretches of time."""
-    found = groups_of(contract, frame, rows)
-    return blocks(len(rows)) if found is None and contract.data.time is not None else found
+    units = groups_of(contract, frame, rows)
+    if units is None and time is not None:
+        found = stretches(losses(ours)[1])
+        units = found if found[-1] + 1 < len(rows) else None
+    return EvaluationSet(contract=contract, rows=rows, judged=ours, units=units, frame=frame)
 
 
 def groups_of(contract: Contract, frame: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
