@@ -20,7 +20,7 @@ from modelmark.contract.columns import EXACT, FLOAT32_MAX, numeric_column, text_
 from modelmark.contract.conditions import holds
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.nearest import MAX_KNOWN, MAX_LENGTH, nearest
-from modelmark.contract.propose import _one_way
+from modelmark.contract.proposals.behaviour import _one_way
 from modelmark.contract.row_errors import cell
 from modelmark.contract.rows import FEW, RowCodec
 from modelmark.contract.table import (

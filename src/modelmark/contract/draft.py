@@ -26,6 +26,12 @@ QUESTIONS: Final = (
     (Role.PRODUCT, Role.OPERATIONS, "What answers while the model is down, and who decides to roll back?"),
     (Role.DATA_SCIENCE, Role.RISK, "What would make us stop using it?"),
 )
+#: Fields of `data` that say what rows are to each other.
+_KEYS: Final = (
+    ("time", "a column that orders rows in time, or row_order; then random splits flatter"),
+    ("group", "a column whose groups must not stand on both sides of the split"),
+    ("entity_key", "a column that names whom a row is about"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +92,9 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
         listed = ", ".join(f"{key}: {_text(value)}" for key, value in fields.items() if value != getattr(Csv(), key))
         yield f"  csv: {{{listed}}}  # GUESS: the tables seem to be written with {described(paths.csv)}"
     yield "  validation: null  # a table of rows that neither train nor judge, to recalibrate on"
-    yield "  time: null  # a column that orders rows in time, or row_order; then random splits flatter"
-    yield "  group: null  # a column whose groups must not stand on both sides of the split"
-    yield "  entity_key: null  # a column that names whom a row is about"
+    for field, meaning in _KEYS:
+        why = _guess(draft, f"data.{field}") or f"  # {meaning}"
+        yield f"  {field}: {_text(getattr(draft.keys, field))}{why}"
     yield f"  sensitive: {_text(list(draft.sensitive))}{_guess(draft, 'data.sensitive')}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.dtypes import EXACT
 from modelmark.contract.names import require_input_name
-from modelmark.contract.propose import propose
+from modelmark.contract.proposals.behaviour import propose
+from modelmark.contract.proposals.keys import Keys, keys
+from modelmark.contract.proposals.sensitive import sensitive as named_sensitive
 from modelmark.contract.table import text_of
 from modelmark.domain.catalogue.behaviour import Behaviour
 from modelmark.domain.classes import class_index
@@ -71,12 +72,18 @@ class Draft:
     left_out: tuple[str, ...]
     target_range: tuple[float, float] | None
     sensitive: tuple[str, ...]
+    keys: Keys
     behaviour: tuple[Behaviour, ...]
     guesses: dict[str, str]
 
 
-def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Draft:
-    """Raises Rejected when the target or a feature the model wants is not in the table, or has a name no input can have."""
+def infer(
+    train: pd.DataFrame, *, target: str, facts: Facts | None = None, holdout: pd.DataFrame | None = None
+) -> Draft:
+    """holdout: so that what stands on both sides can be counted.
+
+    Raises Rejected when the target or a feature the model wants is not in the table, or has a name no input can have.
+    """
     facts = facts or Facts()
     if target not in train.columns:
         raise Rejected(
@@ -93,7 +100,11 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
     inputs = tuple(_input(name, train[name], guesses, facts.kinds.get(name)) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
-    sensitive = _sensitive(names, guesses)
+    sensitive = named_sensitive(str(name) for name in train.columns if name != target)
+    if sensitive:
+        guesses["data.sensitive"] = "named like a protected characteristic, be it an input or not"
+    found = keys(train, holdout, target=target)
+    guesses |= found.reasons
     numbers = train[target].astype(float) if task is Task.REGRESSION else None
     return Draft(
         task=task,
@@ -105,6 +116,7 @@ def infer(train: pd.DataFrame, *, target: str, facts: Facts | None = None) -> Dr
         left_out=tuple(str(c) for c in train.columns if c != target and c not in names),
         target_range=(float(numbers.min()), float(numbers.max())) if numbers is not None else None,
         sensitive=sensitive,
+        keys=found,
         behaviour=propose(train, target, task, inputs, positive=positive, sensitive=sensitive, guesses=guesses),
         guesses=guesses,
     )
@@ -242,14 +254,6 @@ def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[floa
 
 def _float(value: Decimal) -> float:
     return float(min(max(value, -_LARGEST), _LARGEST))
-
-
-def _sensitive(names: Sequence[str], guesses: dict[str, str]) -> tuple[str, ...]:
-    words = r"age|sex|gender|race|ethnic\w*|religion|nationality|native[-_ ]country|disab\w*|marital[-_ ]status"
-    found = tuple(name for name in names if re.fullmatch(rf"(.*[-_ ])?({words})([-_ ].*)?", name.lower()))
-    if found:
-        guesses["data.sensitive"] = "named like a protected characteristic"
-    return found
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -38,12 +38,14 @@ def draft_contract(
     in_mlflow = model.startswith(ADDRESSES)
     csv = step(progress, "looking at how the tables are written", lambda: table.dialect_of(train, holdout))
     frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target], csv=csv))
-    step(progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv))
+    held_out = step(
+        progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv)
+    )
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
     facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
     if facts is not None and (types := facts.types()):
         frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
-    found = infer.infer(frame, target=target, facts=facts)
+    found = infer.infer(frame, target=target, facts=facts, holdout=held_out)
     paths = draft.Paths(
         name=name or names.name_from(base.name),
         model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
