@@ -322,8 +322,8 @@ def logistic() -> LogisticRegression:
     [
         (logistic, asked(), None),
         (lambda: object(), asked(), "not_an_estimator"),
-        (StandardScaler, asked(), "not_an_estimator"),
-        (lambda: LinearRegression().fit(*table()), asked(), "no_probabilities"),
+        (StandardScaler, asked(), "predicts_nothing"),
+        (lambda: LinearRegression().fit(*table()), asked(), "is_a_regressor"),
         (logistic, asked("regression"), "is_a_classifier"),
         (lambda: LinearRegression().fit(*table()), asked("regression"), None),
         (logistic, asked(classes=[1, 0]), "classes_differ"),

@@ -17,7 +17,7 @@ from modelmark.contract.read import load
 from modelmark.contract.table import agreed_table, check_table, rows_of
 from modelmark.domain.contract import DataType
 from modelmark.registry.drafting.draft import draft_contract
-from modelmark.registry.drafting.learned_kinds import learned_kinds
+from modelmark.registry.drafting.learned_kinds import learned
 
 ROWS = 40
 TABLE = pd.DataFrame(
@@ -30,6 +30,10 @@ TABLE = pd.DataFrame(
 )
 TARGET = np.arange(ROWS) % 2
 ANY = OneHotEncoder(handle_unknown="ignore")
+
+
+def kinds_of(model, count):
+    return [column.kind for column in learned(model, count)]
 
 
 def filled(encoder):
@@ -50,17 +54,15 @@ def filled(encoder):
 )
 def test_the_first_part_that_meets_a_column_says_what_it_is(parts, kinds):
     model = make_pipeline(make_column_transformer(*parts), LogisticRegression()).fit(TABLE, TARGET)
-    assert learned_kinds(model, 4) == kinds
+    assert kinds_of(model, 4) == kinds
 
 
 def test_without_columns_of_their_own_the_first_step_decides():
     numbers = TABLE[["code", "size"]]
-    assert learned_kinds(LogisticRegression().fit(numbers, TARGET), 2) == ["number"] * 2
-    assert (
-        learned_kinds(make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers, TARGET), 2) == ["number"] * 2
-    )
+    assert kinds_of(LogisticRegression().fit(numbers, TARGET), 2) == ["number"] * 2
+    assert kinds_of(make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers, TARGET), 2) == ["number"] * 2
     mixed = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(TABLE[["zip", "code"]], TARGET)
-    assert learned_kinds(mixed, 2) == ["text", "number"]
+    assert kinds_of(mixed, 2) == ["text", "number"]
 
 
 @pytest.mark.parametrize("as_text", [True, False])
@@ -81,3 +83,24 @@ def test_a_draft_reads_codes_as_the_model_learned_them(tmp_path, as_text):
     table = agreed_table(tmp_path / "t.csv", contract, ["y"])
     assert check_table(table, contract) == ()
     assert rows_of(table, contract)[1] == ({"zip": "0001", "code": "1"} if as_text else {"zip": 1, "code": 1})
+
+
+def categories_of(model, count):
+    return [column.categories for column in learned(model, count)]
+
+
+def test_an_encoder_says_its_categories_behind_an_imputer_too():
+    parts = [(OneHotEncoder(), ["code"]), (filled(OrdinalEncoder()), ["zip"]), (StandardScaler(), ["size"])]
+    model = make_pipeline(make_column_transformer(*parts), LogisticRegression()).fit(TABLE, TARGET)
+    assert categories_of(model, 4) == [("0000", "0001", "0002", "0003"), (0, 1, 2), (), ()]
+
+
+def test_codes_that_a_null_made_fractions_are_whole_and_null_is_no_category():
+    gaps = TABLE[["code"]].where(TABLE["code"] != 2)
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(gaps, TARGET)
+    assert categories_of(model, 1) == [(0, 1)]
+
+
+def test_an_encoder_of_very_many_categories_lists_none():
+    many = pd.DataFrame({"x": [f"v{k}" for k in range(1001)]})
+    assert categories_of(make_pipeline(OneHotEncoder(), LogisticRegression()).fit(many, np.arange(1001) % 2), 1) == [()]

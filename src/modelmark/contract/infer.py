@@ -43,7 +43,8 @@ class Facts:
     """What the model itself knows, where it could be asked. None: it does not say.
 
     cutoff: the probability of the second class from which on it decides for that. width: how many columns it takes.
-    kinds: `text` or `number` by column, as it learned them.
+    kinds: `text` or `number` by column, as it learned them. categories: by column, as its encoder knows them: texts or
+    whole numbers. regressor: it learned a number and no class.
     """
 
     estimator: str | None = None
@@ -52,6 +53,8 @@ class Facts:
     cutoff: float | None = None
     width: int | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
+    categories: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    regressor: bool = False
 
     def types(self) -> tuple[Input, ...]:
         """How the columns are to be read from a table, as far as the model says."""
@@ -97,7 +100,7 @@ def infer(
     names = _features(train, target, facts, guesses)
     for name in names:
         require_input_name(name)
-    inputs = tuple(_input(name, train[name], guesses, facts.kinds.get(name)) for name in names)
+    inputs = tuple(_input(name, train[name], guesses, facts) for name in names)
     metric = Metric.RMSE if task is Task.REGRESSION else Metric.ROC_AUC if task is Task.BINARY else Metric.ACCURACY
     guesses["objective.metric"] = f"the usual one for {task}; name the one your decision depends on"
     sensitive = named_sensitive(str(name) for name in train.columns if name != target)
@@ -135,6 +138,8 @@ def _answer(
             "the target column holds infinities", code="NON_FINITE", field=str(target.name), limit="finite numbers",
             hint="take these rows out of the table, or give them their value",
         )  # fmt: skip
+    if facts.regressor:
+        return _regression(target, present, guesses)
     classes = facts.classes or tuple(_scalar(value) for value in sorted(present.drop_duplicates().tolist()))
     fractions = _is_number(present) and not bool((present == present.round()).all())
     if facts.classes is None and (fractions or (_is_number(present) and len(classes) > _MOST_CLASSES)):
@@ -157,6 +162,17 @@ def _answer(
         reason = "the rarer class"
     guesses["outputs.positive"] = f"{reason}; the score is its probability"
     return Task.BINARY, classes, positive
+
+
+def _regression(target: pd.Series, present: pd.Series, guesses: dict[str, str]) -> tuple[Task, tuple[()], None]:
+    """Whatever the numbers look like: the model learned them as numbers."""
+    if not _is_number(present):
+        raise Rejected(
+            f"the model answers numbers, and {target.name!r} holds none", code="WRONG_TASK", field=str(target.name),
+            limit="a column of numbers", hint="name the column that the model was fitted to with --target",
+        )  # fmt: skip
+    guesses["model.task"] = "the model is a regressor"
+    return Task.REGRESSION, (), None
 
 
 def _threshold(task: Task, classes: Sequence[Any], positive: Any, facts: Facts, guesses: dict[str, str]) -> float:
@@ -206,16 +222,19 @@ def _counted(takes: int | None, columns: int) -> str:
     return f"every column but the target, as many as the model takes ({takes}); check that their order is the model's"
 
 
-def _input(name: str, values: pd.Series, guesses: dict[str, str], learned: str | None) -> Input:
-    present = values.dropna()
+def _input(name: str, values: pd.Series, guesses: dict[str, str], facts: Facts) -> Input:
+    present, learned = values.dropna(), facts.kinds.get(name)
     nullable = len(present) < len(values)
+    categories = facts.categories.get(name, ())
+    if categories and all(isinstance(value, str) for value in categories) and learned == "text":
+        return _encoded(name, present, nullable, tuple(map(str, categories)), guesses)
     if _is_bool(present) and learned != "text":
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
     ids = values.dtype.kind in "iu" and max(-float(present.min()), float(present.max())) >= EXACT
     if _is_number(present) and learned != "text" and (learned == "number" or not ids):
         # Fractions may come where 1.0 was written, or where a null made floats of all; no integer of 2^53 may be sent.
         kind = DataType.INTEGER if values.dtype.kind in "iu" and not ids else DataType.NUMBER
-        low, high = _range(name, present, guesses)
+        low, high = _codes(name, present, categories, guesses) or _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
     known = (
@@ -230,6 +249,33 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str], learned: str |
         return Input(name=name, type=DataType.STRING, nullable=nullable)
     guesses[f"inputs.{name}"] = f"{len(texts)} categories seen in training{known}"
     return Input(name=name, type=DataType.CATEGORY, categories=tuple(texts), nullable=nullable, on_unseen=Policy.FLAG)
+
+
+def _encoded(
+    name: str, present: pd.Series, nullable: bool, categories: tuple[str, ...], guesses: dict[str, str]
+) -> Input:
+    """A category column as the model's encoder knows it; others of the table get what `on_unseen` says."""
+    others = len({text_of(value) for value in present.unique()} - {*categories})
+    more = f"; {others} more in the training table that it does not know" if others else ""
+    guesses[f"inputs.{name}"] = f"{len(categories)} categories that the model's encoder knows{more}"
+    return Input(name=name, type=DataType.CATEGORY, categories=categories, nullable=nullable, on_unseen=Policy.FLAG)
+
+
+def _codes(
+    name: str, present: pd.Series, codes: Sequence[int | str], guesses: dict[str, str]
+) -> tuple[float, float] | None:
+    """From the first to the last of the whole numbers that the model's encoder takes for categories, and no further."""
+    whole = [code for code in codes if isinstance(code, int)]
+    if not whole or len(whole) < len(codes) or present.empty:
+        return None
+    low, high = min(*whole, present.min()), max(*whole, present.max())
+    guesses[f"inputs.{name}"] = f"codes of {len(whole)} categories, as the model's encoder knows them: {_short(whole)}"
+    return float(low), float(high)
+
+
+def _short(codes: Sequence[int]) -> str:
+    listed = ", ".join(map(str, sorted(codes)[:12]))
+    return listed if len(codes) <= 12 else f"{listed} …"
 
 
 def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[float | None, float | None]:

@@ -39,6 +39,8 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     features: Annotated[list[Text], Meta(max_length=10_000)] | None = None
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
     kinds: Annotated[list[Literal["text", "number", ""]], Meta(max_length=10_000)] = []
+    categories: Annotated[list[Annotated[list[Value], Meta(max_length=1000)]], Meta(max_length=10_000)] = []
+    task: Literal["classifier", "regressor", ""] = ""
     cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
     strangers: Annotated[list[tuple[Text, Number, Number]], Meta(max_length=1000)] = []
 
@@ -88,6 +90,7 @@ _SAVE: Final = "save it with joblib.dump(model, path) and the scikit-learn versi
 _EXPORT: Final = "use estimators that skl2onnx supports, or export the model to ONNX yourself"
 _NAMES: Final = "list the inputs under the model's names and in its order"
 _ELSEWHERE: Final = "do that in the table before the model is fitted, or export the model to ONNX yourself"
+_SUPERVISED: Final = "register a classifier or a regressor"
 _UNSAFE: Final = "do not open this file; find out where it comes from"
 
 REASONS: Final[dict[str, Reason]] = {
@@ -116,7 +119,20 @@ REASONS: Final[dict[str, Reason]] = {
     "outlier_detector": Reason(
         "WRONG_TASK",
         "{first} tells outliers from the rest and learned no target, so nothing here can be measured on labels",
-        "register a classifier or a regressor",
+        _SUPERVISED,
+    ),
+    "clusterer": Reason(
+        "WRONG_TASK",
+        "{first} finds clusters and learned no target, so nothing here can be measured on labels",
+        _SUPERVISED,
+    ),
+    "predicts_nothing": Reason(
+        "WRONG_TASK", "{names} only transforms: it predicts nothing", "save the whole pipeline, with its last step"
+    ),
+    "no_target": Reason("WRONG_TASK", "{first} is neither a classifier nor a regressor", _SUPERVISED),
+    "not_fitted": Reason("NOT_A_MODEL", "{names} was never fitted", "fit it, then save it"),
+    "several_targets": Reason(
+        "WRONG_TASK", "{first} answers {a} targets a row; one answer a row is needed", "save one model a target"
     ),
     "rare_merged": Reason(
         "CONVERSION_FAILED",
@@ -152,6 +168,7 @@ REASONS: Final[dict[str, Reason]] = {
         "fit it without stop_words, or with ngram_range=(1, 1)",
     ),
     "is_a_classifier": Reason("WRONG_TASK", "{names} is a classifier, but model.task says regression"),
+    "is_a_regressor": Reason("WRONG_TASK", "{names} is a regressor, but model.task asks for classes"),
     "classes_differ": Reason(
         "CLASSES_DIFFER",
         "the model's classes are {names}; outputs.classes says otherwise",

@@ -29,8 +29,9 @@ from modelmark.registry import (
     tensors,
     unpickle,
 )
-from modelmark.registry.drafting.learned_kinds import learned_kinds
-from modelmark.registry.original import asking, parts
+from modelmark.registry.drafting.learned_kinds import Learned, learned
+from modelmark.registry.original import asking, kinds, parts
+from modelmark.registry.original.supported import require_convertible
 from modelmark.registry.refusal import Refusal, kind_of
 
 OUTPUTS: Final = (
@@ -131,21 +132,27 @@ def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
     """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes, its cut-off."""
     whole, _ = unpickle.load("source.bin")
     model = estimators.unwrap(whole)
+    estimators.require_estimator(model)
+    require_convertible(model)
+    task = kinds.kind_of_model(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
+    columns = _learned(model, 0 if names is None else len(names))
     return {
         "estimator": estimators.names_of(model),
+        "task": task,
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
         "numbers": [int(count)] if isinstance(count, int) else [],
-        "kinds": _kinds_of(model, 0 if names is None else len(names)),
+        "kinds": [column.kind for column in columns],
+        "categories": [list(column.categories) for column in columns],
         "cutoff": asking.cutoff_of(whole),
     }
 
 
-def _kinds_of(model: Any, count: int) -> list[str]:
+def _learned(model: Any, count: int) -> list[Learned]:
     try:
-        return learned_kinds(model, count)
+        return learned(model, count)
     except Exception:  # noqa: BLE001 - a help to a draft, no condition: an estimator of another make says nothing
         return []
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
 from modelmark.registry.original import functions, imputing
+from modelmark.registry.original.kinds import REGRESSOR, kind_of_model
 from modelmark.registry.original.parts import walk
 from modelmark.registry.original.supported import ask_plainly, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
@@ -101,10 +102,12 @@ def _value(value: Any) -> Any:
 
 def check(model: Any, request: Mapping[str, Any]) -> None:
     """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
-    if not hasattr(model, "get_params") or not (hasattr(model, "predict") or hasattr(model, "fit_predict")):
-        raise Refusal("not_an_estimator", names=[type(model).__name__])
+    require_estimator(model)
     require_convertible(model)
+    kind = kind_of_model(model)
     wants_classes = request["task"] != "regression"
+    if wants_classes and kind == REGRESSOR:
+        raise Refusal("is_a_regressor", names=names_of(model))
     if wants_classes and not hasattr(model, "predict_proba"):
         raise Refusal("no_probabilities", names=names_of(model))
     if not wants_classes and hasattr(model, "classes_"):
@@ -113,6 +116,12 @@ def check(model: Any, request: Mapping[str, Any]) -> None:
     if wants_classes and not same_classes(learned, request["classes"]):
         raise Refusal("classes_differ", names=[class_text(c)[:200] for c in learned[:20]])
     _check_columns(model, [item["name"] for item in request["inputs"]])
+
+
+def require_estimator(model: Any) -> None:
+    """Raises Refusal for an object of any other kind."""
+    if not hasattr(model, "get_params") or isinstance(model, type):
+        raise Refusal("not_an_estimator", names=[type(model).__name__])
 
 
 def _check_columns(model: Any, names: list[str]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from modelmark.contract.infer import Facts
 from modelmark.domain.errors import Missing
 from modelmark.domain.printable import one_line
 from modelmark.registry import answers, graph, graph_facts, intake, sandbox, scan
 from modelmark.registry.answers import Value
+
+T = TypeVar("T")
 
 
 def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.Limits | None = None) -> Facts:
@@ -37,11 +40,12 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
             found = answer.answer
             assert isinstance(found, answers.Answer)
             features = _features(found.features, words[0])
-            known_kinds = features is not None and len(found.kinds) == len(features)
             return Facts(
                 estimator=" → ".join(answers.known(found.estimator, words[0])),
                 features=features,
-                kinds=dict(zip(features, found.kinds, strict=True)) if features and known_kinds else {},
+                kinds=_by_column(features, found.kinds),
+                categories=_categories(_by_column(features, found.categories), words[0]),
+                regressor=found.task == "regressor",
                 classes=_classes(found.classes, words[0]),
                 cutoff=found.cutoff,
                 width=found.numbers[0] if found.numbers and found.numbers[0] > 0 else None,
@@ -60,6 +64,21 @@ def _of_graph(found: graph_facts.GraphFacts, known: Collection[str]) -> Facts:
 
 def _features(found: list[str] | None, words: frozenset[str]) -> tuple[str, ...] | None:
     return tuple(found) if found is not None and words.issuperset(found) else None
+
+
+def _by_column(features: tuple[str, ...] | None, found: Sequence[T]) -> dict[str, T]:
+    return dict(zip(features, found, strict=True)) if features and len(found) == len(features) else {}
+
+
+def _categories(found: Mapping[str, list[Value]], words: frozenset[str]) -> dict[str, tuple[int | str, ...]]:
+    """Those of a column that are texts throughout, or whole numbers throughout; none whose text nobody knows."""
+    listed: dict[str, tuple[int | str, ...]] = {}
+    for name, values in found.items():
+        texts = tuple(value for value in values if isinstance(value, str) and value in words)
+        whole = tuple(value for value in values if isinstance(value, int) and not isinstance(value, bool))
+        if values and len(values) in (len(texts), len(whole)):
+            listed[name] = texts or whole
+    return listed
 
 
 def _classes(found: list[Value] | None, words: frozenset[str]) -> tuple[bool | int | str, ...] | None:
