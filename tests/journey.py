@@ -145,7 +145,7 @@ class Place:
         with sandbox_here():
             draft_contract(
                 str(self.folder / "model.joblib"), train=self.folder / "train.csv", holdout=self.folder / "holdout.csv",
-                target=target, name=NAME, out=self.contract, progress=silent,
+                target=target, name=NAME, out=self.contract, progress=silent, rehearsed=False,
             )  # fmt: skip
         self.fill_in(*more)
 

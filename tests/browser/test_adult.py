@@ -61,6 +61,7 @@ class Office:
         draft_contract(
             str(folder / "model.joblib"), train=folder / "train.csv", holdout=folder / "holdout.csv", target="income",
             name="incomes", out=self.place.contract, progress=journey.silent,
+            rehearsed=False,
         )  # fmt: skip
         self.place.fill_in(*AGREED)
         self.version: Version = self.app.register(self.place.contract, progress=journey.silent)[0]

@@ -76,7 +76,7 @@ def test_a_draft_reads_codes_as_the_model_learned_them(tmp_path, as_text):
     out = tmp_path / "modelmark.yaml"
     draft_contract(
         str(tmp_path / "m.joblib"), train=tmp_path / "t.csv", holdout=tmp_path / "t.csv", target="y", name="codes",
-        out=out, progress=lambda *_: None,
+        out=out, progress=lambda *_: None, rehearsed=False,
     )  # fmt: skip
     contract = load(out).contract
     assert {item.type for item in contract.inputs} == {DataType.CATEGORY if as_text else DataType.INTEGER}

@@ -13,7 +13,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR
+from sklearn.svm import SVR, LinearSVC
 
 from modelmark.contract.infer import Facts, infer
 from modelmark.domain.contract import DataType
@@ -50,6 +50,7 @@ def test_a_model_is_what_it_learned(model, kind):
         (GaussianMixture().fit(X), "no_target"),
         (make_pipeline(StandardScaler()).fit(X), "predicts_nothing"),
         (LogisticRegression(), "not_fitted"),
+        (make_pipeline(StandardScaler(), LinearSVC()).fit(X, Y), "no_probabilities"),
         (LinearRegression().fit(X, BOTH), "several_targets"),
         (RandomForestRegressor(2).fit(X, BOTH), "several_targets"),
         (RandomForestClassifier(2).fit(X, BOTH), "several_targets"),

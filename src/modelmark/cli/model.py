@@ -1,4 +1,4 @@
-"""From a model file to evidence: init, schema, register, check, fetch."""
+"""From a contract to evidence: schema, register, check, fetch."""
 
 from __future__ import annotations
 
@@ -8,55 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import open_app, open_workbench, settings_of
+from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, progress, require_folder, say, say_json, table, written
-from modelmark.domain.errors import Conflict
 
 if TYPE_CHECKING:
     from modelmark.app.usecases.check_version import CheckResult
     from modelmark.domain.version import Version
-
-
-def init(
-    model: Annotated[
-        str, typer.Argument(help="The trained model: a joblib, pickle or ONNX file, or runs:/… models:/…")
-    ],
-    *,
-    train: Annotated[Path, typer.Option(help="The training table: CSV (.gz) or Parquet.")],
-    holdout: Annotated[Path, typer.Option(help="Rows the model has never seen.")],
-    target: Annotated[str, typer.Option(help="The column to predict.")],
-    name: Annotated[str | None, typer.Option(help="The model's name in addresses [default: the folder's].")] = None,
-    out: Annotated[Path, typer.Option(help="The contract to write.")] = Path("modelmark.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a contract that is there.")] = False,
-    workspace: options.Workspace = None,
-    json: options.Json = False,
-) -> int:
-    """Draft the contract from the data; say what was guessed and what only a person can fill.
-
-    Example: modelmark init model.joblib --train train.csv --holdout holdout.csv --target churned
-    """
-    if out.exists() and not force:
-        raise Conflict(
-            f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
-        )
-    from modelmark.registry.drafting.draft import draft_contract
-
-    require_folder(out)
-    settings_of(workspace)  # a setting that cannot be is said here already
-    with progress(quiet=json) as bar, written(out):
-        drafted = draft_contract(model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar)
-    if json:
-        say_json({"contract": out, "guesses": drafted.guesses, "unfilled": drafted.unfilled})
-        return OK
-    say(f"✓ wrote {out}: {drafted.task}, {drafted.inputs} inputs\n")
-    say("Guessed from the data; check these lines:")
-    for field, line, reason in drafted.guesses:
-        say(f"  {out}:{line}  {field}: {reason}")
-    say("\nOnly a person can fill these; nothing is released while one is empty:")
-    for field, gap in drafted.unfilled:
-        say(f"  {out}:{gap}  {field}")
-    say("\nNext: fill them in, then modelmark register")
-    return OK
 
 
 def schema(

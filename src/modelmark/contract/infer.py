@@ -61,6 +61,10 @@ class Facts:
         types = {"text": DataType.STRING, "number": DataType.NUMBER}
         return tuple(Input(name=name, type=types[kind]) for name, kind in self.kinds.items() if kind in types)
 
+    def takes(self, columns: int) -> bool:
+        """Whether it could be asked with so many, as far as it says."""
+        return self.features is not None or self.width in (None, columns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:

@@ -108,8 +108,6 @@ def check(model: Any, request: Mapping[str, Any]) -> None:
     wants_classes = request["task"] != "regression"
     if wants_classes and kind == REGRESSOR:
         raise Refusal("is_a_regressor", names=names_of(model))
-    if wants_classes and not hasattr(model, "predict_proba"):
-        raise Refusal("no_probabilities", names=names_of(model))
     if not wants_classes and hasattr(model, "classes_"):
         raise Refusal("is_a_classifier", names=names_of(model))
     learned = [value.item() if hasattr(value, "item") else value for value in getattr(model, "classes_", ())]

@@ -9,6 +9,7 @@ from pathlib import Path
 from modelmark.contract import draft, infer, names, read, table
 from modelmark.domain.progress import Progress, step
 from modelmark.registry.drafting.inspect import inspect
+from modelmark.registry.drafting.rehearsal import Rehearsal, rehearse
 from modelmark.registry.mlflow import ADDRESSES
 from modelmark.seal.files import replace_file
 
@@ -17,20 +18,32 @@ _MOST_KNOWN = 10_000  # distinct targets that may name a class
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafted:
-    """What was written. guesses: (field, line, reason); unfilled: (field, line)."""
+    """What was written. guesses: (field, line, reason); unfilled: (field, line). columns: (name, reason) of inputs among the
+    guesses. rehearsal: None where none was held."""
 
     task: str
     inputs: int
+    rehearsal: Rehearsal | None
     guesses: tuple[tuple[str, int, str], ...]
+    columns: frozenset[tuple[str, str]]
     unfilled: tuple[tuple[str, int | None], ...]
 
 
 def draft_contract(
-    model: str, *, train: Path, holdout: Path, target: str, name: str | None, out: Path, progress: Progress
+    model: str,
+    *,
+    train: Path,
+    holdout: Path,
+    target: str,
+    name: str | None,
+    out: Path,
+    progress: Progress,
+    rehearsed: bool = True,
 ) -> Drafted:
     """Write the draft to `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
 
-    Raises Missing for a file that is not there, Rejected for a name, a table or a model that will not do.
+    rehearsed: whether its conversion is tried first. Raises Missing for a file that is not there, Rejected for a name, a
+    table or a model that will not do; then nothing is written.
     """
     if name is not None:
         names.require_model_name(name)
@@ -56,10 +69,17 @@ def draft_contract(
     )
     text = draft.render(found, paths)
     document = read.parse(text.encode(), out)
+    rehearsal = None
+    if rehearsed and facts is not None and facts.takes(len(found.inputs)):
+        rehearsal = step(
+            progress, "trying the conversion on a few rows", lambda: rehearse(Path(model), document.contract, holdout)
+        )
     replace_file(out, text.encode())  # whole, or not at all: half a contract would stand in the way of the next draft
     return Drafted(
         task=found.task.value,
         inputs=len(found.inputs),
+        rehearsal=rehearsal,
         guesses=tuple(draft.lines(text, "GUESS")),
+        columns=frozenset((item.name, found.guesses.get(f"inputs.{item.name}", "")) for item in found.inputs),
         unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
     )

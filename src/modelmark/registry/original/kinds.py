@@ -25,6 +25,8 @@ def kind_of_model(model: Any) -> str:
     if not (is_classifier(model) or is_regressor(model)):
         raise Refusal("no_target", names=[names[-1]])
     _require_fitted(model, names)
+    if is_classifier(model) and not hasattr(model, "predict_proba"):
+        raise Refusal("no_probabilities", names=names)
     outputs = max(_outputs(model), default=1)
     if outputs > 1:
         raise Refusal("several_targets", names=[names[-1]], numbers=[outputs])
