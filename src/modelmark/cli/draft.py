@@ -29,7 +29,13 @@ def init(
     target: Annotated[str, typer.Option(help="The column to predict.")],
     name: Annotated[str | None, typer.Option(help="The model's name in addresses [default: the folder's].")] = None,
     out: Annotated[Path, typer.Option(help="The contract to write.")] = Path("modelmark.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a contract that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a contract that is there; what people filled in stays.")
+    ] = False,
+    answers: Annotated[
+        Path | None, typer.Option(help="What people say of the model, as YAML; see docs/contract.md.")
+    ] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for what is missing, here on the terminal.")] = False,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -41,12 +47,19 @@ def init(
         raise Conflict(
             f"{out} is there already", code="EXISTS", hint="give --out another name, or --force to replace it"
         )
-    from modelmark.registry.drafting.draft import draft_contract
+    from modelmark.cli.asking import answers_of, require_terminal
+    from modelmark.contract.answers import Answers, kept, read_answers
+    from modelmark.registry.drafting.draft import prepare
 
     require_folder(out)
     settings_of(workspace)  # a setting that cannot be is said here already
+    said = (read_answers(answers) if answers else Answers()).over(kept(out))
+    if ask:
+        require_terminal(as_json=json)
     with progress(quiet=json) as bar, written(out):
-        drafted = draft_contract(model, train=train, holdout=holdout, target=target, name=name, out=out, progress=bar)
+        draft = prepare(model, train=train, holdout=holdout, target=target, name=name, out=out, said=said, progress=bar)
+    with written(out):
+        drafted = draft.write(said.over(Answers(said=answers_of(said.said, input))) if ask else said)
     if json:
         obstacle = drafted.rehearsal.obstacle if drafted.rehearsal else None
         facts = {"contract": out, "guesses": drafted.guesses, "unfilled": drafted.unfilled}
@@ -57,7 +70,7 @@ def init(
         say(f"! before it can be registered: {obstacle.message}{f' → {obstacle.hint}' if obstacle.hint else ''}")
     _say_unfilled(out, drafted)
     _say_guesses(out, drafted)
-    say("\nNext: fill them in, then modelmark register")
+    say(f"\nNext: {'fill them in, then ' if drafted.unfilled else ''}modelmark register")
     return OK
 
 
@@ -71,7 +84,7 @@ def _say_unfilled(out: Path, drafted: Drafted) -> None:
     """A line of the file each, with the fields in it."""
     if not drafted.unfilled:
         return
-    say(f"\nOnly a person can fill these {len(drafted.unfilled)}; nothing is released while one is empty:")
+    say(f"\nOnly a person can fill these ({len(drafted.unfilled)}); nothing is released while one is empty:")
     by_line: defaultdict[int, list[str]] = defaultdict(list)
     for field, line in drafted.unfilled:
         by_line[line or 1].append(field)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
+from modelmark.contract.answers import QUESTIONS, SIGNERS
 from modelmark.contract.dialect import described
 from modelmark.contract.infer import Draft
 from modelmark.domain.contract import Csv, Input, Policy
@@ -17,21 +19,20 @@ from modelmark.domain.people import Role
 
 #: What JSON lets stand and YAML takes for a line end or a control, and what turns text around in an editor.
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
-#: What teams forget to ask each other: who needs to know, who can say, what.
-QUESTIONS: Final = (
-    (Role.PRODUCT, Role.DATA_SCIENCE, "Which decision changes because of an answer, and how was it made before?"),
-    (Role.OPERATIONS, Role.PRODUCT, "How much traffic in a year from now, when are its peaks, and what may it cost?"),
-    (Role.RISK, Role.PRODUCT, "What happens to somebody the model is wrong about, and how do they object?"),
-    (Role.DATA_SCIENCE, Role.ENGINEERING, "Which inputs can arrive late, change or vanish, and who tells whom?"),
-    (Role.PRODUCT, Role.OPERATIONS, "What answers while the model is down, and who decides to roll back?"),
-    (Role.DATA_SCIENCE, Role.RISK, "What would make us stop using it?"),
+#: What people say in words: (field, how it stands empty, what is asked).
+_WORDS: Final = (
+    ("purpose", '""', "PERSON: what decision does this model help with?"),
+    ("intended_uses", "[]", "PERSON: what is it for?"),
+    ("forbidden_uses", "[]", "PERSON: what must it not be used for?"),
+    ("ethical_considerations", '""', "for the model card: whom may it harm, and what is done about it?"),
+    ("caveats", '""', "for the model card: what should a user keep in mind?"),
 )
-#: Fields of `data` that say what rows are to each other.
-_KEYS: Final = (
-    ("time", "a column that orders rows in time, or row_order; then random splits flatter"),
-    ("group", "a column whose groups must not stand on both sides of the split"),
-    ("entity_key", "a column that names whom a row is about"),
-)
+#: Beside fields of `data` of which nothing was guessed.
+_MEANING: Final = {
+    "time": "  # a column that orders rows in time, or row_order; then random splits flatter",
+    "group": "  # a column whose groups must not stand on both sides of the split",
+    "entity_key": "  # a column that names whom a row is about",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +47,16 @@ class Paths:
     csv: Csv | None = None
 
 
-def render(draft: Draft, paths: Paths) -> str:
-    """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`."""
-    return (
-        "\n".join(
-            [*_head(draft, paths), *_inputs(draft), *_answer(draft), *_gates(), *_behaviour(draft), *_rest(draft)]
-        )
-        + "\n"
-    )
+def render(draft: Draft, paths: Paths, said: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`.
+
+    said: what people have answered already (`answers.Answers.said`); what is not among it is guessed, or marked PERSON.
+    """
+    parts = (
+        _words(paths, said), _agreements(said), _data(draft, paths, said), _inputs(draft), _answer(draft), _gates(),
+        _behaviour(draft), _rest(draft, said),
+    )  # fmt: skip
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
@@ -65,21 +68,46 @@ def lines(text: str, word: str) -> Iterator[tuple[str, int, str]]:
             yield (found[1].strip('"') if found else content.split(":")[0].strip()), number, reason
 
 
-def _head(draft: Draft, paths: Paths) -> Iterator[str]:
+def _words(paths: Paths, said: Mapping[str, Any]) -> Iterator[str]:
     yield "# The contract of one model. Lines marked GUESS were inferred from the data: check them."
     yield "# Lines marked PERSON are for people alone; no version is released while one of them is empty."
     yield "modelmark: 1"
     yield f"name: {_text(paths.name)}"
-    yield 'purpose: ""  # PERSON: what decision does this model help with?'
-    yield "intended_uses: []  # PERSON: what is it for?"
-    yield "forbidden_uses: []  # PERSON: what must it not be used for?"
-    yield 'ethical_considerations: ""  # for the model card: whom may it harm, and what is done about it?'
-    yield 'caveats: ""  # for the model card: what should a user keep in mind?'
-    yield "people:  # PERSON: who has a say; delete roles you do not have, but keep at least one with signs: true"
-    for role in Role:
-        signs = role in (Role.DATA_SCIENCE, Role.PRODUCT)
-        yield f'  - {{role: {role}, name: "", signs: {_text(signs)}}}'
-    yield from _agreements()
+    for field, empty, asked in _WORDS:
+        yield f"{field}: {_text(said[field])}" if field in said else f"{field}: {empty}  # {asked}"
+
+
+def _agreements(said: Mapping[str, Any]) -> Iterator[str]:
+    if "people" in said:
+        yield from _listed("people", said["people"])
+    else:
+        yield "people:  # PERSON: who has a say; delete roles you do not have, but keep at least one with signs: true"
+        for role in Role:
+            yield f'  - {{role: {role}, name: "", signs: {_text(role in SIGNERS)}}}'
+    if "goals" in said:
+        yield from _listed("goals", said["goals"])
+    else:
+        yield "goals:  # PERSON: what should get better, measured how and by whom, from where to where, by when?"
+        yield '  - {name: "", measure: "", now: null, target: null, unit: "", by: "", owner: product}'
+    if "questions" in said:
+        yield from _listed("questions", said["questions"])
+    else:
+        yield "questions:  # PERSON: ask each other, write down what you agreed; delete what does not apply"
+        for ask, of, question in QUESTIONS:
+            yield f'  - {{ask: {ask}, of: {of}, question: {_text(question)}, answer: ""}}'
+
+
+def _listed(field: str, value: Any) -> Iterator[str]:
+    """A list of mappings, one a line; whatever else it is, the reader of the draft will say so."""
+    if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+        yield f"{field}: {_text(value)}"
+        return
+    yield f"{field}:"
+    for item in value:
+        yield f"  - {{{', '.join(f'{_text(key)}: {_text(inside)}' for key, inside in item.items())}}}"
+
+
+def _data(draft: Draft, paths: Paths, said: Mapping[str, Any]) -> Iterator[str]:
     yield "model:"
     yield f"  source: {_text(paths.model)}"
     yield f"  task: {draft.task}{_guess(draft, 'model.task')}"
@@ -92,18 +120,16 @@ def _head(draft: Draft, paths: Paths) -> Iterator[str]:
         listed = ", ".join(f"{key}: {_text(value)}" for key, value in fields.items() if value != getattr(Csv(), key))
         yield f"  csv: {{{listed}}}  # GUESS: the tables seem to be written with {described(paths.csv)}"
     yield "  validation: null  # a table of rows that neither train nor judge, to recalibrate on"
-    for field, meaning in _KEYS:
-        why = _guess(draft, f"data.{field}") or f"  # {meaning}"
-        yield f"  {field}: {_text(getattr(draft.keys, field))}{why}"
-    yield f"  sensitive: {_text(list(draft.sensitive))}{_guess(draft, 'data.sensitive')}"
-
-
-def _agreements() -> Iterator[str]:
-    yield "goals:  # PERSON: what should get better, measured how and by whom, from where to where, by when?"
-    yield '  - {name: "", measure: "", now: null, target: null, unit: "", by: "", owner: product}'
-    yield "questions:  # PERSON: ask each other, write down what you agreed; delete what does not apply"
-    for ask, of, question in QUESTIONS:
-        yield f'  - {{ask: {ask}, of: {of}, question: {_text(question)}, answer: ""}}'
+    guessed = {
+        "time": draft.keys.time,
+        "group": draft.keys.group,
+        "entity_key": draft.keys.entity_key,
+        "sensitive": list(draft.sensitive),
+    }
+    for field, value in guessed.items():
+        why = _guess(draft, f"data.{field}") or _MEANING.get(field, "")
+        known = f"data.{field}"
+        yield f"  {field}: {_text(said[known])}" if known in said else f"  {field}: {_text(value)}{why}"
 
 
 def _inputs(draft: Draft) -> Iterator[str]:
@@ -166,7 +192,7 @@ def _behaviour(draft: Draft) -> Iterator[str]:
     yield "tests: null  # your own pytest suite for preprocessing and model: a folder or a file beside this contract"
 
 
-def _rest(draft: Draft) -> Iterator[str]:
+def _rest(draft: Draft, said: Mapping[str, Any]) -> Iterator[str]:
     yield "serving:"
     yield "  rate_per_s: 50  # GUESS: agreed peak traffic; the load gate sends this much"
     yield "  p99_ms: 100  # GUESS: 99 of 100 answers must be faster"
@@ -177,7 +203,9 @@ def _rest(draft: Draft) -> Iterator[str]:
     yield "  - {kind: review}"
     yield _monitors(draft.metric)
     yield "labels:"
-    yield "  expected_delay_hours: null  # PERSON: how long from a prediction until the truth is known?"
+    delay = said.get("labels.expected_delay_hours")
+    asked = "  # PERSON: how long from a prediction until the truth is known?"
+    yield f"  expected_delay_hours: {_text(delay)}{asked if delay is None else ''}"
     yield "retraining: {owner: data_science}"
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.contract import draft, infer, names, read, table
+from modelmark.contract.answers import Answers
+from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.progress import Progress, step
 from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.drafting.rehearsal import Rehearsal, rehearse
 from modelmark.registry.mlflow import ADDRESSES
 from modelmark.seal.files import replace_file
 
+NOTHING_SAID = Answers()
 _MOST_KNOWN = 10_000  # distinct targets that may name a class
 
 
@@ -29,6 +32,30 @@ class Drafted:
     unfilled: tuple[tuple[str, int | None], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything a draft needs but what people may still say."""
+
+    found: infer.Draft
+    paths: draft.Paths
+    out: Path
+    rehearsal: Rehearsal | None
+
+    def write(self, said: Answers) -> Drafted:
+        """Whole, or not at all: half a contract would stand in the way of the next draft."""
+        text, found = draft.render(self.found, self.paths, said.said), self.found
+        document = _read_back(text, self.out, said)
+        replace_file(self.out, text.encode())
+        return Drafted(
+            task=found.task.value,
+            inputs=len(found.inputs),
+            rehearsal=self.rehearsal,
+            guesses=tuple(draft.lines(text, "GUESS")),
+            columns=frozenset((item.name, found.guesses.get(f"inputs.{item.name}", "")) for item in found.inputs),
+            unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
+        )
+
+
 def draft_contract(
     model: str,
     *,
@@ -40,10 +67,29 @@ def draft_contract(
     progress: Progress,
     rehearsed: bool = True,
 ) -> Drafted:
-    """Write the draft to `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
+    """A draft to which nobody has said anything: `prepare`, then `Prepared.write`."""
+    prepared = prepare(
+        model, train=train, holdout=holdout, target=target, name=name, out=out, progress=progress, rehearsed=rehearsed
+    )
+    return prepared.write(NOTHING_SAID)
 
-    rehearsed: whether its conversion is tried first. Raises Missing for a file that is not there, Rejected for a name, a
-    table or a model that will not do; then nothing is written.
+
+def prepare(
+    model: str,
+    *,
+    train: Path,
+    holdout: Path,
+    target: str,
+    name: str | None,
+    out: Path,
+    progress: Progress,
+    said: Answers = NOTHING_SAID,
+    rehearsed: bool = True,
+) -> Prepared:
+    """What stands in a draft at `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
+
+    said: what people have answered already. rehearsed: whether the conversion is tried, too. Raises Missing for a file that
+    is not there, Rejected for a name, a table or a model that will not do, ContractInvalid for an answer that will not.
     """
     if name is not None:
         names.require_model_name(name)
@@ -67,19 +113,18 @@ def draft_contract(
         target=target,
         csv=csv,
     )
-    text = draft.render(found, paths)
-    document = read.parse(text.encode(), out)
+    contract = _read_back(draft.render(found, paths, said.said), out, said).contract
     rehearsal = None
     if rehearsed and facts is not None and facts.takes(len(found.inputs)):
         rehearsal = step(
-            progress, "trying the conversion on a few rows", lambda: rehearse(Path(model), document.contract, holdout)
+            progress, "trying the conversion on a few rows", lambda: rehearse(Path(model), contract, holdout)
         )
-    replace_file(out, text.encode())  # whole, or not at all: half a contract would stand in the way of the next draft
-    return Drafted(
-        task=found.task.value,
-        inputs=len(found.inputs),
-        rehearsal=rehearsal,
-        guesses=tuple(draft.lines(text, "GUESS")),
-        columns=frozenset((item.name, found.guesses.get(f"inputs.{item.name}", "")) for item in found.inputs),
-        unfilled=tuple((field, document.line(read.undotted(field))) for field in document.contract.unfilled()),
-    )
+    return Prepared(found=found, paths=paths, out=out, rehearsal=rehearsal)
+
+
+def _read_back(text: str, out: Path, said: Answers) -> read.Document:
+    """Raises ContractInvalid for an answer that no contract can hold, with its place in the file of answers."""
+    try:
+        return read.parse(text.encode(), out)
+    except ContractInvalid as error:
+        raise said.blamed(error) from None
