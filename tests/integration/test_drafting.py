@@ -12,6 +12,7 @@ from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from child_here import sandbox_here
 from modelmark.domain.errors import Rejected
 from modelmark.registry.drafting.draft import Drafted, draft_contract
 
@@ -22,10 +23,11 @@ TABLE = pd.DataFrame({"x": np.linspace(0, 1, ROWS), "kind": ["a", "b"] * (ROWS /
 def drafted(folder: Path, model: object, table: pd.DataFrame) -> Drafted:
     joblib.dump(model, folder / "m.joblib")
     table.to_csv(folder / "t.csv", index=False)
-    return draft_contract(
-        str(folder / "m.joblib"), train=folder / "t.csv", holdout=folder / "t.csv", target="y", name="m",
-        out=folder / "modelmark.yaml", progress=lambda *_: None,
-    )  # fmt: skip
+    with sandbox_here():
+        return draft_contract(
+            str(folder / "m.joblib"), train=folder / "t.csv", holdout=folder / "t.csv", target="y", name="m",
+            out=folder / "modelmark.yaml", progress=lambda *_: None,
+        )  # fmt: skip
 
 
 def test_what_cannot_be_converted_is_named_and_no_draft_is_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from builders.domain import ANN, BOB, NOON, contract, evidence, finding, version
 from builders.keys import signer
 from builders.people import no_effects, sign_off
 from modelmark.app.effects import Announce
+from modelmark.app.usecases.approve import Approve
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.model_card import ModelCard
@@ -22,7 +24,8 @@ from modelmark.app.usecases.release_notes import ReleaseNotes
 from modelmark.app.usecases.rollback import Rollback
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.waive import Waive
-from modelmark.domain.errors import Missing, NotPermitted, Tampered
+from modelmark.cli.govern import _signers
+from modelmark.domain.errors import Missing, NotPermitted, Rejected, Tampered
 from modelmark.domain.finding import Window
 from modelmark.domain.people import Role
 from modelmark.domain.release import WaiverRequest
@@ -108,6 +111,35 @@ class Twins:
         for name, data in {ARTIFACT: b"graph", CONTRACT: canonical(AGREED), DESCRIPTION: canonical(one)}.items():
             (folder / name).write_bytes(data)
         self.artifacts.add(one.id, folder)
+
+
+def test_one_act_signs_for_several_and_for_nobody_where_one_of_them_may_not(tmp_path: Path) -> None:
+    twins = Twins(tmp_path)
+    twins.put(tmp_path / "one", ONE)
+    twins.releases.register(ONE, actor="ci")
+    twins.releases.record(ONE, [evidence(ONE.id)], actor="ci")
+    approve = Approve(releases=twins.releases, owner="ann")
+    with pytest.raises(NotPermitted, match="no signer 'Cy Fox'"):
+        approve(ONE, [(ANN.role, ANN.name), (Role.RISK, "Cy Fox")])
+    assert twins.ledger.approvals(ONE.id) == []
+    status = approve(ONE, [(person.role, person.name) for person in (ANN, BOB)], comment="read")
+    assert not status.missing
+    assert [(said.name, said.comment) for said in twins.ledger.approvals(ONE.id)] == [
+        (ANN.name, "read"),
+        (BOB.name, "read"),
+    ]
+
+
+@pytest.mark.parametrize("names", [["Ann Lee"], ["Ann Lee", "Bob Ray", "Cy Fox"], []])
+def test_roles_and_names_come_in_pairs(names: list[str]) -> None:
+    with pytest.raises(Rejected) as caught:
+        _signers(None, [Role.DATA_SCIENCE, Role.PRODUCT], names)
+    assert (caught.value.code, caught.value.field) == ("NO_NAME", "--name")
+
+
+def test_one_account_speaks_in_each_of_its_roles() -> None:
+    by: Any = SimpleNamespace(name="Ann Lee")
+    assert _signers(by, [Role.RISK, Role.PRODUCT], []) == [(Role.RISK, "Ann Lee"), (Role.PRODUCT, "Ann Lee")]
 
 
 def test_a_release_tells_every_role_and_stands_in_the_owners_name(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from modelmark.app.configuration import configured
 from modelmark.app.effects import Announce, FinishBehind, FollowRoutes, Marks, SignJournal
+from modelmark.app.usecases.approve import Approve
 from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
@@ -244,6 +245,10 @@ class Container:
             catch_up=self.catch_up,
             owner=self.settings.actor,
         )
+
+    @cached_property
+    def approve(self) -> Approve:
+        return Approve(releases=self.releases, owner=self.settings.actor)
 
     @cached_property
     def rollback(self) -> Rollback:

@@ -12,6 +12,7 @@ from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_reporting
 from modelmark.cli.output import OK, say, say_json, table
 from modelmark.domain.errors import Rejected
+from modelmark.domain.people import Role
 from modelmark.domain.until import until
 
 if TYPE_CHECKING:
@@ -24,30 +25,41 @@ if TYPE_CHECKING:
 def approve(
     version: options.Version = None,
     *,
-    role: options.RoleOption,
-    name: options.Name = None,
+    role: Annotated[list[Role], typer.Option(help="The role of the contract in which it is said; of several, each.")],
+    name: Annotated[
+        list[str] | None, typer.Option(help="Full name, as in the contract; one for each role [default: your key's].")
+    ] = None,
     comment: Annotated[str, typer.Option(help="What should be remembered.")] = "",
     expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Approve a version's evidence in the name of a signer.
+    """Approve a version's evidence in the name of a signer, or of several where one person may.
 
-    Example: modelmark approve v3 --role product --name "Bob Ray"
+    Example: modelmark approve v3 --role data_science --name "Ann Lee" --role product --name "Bob Ray"
     """
     app = open_app(workspace)
     found = app.find(version, model)
-    name = _speaker(app.principal, name)
-    status = app.releases.approve(
-        found, role=role, name=name, comment=comment, actor=app.actor, by=app.principal, expected=expect
-    )
+    signers = _signers(app.principal, role, name or [])
+    status = app.approve(found, signers, comment=comment, by=app.principal, expected=expect)
     if json:
         say_json(status)
-    else:
-        say(f"✓ {name} approved {found.model} {found.label} ({found.id.short}) as {role}")
-        _say_next(status)
+        return OK
+    for part, who in signers:
+        say(f"✓ {who} approved {found.model} {found.label} ({found.id.short}) as {part}")
+    _say_next(status, app.principal)
     return OK
+
+
+def _signers(by: Principal | None, roles: Sequence[Role], names: Sequence[str]) -> list[tuple[Role, str]]:
+    """A name for each role, in the order given. Raises Rejected where they do not pair."""
+    if names and len(names) != len(roles):
+        raise Rejected(
+            f"{len(roles)} roles and {len(names)} names do not pair", code="NO_NAME", field="--name",
+            limit="a name for each role, in the same order", hint="modelmark approve --help",
+        )  # fmt: skip
+    return [(role, names[at] if names else _speaker(by, None)) for at, role in enumerate(roles)]
 
 
 def waive(
@@ -291,10 +303,12 @@ def _say_next(status: ReleaseStatus, by: Principal | None = None) -> None:
 
 
 def _signer(missing: Sequence[Person], by: Principal | None) -> str:
-    """The options that name who approves: oneself, where one is missing, else the first who is."""
-    person = next((one for one in missing if by is not None and one.name == by.name), missing[0])
-    name = "" if by is not None and person.name == by.name else f' --name "{person.name or "NAME"}"'
-    return f"--role {person.role}{name}"
+    """The options that name who approves: with accounts oneself, where one is missing, else the first who is; without, all."""
+    mine = [one for one in missing if by is not None and one.name == by.name]
+    if mine:
+        return f"--role {mine[0].role}"
+    named = missing if by is None else missing[:1]
+    return " ".join(f'--role {one.role} --name "{one.name or "NAME"}"' for one in named)
 
 
 def _traffic(status: ReleaseStatus, route: Route | None) -> str:
