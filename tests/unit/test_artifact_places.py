@@ -9,7 +9,7 @@ import pytest
 
 from modelmark.domain.errors import Rejected
 from modelmark.registry.artifact_places import require_address, require_no_links, require_place
-from modelmark.registry.mlflow import _model_file
+from modelmark.registry.mlflow_folder import model_file
 
 RUN = "a" * 32
 GOOD = (f"runs:/{RUN}/model", f"runs:/{RUN}", f"runs:/{RUN}/a/b/model.onnx", "models:/churn/3", "models:/churn@champion",
@@ -118,7 +118,7 @@ MLMODELS = (
 def test_an_mlmodel_that_a_stranger_wrote_names_a_file_of_its_own_folder_or_none(text: str, tmp_path: Path):
     (tmp_path / "MLmodel").write_text(text)
     with pytest.raises(Rejected) as caught:
-        _model_file(tmp_path, "runs:/x")
+        model_file(tmp_path, "runs:/x")
     assert caught.value.code in ("NOT_A_MODEL", "UNKNOWN_FLAVOUR")
 
 
@@ -127,4 +127,4 @@ def test_an_mlmodel_with_a_long_signature_is_read(tmp_path: Path):
     (tmp_path / "MLmodel").write_text(
         f"flavors: {{sklearn: {{pickled_model: model.pkl}}}}\nsignature: '{'x' * 100_000}'\n"
     )
-    assert _model_file(tmp_path, "runs:/x") == (tmp_path / "model.pkl").resolve()
+    assert model_file(tmp_path, "runs:/x") == ((tmp_path / "model.pkl").resolve(), False)

@@ -324,7 +324,7 @@ def test_the_state_of_a_checkout(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "refused"), [("m.joblib", None), ("m.ONNX", None), ("m.txt", "UNKNOWN_FORMAT"), ("none.pkl", "NO_MODEL")]
+    ("name", "refused"), [("m.joblib", None), ("m.ONNX", None), ("m.sav", None), ("none.pkl", "NO_MODEL")]
 )
 def test_a_source_is_a_file_of_a_kind_we_read(tmp_path, name, refused):
     if refused != "NO_MODEL":

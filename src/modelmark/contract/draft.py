@@ -109,7 +109,7 @@ def _listed(field: str, value: Any) -> Iterator[str]:
 
 def _data(draft: Draft, paths: Paths, said: Mapping[str, Any]) -> Iterator[str]:
     yield "model:"
-    yield f"  source: {_text(paths.model)}"
+    yield f"  source: {_text(paths.model)}{_guess(draft, 'model.source')}"
     yield f"  task: {draft.task}{_guess(draft, 'model.task')}"
     yield "data:"
     yield f"  train: {_text(paths.train)}"

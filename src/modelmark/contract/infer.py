@@ -44,7 +44,7 @@ class Facts:
 
     cutoff: the probability of the second class from which on it decides for that. width: how many columns it takes.
     kinds: `text` or `number` by column, as it learned them. categories: by column, as its encoder knows them: texts or
-    whole numbers. regressor: it learned a number and no class.
+    whole numbers. regressor: it learned a number and no class. taken: the key it stands under in a file that holds more.
     """
 
     estimator: str | None = None
@@ -55,6 +55,7 @@ class Facts:
     kinds: Mapping[str, str] = field(default_factory=dict)
     categories: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
     regressor: bool = False
+    taken: str = ""
 
     def types(self) -> tuple[Input, ...]:
         """How the columns are to be read from a table, as far as the model says."""
@@ -100,6 +101,8 @@ def infer(
             limit="it has " + ", ".join(map(str, train.columns)),
         )
     guesses: dict[str, str] = {}
+    if facts.taken:
+        guesses["model.source"] = f"the file holds more; the only estimator in it, at {facts.taken!r}, was taken"
     task, classes, positive = _answer(train[target], facts, guesses)
     names = _features(train, target, facts, guesses)
     for name in names:

@@ -7,6 +7,8 @@ was opened, from the file's own bytes or from the contract.
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
@@ -40,6 +42,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     classes: Annotated[list[Value], Meta(max_length=10_000)] | None = None
     kinds: Annotated[list[Literal["text", "number", ""]], Meta(max_length=10_000)] = []
     categories: Annotated[list[Annotated[list[Value], Meta(max_length=1000)]], Meta(max_length=10_000)] = []
+    taken: Text = ""
     task: Literal["classifier", "regressor", ""] = ""
     cutoff: Annotated[float, Meta(ge=0, le=1)] | None = None
     strangers: Annotated[list[tuple[Text, Number, Number]], Meta(max_length=1000)] = []
@@ -78,7 +81,8 @@ class Walls(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Reason(NamedTuple):
-    """template may use {kind}, {names}, {first} (name), {a} and {b} (the first two numbers)."""
+    """template may use {kind}, {names}, {first} (name), {rest} (of them), {here} (our scikit-learn), {a} and {b} (the
+    first two numbers)."""
 
     code: str
     template: str
@@ -90,6 +94,8 @@ _SAVE: Final = "save it with joblib.dump(model, path) and the scikit-learn versi
 _EXPORT: Final = "use estimators that skl2onnx supports, or export the model to ONNX yourself"
 _NAMES: Final = "list the inputs under the model's names and in its order"
 _ELSEWHERE: Final = "do that in the table before the model is fitted, or export the model to ONNX yourself"
+_EXPORTED: Final = "export the model to ONNX, and give that file"
+_BOOSTER: Final = "convert the model with onnxmltools, and give the ONNX file"
 _SUPERVISED: Final = "register a classifier or a regressor"
 _UNSAFE: Final = "do not open this file; find out where it comes from"
 
@@ -97,6 +103,50 @@ REASONS: Final[dict[str, Reason]] = {
     "out_of_memory": Reason("OUT_OF_MEMORY", "the model needs more memory than the sandbox grants"),
     "failed": Reason("CONVERSION_FAILED", "the conversion ended with an error ({kind})", _EXPORT),
     "wrong_format": Reason("NOT_A_MODEL", "the file is neither a pickle (joblib, compressed too) nor ONNX", _SAVE),
+    "empty": Reason("NOT_A_MODEL", "the file is empty", _SAVE),
+    "keras": Reason(
+        "NOT_A_MODEL", "the file is a Keras model", "model.export('model.onnx', format='onnx'), and give that file"
+    ),
+    "hdf5": Reason(
+        "NOT_A_MODEL",
+        "the file is HDF5, as Keras wrote models",
+        "load it with Keras, model.export('model.onnx', format='onnx'), and give that file",
+    ),
+    "torch": Reason(
+        "NOT_A_MODEL",
+        "the file is a PyTorch model",
+        "torch.onnx.export(model, example, 'model.onnx', dynamo=True, external_data=False), and give that file",
+    ),
+    "skops": Reason(
+        "NOT_A_MODEL",
+        "the file is skops's, the form in which MLflow 3 saves scikit-learn models unless told otherwise",
+        "joblib.dump(skops.io.load(path, trusted=…), 'model.joblib'), and give that file; in MLflow, log the model with "
+        "serialization_format='cloudpickle'",
+    ),
+    "xgboost": Reason("NOT_A_MODEL", "the file is XGBoost's own", _BOOSTER),
+    "lightgbm": Reason("NOT_A_MODEL", "the file is LightGBM's own", _BOOSTER),
+    "catboost": Reason(
+        "NOT_A_MODEL", "the file is CatBoost's own", "model.save_model('model.onnx', format='onnx'), and give that file"
+    ),
+    "safetensors": Reason(
+        "NOT_A_MODEL", "the file holds weights (safetensors) and not what computes with them", _EXPORTED
+    ),
+    "gguf": Reason("NOT_A_MODEL", "the file is a language model's (GGUF)", _EXPORTED),
+    "tflite": Reason("NOT_A_MODEL", "the file is TensorFlow Lite's", _EXPORTED),
+    "pmml": Reason("NOT_A_MODEL", "the file is PMML", _EXPORTED),
+    "json": Reason("NOT_A_MODEL", "the file is JSON, and no model of XGBoost's", _SAVE),
+    "a_text": Reason("NOT_A_MODEL", "the file is text, and no model", _SAVE),
+    "an_array": Reason("NOT_A_MODEL", "the file holds NumPy's arrays, and no model", _SAVE),
+    "a_table": Reason(
+        "NOT_A_MODEL", "the file is a Parquet table", "name the model's file; tables go to --train and --holdout"
+    ),
+    "a_program": Reason("NOT_A_MODEL", "the file is a program or a script", _SAVE),
+    "a_document": Reason("NOT_A_MODEL", "the file is a document", _SAVE),
+    "a_database": Reason("NOT_A_MODEL", "the file is a database", _SAVE),
+    "packed_folder": Reason(
+        "NOT_A_MODEL", "the file is an MLflow model's folder, packed", "unpack it and name the folder"
+    ),
+    "a_zip": Reason("NOT_A_MODEL", "the file is a zip archive of nothing we know", _SAVE),
     "graph_by_another_name": Reason("NOT_A_MODEL", "the file is an ONNX graph by its content", "name it .onnx"),
     "bomb": Reason("TOO_LARGE", "the file unpacks to more than a model of its size may"),
     "not_a_pickle": Reason("NOT_A_MODEL", "the pickle cannot be followed to its end", _SAVE),
@@ -107,6 +157,26 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "not_an_estimator": Reason(
         "NOT_A_MODEL", "the file holds no scikit-learn estimator ({first})", "save the fitted pipeline itself"
+    ),
+    "none_inside": Reason(
+        "NOT_A_MODEL",
+        "the file holds no scikit-learn estimator, but {names}",
+        "save the fitted pipeline itself",
+    ),
+    "several_inside": Reason(
+        "NOT_A_MODEL",
+        "the file holds several estimators: {names}",
+        "save the one that answers: joblib.dump(saved[…], 'model.joblib')",
+    ),
+    "in_parts": Reason(
+        "NOT_A_MODEL",
+        "the file holds a pipeline in parts ({rest}), of which only {first} predicts; how they follow each other it does not say",
+        "save them as one: joblib.dump(make_pipeline(…, model), 'model.joblib')",
+    ),
+    "other_version": Reason(
+        "OTHER_VERSION",
+        "the model was saved with scikit-learn {first}, and {here}, which is installed here, cannot open or ask it ({kind})",
+        "fit it again with the version installed here, or export it to ONNX where its own is, and give that file",
     ),
     "no_probabilities": Reason(
         "NO_PROBABILITIES",
@@ -224,8 +294,8 @@ def decoded(data: bytes, form: type[Form]) -> Form | None:
 
 
 def known(texts: Sequence[str], vocabulary: Collection[str]) -> list[str]:
-    """The texts, with a fixed word in place of each that the parent did not know before."""
-    return [text if text in vocabulary else UNKNOWN for text in texts]
+    """The texts, with a fixed word in place of each that the parent did not know before; a small number says nothing."""
+    return [text if text in vocabulary or re.fullmatch("[0-9]{1,6}", text) else UNKNOWN for text in texts]
 
 
 def refusal(answer: Answer | Scanned, vocabulary: Collection[str], limit: str | None = None) -> ModelmarkError:
@@ -239,6 +309,8 @@ def refusal(answer: Answer | Scanned, vocabulary: Collection[str], limit: str | 
         kind=answer.kind if answer.kind in KINDS else "Exception",
         names=", ".join(names) or UNKNOWN,
         first=names[0] if names else UNKNOWN,
+        rest=", ".join(names[1:]) or UNKNOWN,
+        here=importlib.metadata.version("scikit-learn"),
         a=a,
         b=b,
     )

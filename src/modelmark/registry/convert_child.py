@@ -130,23 +130,25 @@ def _scan(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes
 
 def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes, its cut-off."""
-    whole, _ = unpickle.load("source.bin")
-    model = estimators.unwrap(whole)
+    saved = unpickle.load("source.bin")
+    model = estimators.unwrap(saved.model)
     estimators.require_estimator(model)
-    require_convertible(model)
-    task = kinds.kind_of_model(model)
+    with saved.told_apart():
+        require_convertible(model)
+        task = kinds.kind_of_model(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
     columns = _learned(model, 0 if names is None else len(names))
     return {
         "estimator": estimators.names_of(model),
         "task": task,
+        "taken": saved.taken,
         "features": None if names is None else [str(name) for name in names],
         "classes": None if classes is None else list(classes.tolist()),
         "numbers": [int(count)] if isinstance(count, int) else [],
         "kinds": [column.kind for column in columns],
         "categories": [list(column.categories) for column in columns],
-        "cutoff": asking.cutoff_of(whole),
+        "cutoff": asking.cutoff_of(saved.model),
     }
 
 
@@ -158,7 +160,13 @@ def _learned(model: Any, count: int) -> list[Learned]:
 
 
 def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    whole, written_by = unpickle.load("source.bin")
+    saved = unpickle.load("source.bin")
+    with saved.told_apart():
+        facts = _converted(saved.model, request, tables, out)
+    return facts | {"written_by": list(saved.written_by)}
+
+
+def _converted(whole: Any, request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     model = estimators.unwrap(whole)
     estimators.check(model, request)
     original = estimators.original_scores(model, tables["holdout"], request)
@@ -173,7 +181,7 @@ def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
     tensors.write_array(out["labels.npy"], asking.labels_of(whole, sample, request, asked))
     facts = {"estimator": estimators.names_of(model), "parameters": estimators.parameters_of(model)}
     strangers = parts.strangers(model, request["seen"])[:1000]
-    return facts | {"written_by": written_by, "cutoff": asking.cutoff_of(whole), "strangers": strangers}
+    return facts | {"cutoff": asking.cutoff_of(whole), "strangers": strangers}
 
 
 def _score(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.contract import yamltext
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Malformed, Missing, ModelmarkError, NotYet, Rejected, Tampered
+from modelmark.domain.errors import Missing, ModelmarkError, NotYet, Rejected, Tampered
 from modelmark.domain.telemetry import switch_off
 from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.registry.artifact_places import require_address, require_no_links, require_place
 from modelmark.registry.mlflow_database import set_up
+from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal import manifest
 from modelmark.seal.values import decode
 
@@ -136,7 +136,10 @@ class Tracking:
         require_no_links(target)
         if not got.resolve().is_relative_to(target.resolve()):
             raise Rejected(f"{address} was not brought into our folder", code="UNSAFE_PLACE", field="model.source")
-        return got if got.is_file() else _model_file(got, address)
+        if got.is_file():
+            return got
+        path, is_graph = model_file(got, address)
+        return path.rename(path.with_suffix(".onnx")) if is_graph and path.suffix != ".onnx" else path
 
     def _download(self, client: Any, address: str, target: Path) -> str:
         place = _checked_place(client, address, self.address)
@@ -235,41 +238,6 @@ def _logged(client: Any, id: str, tracking: str) -> str:
     root = str(client.get_experiment(model.experiment_id).artifact_location)
     require_place(str(model.artifact_location), [root], tracking=tracking)
     return str(model.artifact_location)
-
-
-def _model_file(folder: Path, address: str) -> Path:
-    """The one file of an MLflow model folder that holds the model, by what its MLmodel says."""
-    flavors = _flavors(folder, address)
-    for flavor, key in (("onnx", "data"), ("sklearn", "pickled_model")):
-        said = flavors.get(flavor)
-        inside = said.get(key) if isinstance(said, dict) else None
-        if isinstance(inside, str) and inside:
-            path = (folder / inside).resolve()
-            if not path.is_relative_to(folder.resolve()) or not path.is_file():
-                raise Malformed(f"{address} names the model file {inside!r}, which is not in it", code="NOT_A_MODEL")
-            return _as_onnx(path) if flavor == "onnx" else path
-    raise Rejected(
-        f"{address} holds the flavours {', '.join(sorted(flavors))}; scikit-learn and ONNX can be registered",
-        code="UNKNOWN_FLAVOUR",
-    )
-
-
-def _flavors(folder: Path, address: str) -> dict[str, Any]:
-    """What the folder's MLmodel says of each flavour. Raises Malformed."""
-    try:
-        with (folder / "MLmodel").open("rb") as file:
-            described, _ = yamltext.read(file.read(yamltext.MAX_BYTES + 1), longest=yamltext.MAX_BYTES)
-    except (OSError, yamltext.NotYaml) as error:
-        why = error if isinstance(error, yamltext.NotYaml) else type(error).__name__
-        raise Malformed(f"{address} is no MLflow model: {why}", code="NOT_A_MODEL") from None
-    flavors = described.get("flavors")
-    if not isinstance(flavors, dict):
-        raise Malformed(f"{address} is no MLflow model: no flavors", code="NOT_A_MODEL")
-    return flavors
-
-
-def _as_onnx(path: Path) -> Path:
-    return path if path.suffix == ".onnx" else path.rename(path.with_suffix(".onnx"))
 
 
 def read_version(folder: Path) -> Version:

@@ -111,5 +111,7 @@ def is_what_it_says(module: str, found: Any) -> bool:
 def is_hostile(module: str) -> bool:
     """Whether a name that is not allowed comes from where attacks come from, rather than from somebody's own code."""
     family = module.partition(".")[0]
+    if family == "__main__":
+        return False  # what somebody wrote in a notebook or a script
     ours = ("numpy", "scipy", "sklearn", "joblib", "pandas", "__builtin__", "copy_reg", "modelmark", "")
     return family in sys.stdlib_module_names or family in ours or family.startswith("_")

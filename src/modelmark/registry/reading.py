@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 from modelmark.domain.errors import Rejected
 from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import pickle_names
+from modelmark.registry.original import foreign
 from modelmark.registry.refusal import Refusal
 
 _WORDS: Final = 20_000
@@ -29,12 +30,15 @@ def warm_up() -> None:
 
 def read(path: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
     """Facts in the form of `answers.Scanned`. most: bytes it may unpack to. Writes the pickles, arrays cut out."""
+    foreign.require_known(Path(path))
     try:
         kind, _, data = formats.content(Path(path), most)
         if kind is formats.Format.ONNX:
             raise Refusal("graph_by_another_name")
         found = pickled.read(data)
     except Rejected as error:
+        if error.code != "TOO_LARGE" and foreign.is_text(Path(path).read_bytes()):
+            raise Refusal("a_text") from None
         raise Refusal(_REASONS.get(error.code, "not_a_pickle")) from None
     refused = [(n.module, n.name) for n in found.names if not pickle_names.allows(n.module, n.name)]
     small = sum(map(len, found.streams)) <= _FOR_SCANNERS and not refused

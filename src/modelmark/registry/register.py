@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from modelmark import __version__
 from modelmark.contract.table import agreed_table, as_texts
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import Missing, Rejected
+from modelmark.domain.errors import Missing
 from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
     ARTIFACT,
@@ -33,6 +33,7 @@ from modelmark.domain.version import (
 from modelmark.registry import sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
+from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal import manifest
 from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 #: The packages that decide answers.
 LOCKED: Final = ("modelmark", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
-SUFFIXES: Final = (".joblib", ".pkl", ".pickle", ".onnx", ".gz", ".z", ".bz2", ".xz", ".lzma")
 
 #: (contract, training table, holdout scores) -> the bytes of reference.json.
 Reference = Callable[[Contract, "pd.DataFrame", "np.ndarray"], bytes]
@@ -234,15 +234,14 @@ def _source(contract: Contract, how: Registration) -> Iterator[Path]:
             yield how.tracking.download(source, Path(name))
         return
     path = how.base / source
+    if path.is_dir():
+        yield model_file(path, source)[0]
+        return
     if not path.is_file():
         raise Missing(
             f"there is no model file {path}",
             code="NO_MODEL",
             field="model.source",
             hint="paths are relative to modelmark.yaml",
-        )
-    if path.suffix.lower() not in SUFFIXES:
-        raise Rejected(
-            f"{path.name} is not a kind of model file we read", code="UNKNOWN_FORMAT", limit=", ".join(SUFFIXES)
         )
     yield path

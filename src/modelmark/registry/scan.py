@@ -57,12 +57,14 @@ def _require_allowed(found: Scanned) -> None:
     names = ", ".join(ascii(".".join(name))[1:-1][:100] for name in found.refused[:3])
     if found.hostile:
         raise Rejected(
-            f"the model asks for {names}, which no model may do; it was not opened", code="UNSAFE_ARTIFACT", hint=_HINT
+            f"the model asks for {names}, which no model may ask for here; it was not opened",
+            code="UNSAFE_ARTIFACT",
+            hint=_HINT,
         )
     raise Rejected(
         f"the model needs code of its own ({names}); it was not opened",
         code="FOREIGN_CODE",
-        hint="export the model to ONNX yourself, or save it without code of its own",
+        hint="do that step in the table before the model, or export the model to ONNX yourself: such code is not run here",
     )
 
 

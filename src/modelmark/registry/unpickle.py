@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import pickletools
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import pickle_names
+from modelmark.registry.original.contained import the_estimator
 from modelmark.registry.refusal import Refusal, kind_of
+
+#: What a model that another version wrote fails with: an attribute, a module or a layout that one of the two lacks.
+_OF_VERSIONS: Final = frozenset({"AttributeError", "ImportError", "ModuleNotFoundError", "TypeError"})
 
 _PRELOADED: Final = (
     "joblib",
@@ -62,24 +72,71 @@ def warm_up() -> None:
         model.fit(rows, y_true).predict_proba(rows)
 
 
-def load(path: str) -> tuple[Any, list[str]]:
-    """The object in a joblib (compressed too), pickle or cloudpickle file; which versions of scikit-learn wrote it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What a file holds. model: the estimator. taken: the key or position it stood under, empty where it stood alone.
+    written_by: the versions of scikit-learn that wrote it, where they are not ours."""
+
+    model: Any
+    taken: str
+    written_by: tuple[str, ...]
+
+    @contextmanager
+    def told_apart(self) -> Iterator[None]:
+        """Around whatever asks the model: what an attribute that its version lacked makes fail is that version's fault."""
+        try:
+            yield
+        except Refusal as refusal:
+            if not self.written_by or refusal.kind not in _OF_VERSIONS:
+                raise
+            raise Refusal("other_version", kind=refusal.kind, names=self.written_by) from None
+
+
+def load(path: str) -> Saved:
+    """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            model = _open(path)
+            found = _open(path)
         except (MemoryError, Refusal):
             raise
-        except ModuleNotFoundError:
-            raise Refusal("missing_module") from None
         except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
-            raise Refusal("unreadable", kind=kind_of(error)) from None
+            raise _unopened(path, error) from None
     written_by = {
         str(warning.message.original_sklearn_version)  # type: ignore[union-attr]
         for warning in heard
         if type(warning.message).__name__ == "InconsistentVersionWarning"
     }
-    return model, sorted(written_by)
+    model, taken = the_estimator(found)
+    return Saved(model=model, taken=taken, written_by=tuple(sorted(written_by)))
+
+
+def _unopened(path: str, error: Exception) -> Refusal:
+    """Because another version wrote it, where the file says so; else because of what it is."""
+    import sklearn
+
+    written_by = sorted(_versions_in(path) - {sklearn.__version__})
+    if written_by:
+        return Refusal("other_version", kind=kind_of(error), names=written_by)
+    if isinstance(error, ModuleNotFoundError):
+        return Refusal("missing_module")
+    return Refusal("unreadable", kind=kind_of(error))
+
+
+def _versions_in(path: str) -> set[str]:
+    """What stands behind each `_sklearn_version` of a pickle, without opening it."""
+    found, before = set(), ""
+    try:
+        streams = pickled.read(formats.content(Path(path))[2]).streams
+        for stream in streams:
+            for _, text, _ in pickletools.genops(stream):
+                if isinstance(text, str):
+                    if before == "_sklearn_version":
+                        found.add(text)
+                    before = text
+    except Exception:  # noqa: BLE001 - a pickle that cannot be followed says nothing of versions
+        return set()
+    return found
 
 
 def _open(path: str) -> Any:

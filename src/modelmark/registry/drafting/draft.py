@@ -13,6 +13,7 @@ from modelmark.domain.progress import Progress, step
 from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.drafting.rehearsal import Rehearsal, rehearse
 from modelmark.registry.mlflow import ADDRESSES
+from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal.files import replace_file
 
 NOTHING_SAID = Answers()
@@ -95,6 +96,8 @@ def prepare(
         names.require_model_name(name)
     base = out.resolve().parent
     in_mlflow = model.startswith(ADDRESSES)
+    if not in_mlflow and Path(model).is_dir():
+        model = str(model_file(Path(model), model)[0])
     csv = step(progress, "looking at how the tables are written", lambda: table.dialect_of(train, holdout))
     frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target], csv=csv))
     held_out = step(

@@ -45,6 +45,7 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
                 features=features,
                 kinds=_by_column(features, found.kinds),
                 categories=_categories(_by_column(features, found.categories), words[0]),
+                taken="".join(answers.known([found.taken], words[0])) if found.taken else "",
                 regressor=found.task == "regressor",
                 classes=_classes(found.classes, words[0]),
                 cutoff=found.cutoff,
