@@ -564,6 +564,8 @@ def test_each_half_is_judged_by_the_map_of_the_other():
         ("sklearn.tree", "A" * 101, False),
         ("sklearn.tree", "A" * 100, True),
         ("sklearn.tree", "", False),
+        ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss", True),
+        ("sklearn._loss._loss", "import_module", False),
     ],
 )
 def test_a_name_may_be_asked_for(module, name, allowed):
