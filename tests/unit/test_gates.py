@@ -4,6 +4,8 @@ import dataclasses
 import tomllib
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,6 +130,22 @@ def test_a_shifted_column_is_named(tmp_path):
     holdout["income per year"] += 30
     found = failing(data_contract(tmp_path, holdout=holdout))
     assert "income per year" in found["train and holdout look alike"]
+
+
+@pytest.mark.parametrize(("time", "held"), [("Year", True), (None, False)])
+def test_a_split_in_time_does_not_fail_on_the_clock_itself(time, held):
+    """And any other input is judged beside it."""
+    train, holdout = models.frame(1500, 1).assign(Year=2015), models.frame(800, 2).assign(Year=2016)
+    train.loc[:700, "Year"] = 2014
+    contract = dataclasses.replace(
+        LAX, inputs=(*LAX.inputs, Input(name="Year", type=DataType.INTEGER)),
+        data=Data(train="train.csv", holdout="holdout.csv", target="y", time=time),
+    )  # fmt: skip
+    case: Any = SimpleNamespace(contract=contract, train=train, holdout=holdout, violations=())
+    checks = DataContract(DataContractGate()).measure(case, lambda *_: None).checks
+    found = next(check for check in checks if check.name == "train and holdout look alike")
+    assert (found.verdict is Verdict.PASS) is held
+    assert ("Year goes forward with time" in found.sentence) is held
 
 
 def test_a_full_stop_after_the_label_is_another_label(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,6 +15,7 @@ from modelmark.domain.contract import Contract, DataType, Input, Policy
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
+from modelmark.gates.common.clocks import clocks
 from modelmark.gates.common.evaluation_set import groups_of
 from modelmark.gates.data_contract import charts
 from modelmark.gates.gate import GateProgress, Measurement
@@ -55,8 +56,10 @@ class DataContract:
             for item in contract.inputs
             if item.name in names
         }
-        if shifts:
-            checks.append(self._shift(shifts, len(train), len(holdout)))
+        clock = clocks(train, holdout, names, contract.data.time)
+        judged = {name: found for name, found in shifts.items() if name not in clock}
+        if judged:
+            checks.append(self._shift(judged, len(train), len(holdout), clock))
         progress(3, 4)
         rows = [row for name, found in tables.items() for row in _listed(name, found)]
         return Measurement(
@@ -65,7 +68,7 @@ class DataContract:
             tables=(Table(title="What breaks the contract, or is only noted", columns=_COLUMNS, rows=tuple(rows)),)
             if rows
             else (),
-            figures=(charts.shifts(shifts, self.settings.max_shift),) if shifts else (),
+            figures=(charts.shifts(judged, self.settings.max_shift),) if judged else (),
         )
 
     def _violations(self, name: str, rows: int, found: tuple[Violation, ...]) -> Check:
@@ -110,7 +113,7 @@ class DataContract:
             f"{same.sum():,} with the same inputs; the base rate among train's own rows is {b:.2%}.",
         )
 
-    def _shift(self, shifts: dict[str, Drift], n: int, m: int) -> Check:
+    def _shift(self, shifts: dict[str, Drift], n: int, m: int, clock: Sequence[str]) -> Check:
         # A column that chance alone explains counts as 0: its interval says nothing about a change.
         name = max(shifts, key=lambda k: (shifts[k].low if shifts[k].real else 0.0, shifts[k].distance))
         worst = shifts[name]
@@ -126,8 +129,16 @@ class DataContract:
             limit=Limit(bound=Bound.AT_MOST, value=self.settings.max_shift),
             sentence=f"The input that differs most between train and holdout is {name}: Jensen-Shannon distance "
             f"{worst.distance:.3f} [{worst.low:.3f}, {worst.high:.3f}] on {n:,} and {m:,} rows, {real} than chance "
-            f"gives (up to {worst.cut:.3f}).",
+            f"gives (up to {worst.cut:.3f}).{_clock_words(clock)}",
         )
+
+
+def _clock_words(clock: Sequence[str]) -> str:
+    if not clock:
+        return ""
+    is_ = "is" if len(clock) == 1 else "are"
+    goes = "goes forward with time, so it differs" if len(clock) == 1 else "go forward with time, so they differ"
+    return f" {', '.join(clock)} {goes} by nature and {is_} not judged here: the model answers for times that it never saw."
 
 
 _COLUMNS = ("table", "column", "rule", "allowed", "policy", "rows", "examples")

@@ -20,6 +20,7 @@ from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common.evaluation_set import check_of, groups_of
 from modelmark.gates.holdout import probe_model
+from modelmark.gates.holdout.row_order import order_check, overlap
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.calibration import design_effect
 from modelmark.stats.metrics import LabelledPredictions, judged, statistic
@@ -53,14 +54,15 @@ class _Order:
 
     @property
     def overlap(self) -> float:
-        ordered = np.sort(self.holdout)
-        below = np.searchsorted(ordered, self.train, "left") + np.searchsorted(ordered, self.train, "right")
-        return float(below.mean() / 2 / len(ordered))
+        return overlap(self.train, self.holdout)
 
 
 def split_checks(case: Case, settings: HoldoutGate, flattery: float) -> Iterator[Check]:
-    """At most one about time, and one about labels. flattery: that is tolerated, in units of the metric."""
+    """At most one about time, one about the order of rows where that is time, and one about labels. flattery: that is
+    tolerated, in units of the metric."""
     declared = case.contract.data.time
+    if declared == "row_order":
+        yield order_check(case.train, case.holdout, case.contract.data.target)
     orders = list(_declared(case)) if declared is not None else []
     if not orders or declared == "row_order":
         # The order of rows never overlaps, so it would always speak before a date that contradicts it.
@@ -144,7 +146,8 @@ def _time_check(case: Case, order: _Order, tolerated: float, declared: bool) -> 
             return None
         limit = Limit(bound=Bound.AT_MOST, value=tolerated)
         would = "would flatter" if found.low > 0 else "would not surely flatter;"
-        sentence = f"Train ends before the holdout begins; a random split over {where} {would} {words}."
+        apart = "Train ends before the holdout begins; a" if order.name != "row_order" else "A"
+        sentence = f"{apart} random split over {where} {would} {words}."
         return check_of("random split", 0.0, found, limit, sentence)
     overlap = f"train and holdout overlap in {where} ({order.overlap:.0%} of pairs of rows are the wrong way round)"
     flatters = f"A random split flatters {words}" if surely else f"A random split may flatter {words}"
