@@ -49,8 +49,8 @@ def label(id: str, value: bool | int | float | str, *, row: int = 0, at: int = A
     return Labelled(id, row, at, model, value, "test")
 
 
-def refused(count: int = 1, *, at: int = AT) -> Refused:
-    return Refused(at, "loans", "OUT_OF_RANGE", "age", count)
+def refused(count: int = 1, *, at: int = AT, version: str = VERSION, arm: str = "champion") -> Refused:
+    return Refused(at, "loans", "OUT_OF_RANGE", "age", count, version, arm)
 
 
 def journal(root: Path, *records: Record, sealed: bool = True) -> Workspace:

@@ -19,11 +19,11 @@ import pytest
 import serving_case as case
 from modelmark import Client
 from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
-from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded
+from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ARTIFACT
 from modelmark.journal.wal.reader import read_segment, sealed_segments, verify_wal
-from modelmark.journal.wal.records import Predicted
+from modelmark.journal.wal.records import Predicted, Refused
 from modelmark.journal.wal.recovery import recover_all
 from modelmark.serving.staging import LocalStaging
 from modelmark.serving.supervisor import Supervisor, running
@@ -197,6 +197,31 @@ def test_a_canary_answers_its_entities_and_says_so(tmp_path):
         arms = {str(n): client.predict("churn", rows, entity=str(n)) for n in range(60)}
         assert {(p.arm, p.version) for p in arms.values()} == {("champion", "v1"), ("canary", "v2")}
         assert all(client.predict("churn", rows, entity=n).arm == p.arm for n, p in arms.items())
+        wanted: Counter[tuple[str, str, str]] = Counter()
+        ids = {"v1": str(champion.id), "v2": str(canary.id)}
+        for n, p in arms.items():
+            # By the contract, and, before there is a request, by whoever reads it.
+            for code, row in (("OUT_OF_RANGE", rows[0] | {"f1": 1e6}), ("UNKNOWN_COLUMN", rows[0] | {"f9": 1})):
+                with pytest.raises(Rejected):
+                    client.predict("churn", [row], entity=n)
+                wanted[code, p.arm, ids[p.version]] += 1
+            client._http.post("/models/churn/predict", content=b"{")  # nobody can tell whose that was
+        eventually(lambda: sum(refused_by(champion.workspace).values()) == 180)
+        told = refused_by(champion.workspace)
+        assert {who: n for who, n in told.items() if who[0] != "BAD_JSON"} == wanted
+        unread = {arm: n for (code, arm, _), n in told.items() if code == "BAD_JSON"}
+        assert sum(unread.values()) == 60
+        assert min(unread.values()) >= 10, "what names nobody is shared as the traffic is"
+
+
+def refused_by(workspace) -> Counter[tuple[str, str, str]]:
+    """How many refusals the journal tells of, by code, arm and version."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for file in sealed_segments(workspace.wal):
+        for record in read_segment(file).records:
+            if isinstance(record, Refused):
+                found[record.code, record.arm, record.version] += record.count
+    return found
 
 
 def nonsense() -> bytes:

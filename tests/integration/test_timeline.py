@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from builders.domain import NOON
-from builders.journal import journal, predicted, refused, schema
+from builders.journal import VERSION, journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import refusals
 from modelmark.journal.tables.rows import RowFilter, rows
+from modelmark.journal.tables.schema import refusals_table
 from modelmark.journal.tables.timeline import Span, Timeline, timeline
 from modelmark.journal.wal.writer import Writer
 
@@ -94,6 +96,39 @@ def test_values_of_a_regression_fall_in_bins_and_what_lies_outside_in_the_outerm
 def test_refusals_are_summed_by_reason_within_the_span(known: Workspace):
     assert refusals(known, "loans", START, END) == {("OUT_OF_RANGE", "age"): 7}
     assert refusals(known, "churn", START, END) == {}
+
+
+def test_refusals_are_told_by_the_version_that_would_have_answered(tmp_path: Path):
+    other = "sha256:" + "e" * 64
+    records = [
+        refused(3, at=at(1)),
+        refused(2, at=at(2), version=other, arm="canary"),
+        refused(9, at=at(3), version=""),
+    ]
+    workspace = journal(tmp_path, *records)
+    compact(workspace)
+    each = [refusals(workspace, "loans", START, END, version=version) for version in (VERSION, other)]
+    assert each == [{("OUT_OF_RANGE", "age"): 3}, {("OUT_OF_RANGE", "age"): 2}]
+    assert refusals(workspace, "loans", START, END) == {("OUT_OF_RANGE", "age"): 14}, (
+        "an earlier release did not say whose"
+    )
+
+
+def test_refusals_that_an_earlier_release_wrote_are_nobodys_and_are_joined_by_later_ones(tmp_path: Path):
+    from deltalake import DeltaTable, write_deltalake
+
+    workspace = journal(tmp_path, refused(3, at=at(1)))
+    compact(workspace)
+    earlier = DeltaTable(str(workspace.tables / "refusals")).to_pyarrow_table().drop_columns(["version", "arm"])
+    shutil.rmtree(workspace.tables / "refusals")
+    write_deltalake(str(workspace.tables / "refusals"), earlier)
+    assert refusals(workspace, "loans", START, END, version=VERSION) == {}
+    assert refusals(workspace, "loans", START, END) == {("OUT_OF_RANGE", "age"): 3}
+    write_deltalake(
+        str(workspace.tables / "refusals"), refusals_table([refused(4, at=at(2))]), mode="append", schema_mode="merge"
+    )
+    assert refusals(workspace, "loans", START, END, version=VERSION) == {("OUT_OF_RANGE", "age"): 4}
+    assert refusals(workspace, "loans", START, END) == {("OUT_OF_RANGE", "age"): 7}
 
 
 def test_the_latest_rows_come_newest_first_and_a_request_s_rows_in_order(known: Workspace):

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from pathlib import Path
 
-from builders.domain import NOON, finding
+from builders.domain import NOON, finding, version
 from builders.steward import book
 from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome
@@ -32,6 +32,14 @@ def test_everything_that_opens_in_one_look_is_one_message(tmp_path: Path) -> Non
     (message,) = watch.due_messages(NOON)
     assert message.title == "loans: drift of c0, drift of c1, drift of c2 and 2 more needs a look"
     assert message.body.count("moved.") == 5
+
+
+def test_an_alert_and_its_message_name_the_version_and_the_arm(tmp_path: Path) -> None:
+    watch = book(tmp_path)
+    tell(watch, [finding(label="v3", arm="canary"), finding(subject="job")], NOON, every=MINUTE, queue=True)
+    assert {a.about for a in watch.alerts()} == {"v3, canary", version().id.short}
+    (message,) = watch.due_messages(NOON)
+    assert "(v3, canary, since" in message.body
 
 
 class Down:

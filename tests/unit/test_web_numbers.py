@@ -257,7 +257,14 @@ def test_a_models_page_has_all_its_numbers():
     assert [m["text"] for m in found["marks"]] == ["age moved.", "closed"]
     assert found["marks"][0] == {"at": AT, "kind": "alert", "label": "✕", "text": "age moved."}
     assert found["alerts"] == [
-        {"monitor": "drift", "subject": "age", "sentence": "age moved.", "opened": NOON.isoformat(), "count": 2}
+        {
+            "monitor": "drift",
+            "subject": "age",
+            "about": alert().version.short,
+            "sentence": "age moved.",
+            "opened": NOON.isoformat(),
+            "count": 2,
+        }
     ]
     assert len(found["traffic"]) == 1
     assert found["sentences"]["quality"] == (

@@ -55,7 +55,7 @@ from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.snapshot import write_snapshot
 from modelmark.storage.account_store import SqlAccountStore
 from modelmark.storage.artifacts import FolderArtifactStore
-from modelmark.storage.database import Database, sqlite_url
+from modelmark.storage.database import HEADS, Database, sqlite_url
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.monitoring_store import SqlMonitoringStore
 from modelmark.storage.sums import SignedSums
@@ -108,8 +108,8 @@ class Container:
     @cached_property
     def ledger(self) -> Ledger:
         ledger = SqlLedger(self.database)
-        if self.database.upgraded_from is not None:
-            self._take_over(ledger)
+        if self.database.upgraded_from is not None and self.database.upgraded_from < HEADS:
+            self._take_over(ledger)  # later ones have heads, and to sign again would forgive whoever took them away
         return ledger
 
     def _take_over(self, ledger: Ledger) -> None:

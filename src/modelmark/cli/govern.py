@@ -222,7 +222,8 @@ def status(
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
-        say(f"! {alert.model}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times)")
+        since = f"since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times"
+        say(f"! {alert.model} {alert.about}: {alert.sentence} ({since})")
     return OK
 
 

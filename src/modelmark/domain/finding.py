@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.later import later
 
 
 class Outcome(StrEnum):
@@ -29,7 +30,8 @@ class Window:
 class Finding:
     """One monitor's word on one subject (a column, the score, a metric) of one version in one window.
 
-    measured: the effect, in the unit the sentence names; low, high: its interval; limit: what is tolerated.
+    measured: the effect, in the unit the sentence names; low, high: its interval; limit: what is tolerated. label, arm: what
+    people call the version, and where it stood on its route; empty for one that serves no more.
     """
 
     monitor: str
@@ -44,6 +46,16 @@ class Finding:
     high: float | None = None
     limit: float | None = None
     n: int = 0
+    label: str = later(default="")
+    arm: str = later(default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertDetails:
+    """What came to be known of an alert beside its story. label, arm: as for a finding."""
+
+    label: str = later(default="")
+    arm: str = later(default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +72,10 @@ class Alert:
     seen_at: datetime
     count: int
     closed_at: datetime | None
+    details: AlertDetails = AlertDetails()
+
+    @property
+    def about(self) -> str:
+        """Which version, and which arm of its route: `v3, canary`."""
+        label = self.details.label or self.version.short
+        return f"{label}, {self.details.arm}" if self.details.arm else label

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Evidence
-from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.finding import Alert, AlertDetails, Finding
 from modelmark.domain.people import Account, ApiKey, Session
 from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
@@ -185,6 +185,8 @@ class MonitoringStore(Protocol):
     def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
         """The open alert of this story, and whether it is new. An open one counts up instead."""
         ...
+
+    def set_details(self, alert: int, details: AlertDetails) -> None: ...
 
     def close_alert(self, alert: int, at: datetime) -> None: ...
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]: ...

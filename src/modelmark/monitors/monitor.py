@@ -29,7 +29,7 @@ class Observations(Protocol):
 
     @property
     def refused(self) -> Mapping[tuple[str, str], int]:
-        """Requests refused for the model, by (code, field)."""
+        """Requests refused that the version would have answered, by (code, field)."""
         ...
 
     @property

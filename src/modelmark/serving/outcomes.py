@@ -89,7 +89,7 @@ class Outcomes:
                 return
         refusal = request.error or ModelmarkError("the server made a mistake")
         try:
-            self._refusals.note(request.route, refusal)
+            self._refusals.note(request.route.arms[request.arm], refusal)
             request.responder.refuse(refusal)
         except Exception as error:  # noqa: BLE001  # as above
             self.defect([request], "a refusal could not be written", error)

@@ -42,8 +42,12 @@ def choose(route: LiveRoute, entity: str | None, read: Callable[[RowCodec], Rows
     """
     if len(route.arms) == 1:
         return 0
-    who = entity or _entity_in_rows(route, read) or request_id
-    return pick(route.weights, position(route.model, who))
+    return by_request(route, entity or _entity_in_rows(route, read) or request_id)
+
+
+def by_request(route: LiveRoute, key: str) -> int:
+    """The arm of a key: an entity, or the id of a request that names none."""
+    return pick(route.weights, position(route.model, key))
 
 
 def _entity_in_rows(route: LiveRoute, read: Callable[[RowCodec], Rows]) -> str | None:

@@ -24,6 +24,7 @@ from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer, refusal
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import open_marked
+from modelmark.serving import routing
 from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.believed import Believed
@@ -183,11 +184,15 @@ class Runtime:
             raise refusal(self.writer.failure)
         self.batcher.submit(request)
 
-    def refuse(self, responder: Responder, error: ModelmarkError, model: str = "") -> None:
-        """What a transport refuses before there is a request; counted for the journal when it is about a model."""
-        route = self.routes.get(model)
+    def refuse(
+        self, responder: Responder, error: ModelmarkError, route: LiveRoute | None = None, arm: int | None = None
+    ) -> None:
+        """What a transport refuses before there is a request; counted for the journal when it is about a model. arm: who was
+        to answer; None where it could not be read who asked: then the request itself chooses, as it does for one that
+        names nobody."""
         if route is not None:
-            self.refusals.note(route, error)
+            chosen = arm if arm is not None else routing.by_request(route, responder.request_id)
+            self.refusals.note(route.arms[chosen], error)
         responder.refuse(error)
 
     def missing(self, model: str) -> ModelmarkError:

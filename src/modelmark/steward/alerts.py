@@ -99,8 +99,5 @@ def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datet
         names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.subject}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""
         title = f"{model}: {names}{more} {'needs a look' if what == 'opened' else 'is over'}"
-        lines = [
-            f"- {alert.sentence} (version {alert.version.short}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC)"
-            for alert in mine
-        ]
+        lines = [f"- {alert.sentence} ({alert.about}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC)" for alert in mine]
         book.queue_message(key, title, why + "\n".join(lines), now)

@@ -118,6 +118,8 @@ class Steward:
                 window=window,
                 outcome=fault.outcome,
                 sentence=sentence,
+                label=watched.label,
+                arm=watched.arm,
             )
             for watched in self._serving.known
         ]

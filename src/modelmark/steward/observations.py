@@ -40,7 +40,8 @@ class JournalObservations:
 
     @cached_property
     def refused(self) -> Mapping[tuple[str, str], int]:
-        return refusals(self._workspace, self._watched.model, self._window.start, self._window.end)
+        watched, window = self._watched, self._window
+        return refusals(self._workspace, watched.model, window.start, window.end, version=watched.version.hex)
 
     @cached_property
     def cohorts(self) -> Sequence[Cohort]:

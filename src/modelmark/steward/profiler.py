@@ -36,8 +36,8 @@ COMMITS_PER_STEP: Final = 64
 class MonitoredVersion:
     """A version that serves, or has. reference: what `stats.profile.reference` made. baseline: the objective on its holdout.
 
-    terms: what was agreed until a day. label: v3. left: it serves no more, and only the labels of what it answered are
-    judged.
+    terms: what was agreed until a day. label: v3. arm: of its route. left: it serves no more, and only the labels of what it
+    answered are judged.
     """
 
     model: str
@@ -47,6 +47,7 @@ class MonitoredVersion:
     baseline: Interval | None
     terms: tuple[Expiry, ...] = ()
     label: str = ""
+    arm: str = ""
     left: bool = False
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, and_, insert, select, update
+from sqlalchemy import Select, Table, and_, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement
 
 from modelmark.domain.digest import Digest
-from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.finding import Alert, AlertDetails, Finding
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
@@ -132,7 +133,16 @@ class SqlMonitoringStore:
                     .where(table.c.id == row.id)
                     .values(sentence=finding.sentence, seen_at=at, count=table.c.count + 1)
                 )
-            return _alert(connection.execute(select(table).where(story)).one()), row is None
+            found = _alert(connection.execute(_with_details().where(story)).one())
+        if row is not None:
+            return found, False
+        details = AlertDetails(label=finding.label, arm=finding.arm)
+        self.set_details(found.id, details)
+        return replace(found, details=details), True
+
+    def set_details(self, alert: int, details: AlertDetails) -> None:
+        with self._database.writing() as connection:
+            _upsert(connection, tables.alert_details, {"alert": alert, "body": canonical(details).decode()})
 
     def close_alert(self, alert: int, at: datetime) -> None:
         table = tables.alerts
@@ -144,7 +154,7 @@ class SqlMonitoringStore:
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
         """Newest first."""
         table = tables.alerts
-        query = select(table).order_by(table.c.opened_at.desc(), table.c.id.desc()).limit(limit)
+        query = _with_details().order_by(table.c.opened_at.desc(), table.c.id.desc()).limit(limit)
         if model is not None:
             query = query.where(table.c.model == model)
         if open_only:
@@ -205,6 +215,11 @@ def _upsert(connection: Connection, table: Table, row: Mapping[str, Any], key: t
     connection.execute(statement.on_conflict_do_update(index_elements=names, set_=rest))
 
 
+def _with_details() -> Select[Any]:
+    alerts, details = tables.alerts, tables.alert_details
+    return select(alerts, details.c.body.label("details")).outerjoin(details, details.c.alert == alerts.c.id)
+
+
 def _alert(row: Any) -> Alert:
     named = row._mapping
     return Alert(
@@ -218,4 +233,5 @@ def _alert(row: Any) -> Alert:
         seen_at=named["seen_at"],
         count=named["count"],
         closed_at=named["closed_at"],
+        details=decode(AlertDetails, named["details"].encode()) if named["details"] else AlertDetails(),
     )

@@ -150,6 +150,12 @@ alerts = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
 )
+alert_details = Table(
+    "alert_details",
+    metadata,
+    Column("alert", _Serial, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
 outbox = Table(
     "outbox",
     metadata,

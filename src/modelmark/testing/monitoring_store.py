@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from modelmark.domain.digest import Digest
-from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.finding import Alert, AlertDetails, Finding
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
 from modelmark.testing.transactional import Transactional
@@ -93,9 +93,13 @@ class MemoryMonitoringStore(Transactional):
             seen_at=at,
             count=1,
             closed_at=None,
+            details=AlertDetails(label=finding.label, arm=finding.arm),
         )
         self._alerts[alert.id] = alert
         return alert, True
+
+    def set_details(self, alert: int, details: AlertDetails) -> None:
+        self._alerts[alert] = replace(self._alerts[alert], details=details)
 
     def close_alert(self, alert: int, at: datetime) -> None:
         known = self._alerts[alert]

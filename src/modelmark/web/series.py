@@ -234,6 +234,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
     return {
         "monitor": alert.monitor,
         "subject": alert.subject,
+        "about": alert.about,
         "sentence": alert.sentence,
         "opened": alert.opened_at.isoformat(),
         "count": alert.count,

@@ -11,6 +11,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Check
 from modelmark.domain.ports import ArtifactStore, Ledger
+from modelmark.domain.routes import Arm
 from modelmark.domain.version import REFERENCE, Version
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.cohorts import last_answers
@@ -35,12 +36,12 @@ class MonitoredVersions:
 
     def __call__(self) -> list[MonitoredVersion]:
         """Every version that serves now."""
-        return [self._read_once(id) for id in self._serving()]
+        return [replace(self._read_once(arm.version), arm=arm.name) for arm in self._serving()]
 
     def left(self, now: datetime) -> list[MonitoredVersion]:
         """Every version that serves no more and whose labels may still come: `LATE` after they usually have for the last of
         its answers."""
-        serving = set(self._serving())
+        serving = {arm.version for arm in self._serving()}
         found: list[MonitoredVersion] = []
         for model in sorted({version.model for version in self.ledger.versions()}):
             answered = last_answers(self.workspace, model)
@@ -52,9 +53,9 @@ class MonitoredVersions:
                     found.append(replace(self._read_once(version.id), left=True))
         return found
 
-    def _serving(self) -> list[Digest]:
+    def _serving(self) -> list[Arm]:
         snapshot = self.ledger.snapshot()
-        return [arm.version for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
+        return [arm for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
 
     def _read_once(self, id: Digest) -> MonitoredVersion:
         if id not in self._known:

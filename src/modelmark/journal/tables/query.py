@@ -129,12 +129,21 @@ def counts(workspace: Workspace) -> dict[str, int]:
     return {name: int(DeltaTable(str(workspace.tables / name)).count()) for name in table_names(workspace)}
 
 
-def refusals(workspace: Workspace, model: str, start: datetime, end: datetime) -> dict[tuple[str, str], int]:
-    """How many requests were refused in [start, end), by (code, field), most first."""
+def refusals(
+    workspace: Workspace, model: str, start: datetime, end: datetime, *, version: str | None = None
+) -> dict[tuple[str, str], int]:
+    """How many requests were refused in [start, end), by (code, field), most first. version: digest hex; only those that it
+    would have answered. Records of earlier releases say of no version that it would have."""
     query = """SELECT code, field, sum(count)::BIGINT AS n FROM refusals
-               WHERE "at" >= ? AND "at" < ? AND model = ? GROUP BY code, field ORDER BY n DESC, code, field"""
+               WHERE "at" >= ? AND "at" < ? AND model = ?{whose} GROUP BY code, field ORDER BY n DESC, code, field"""
+    values: list[Any] = [start, end, model]
     with connected(workspace, refusals=REFUSALS) as connection:
-        found = [] if connection is None else connection.execute(query, [start, end, model]).fetchall()
+        if connection is None or (version is not None and "version" not in connection.table("refusals").columns):
+            return {}
+        if version is not None:
+            values.append(version.removeprefix("sha256:"))
+        whose = "" if version is None else " AND version = ?"
+        found = connection.execute(query.format(whose=whose), values).fetchall()
     return {(code, field): int(count) for code, field, count in found}
 
 

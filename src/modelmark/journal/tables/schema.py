@@ -4,7 +4,8 @@
 path, request_id, entity, flags ("KIND:input"), score (probability of the positive class; the largest one for several
 classes), prediction (the class as text), value (regression), probabilities (several classes only), micros, then the
 inputs. `labels`: id, row, at, ns (nanoseconds: which of two labels is later), model, label (as text), value (when it
-is a number), source. `refusals`: at, model, code, field, count.
+is a number), source. `refusals`: at, model, code, field, count, version (digest
+hex), arm; the last two are empty where an earlier release wrote.
 """
 
 from __future__ import annotations
@@ -182,5 +183,7 @@ def refusals_table(records: Sequence[Refused]) -> Any:
             "code": pa.array([r.code for r in records], pa.string()),
             "field": pa.array([r.field for r in records], pa.string()),
             "count": pa.array([r.count for r in records], pa.int64()),
+            "version": pa.array([r.version.removeprefix("sha256:") for r in records], pa.string()),
+            "arm": pa.array([r.arm for r in records], pa.string()),
         }
     )

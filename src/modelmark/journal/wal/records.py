@@ -65,13 +65,18 @@ class Labelled(msgspec.Struct, tag="label", array_like=True):
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True):
-    """How many requests were refused for one reason since the last such record of this writer."""
+    """How many requests were refused for one reason since the last such record of this writer.
+
+    version, arm: who would have answered; empty in records of earlier releases, which did not say.
+    """
 
     at: int
     model: str
     code: str
     field: str
     count: int
+    version: str = ""
+    arm: str = ""
 
 
 Record = Schema | Predicted | Labelled | Refused

@@ -40,6 +40,8 @@ class GrpcResponder:
         self.request_id = request_id
         self.outcome: asyncio.Future[bytes | ModelmarkError] = asyncio.get_running_loop().create_future()
         self.render: Callable[[Answer], bytes] | None = None
+        self.route: LiveRoute | None = None  # of whom an answer is wanted, once that is known
+        self.arm: int | None = None
         self._metrics = metrics
 
     @property
@@ -84,14 +86,12 @@ class InferenceService:
     async def _infer(self, body: bytes, context: Context) -> bytes:
         received = perf_counter()
         responder = GrpcResponder(self._request_id(context), self._runtime.metrics)
-        model = ""
         try:
             message = await self._read(body, partial(messages.read, pb.ModelInferRequest, body))
-            model = message.model_name
             due = received + (context.time_remaining() or inf)
             await self._submit(message, body, responder, received, due, _caller(context))
         except ModelmarkError as error:
-            self._runtime.refuse(responder, error, model)
+            self._runtime.refuse(responder, error, responder.route, responder.arm)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not show
             self._defect(responder, error)
         outcome = await responder.outcome
@@ -113,7 +113,7 @@ class InferenceService:
         """due: the caller's own deadline, by `perf_counter`; the contract's holds as well."""
         if self.ending:
             raise NotYet("this worker ends", hint="try again")
-        route = self._route(message.model_name)
+        responder.route = route = self._route(message.model_name)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
             raise TooLarge("the message is too large", limit=f"{limit} bytes")
@@ -126,7 +126,7 @@ class InferenceService:
             arm = oip_tensors.arm_named(route, message.model_version)
         else:
             arm = await self._read(body, partial(routing.choose, route, entity, read, responder.request_id))
-        version = route.arms[arm].version
+        responder.arm, version = arm, route.arms[arm].version
         responder.render = partial(messages.response, message, messages.wanted(message, version.codec.task))
         due = min(due, received + version.deadline)
         self._runtime.require_room(version, caller, due)
@@ -153,7 +153,7 @@ class InferenceService:
     def _defect(self, responder: GrpcResponder, error: Exception) -> None:
         message = {"message": "a request handler failed", "exception": error}
         asyncio.get_running_loop().call_exception_handler(message)
-        responder.refuse(ModelmarkError("the server made a mistake"))
+        self._runtime.refuse(responder, ModelmarkError("the server made a mistake"), responder.route, responder.arm)
 
     async def _abort(self, context: Context, error: Any, request_id: str) -> None:
         await context.abort(

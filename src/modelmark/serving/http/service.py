@@ -102,11 +102,10 @@ class Asked:
         if ENCODING in self.headers:
             limit = self.route.champion.contract.serving.max_body_bytes
             self.body, self.headers = unpacked(self.body, self.headers, limit)
-        arm = self.arm
-        if arm is None:
+        if self.arm is None:
             entity = self.wire.entity(self.body, self.headers)
-            arm = routing.choose(self.route, entity, self.rows, self.exchange.request_id)
-        return arm, self.wire.parse(self.body, self.headers, self.route.arms[arm].version.codec)
+            self.arm = routing.choose(self.route, entity, self.rows, self.exchange.request_id)
+        return self.arm, self.wire.parse(self.body, self.headers, self.route.arms[self.arm].version.codec)
 
     def rows(self, codec: RowCodec) -> Rows:
         """As another version reads them. Raises Rejected."""
@@ -201,9 +200,9 @@ class Service:
             else:
                 raise self._missing(url)
         except ModelmarkError as error:
-            model = endpoint.model if type(endpoint) is Predict else ""
-            form = self._form(url, endpoint, methods)
-            self.runtime.refuse(HttpResponder(exchange, exchange.request_id, self.runtime.metrics, form), error, model)
+            responder = self._responder(exchange, self._form(url, endpoint, methods))
+            asked = self._routes.get(endpoint.model) if self._routes and type(endpoint) is Predict else None
+            self.runtime.refuse(responder, error, asked, endpoint.arm if type(endpoint) is Predict else None)
 
     def _predict(self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes) -> None:
         wire, runtime = endpoint.wire, self.runtime
@@ -212,16 +211,22 @@ class Service:
         if len(body) > limit:
             raise TooLarge("the body is too large", limit=f"{limit} bytes")
         asked = Asked(exchange, wire, route, endpoint.arm, headers, body)
-        asked.require_room(runtime)
-        if len(body) > LARGE_BODY or ENCODING in headers:
-            self._apart(asked, asked.read_in_time)
-            return
+        try:
+            asked.require_room(runtime)
+            if len(body) > LARGE_BODY or ENCODING in headers:
+                self._apart(asked, asked.read_in_time)
+            else:
+                self._read(asked)
+        except ModelmarkError as error:
+            runtime.refuse(self._responder(exchange, wire.refusal), error, route, asked.arm)
+
+    def _read(self, asked: Asked) -> None:
         try:
             read = asked.read()
         except Doubtful as error:
             self._apart(asked, partial(_diagnose, error))
-            return
-        asked.submit(runtime, *read)
+        else:
+            asked.submit(self.runtime, *read)
 
     def _apart(self, asked: Asked, work: Callable[[], tuple[int, Parsed]]) -> None:
         """Read a large body, or find what is wrong with one, in a thread. Raises Overloaded when too many bytes wait there."""
@@ -234,18 +239,22 @@ class Service:
 
     async def _read_apart(self, asked: Asked, work: Callable[[], tuple[int, Parsed]]) -> None:
         runtime, loop = self.runtime, asyncio.get_running_loop()
-        responder = HttpResponder(asked.exchange, asked.exchange.request_id, runtime.metrics, asked.wire.refusal)
+        responder = self._responder(asked.exchange, asked.wire.refusal)
         try:
             read = await loop.run_in_executor(runtime.reader, asked.unless_gone(work))
             if read is not None:
                 asked.submit(runtime, *read)
         except ModelmarkError as error:
-            runtime.refuse(responder, error, asked.route.model)
+            runtime.refuse(responder, error, asked.route, asked.arm)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave the caller without an answer
             loop.call_exception_handler({"message": "a large body could not be read", "exception": error})
-            runtime.refuse(responder, ModelmarkError("the server made a mistake"))
+            runtime.refuse(responder, ModelmarkError("the server made a mistake"), asked.route, asked.arm)
         finally:
             self._reading -= asked.size
+
+    def _responder(self, exchange: Exchange, form: Callable[[ModelmarkError], Reply]) -> HttpResponder:
+        """For a refusal alone."""
+        return HttpResponder(exchange, exchange.request_id, self.runtime.metrics, form)
 
     def _form(
         self, url: bytes, endpoint: Endpoint | None, methods: dict[bytes, Endpoint] | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -65,8 +65,8 @@ class MonitorVersions:
             if watched.left:
                 continue
             if since is not None and now - since > 2 * every:
-                found.append(_unwatched(watched, since, now))
-            found += expiries.evaluate(model, watched.version, watched.terms, since or now, now)
+                found += _named([_unwatched(watched, since, now)], watched)
+            found += _named(expiries.evaluate(model, watched.version, watched.terms, since or now, now), watched)
         with self.monitoring_store.transaction():
             self.monitoring_store.add_findings(found)
             opened = tell(self.monitoring_store, found, now, every=every, queue=self.told)
@@ -86,7 +86,7 @@ class MonitorVersions:
                 context.report(JobFault(subject=monitor.name, sentence=said, owner=FaultOwner.LOG))
                 sentence = f"Cannot tell: monitor {monitor.name} could not evaluate this window ({line})."
                 found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
-        return [_told_apart(finding, watched) for finding in found] if watched.left else found
+        return _named([_told_apart(finding, watched) for finding in found] if watched.left else found, watched)
 
     def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
         """The window that ends now, as monitors see it."""
@@ -108,6 +108,10 @@ def _settings(watched: MonitoredVersion) -> Monitors:
     """Of a version that has left only what its labels say: it has no traffic that could drift."""
     settings = watched.contract.monitors
     return replace(settings, quality=None, drift=None, plugins={}) if watched.left else settings
+
+
+def _named(found: Iterable[Finding], watched: MonitoredVersion) -> list[Finding]:
+    return [replace(finding, label=watched.label, arm=watched.arm) for finding in found]
 
 
 def _told_apart(finding: Finding, watched: MonitoredVersion) -> Finding:

@@ -112,7 +112,7 @@ function alertLine(alert) {
   const rest = document.createElement("span");
   rest.className = "quiet";
   rest.append("Began ", began, (alert.count > 1 ? ", seen " + alert.count.toLocaleString("en") + " times" : "") + ".");
-  line.append(sign, " " + alert.sentence + " ", rest);
+  line.append(sign, " " + alert.about + ": " + alert.sentence + " ", rest);
   return line;
 }
 
