@@ -178,10 +178,11 @@ def status(
     app = open_app(workspace)
     if model is not None:
         app.find.model(model)  # a misspelt name is an error, not an empty answer
+    from modelmark.domain.harm import by_harm
     from modelmark.domain.waived import waived
 
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
-    alerts = app.monitoring_store.alerts(model=model, open_only=True)
+    alerts = by_harm(app.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
     if json:
         facts = [
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses

@@ -10,6 +10,7 @@ from typing import Final
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.harm import by_harm
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.monitors.performance import NAME as PERFORMANCE
 
@@ -94,7 +95,7 @@ def send_due(book: MonitoringStore, notifier: Notifier, now: datetime, jitter: r
 
 def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datetime, why: str = "") -> None:
     for model in sorted({alert.model for alert in alerts}):
-        mine = [alert for alert in alerts if alert.model == model]
+        mine = by_harm(alert for alert in alerts if alert.model == model)
         key = f"{what}-" + "-".join(str(alert.id) for alert in mine[:50])
         names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.subject}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""

@@ -14,6 +14,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Alert, Finding
+from modelmark.domain.harm import by_harm
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import ArmRole, Route
@@ -113,7 +114,10 @@ class Queries:
             raise Missing("there is no such version", code="NO_VERSION", hint="the releases page lists them") from None
 
     def alerts(self, model: str | None = None, *, open_only: bool = True) -> Sequence[Alert]:
-        return self.monitoring_store.alerts(model=model, open_only=open_only)
+        """Open ones by harm; with those that are over, the newest first."""
+        if not open_only:
+            return self.monitoring_store.alerts(model=model)
+        return by_harm(self.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
 
     def last_look(self, version: Version, monitor: str) -> list[Finding]:
         """The findings of one monitor's last window of a version."""
