@@ -30,8 +30,9 @@ class Window:
 class Finding:
     """One monitor's word on one subject (a column, the score, a metric) of one version in one window.
 
-    measured: the effect, in the unit the sentence names; low, high: its interval; limit: what is tolerated. label, arm: what
-    people call the version, and where it stood on its route; empty for one that serves no more.
+    measured: the effect, in the unit the sentence names; low, high: its interval; limit: what is tolerated. column: it is
+    about one column of many, and those that alert together are one alert. label, arm: what people call the version, and
+    where it stood on its route; empty for one that serves no more.
     """
 
     monitor: str
@@ -46,16 +47,25 @@ class Finding:
     high: float | None = None
     limit: float | None = None
     n: int = 0
+    column: bool = later(default=False)
     label: str = later(default="")
     arm: str = later(default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertDetails:
-    """What came to be known of an alert beside its story. label, arm: as for a finding."""
+    """What came to be known of an alert beside its story.
+
+    label, arm: as for a finding. subjects: the columns that alert together, the first one that of the story; empty for a
+    story about one thing. reopened: how often it was over and came back. ended: why it is over, where not because all was
+    well again.
+    """
 
     label: str = later(default="")
     arm: str = later(default="")
+    subjects: tuple[str, ...] = later(default=())
+    reopened: int = later(default=0)
+    ended: str = later(default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,16 @@ class Alert:
     count: int
     closed_at: datetime | None
     details: AlertDetails = AlertDetails()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Everything it is about, one name at least."""
+        return self.details.subjects or (self.subject,)
+
+    @property
+    def topic(self) -> str:
+        """What it is about, in few words."""
+        return self.subject if len(self.subjects) == 1 else f"{len(self.subjects)} columns"
 
     @property
     def about(self) -> str:

@@ -40,7 +40,7 @@ class Drift:
         more = max(self._settings.min_rows - n, 1)
         sentence = f"Cannot tell whether {named(name)} moved: {n:,} rows; about {more:,} more would tell."
         limit = self._settings.tolerance
-        return view.finding(NAME, subject_of(name), Outcome.CANNOT_TELL, sentence, n=n, limit=limit)
+        return view.finding(NAME, subject_of(name), Outcome.CANNOT_TELL, sentence, n=n, limit=limit, column=True)
 
     def _finding(self, view: MonitorContext, name: str, measured: Measured) -> Finding:
         tolerance = self._settings.tolerance
@@ -62,4 +62,5 @@ class Drift:
             low=measured.low,
             high=measured.high,
             limit=tolerance,
+            column=True,
         )

@@ -105,8 +105,9 @@ class MonitorContext:
         low: float | None = None,
         high: float | None = None,
         limit: float | None = None,
+        column: bool = False,
     ) -> Finding:
-        """A finding about this window."""
+        """A finding about this window. column: about one of many columns; those that alert together are one alert."""
         return Finding(
             monitor=monitor,
             model=self.model,
@@ -120,6 +121,7 @@ class MonitorContext:
             high=high,
             limit=limit,
             n=n,
+            column=column,
         )
 
 

@@ -40,7 +40,7 @@ class Quality:
         n = 0 if counts is None else int(column.histogram(counts).sum())
         if counts is None or n < MIN_ROWS:
             sentence = f"Cannot tell whether “{column.name}” is clean: {_too_few(n, 'predictions', 'rows')}."
-            return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=n)
+            return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=n, column=True)
         outside = "out of range" if column.numeric else "unseen"
         shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
         if column.numeric or column.closed:
@@ -52,8 +52,9 @@ class Quality:
         outcome = Outcome.ALERT if low > limit else Outcome.OK
         tail = f"at training time {usual:.1%}, tolerated up to {limit:.1%}."
         return view.finding(
-            NAME, column.name, outcome, f"{numbers}; {tail}", n=n, measured=hits / n, low=low, high=high, limit=limit
-        )
+            NAME, column.name, outcome, f"{numbers}; {tail}", n=n, measured=hits / n, low=low, high=high, limit=limit,
+            column=True,
+        )  # fmt: skip
 
     def _refused(self, view: MonitorContext, confidence: float) -> Finding:
         refused = sum(view.refused.values())

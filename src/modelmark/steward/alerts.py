@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.finding import Alert, Finding, Outcome
+from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.harm import by_harm
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.monitors.performance import NAME as PERFORMANCE
+from modelmark.steward.stories import MANY, Stories
 
 RETRY_FIRST: Final = timedelta(seconds=15)
 RETRY_MOST: Final = timedelta(hours=1)
 PER_STEP: Final = 20
+MOST_KEY: Final = 255
+#: Why an alert is over whose version left.
+LEFT: Final = "the version no longer serves"
+_SAID: Final = {"opened": "needs a look", "back": "is back", "closed": "is over"}
 
 
 def tell(
-    book: MonitoringStore, findings: Sequence[Finding], now: datetime, *, every: timedelta, queue: bool
+    book: MonitoringStore,
+    findings: Sequence[Finding],
+    now: datetime,
+    *,
+    every: timedelta,
+    queue: bool,
+    idle: Collection[Digest] = (),
 ) -> list[Alert]:
-    """Open and close alerts as the findings of one look say; queue one message for all that opened and one for all
-    that closed.
+    """Open and close alerts as the findings of one look say; queue one message for all that opened, one for all that are
+    back, and one for all that closed. idle: versions without any traffic in the window.
 
-    An alert closes when its subject was well in two looks running, so a value at the edge does not ring twice a minute.
-    Returns the alerts that are new.
+    An alert closes when all it is about was well in two looks running, so a value at the edge does not ring twice a
+    minute. Returns the alerts that are new.
     """
     opened: list[Alert] = []
     with book.transaction():
-        for finding in findings:
-            if finding.outcome is Outcome.ALERT:
-                alert, new = book.open_alert(finding, now)
-                if new:
-                    opened.append(alert)
-        well = {(f.version, f.monitor, f.subject) for f in findings if f.outcome is Outcome.OK}
-        closed = [
-            alert
-            for model in {f.model for f in findings}
-            for alert in book.alerts(model=model, open_only=True, limit=10_000)
-            if (alert.version, alert.monitor, alert.subject) in well and now - alert.seen_at >= 1.5 * every
-        ]
-        for alert in closed:
-            book.close_alert(alert.id, now)
-        if queue:
-            _queue(book, opened, "opened", now)
-            _queue(book, closed, "closed", now)
+        for model in sorted({finding.model for finding in findings}):
+            mine = [finding for finding in findings if finding.model == model]
+            changes = Stories(book, model, mine, now, every=every, idle=idle).follow()
+            opened += changes.opened
+            if queue:
+                _queue(book, changes.opened, "opened", now)
+                _queue(book, changes.again, "back", now)
+                _queue(book, changes.closed, "closed", now)
     return opened
 
 
@@ -65,14 +69,15 @@ def close_departed(
     with book.transaction():
         gone = [
             alert
-            for alert in book.alerts(open_only=True, limit=10_000)
+            for alert in book.alerts(open_only=True, limit=MANY)
             if (alert.model, alert.version) not in serving
             and not (alert.monitor == PERFORMANCE and (alert.model, alert.version) in judged)
         ]
         for alert in gone:
             book.close_alert(alert.id, now)
+            book.set_details(alert.id, replace(alert.details, ended=LEFT))
         if queue:
-            _queue(book, gone, "closed", now, why="The version no longer serves. ")
+            _queue(book, [replace(a, details=replace(a.details, ended=LEFT)) for a in gone], "closed", now)
     return gone
 
 
@@ -93,12 +98,26 @@ def send_due(book: MonitoringStore, notifier: Notifier, now: datetime, jitter: r
     return sent, failures
 
 
-def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datetime, why: str = "") -> None:
+def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datetime) -> None:
     for model in sorted({alert.model for alert in alerts}):
         mine = by_harm(alert for alert in alerts if alert.model == model)
-        key = f"{what}-" + "-".join(str(alert.id) for alert in mine[:50])
-        names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.subject}" for alert in mine[:3]))
+        names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.topic}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""
-        title = f"{model}: {names}{more} {'needs a look' if what == 'opened' else 'is over'}"
-        lines = [f"- {alert.sentence} ({alert.about}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC)" for alert in mine]
-        book.queue_message(key, title, why + "\n".join(lines), now)
+        whose = {alert.about for alert in mine if alert.details.label}
+        who = f"{model} {whose.pop()}" if len(whose) == 1 else model
+        book.queue_message(_key(what, mine), f"{who}: {names}{more} {_SAID[what]}", "\n".join(map(_line, mine)), now)
+
+
+def _line(alert: Alert) -> str:
+    since = f"{alert.about}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC"
+    return f"- {alert.sentence} ({since}{f'; over: {alert.details.ended}' if alert.details.ended else ''})"
+
+
+def _key(what: str, alerts: Sequence[Alert]) -> str:
+    """Names the alerts a message tells of, so that it is queued once; many by a digest, for a key has 255 characters."""
+    numbers = [f"{alert.id}.{alert.details.reopened}" if alert.details.reopened else f"{alert.id}" for alert in alerts]
+    key = f"{what}-" + "-".join(numbers)
+    if len(key) <= MOST_KEY:
+        return key
+    named = "-".join(numbers[:8])
+    return f"{what}-{named}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"

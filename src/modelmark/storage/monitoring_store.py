@@ -151,6 +151,11 @@ class SqlMonitoringStore:
                 update(table).where(table.c.id == alert, table.c.closed_at.is_(None)).values(closed_at=at)
             )
 
+    def reopen_alert(self, alert: int) -> None:
+        table = tables.alerts
+        with self._database.writing() as connection, self._sums.changing(connection, table, table.c.id == alert):
+            connection.execute(update(table).where(table.c.id == alert).values(closed_at=None))
+
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
         """Newest first."""
         table = tables.alerts

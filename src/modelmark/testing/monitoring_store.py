@@ -106,6 +106,9 @@ class MemoryMonitoringStore(Transactional):
         if known.closed_at is None:
             self._alerts[alert] = replace(known, closed_at=at)
 
+    def reopen_alert(self, alert: int) -> None:
+        self._alerts[alert] = replace(self._alerts[alert], closed_at=None)
+
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]:
         found = [
             a for a in self._alerts.values() if model in (None, a.model) and not (open_only and a.closed_at is not None)

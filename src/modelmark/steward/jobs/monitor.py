@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from modelmark.domain.catalogue.monitor_settings import Monitors
+from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
@@ -60,22 +61,25 @@ class MonitorVersions:
         if since is not None and now - since < every:
             return
         found: list[Finding] = []
+        idle: set[Digest] = set()
         for watched in mine:
-            found += self._views(context, watched)
+            view = self._view(watched, now)
+            found += self._findings(context, watched, view)
             if watched.left:
                 continue
+            if _is_idle(view):
+                idle.add(watched.version)
             if since is not None and now - since > 2 * every:
                 found += _named([_unwatched(watched, since, now)], watched)
             found += _named(expiries.evaluate(model, watched.version, watched.terms, since or now, now), watched)
         with self.monitoring_store.transaction():
             self.monitoring_store.add_findings(found)
-            opened = tell(self.monitoring_store, found, now, every=every, queue=self.told)
+            opened = tell(self.monitoring_store, found, now, every=every, queue=self.told, idle=idle)
             self.monitoring_store.set_checkpoint(key, {"at": now})
         context.step.findings += found
         context.step.opened += opened
 
-    def _views(self, context: JobContext, watched: MonitoredVersion) -> list[Finding]:
-        view = self._view(watched, context.now)
+    def _findings(self, context: JobContext, watched: MonitoredVersion, view: MonitorContext) -> list[Finding]:
         found: list[Finding] = []
         for monitor in enabled(_settings(watched)):
             try:
@@ -102,6 +106,14 @@ class MonitorVersions:
             baseline_interval=watched.baseline,
             now=now,
         )
+
+
+def _is_idle(view: MonitorContext) -> bool:
+    """Nobody asked anything in the window. What cannot be read is no silence; the monitors say what went wrong."""
+    try:
+        return not view.requests and not view.refused
+    except Exception:  # noqa: BLE001 - as above
+        return False
 
 
 def _settings(watched: MonitoredVersion) -> Monitors:
