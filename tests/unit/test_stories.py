@@ -127,8 +127,10 @@ def test_an_alert_is_over_when_all_its_columns_are_well() -> None:
     for minute in (2, 3, 4):
         keeper.tell(minute, look(minute, {"a": OK, "b": BAD}))
     assert [(a.subjects, a.sentence) for a in keeper.open] == [(("a", "b"), "b moved.")]
-    for minute in (5, 6):
-        keeper.tell(minute, look(minute, {"a": OK, "b": OK}))
+    for minute in (5, 6, 7):
+        keeper.tell(minute, look(minute, {"a": OK, "b": UNSURE}))
+    assert len(keeper.open) == 1, "nobody can tell of b"
+    keeper.tell(8, look(8, {"a": OK, "b": OK}))
     assert keeper.open == []
 
 
