@@ -17,11 +17,12 @@ from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.cohorts import CohortSize
 from modelmark.steward import jobs
+from modelmark.steward.alerts import close_departed
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault
 from modelmark.steward.jobs.disk_room import DiskRoom
 from modelmark.steward.loop import Steward
 from modelmark.steward.observations import JournalObservations
-from modelmark.steward.profiler import Profiler
+from modelmark.steward.profiler import MonitoredVersion, Profiler
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
@@ -52,8 +53,13 @@ def broken(_: JobContext) -> bool:
     raise NotYet("the disk\nis slow")
 
 
-def steward(*planned: Job, book: MemoryMonitoringStore | None = None, log: Any = lambda line: None) -> Steward:
-    serving = ServingVersions(lambda: [watched()])
+def steward(
+    *planned: Job,
+    book: MemoryMonitoringStore | None = None,
+    log: Any = lambda line: None,
+    versions: Sequence[MonitoredVersion] = (),
+) -> Steward:
+    serving = ServingVersions(lambda: versions or [watched()])
     serving.refresh()
     return Steward(planned, serving, book or MemoryMonitoringStore(), lambda: NOON, log=log)
 
@@ -202,3 +208,41 @@ def test_a_full_disk_is_an_alert_which_a_reserve_makes_room_for(tmp_path: Path) 
     (found,) = steward(full, book=book).step(NOON + 2 * MINUTE).findings
     assert "The workspace's disk is full: predictions are refused" in found.sentence
     assert not reserve.exists()
+
+
+def test_a_full_disk_is_one_alert_of_the_workspace_and_over_when_there_is_room_again(tmp_path: Path) -> None:
+    full, roomy = (DiskRoom(workspace=Workspace(tmp_path), least=least, reserve=2**16) for least in (2**60, 1))
+    book, two = MemoryMonitoringStore(), [watched(), dataclasses.replace(watched(), model="churn")]
+    for minute, job, versions in [(0, full, two), (0.1, full, two), (1, full, two[1:]), (2, roomy, two[1:])]:
+        steward(job, book=book, versions=versions).step(NOON + minute * MINUTE)
+        close_departed(book, {(v.model, v.version) for v in versions}, (), NOON + minute * MINUTE, queue=False)
+    (alert,) = book.alerts(open_only=True)
+    assert (alert.place, alert.subject, alert.closed_at) == ("the workspace", "disk", None), "it outlives its version"
+    assert len(book.findings("churn")) >= 2, "every version has its finding"
+    steward(roomy, book=book, versions=two[1:]).step(NOON + 3 * MINUTE)
+    assert [a.subject for a in book.alerts()] == ["disk"]
+    assert book.alerts(open_only=True) == []
+
+
+def test_what_is_still_wrong_in_other_numbers_is_said_once_a_look() -> None:
+    left = iter((63, 62, 61))
+
+    def shrinking(context: JobContext) -> bool:
+        context.report(JobFault(subject="disk", sentence=f"{next(left)} MiB are free"))
+        return True
+
+    book = MemoryMonitoringStore()
+    walk(steward(Planned(shrinking), book=book), [0, 0.5, 0.9])
+    assert [f.sentence for f in book.findings("loans")] == ["63 MiB are free."]
+
+
+def test_damage_stays_told_until_somebody_closes_it() -> None:
+    def damaged(context: JobContext) -> bool:
+        if context.now == NOON:
+            context.report(JobFault(subject="segment 3", sentence="segment 3 is damaged"))
+        context.well("disk")
+        return True
+
+    book = MemoryMonitoringStore()
+    walk(steward(Planned(damaged), book=book), [0, 1, 2, 3])
+    assert [a.subject for a in book.alerts(open_only=True)] == ["segment 3"]

@@ -224,7 +224,7 @@ def status(
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     for alert in alerts:
         since = f"since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times"
-        say(f"! {alert.model} {alert.about}: {alert.sentence} ({since})")
+        say(f"! {alert.place}: {alert.sentence} ({since})")
     return OK
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.later import later
+
+#: What an alert is about that concerns every version, in place of one's label.
+WORKSPACE: Final = "the workspace"
 
 
 class Outcome(StrEnum):
@@ -99,3 +103,13 @@ class Alert:
         """Which version, and which arm of its route: `v3, canary`."""
         label = self.details.label or self.version.short
         return f"{label}, {self.details.arm}" if self.details.arm else label
+
+    @property
+    def place(self) -> str:
+        """The same with its model: `loans v3, canary`."""
+        return WORKSPACE if self.is_of_workspace else f"{self.model} {self.about}"
+
+    @property
+    def is_of_workspace(self) -> bool:
+        """A fault of what all versions share; it stays when its version goes."""
+        return self.details.label == WORKSPACE

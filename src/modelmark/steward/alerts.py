@@ -71,6 +71,7 @@ def close_departed(
             alert
             for alert in book.alerts(open_only=True, limit=MANY)
             if (alert.model, alert.version) not in serving
+            and not alert.is_of_workspace
             and not (alert.monitor == PERFORMANCE and (alert.model, alert.version) in judged)
         ]
         for alert in gone:
@@ -103,8 +104,8 @@ def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datet
         mine = by_harm(alert for alert in alerts if alert.model == model)
         names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.topic}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""
-        whose = {alert.about for alert in mine if alert.details.label}
-        who = f"{model} {whose.pop()}" if len(whose) == 1 else model
+        whose = {alert.place for alert in mine if alert.details.label}
+        who = whose.pop() if len(whose) == 1 else model
         book.queue_message(_key(what, mine), f"{who}: {names}{more} {_SAID[what]}", "\n".join(map(_line, mine)), now)
 
 

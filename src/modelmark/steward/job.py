@@ -50,13 +50,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """now: the time of the step. serving: the versions that serve. report: tells of a fault, and the job goes on. step:
-    takes what was found."""
+    """now: the time of the step. serving: the versions that serve. report: tells of a fault, and the job goes on. well: says of
+    a subject that what was reported of it is over; of what has happened, such as damage, only people can say so. step: takes
+    what was found."""
 
     now: datetime
     serving: Sequence[MonitoredVersion]
     report: Callable[[JobFault], None]
     step: Step
+    well: Callable[[str], None] = lambda subject: None
 
 
 class Job(Protocol):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from modelmark.domain.finding import Finding, Window
+from modelmark.domain.finding import WORKSPACE, Alert, Finding, Outcome, Window
 from modelmark.domain.ports import Clock, MonitoringStore
 from modelmark.domain.printable import one_line
 from modelmark.steward.alerts import tell
@@ -15,6 +18,10 @@ from modelmark.steward.expiries import NAME
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
 from modelmark.steward.memory import Memory
 from modelmark.steward.serving_versions import ServingVersions
+from modelmark.steward.stories import MANY
+
+#: What may differ from step to step in what is the same fault: 63 MiB are free, then 62.
+_NUMBERS: Final = re.compile(r"[0-9][0-9,.]*")
 
 
 class Steward:
@@ -44,6 +51,7 @@ class Steward:
         self._memory = Memory()
         self._ran: dict[str, datetime] = {}
         self._said: dict[str, datetime] = {}
+        self._standing: frozenset[str] | None = None  # subjects of open alerts about the workspace; None: to be asked
 
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop. Nothing that goes wrong in a step ends it."""
@@ -77,8 +85,9 @@ class Steward:
         before = self._ran.get(job.name)
         self._ran[job.name] = step.at
         context = JobContext(
-            now=step.at, serving=self._serving.known, report=lambda fault: self._report(step, fault), step=step
-        )
+            now=step.at, serving=self._serving.known, report=lambda fault: self._report(step, fault), step=step,
+            well=lambda subject: self._well(step, subject),
+        )  # fmt: skip
         if not job.run(context):
             self._ran.pop(job.name)
             if before is not None:
@@ -92,20 +101,45 @@ class Steward:
         self._log(f"modelmark steward: {fault.sentence}")
         if fault.owner is FaultOwner.LOG:
             return
-        since, every = self._said.get(fault.sentence), timedelta(seconds=max(self._intervals(), default=60.0))
+        what = f"{fault.subject}: {_NUMBERS.sub('#', fault.sentence)}"
+        since, every = self._said.get(what), timedelta(seconds=max(self._intervals(), default=60.0))
         if since is not None and step.at - since < every:
             return
         self._said = {said: at for said, at in self._said.items() if step.at - at < timedelta(days=1)}
-        self._said[fault.sentence] = step.at
+        self._said[what] = step.at
         found = self._findings(fault, Window(start=since or step.at, end=step.at))
         try:
             with self._book.transaction():
                 self._book.add_findings(found)
-                opened = tell(self._book, found, step.at, every=every, queue=self._told)
+                opened = self._tell(found[:1], step.at, every)
             step.findings += found
             step.opened += opened
         except Exception as error:  # noqa: BLE001 - the database may be what is down; the log has it
             self._log(f"modelmark steward: the finding could not be kept: {type(error).__name__}")
+
+    def _well(self, step: Step, subject: str) -> None:
+        """What was reported of it is over, once that was so in two looks."""
+        if self._standing is None:
+            self._standing = frozenset(
+                a.subject for a in self._book.alerts(open_only=True, limit=MANY) if a.is_of_workspace
+            )
+        if subject not in self._standing:
+            return
+        over = JobFault(subject=subject, sentence="it is well again", outcome=Outcome.OK)
+        every = timedelta(seconds=max(self._intervals(), default=60.0))
+        self._tell(self._findings(over, Window(start=step.at, end=step.at))[:1], step.at, every)
+
+    def _tell(self, found: Sequence[Finding], now: datetime, every: timedelta) -> list[Alert]:
+        """One alert for all that serve. It stays with the version it began with, also when that serves no more."""
+        standing = [a for a in self._book.alerts(open_only=True, limit=MANY) if a.is_of_workspace]
+        begun = {alert.subject: alert for alert in standing}
+        mine = [replace(finding, label=WORKSPACE, arm="") for finding in found]
+        mine = [
+            replace(f, model=begun[f.subject].model, version=begun[f.subject].version) if f.subject in begun else f
+            for f in mine
+        ]
+        self._standing = None
+        return tell(self._book, mine, now, every=every, queue=self._told)
 
     def _findings(self, fault: JobFault, window: Window) -> list[Finding]:
         sentence = fault.sentence[:1].upper() + fault.sentence[1:] + ("" if fault.sentence.endswith(".") else ".")

@@ -117,7 +117,8 @@ class Queries:
         """Open ones by harm; with those that are over, the newest first."""
         if not open_only:
             return self.monitoring_store.alerts(model=model)
-        return by_harm(self.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
+        found = self.monitoring_store.alerts(open_only=True, limit=10_000)
+        return by_harm(alert for alert in found if model in (None, alert.model) or alert.is_of_workspace)
 
     def last_look(self, version: Version, monitor: str) -> list[Finding]:
         """The findings of one monitor's last window of a version."""

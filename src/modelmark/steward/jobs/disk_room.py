@@ -33,7 +33,9 @@ class DiskRoom:
             path.unlink(missing_ok=True)
         if said := disk_fault(free, least=self.least, reserve=self.reserve):
             context.report(JobFault(subject=self.name, sentence=said))
-        elif not path.exists():
+            return True
+        context.well(self.name)
+        if not path.exists():
             self._keep(path)
         return True
 

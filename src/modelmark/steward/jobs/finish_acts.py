@@ -36,6 +36,8 @@ class FinishActs:
         if not self.running:
             if self.due():
                 self.running.append(self.start())
+            elif not self.pending():
+                context.well(self.name)
             return False
         ended = self.running[0].poll()
         if ended is None:
