@@ -41,12 +41,14 @@ def pages(lived: Lived) -> dict[str, str]:
         "failed version": f"/versions/{version['tumours', 3]}",
         "hostile version": f"/versions/{version['hostile', 1]}",
         "audit": "/audit",
+        "alerts": "/alerts",
+        "alert": f"/alerts/{lived.app.monitoring_store.alerts(open_only=True)[0].id}",
     }
 
 
 NAMES = (
     "overview", "tumours", "churn", "hostile", "rows", "prediction", "releases", "version", "failed version", "hostile version",
-    "audit",
+    "audit", "alerts", "alert",
 )  # fmt: skip
 
 

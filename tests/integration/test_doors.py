@@ -18,7 +18,7 @@ from modelmark.seal import passwords
 from modelmark.web.authenticator import COOKIE, PUBLIC, Authenticator, ProtectedRoute
 
 HOME = "http://127.0.0.1:8081"
-PATHS = {"{id}": "f" * 64, "{model}": "none", "{form}": "csv"}
+PATHS = {"{id}": "f" * 64, "{model}": "none", "{form}": "csv", "{alert}": "7"}
 ROLES = (*Role, "administrator", "nobody")
 
 

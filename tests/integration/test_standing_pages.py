@@ -17,6 +17,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from builders import workspace as made
+from builders.domain import finding
 from builders.people import PASSWORD, principal
 from builders.workspace import Lived
 from modelmark.domain.people import Role
@@ -251,3 +252,42 @@ def test_the_audit_page_tells_what_was_live_at_a_moment(place: Place, bob: TestC
     assert (told["live"], told["events"]) == ([], 0)
     (live,) = json.loads(modelmark(place, "audit", "--json").stdout)["live"]
     assert (live["label"], [a["name"] for a in live["approvals"]]) == ("v2", ["Ann Lee", "Bob Ray"])
+
+
+def test_an_alert_has_a_page_on_which_it_is_taken_in_hand(place: Place, bob: TestClient) -> None:
+    store, now = place.app.monitoring_store, place.lived.now
+    told = finding(model="churn", version=place.versions[1].id, label="v2", arm="champion", subject="<i>usage</i>")
+    alert, _ = store.open_alert(told, now)
+    page, form = f"/alerts/{alert.id}", {"form": passwords.form_token(bob.cookies[COOKIE])}
+    for where in ("/alerts", "/models/churn"):
+        assert f'href="{page}"' in bob.get(where).text
+    assert "drift of &lt;i&gt;usage&lt;/i&gt;" in bob.get("/alerts").text
+    said = words(bob.get(page).text)
+    assert "churn v2, champion" in said
+    assert "then train again" in said
+    for act, more in (("acknowledge", {}), ("assign", {"to": "Cy Fox"}), ("snooze", {"until": "4h"})):
+        answer = bob.post(f"{page}/{act}", data={**form, **more}, headers={"origin": HOME})
+        assert (answer.status_code, answer.headers["location"]) == (303, page), act
+    assert "Acknowledged by Bob Ray, assigned to Cy Fox, snoozed until" in words(bob.get(page).text)
+    assert bob.get("/api/overview").json()["open"] == 0, "who snoozed it is not asked"
+    assert bob.post(f"{page}/close", data={**form, "reason": " "}, headers={"origin": HOME}).status_code == 400
+    bob.post(f"{page}/close", data={**form, "reason": "a sensor, mended"}, headers={"origin": HOME})
+    assert "over since" in words(bob.get(page).text)
+    assert "closed by Bob Ray: a sensor, mended" in words(bob.get(page).text)
+    told_of = bob.get(f"/api{page}").json()
+    assert (told_of["ended"], told_of["id"]) == ("closed by Bob Ray: a sensor, mended", alert.id)
+    assert "Closed by Bob Ray, for “a sensor, mended”" in words(bob.get("/audit").text)
+    assert bob.get("/alerts/9999").status_code == bob.get("/alerts/x").status_code == 404
+
+
+def test_alerts_at_the_command_line(place: Place) -> None:
+    store = place.app.monitoring_store
+    told = finding(model="churn", version=place.versions[1].id, label="v2", arm="champion", subject="tenure")
+    alert, _ = store.open_alert(told, place.lived.now)
+    listed = json.loads(modelmark(place, "alerts", "list", "--json").stdout)["alerts"]
+    assert [one["id"] for one in listed] == [alert.id]
+    shown = modelmark(place, "alerts", "show", str(alert.id))
+    assert (shown.returncode, "Next: Did the world change" in shown.stdout) == (0, True)
+    refused = modelmark(place, "alerts", "acknowledge", str(alert.id))
+    assert (refused.returncode, "needs one" in refused.stderr) == (1, True), "accounts act here"
+    store.close_alert(alert.id, place.lived.now)

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from modelmark.cli.accounts import account
+from modelmark.cli.alerts import alerts
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
@@ -43,6 +44,12 @@ JSON = {
     "audit": (),
     "replay": ("01a2",),
     "journal salvage": (),
+    "alerts list": (),
+    "alerts show": ("7",),
+    "alerts acknowledge": ("7",),
+    "alerts snooze": ("7", "--until", "4h"),
+    "alerts assign": ("7", "--to", "Bob Ray"),
+    "alerts close": ("7", "--reason", "mended"),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account reset": ("bob",),
     "account redeem": ("--password-stdin",),
@@ -59,7 +66,7 @@ JSON = {
 
 
 #: Every command that does something: those of a group by both words.
-GROUPS = {"account": account, "journal": journal}
+GROUPS = {"account": account, "alerts": alerts, "journal": journal}
 OF_GROUPS = [
     f"{name} {one.name or one.callback.__name__}" for name, of in GROUPS.items() for one in of.registered_commands
 ]
@@ -188,7 +195,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = spoken(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys", "audit", "journal salvage"):
+    if command in ("status", "account list", "account keys", "audit", "alerts list", "journal salvage"):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)

@@ -12,6 +12,7 @@ from modelmark.web.events import _SENTENCES, event_rows
 
 ONE = version()
 ACCOUNT = {"name": "Bob Ray", "roles": ["risk", "data_science"], "admin": True, "disabled": False, "password": "f" * 64}
+ALERT = {"name": "Cy", "alert": "drift of age, loans v3", "model": "loans"}
 DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
     Act.REGISTERED: (ONE.id, {"model": "loans", "number": 1}, "registered as v1 of loans"),
     Act.MEASURED: (
@@ -68,6 +69,14 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
         "key made for view, until 2027-01-31",
     ),
     Act.REVOKED_KEY: ("bob", {"key": "a1b2"}, "key revoked"),
+    Act.ACKNOWLEDGED_ALERT: ("alert 7", ALERT, "acknowledged by Cy: drift of age, loans v3"),
+    Act.SNOOZED_ALERT: (
+        "alert 7",
+        {**ALERT, "until": "2027-01-31T08:00:00+00:00"},
+        "snoozed by Cy until 2027-01-31T08:00: drift of age, loans v3",
+    ),
+    Act.ASSIGNED_ALERT: ("alert 7", {**ALERT, "to": "Bo"}, "assigned to Bo by Cy: drift of age, loans v3"),
+    Act.CLOSED_ALERT: ("alert 7", {**ALERT, "reason": "mended"}, "closed by Cy, for “mended”: drift of age, loans v3"),
     Act.SIGNED_IN: ("bob", {"source": "127.0.0.1"}, "signed in from 127.0.0.1"),
     Act.FAILED_TO_SIGN_IN: (
         "bob",
@@ -97,7 +106,7 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     assert found.sentence == sentence
     assert (found.about, found.address) in (
         ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
-        ("earlier records", ""),
+        ("earlier records", ""), ("alert 7", "/alerts/7"),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 

@@ -258,12 +258,19 @@ def test_a_models_page_has_all_its_numbers():
     assert found["marks"][0] == {"at": AT, "kind": "alert", "label": "✕", "text": "age moved."}
     assert found["alerts"] == [
         {
+            "id": alert().id,
+            "model": "loans",
             "monitor": "drift",
             "subject": "age",
             "about": alert().version.short,
             "sentence": "age moved.",
             "opened": NOON.isoformat(),
             "count": 2,
+            "subjects": ["age"],
+            "handling": "",
+            "snoozed": False,
+            "closed": None,
+            "ended": "",
         }
     ]
     assert len(found["traffic"]) == 1

@@ -22,6 +22,7 @@ from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion, nowhere
 from modelmark.app.usecases.finish_acts import FinishActs
+from modelmark.app.usecases.handle_alert import HandleAlert
 from modelmark.app.usecases.make_checkpoint import MakeCheckpoint
 from modelmark.app.usecases.model_card import ModelCard
 from modelmark.app.usecases.read_contract import ReadContract
@@ -277,6 +278,16 @@ class Container:
             monitoring_store=self.monitoring_store,
             checkpoint=self.checkpoint,
             follow=self.routes_in_mlflow,
+        )
+
+    @cached_property
+    def handle_alert(self) -> HandleAlert:
+        return HandleAlert(
+            monitoring_store=self.monitoring_store,
+            audit=self.audit,
+            people=self.people,
+            clock=self.steady_clock,
+            owner=self.settings.actor,
         )
 
     @cached_property

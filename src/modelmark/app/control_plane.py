@@ -77,6 +77,7 @@ class ControlPlane(Workbench):
                 scorecards=self.scorecards,
                 audit_at=self.audit_at,
                 replay=self.replay,
+                rows_behind=self.rows_behind,
             ),
         )
 
@@ -87,4 +88,5 @@ class ControlPlane(Workbench):
             waive=self.waive,
             release=self.release,
             rollback=self.rollback,
+            alerts=self.handle_alert,
         )

@@ -11,6 +11,7 @@ from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
 from modelmark.app.usecases.replay import Replay
+from modelmark.app.usecases.rows_behind import RowsBehind
 from modelmark.app.usecases.salvage_journal import SalvageJournal
 from modelmark.registry.suite import ChildSuites
 from modelmark.serving.staging import LocalStaging
@@ -66,6 +67,10 @@ class Workbench(Reporting):
         return Replay(
             workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, verifier=lambda: self.verifier
         )
+
+    @cached_property
+    def rows_behind(self) -> RowsBehind:
+        return RowsBehind(workspace=self.workspace, ledger=self.ledger, contract_of=self.contract_of)
 
     @cached_property
     def salvage(self) -> SalvageJournal:

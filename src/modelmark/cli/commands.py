@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "release": "modelmark.cli.govern:release",
     "rollback": "modelmark.cli.govern:rollback",
     "status": "modelmark.cli.govern:status",
+    "alerts": "modelmark.cli.alerts:alerts",
     "diff": "modelmark.cli.documents:diff",
     "notes": "modelmark.cli.documents:notes",
     "card": "modelmark.cli.documents:card",

@@ -115,6 +115,10 @@ class Missing(ModelmarkError):
     default_code = "NOT_FOUND"
 
 
+def no_alert(id: object) -> Missing:
+    return Missing(f"there is no alert {id}", code="NO_ALERT", field="id", hint="modelmark alerts list shows them")
+
+
 class NotPermitted(ModelmarkError):
     default_code = "NOT_PERMITTED"
 

@@ -62,7 +62,7 @@ class AlertDetails:
 
     label, arm: as for a finding. subjects: the columns that alert together, the first one that of the story; empty for a
     story about one thing. reopened: how often it was over and came back. ended: why it is over, where not because all was
-    well again.
+    well again. acknowledged_by, assigned_to: people's names; snoozed_until: it does not ask for anybody before.
     """
 
     label: str = later(default="")
@@ -70,6 +70,10 @@ class AlertDetails:
     subjects: tuple[str, ...] = later(default=())
     reopened: int = later(default=0)
     ended: str = later(default="")
+    acknowledged_by: str = later(default="")
+    acknowledged_at: datetime | None = later(default=None)
+    assigned_to: str = later(default="")
+    snoozed_until: datetime | None = later(default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,22 @@ class Alert:
     count: int
     closed_at: datetime | None
     details: AlertDetails = AlertDetails()
+
+    def is_snoozed(self, now: datetime) -> bool:
+        until = self.details.snoozed_until
+        return until is not None and now < until
+
+    @property
+    def handling(self) -> str:
+        """Who has it, in words; empty while nobody does."""
+        details, said = self.details, []
+        if details.acknowledged_by:
+            said.append(f"acknowledged by {details.acknowledged_by}")
+        if details.assigned_to:
+            said.append(f"assigned to {details.assigned_to}")
+        if details.snoozed_until:
+            said.append(f"snoozed until {details.snoozed_until:%Y-%m-%d %H:%M} UTC")
+        return ", ".join(said)
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -25,6 +25,17 @@ def until(text: str, *, now: datetime, field: str) -> datetime:
         ) from None
 
 
+def later_on(text: str, *, now: datetime, field: str) -> datetime:
+    """As `until`, and `4h` from now."""
+    hours = text[:-1]
+    if text[-1:] == "h" and hours.isascii() and hours.isdigit() and len(hours) < 6:
+        return now + timedelta(hours=int(hours))
+    try:
+        return until(text, now=now, field=field)
+    except Rejected as error:
+        raise Rejected(error.message, code="BAD_DATE", field=field, limit="4h, 2d or 2027-01-31") from None
+
+
 def moment(text: str, *, now: datetime, field: str) -> datetime:
     """A time as people write it, UTC unless it says so; empty and `now` are now. Raises Rejected for what is no time."""
     if text.strip().lower() in ("", "now"):

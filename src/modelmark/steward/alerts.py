@@ -13,6 +13,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.harm import by_harm
+from modelmark.domain.next_step import next_step
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.monitors.performance import NAME as PERFORMANCE
 from modelmark.steward.stories import MANY, Stories
@@ -111,7 +112,13 @@ def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datet
 
 def _line(alert: Alert) -> str:
     since = f"{alert.about}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC"
-    return f"- {alert.sentence} ({since}{f'; over: {alert.details.ended}' if alert.details.ended else ''})"
+    over = f"; over: {alert.details.ended}" if alert.details.ended else ""
+    more = (
+        ""
+        if alert.closed_at
+        else f"\n  {next_step(alert)} More: modelmark alerts show {alert.id}, or /alerts/{alert.id}"
+    )
+    return f"- {alert.sentence} ({since}{over}){more}"
 
 
 def _key(what: str, alerts: Sequence[Alert]) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import no_alert
 from modelmark.domain.finding import Alert, AlertDetails, Finding
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
@@ -143,6 +144,13 @@ class SqlMonitoringStore:
     def set_details(self, alert: int, details: AlertDetails) -> None:
         with self._database.writing() as connection:
             _upsert(connection, tables.alert_details, {"alert": alert, "body": canonical(details).decode()})
+
+    def alert(self, id: int) -> Alert:
+        with self._database.reading() as connection:
+            row = connection.execute(_with_details().where(tables.alerts.c.id == id)).first()
+        if row is None:
+            raise no_alert(id)
+        return _alert(row)
 
     def close_alert(self, alert: int, at: datetime) -> None:
         table = tables.alerts

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import no_alert
 from modelmark.domain.finding import Alert, AlertDetails, Finding
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
@@ -100,6 +101,11 @@ class MemoryMonitoringStore(Transactional):
 
     def set_details(self, alert: int, details: AlertDetails) -> None:
         self._alerts[alert] = replace(self._alerts[alert], details=details)
+
+    def alert(self, id: int) -> Alert:
+        if id not in self._alerts:
+            raise no_alert(id)
+        return self._alerts[id]
 
     def close_alert(self, alert: int, at: datetime) -> None:
         known = self._alerts[alert]

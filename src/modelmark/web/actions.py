@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from modelmark.domain.finding import Alert
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.release import WaiverRequest
 from modelmark.domain.routes import Snapshot
@@ -37,6 +39,13 @@ class Rollback(Protocol):
     ) -> tuple[Version, Version, Snapshot]: ...
 
 
+class HandleAlerts(Protocol):
+    def acknowledge(self, id: int, *, by: Principal | None) -> Alert: ...
+    def assign(self, id: int, to: str, *, by: Principal | None) -> Alert: ...
+    def snooze(self, id: int, until: datetime, *, by: Principal | None) -> Alert: ...
+    def close(self, id: int, reason: str, *, by: Principal | None) -> Alert: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
     """waive renews the report; release and rollback tell people, and leave the rest to the steward."""
@@ -46,3 +55,4 @@ class Actions:
     waive: Waive
     release: Release
     rollback: Rollback
+    alerts: HandleAlerts

@@ -39,6 +39,8 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
         about, address = f"the version {event.subject[7:19]}, which is not here", ""
     elif event.act == Act.TOOK_OVER:
         about, address = event.subject, ""
+    elif event.subject.startswith("alert "):
+        about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:
         about, address = _person(event), "/people"
     before = known.get(event.details.get("to", ""))
@@ -95,6 +97,10 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.CONFIRMED_ACCOUNT: lambda d: f"confirmed by {d['confirmed_by']}: its person, and nobody else, holds it",
     Act.ISSUED_KEY: lambda d: f"key made for {', '.join(d['scopes'])}, until {str(d['expires_at'])[:10]}",
     Act.REVOKED_KEY: lambda d: "key revoked",
+    Act.ACKNOWLEDGED_ALERT: lambda d: f"acknowledged by {d['name']}: {d['alert']}",
+    Act.SNOOZED_ALERT: lambda d: f"snoozed by {d['name']} until {str(d['until'])[:16]}: {d['alert']}",
+    Act.ASSIGNED_ALERT: lambda d: f"assigned to {d['to']} by {d['name']}: {d['alert']}",
+    Act.CLOSED_ALERT: lambda d: f"closed by {d['name']}, for “{d['reason']}”: {d['alert']}",
     Act.SIGNED_IN: lambda d: f"signed in from {d['source']}",
     Act.FAILED_TO_SIGN_IN: lambda d: f"failed to sign in; {d['failures_in_the_last_hour']} in the last hour from there",
     Act.SIGNED_OUT: lambda d: "signed out",

@@ -21,6 +21,7 @@ from starlette.responses import (
 
 from modelmark.domain import errors
 from modelmark.domain.errors import NotPermitted
+from modelmark.domain.next_step import next_step
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.until import moment
@@ -76,6 +77,27 @@ class Pages:
         name, span = self._model(request)
         data = await self._off(series.model, self._queries, name, span)
         return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
+
+    async def alerts(self, request: Request) -> Response:
+        found, now = await self._off(self._queries.alerts), self._queries.clock()
+        return await self._render(request, "alerts.html", page="overview", alerts=found, now=now)
+
+    async def alerts_data(self, request: Request) -> Response:
+        found = await self._off(self._queries.alerts)
+        return JSONResponse({"alerts": [series.alert(alert, self._queries.clock()) for alert in found]})
+
+    async def alert(self, request: Request, *, refused: Refused = NOTHING) -> Response:
+        alert = await self._off(self._queries.alert, request.path_params["alert"])
+        behind = await self._off(self._queries.documents.rows_behind, alert)
+        about = {"alert": alert, "behind": behind, "next": next_step(alert), "now": self._queries.clock()}
+        return await self._render(request, "alert.html", page="overview", refused=refused, **about)
+
+    async def alert_data(self, request: Request) -> Response:
+        alert = await self._off(self._queries.alert, request.path_params["alert"])
+        behind = await self._off(self._queries.documents.rows_behind, alert)
+        rows = [{**row, "at": row["at"].isoformat()} for row in behind.rows]
+        told = {"sentence": behind.sentence, "refused": behind.refused, "rows": rows}
+        return JSONResponse({**series.alert(alert, self._queries.clock()), "next": next_step(alert), "behind": told})
 
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)

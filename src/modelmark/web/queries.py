@@ -12,7 +12,7 @@ from modelmark.domain.audit import RELEASES, Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault
-from modelmark.domain.errors import Missing
+from modelmark.domain.errors import Missing, no_alert
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.harm import by_harm
 from modelmark.domain.people import Role
@@ -61,6 +61,7 @@ class Documents:
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
     audit_at: Callable[[datetime], Any]
     replay: Callable[[str], Any]
+    rows_behind: Callable[[Alert], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,10 @@ class Queries:
             return self.monitoring_store.alerts(model=model)
         found = self.monitoring_store.alerts(open_only=True, limit=10_000)
         return by_harm(alert for alert in found if model in (None, alert.model) or alert.is_of_workspace)
+
+    def alert(self, id: str) -> Alert:
+        """One by the number in an address. Raises Missing (NO_ALERT)."""
+        return self.monitoring_store.alert(alert_number(id))
 
     def last_look(self, version: Version, monitor: str) -> list[Finding]:
         """The findings of one monitor's last window of a version."""
@@ -179,3 +184,10 @@ class Queries:
 
     def label_sources(self, model: str) -> list[LabelSource]:
         return label_sources(self.workspace, model)
+
+
+def alert_number(text: str) -> int:
+    """The number in an alert's address. Raises Missing (NO_ALERT) for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise no_alert(text[:40])
+    return int(text)

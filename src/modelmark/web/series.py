@@ -25,7 +25,7 @@ BINS: Final = 20
 def overview(queries: Queries) -> dict[str, Any]:
     """Is anything wrong? The sentence, and one entry per model; those that need somebody come first."""
     end = queries.clock()
-    alerts = queries.alerts()
+    alerts = [alert for alert in queries.alerts() if not alert.is_snoozed(end)]
     models = [_card(queries, model, end, [a for a in alerts if a.model == model]) for model in queries.models()]
     models.sort(key=lambda entry: (-entry["open"], entry["champion"] is None, entry["name"]))
     serving = sum(1 for entry in models if entry["champion"])
@@ -74,7 +74,7 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
         "wait": min(30_000, seconds * 10),  # milliseconds until asking again is worth it: long spans change slowly
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
         "marks": _marks(queries, name, start, acts),
-        "alerts": [_alert(alert) for alert in queries.alerts(name)],
+        "alerts": [alert(one, end) for one in sorted(queries.alerts(name), key=lambda one: one.is_snoozed(end))],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
         "sentences": {
             "traffic": sentences.traffic(seen.span, length.total_seconds(), sum(n for _, _, n in refused)),
@@ -230,14 +230,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def alert(alert: Alert, now: datetime) -> dict[str, Any]:
     return {
+        "id": alert.id,
+        "model": alert.model,
         "monitor": alert.monitor,
         "subject": alert.subject,
         "about": alert.about,
         "sentence": alert.sentence,
         "opened": alert.opened_at.isoformat(),
         "count": alert.count,
+        "subjects": list(alert.subjects),
+        "handling": alert.handling,
+        "snoozed": alert.is_snoozed(now),
+        "closed": alert.closed_at.isoformat() if alert.closed_at else None,
+        "ended": alert.details.ended,
     }
 
 

@@ -63,6 +63,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/models/{model}/rows.{form}", rows.file, view),
         protected("/models/{model}/predictions/{id}", rows.prediction, view),
         protected("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
+        *_alerts(protected, pages, acts),
         protected("/releases", pages.releases, view),
         protected("/diff", pages.diff, view),
         protected("/versions/{id}", pages.version, view),
@@ -93,6 +94,21 @@ def build(queries: Queries, actions: Actions) -> Application:
             raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard), Middleware(Bounded)])
+
+
+def _alerts(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) -> list[ProtectedRoute]:
+    """One alert, by its number, and taking it in hand."""
+    view, comment = Permission.VIEW, Permission.COMMENT
+    return [
+        protected("/alerts", pages.alerts, view),
+        protected("/alerts/{alert}", pages.alert, view),
+        protected("/alerts/{alert}/acknowledge", kept(acts.acknowledge, pages.alert), comment, post=True),
+        protected("/alerts/{alert}/assign", kept(acts.assign, pages.alert), comment, post=True),
+        protected("/alerts/{alert}/snooze", kept(acts.snooze, pages.alert), comment, post=True),
+        protected("/alerts/{alert}/close", kept(acts.close_alert, pages.alert), comment, post=True),
+        protected("/api/alerts", pages.alerts_data, view),
+        protected("/api/alerts/{alert}", pages.alert_data, view),
+    ]
 
 
 def _people(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) -> list[ProtectedRoute]:

@@ -112,7 +112,11 @@ function alertLine(alert) {
   const rest = document.createElement("span");
   rest.className = "quiet";
   rest.append("Began ", began, (alert.count > 1 ? ", seen " + alert.count.toLocaleString("en") + " times" : "") + ".");
-  line.append(sign, " " + alert.about + ": " + alert.sentence + " ", rest);
+  const more = document.createElement("a");
+  more.href = "/alerts/" + alert.id;
+  more.textContent = "What to do";
+  if (alert.handling) rest.append(" " + alert.handling[0].toUpperCase() + alert.handling.slice(1) + ".");
+  line.append(sign, " " + alert.about + ": " + alert.sentence + " ", rest, " ", more);
   return line;
 }
 
