@@ -26,7 +26,7 @@ LATE: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredVersions:
-    """A version's own part never changes, so it is read once and kept."""
+    """A version's own part never changes, so it is read once and kept; what was agreed of it until a day may, each time."""
 
     workspace: Workspace
     ledger: Ledger
@@ -36,7 +36,10 @@ class MonitoredVersions:
 
     def __call__(self) -> list[MonitoredVersion]:
         """Every version that serves now."""
-        return [replace(self._read_once(arm.version), arm=arm.name) for arm in self._serving()]
+        return [
+            replace(self._read_once(arm.version), arm=arm.name, terms=tuple(self._terms(arm.version)))
+            for arm in self._serving()
+        ]
 
     def left(self, now: datetime) -> list[MonitoredVersion]:
         """Every version that serves no more and whose labels may still come: `LATE` after they usually have for the last of
@@ -70,20 +73,20 @@ class MonitoredVersions:
             contract=contract,
             reference=self.artifacts.read(version.id, REFERENCE),
             baseline=self._baseline(version),
-            terms=tuple(self._terms(version, contract)),
             label=version.label,
         )
 
-    def _terms(self, version: Version, contract: Contract) -> Iterator[Expiry]:
-        """How long the version and its waivers were agreed to hold."""
-        retraining = contract.retraining
+    def _terms(self, id: Digest) -> Iterator[Expiry]:
+        """How long the version and its waivers were agreed to hold. Of a gate that was waived again the last day counts."""
+        retraining, version = self._read_once(id).contract.retraining, self.ledger.version(id)
         if retraining.max_age_days is not None:
             days = f"{retraining.max_age_days:g}"
             old = f"{version.label} is more than {days} days old, the most its contract allows"
             sentence = f"{old}; {retraining.owner} trains again."
             ends_at = version.created_at + timedelta(days=retraining.max_age_days)
             yield Expiry(subject="age", ends_at=ends_at, sentence=sentence)
-        for waiver in self.ledger.waivers(version.id):
+        last = {w.gate: w for w in sorted(self.ledger.waivers(id), key=lambda waiver: waiver.expires_at)}
+        for waiver in last.values():
             sentence = f"The waiver of the gate {waiver.gate} for {version.label} by {waiver.name} has ended."
             yield Expiry(subject=f"waiver of {waiver.gate}", ends_at=waiver.expires_at, sentence=sentence)
 
