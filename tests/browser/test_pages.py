@@ -152,10 +152,10 @@ def test_rows_are_chosen_turned_over_and_followed_to_one_prediction(open_at: Any
 
 def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: Any):
     page = open_at().open("/")
-    assert page.locator("h1").inner_text() == "1 of 3 models needs a look: tumours (2 alerts)."
+    assert page.locator("h1").inner_text() == "1 of 3 models needs a look: tumours (1 alert)."
     cards = page.locator(".card")
     assert cards.first.locator("h2 a").inner_text() == "tumours"
-    assert "“worst area” moved away" in cards.first.inner_text()
+    assert "worst area" in cards.first.inner_text()
     assert "No alert is open." in cards.nth(1).inner_text()
     assert page.locator(".card.needy").count() == 1
 
@@ -163,9 +163,9 @@ def test_the_overview_says_which_model_needs_a_look_and_shows_it_first(open_at: 
 def test_open_alerts_stand_at_the_top_of_the_model_with_when_they_began(lived: Lived, open_at: Any):
     page = open_at().open(pages(lived)["tumours"])
     alerts = page.locator("#alerts .alert")
-    assert alerts.count() == 2
-    assert "“worst area” moved away" in page.locator("#alerts").inner_text()
-    assert "minutes ago" in alerts.first.inner_text()
+    assert alerts.count() == 1, "columns that moved together are one alert"
+    assert all(name in alerts.first.inner_text() for name in ("worst area", "mean texture"))
+    assert " ago" in alerts.first.inner_text()
     assert page.locator("#alerts").bounding_box()["y"] < 300  # the region; its lines may be renewed while we look
 
 
@@ -204,7 +204,7 @@ def test_a_page_says_so_when_the_server_has_gone(open_at: Any, tmp_path: Path, l
     with dashboard_of(app) as home:
         page = open_at(home=home).open("/")
         page.wait_for_selector("#live.on")
-    page.wait_for_function("document.querySelector('#live').textContent.startsWith('not live')")
+    page.locator("#live", has_text="not live").wait_for()
 
 
 def test_a_version_page_names_every_gate_and_links_the_report(lived: Lived, open_at: Any):

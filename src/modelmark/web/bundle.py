@@ -6,13 +6,18 @@ import os
 from pathlib import Path
 
 
-def vega_bundle(cache: Path) -> Path:
-    """The file to serve. The name carries the wheel's version, so an upgrade builds anew (about 2 s)."""
+def vega_version() -> str:
+    """Of the wheel that the bundle is built from."""
     from importlib.metadata import version
 
+    return version("vl-convert-python")
+
+
+def vega_bundle(cache: Path) -> Path:
+    """The file to serve. The name carries the wheel's version, so an upgrade builds anew (about 2 s)."""
     import vl_convert
 
-    path = cache / f"vega-{version('vl-convert-python')}.js"
+    path = cache / f"vega-{vega_version()}.js"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.{os.getpid()}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -36,14 +35,14 @@ from modelmark.governance.tasks import tasks
 from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
-from modelmark.web.bundle import vega_bundle
 from modelmark.web.events import EventRow, event_rows
 from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
 from modelmark.web.templating import Templates
 
-LIVE_SECONDS: Final = 2.0
+#: Between two beats: what is in the tables is on a page within a second.
+LIVE_SECONDS: Final = 0.5
 SHOWN_EVENTS: Final = 500
 
 
@@ -177,10 +176,6 @@ class Pages:
     async def chart_specs(self, request: Request) -> Response:
         return JSONResponse({"config": CONFIG, "specs": charts.ALL})
 
-    async def vega(self, request: Request) -> Response:
-        path: Path = await self._off(vega_bundle, self._queries.workspace.cache)
-        return FileResponse(path, media_type="text/javascript")
-
     async def health(self, request: Request) -> Response:
         await self._off(self._queries.ledger.snapshot)
         return JSONResponse({"ready": True})
@@ -191,7 +186,8 @@ class Pages:
 
     async def _beats(self, request: Request) -> AsyncIterator[bytes]:
         while not await request.is_disconnected():
-            yield f"event: beat\ndata: {self._queries.progress()}\n\n".encode()
+            progress = await self._off(self._queries.progress)
+            yield f"event: beat\ndata: {progress}\n\n".encode()
             await asyncio.sleep(LIVE_SECONDS)
 
     async def tasks(self, request: Request) -> Response:

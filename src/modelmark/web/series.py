@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +22,8 @@ from modelmark.web.queries import SPANS, Queries
 DRAWN: Final = 12
 POINTS: Final = 400  # of a line over time
 BINS: Final = 20
+#: Of a processor that one open page may take for being told anew.
+SHARE: Final = 0.2
 
 
 def overview(queries: Queries) -> dict[str, Any]:
@@ -56,8 +60,8 @@ def _card(queries: Queries, model: str, end: datetime, alerts: Sequence[Alert]) 
 
 
 def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
-    """Everything one model page shows for one span of time."""
-    end = queries.clock()
+    """Everything one model page shows for one span of time. wait: milliseconds until it may ask again."""
+    began, end = time.perf_counter(), queries.clock()
     length, seconds = SPANS[span_name]
     start = _floor(end - length, seconds)
     champion = queries.champion(name)
@@ -71,7 +75,7 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
     shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
         "at": _ms(end),
-        "wait": min(30_000, seconds * 10),  # milliseconds until asking again is worth it: long spans change slowly
+        "wait": min(30_000, ceil((time.perf_counter() - began) * 1000 / SHARE)),
         "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
         "marks": _marks(queries, name, start, acts),
         "alerts": [alert(one, end) for one in sorted(queries.alerts(name), key=lambda one: one.is_snoozed(end))],

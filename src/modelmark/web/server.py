@@ -11,8 +11,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelmark.domain import errors
@@ -20,6 +18,7 @@ from modelmark.domain.people import Permission
 from modelmark.domain.printable import one_line
 from modelmark.web.actions import Actions
 from modelmark.web.acts import Acts
+from modelmark.web.assets import Assets
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
 from modelmark.web.pages import Pages
@@ -43,7 +42,8 @@ Application = Starlette
 
 def build(queries: Queries, actions: Actions) -> Application:
     """The ASGI application over one workspace. Every door names who may use it."""
-    templates = Templates()
+    assets = Assets(queries.workspace.cache)
+    templates = Templates(assets.address)
     pages, acts, problems = Pages(queries, actions.people, templates), Acts(queries, actions), _Problems(templates)
     rows = Predictions(queries, templates)
     protected = Authenticator(actions.people).protected
@@ -86,11 +86,10 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/api/charts", pages.chart_specs, view),
         protected("/live", pages.live, view),
         protected("/health", pages.health, PUBLIC),
-        protected("/static/vega.js", pages.vega, PUBLIC),
-        Mount("/static", StaticFiles(packages=[("modelmark.web", "static")])),
+        protected("/static/{name}", assets.serve, PUBLIC),
     ]
     for route in routes:
-        if not isinstance(route, ProtectedRoute | Mount):
+        if not isinstance(route, ProtectedRoute):
             raise TypeError(f"{route} has no rule, so nobody may use it")
     handlers: dict[Any, Any] = {errors.ModelmarkError: problems.failed, 404: problems.not_found, 500: problems.broken}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard), Middleware(Bounded)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,8 @@ from modelmark.web.queries import SPANS
 class Templates:
     """Renders a page for whoever asked. Everything is escaped; an unknown name is an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, asset: Callable[[str], str]) -> None:
+        """asset: the address of a file under /static."""
         self._environment = Environment(
             loader=PackageLoader("modelmark.web", "templates"),
             autoescape=select_autoescape(default=True),
@@ -38,7 +40,7 @@ class Templates:
             "words": lambda text: str(text).replace("_", " "),
         }
         self._environment.globals.update(
-            Verdict=Verdict, Permission=Permission, roles=list(Role), glossary=GLOSSARY, spans=list(SPANS)
+            asset=asset, Verdict=Verdict, Permission=Permission, roles=list(Role), glossary=GLOSSARY, spans=list(SPANS)
         )
 
     async def render(self, request: Request, template: str, *, http_status: int = 200, **values: Any) -> Response:

@@ -185,7 +185,7 @@ function live() {
     times();
     // Ask again when the journal grew, and now and then in any case: time passes and monitors look.
     const waited = Date.now() - since;
-    if (!block || busy || document.hidden || waited < (data.wait ?? 0) || (beat.data === seen && waited < 10_000)) return;
+    if (!block || busy || document.hidden || waited < (data.wait ?? 0) || (beat.data === seen && waited < 2_000)) return;
     [busy, seen, since] = [true, beat.data, Date.now()];
     try {
       const answer = await fetch(block.dataset.from, { signal: leaving.signal });
@@ -197,6 +197,17 @@ function live() {
   beats.onerror = () => say("not live: the server does not answer", false);
   addEventListener("pagehide", () => { beats.close(); leaving.abort(); });
 }
+
+// A button that was pressed says so at once, however long the answer takes.
+addEventListener("submit", (event) => {
+  const button = event.submitter ?? event.target.querySelector("button");
+  if (!button || event.defaultPrevented) return;
+  button.setAttribute("aria-busy", "true");
+  setTimeout(() => { button.disabled = true; }); // after its form was sent
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button[aria-busy]")) { button.removeAttribute("aria-busy"); button.disabled = false; }
+});
 
 times();
 draw().then(() => { document.documentElement.dataset.drawn = "true"; });
