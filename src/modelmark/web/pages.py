@@ -36,6 +36,7 @@ from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.events import EventRow, event_rows
+from modelmark.web.openapi import document
 from modelmark.web.queries import SPANS, Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
@@ -61,6 +62,9 @@ class Pages:
 
     async def overview_data(self, request: Request) -> Response:
         return JSONResponse(await self._off(series.overview, self._queries))
+
+    async def described(self, request: Request) -> Response:
+        return JSONResponse(document(await self._off(self._queries.models)))
 
     async def model(self, request: Request) -> Response:
         name, span = self._model(request)

@@ -19,7 +19,7 @@ FIELDS: Final = (
     "from", "to", "version", "path", "answer", "label", "wrong", "flag", "input", "low", "high", "value", "gap",
 )  # fmt: skip
 ANY, NONE = "any", "none"
-_LONGEST: Final = 1000
+LONGEST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ def asked_rows(
     """versions: of the model. columns: of its inputs, by name. Raises Rejected, naming the field and what it may be."""
     asked = {name: params[name].strip() for name in FIELDS if params.get(name, "").strip()}
     for name, given in asked.items():
-        if len(given) > _LONGEST:
-            raise _refused(name, f"at most {_LONGEST} characters")
+        if len(given) > LONGEST:
+            raise _refused(name, f"at most {LONGEST} characters")
     text = asked.get
     column = None if "input" not in asked else columns.get(asked["input"])
     if "input" in asked and column is None:

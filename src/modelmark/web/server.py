@@ -79,6 +79,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/scorecards/{model}", pages.scorecard, view),
         *_people(protected, pages, acts),
         protected("/audit", pages.audit, view),
+        protected("/api/openapi.json", pages.described, view),
         protected("/api/overview", pages.overview_data, view),
         protected("/api/models/{model}", pages.model_data, view),
         protected("/api/models/{model}/rows", rows.rows_data, view),
