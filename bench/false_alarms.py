@@ -1,5 +1,8 @@
 """How often does the whole suite refuse a model with nothing wrong in it? `python bench/false_alarms.py [--problems N]`.
 
+--kind names what is unusual about the problems (many inputs on few rows, errors that grow, follow from one another or have
+heavy tails, a rare class); --quick asks the quick gates alone, as `check --fast` does.
+
 Seeded problems of tests/clean_problems.py, every gate at its default limits: first, in two processes, all but load and
 replay; then, one after another because they measure time, load and replay on the real server. Printed: every refusal
 with the sentence that decided it, what could not be told, per gate, and the shares with Clopper-Pearson intervals.
@@ -71,14 +74,14 @@ def small(contract: Contract, stressed: bool) -> Contract:
     )
 
 
-def judge(seed: int, sparse: int = 1, timed: bool = False) -> Outcome:
-    """timed: by load and replay; else by all others."""
+def judge(seed: int, sparse: int = 1, timed: bool = False, kind: str = "usual", quick: bool = False) -> Outcome:
+    """timed: by load and replay; else by all others. quick: by the quick gates alone."""
     warnings.simplefilter("ignore")
-    given = clean_problems.problem(seed)
+    given = clean_problems.problem(seed, kind=kind)
     given = replace(given, contract=small(given.contract, stressed=seed % STRESSED == 0))
     with tempfile.TemporaryDirectory() as name:
         case = clean_problems.case(Path(name), given)
-        gates = [gate for gate in build(given.contract) if (gate.name in TIMED) == timed]
+        gates = [gate for gate in build(given.contract, fast=quick) if (gate.name in TIMED) == timed]
         found = [run_gate(gate, case) for gate in gates if gate.name not in SLOW or seed % sparse == 0]
     deciding = [(item.gate, check) for item in found for check in item.checks if check.decides]
     return Outcome(
@@ -146,18 +149,24 @@ def main() -> None:
         choices=["untimed", "timed"],
         help="one part: load and replay take most of the time and a quiet machine",
     )
+    parser.add_argument("--kind", choices=clean_problems.KINDS, default="usual")
+    parser.add_argument("--quick", action="store_true", help="the quick gates alone, none of which takes time")
     given = parser.parse_args()
+    how = {"kind": given.kind, "quick": given.quick}
     print(
         "Small settings of what bounds work: 20 explained rows, glass boxes of 300 rows, no attacks, traffic of 1 s; capacity,"
     )
     print(f"memory and overload are looked at in every {STRESSED}. problem.")
-    print(f"{', '.join(SLOW)} are asked of every {given.sparse}. problem. Part: {given.only or 'all'}.\n", flush=True)
+    print(
+        f"{', '.join(SLOW)} are asked of every {given.sparse}. problem. Part: {given.only or 'all'}. Kind: {given.kind}.\n",
+        flush=True,
+    )
     started, seeds, outcomes = time.monotonic(), range(given.first, given.first + given.problems), []
     if given.only != "timed":
         with ProcessPoolExecutor(given.processes) as pool:
-            outcomes = every(pool.map(partial(judge, sparse=given.sparse), seeds), given.problems, "judged")
-    if given.only != "untimed":
-        served = every((judge(seed, timed=True) for seed in seeds), given.problems, "served")
+            outcomes = every(pool.map(partial(judge, sparse=given.sparse, **how), seeds), given.problems, "judged")
+    if given.only != "untimed" and not given.quick:
+        served = every((judge(seed, timed=True, **how) for seed in seeds), given.problems, "served")
         outcomes = [joined(one, other) for one, other in zip(outcomes, served, strict=True)] if outcomes else served
     tell(outcomes)
     kinds = Counter(" ".join(one.words.split(", ")[:1]).split(": ")[1] for one in outcomes)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
+from scipy.signal import lfilter
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -51,6 +53,33 @@ METRICS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is drawn of a problem. rows: of both tables. inputs: numeric ones, 0 for two to six. rare: share of the rare class,
+    0 for whatever comes. noise: of a value: normal, growing (with the signal), heavy (t with three degrees). follows: how
+    much of an input, and of what is not known, stays from one row to the next.
+    """
+
+    tasks: tuple[str, ...] = ("binary", "binary", "multiclass", "regression")
+    shapes: tuple[str, ...] = ("independent", "independent", "in time", "in groups")
+    rows: tuple[int, int] = (300, 5000)
+    inputs: int = 0
+    rare: float = 0.0
+    noise: str = "normal"
+    follows: float = 0.0
+
+
+KINDS = {
+    "usual": Kind(),
+    "wide and short": Kind(tasks=("binary", "regression"), shapes=("independent",), rows=(60, 150), inputs=40),
+    "heteroscedastic": Kind(tasks=("regression",), noise="growing"),
+    "autoregressive": Kind(tasks=("binary", "regression"), shapes=("in time",), follows=0.9),
+    "heavy tails": Kind(tasks=("regression",), noise="heavy"),
+    "one in a hundred": Kind(tasks=("binary",), rows=(2000, 5000), rare=0.01),
+    "rare class": Kind(tasks=("multiclass",), rows=(500, 5000), rare=0.03),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """words: what it is, for a person."""
 
@@ -61,18 +90,19 @@ class Problem:
     model: object
 
 
-def problem(seed: int, rows: tuple[int, int] = (300, 5000)) -> Problem:
-    """The first sound one of this seed."""
-    return next(found for again in range(50) if (found := _drawn(seed, again, rows)) is not None)
+def problem(seed: int, rows: tuple[int, int] | None = None, kind: str = "usual") -> Problem:
+    """The first sound one of this seed and kind. rows: other than its kind's."""
+    drawn = KINDS[kind] if rows is None else dataclasses.replace(KINDS[kind], rows=rows)
+    return next(found for again in range(200) if (found := _drawn(seed, again, drawn, kind)) is not None)
 
 
-def _drawn(seed: int, again: int, rows: tuple[int, int]) -> Problem | None:
+def _drawn(seed: int, again: int, drawn: Kind, called: str) -> Problem | None:
     rng = np.random.default_rng([seed, again, 2026])
-    size = int(np.exp(rng.uniform(*np.log(rows))))
-    task = Task(rng.choice(["binary", "binary", "multiclass", "regression"]))
-    shape = str(rng.choice(["independent", "independent", "in time", "in groups"]))
-    whole, signal = _inputs(rng, size + _FRESH)
-    whole["y"] = _target(rng, task, signal, _grouped(rng, whole, shape, size))
+    size = int(np.exp(rng.uniform(*np.log(drawn.rows))))
+    task = Task(rng.choice(list(drawn.tasks)))
+    shape = str(rng.choice(list(drawn.shapes)))
+    whole, signal = _inputs(rng, size + _FRESH, drawn)
+    whole["y"] = _target(rng, task, signal, _grouped(rng, whole, shape, size), drawn)
     features = [name for name in whole if name not in ("happened", "customer", "y")]
     table, fresh = whole[:size].copy(), whole[size:]
     if rng.random() < 0.4:
@@ -86,8 +116,9 @@ def _drawn(seed: int, again: int, rows: tuple[int, int]) -> Problem | None:
     contract = _contract(rng, task, shape, train, (features, model))
     if not _worth_it(contract, model, train, fresh):
         return None
+    name = "" if called == "usual" else f" ({called})"
     words = (
-        f"problem {seed}: {task.value}, {shape}, {len(train)} + {len(holdout)} rows, {len(features)} inputs, {kind} "
+        f"problem {seed}: {task.value}{name}, {shape}, {len(train)} + {len(holdout)} rows, {len(features)} inputs, {kind} "
         f"model, judged by {contract.objective.metric.value}{', sensitive column' if 'ethnicity' in table else ''}"
     )
     return Problem(words=words, contract=contract, train=train, holdout=holdout, model=model)
@@ -113,11 +144,11 @@ def _calibrated(contract: Contract, y_true: np.ndarray, said: np.ndarray) -> boo
     return calibration_error(score, outcome.astype(float)).estimate <= 0.05
 
 
-def _inputs(rng: np.random.Generator, size: int) -> tuple[pd.DataFrame, np.ndarray]:
+def _inputs(rng: np.random.Generator, size: int, drawn: Kind) -> tuple[pd.DataFrame, np.ndarray]:
     """Inputs and three standardised signals, linear in them; half of the time curved and with an interaction."""
     table, parts = {}, []
-    for k in range(rng.integers(2, 7)):
-        z = rng.normal(size=size)
+    for k in range(drawn.inputs or rng.integers(2, 7)):
+        z = _following(rng, size, drawn.follows)
         name, values = {
             0: (f"amount_{k}", np.exp(0.6 * z + 3).round(2)),
             1: (f"score_{k}", (10 * z + 50).round(3)),
@@ -134,8 +165,15 @@ def _inputs(rng: np.random.Generator, size: int) -> tuple[pd.DataFrame, np.ndarr
         code = rng.choice(len(levels), size, p=rng.dirichlet(np.full(len(levels), 3.0)))
         table[f"kind_{k}"] = np.array(levels)[code]
         parts.append(rng.normal(size=len(levels))[code])
+    parts = parts[: 3 if drawn.inputs else None]  # of many inputs few say something
     signals = np.column_stack(parts) @ rng.normal(size=(len(parts), 3))
     return pd.DataFrame(table), (signals - signals.mean(axis=0)) / signals.std(axis=0)
+
+
+def _following(rng: np.random.Generator, size: int, follows: float) -> np.ndarray:
+    """Normal values with variance 1, each a share of the one before and something new."""
+    new = rng.normal(size=size)
+    return lfilter([(1 - follows**2) ** 0.5], [1, -follows], new) if follows else new
 
 
 def _grouped(rng: np.random.Generator, table: pd.DataFrame, shape: str, size: int) -> np.ndarray:
@@ -155,14 +193,21 @@ def _grouped(rng: np.random.Generator, table: pd.DataFrame, shape: str, size: in
     return (rng.normal(0, 0.3, len(usual)) + usual @ rng.normal(0, 0.5, usual.shape[1]))[group]
 
 
-def _target(rng: np.random.Generator, task: Task, signal: np.ndarray, extra: np.ndarray) -> np.ndarray:
+def _target(rng: np.random.Generator, task: Task, signal: np.ndarray, extra: np.ndarray, drawn: Kind) -> np.ndarray:
     strength, size = rng.uniform(1.5, 3), len(signal)
     if task is Task.REGRESSION:
-        return ((signal[:, 0] + extra) * 20 + 100 + rng.normal(0, 20 / strength, size)).round(3)
+        noise = rng.standard_t(3, size) / 3**0.5 if drawn.noise == "heavy" else _following(rng, size, drawn.follows)
+        noise *= np.exp(0.5 * signal[:, 0] - 0.25) if drawn.noise == "growing" else 1.0
+        return ((signal[:, 0] + extra) * 20 + 100 + 20 / strength * noise).round(3)
     if task is Task.BINARY:
-        chance = 1 / (1 + np.exp(-(strength * (signal[:, 0] + extra) + rng.uniform(-1.5, 0.5))))
-        return np.where(rng.random(size) < chance, "yes", "no")
+        logit = strength * (signal[:, 0] + extra) + rng.uniform(-1.5, 0.5)
+        if drawn.rare:
+            logit = 1.5 * logit
+            logit -= brentq(lambda at: (1 / (1 + np.exp(at - logit))).mean() - drawn.rare, -50, 50)
+        return np.where(rng.random(size) < 1 / (1 + np.exp(-logit)), "yes", "no")
     likely = 2 * strength * signal + rng.gumbel(size=signal.shape) + extra[:, None] * [1, 0, -1]
+    if drawn.rare:
+        likely[:, 1] -= np.quantile(likely[:, 1] - np.maximum(likely[:, 0], likely[:, 2]), 1 - drawn.rare)
     return np.array(["bronze", "gold", "silver"])[likely.argmax(axis=1)]
 
 

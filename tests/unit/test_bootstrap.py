@@ -176,6 +176,21 @@ def test_groups_that_did_change_are_seen():
     assert sample_drift(*numeric_codes(*sides), units=units).low > 0.4
 
 
+def shifted(columns, rng, rows=(60, 40), by=0.0):
+    """The inputs of forty that look shifted by more than 0.2, each compared as one of so many."""
+    sides = [(rng.normal(size=rows[0]), rng.normal(by if k == 7 else 0.0, 1, rows[1])) for k in range(40)]
+    found = [sample_drift(*numeric_codes(*side), columns=columns) for side in sides]
+    return [k for k, drift in enumerate(found) if drift.real and drift.low > 0.2]
+
+
+def test_forty_inputs_of_few_rows_are_not_shifted_by_chance():
+    """Of 60 and 40 rows, one honest table in eight had such an input when each was judged as if it were alone."""
+    honest = [shifted(40, np.random.default_rng(seed)) for seed in range(30)]
+    assert sum(map(bool, honest)) <= 1
+    assert sum(bool(shifted(1, np.random.default_rng(seed))) for seed in range(30)) >= 2, "so the law can fail"
+    assert shifted(40, np.random.default_rng(0), (600, 400), by=2.0) == [7], "and what has moved is seen"
+
+
 # Rows in time, few clusters, and heavy tails: the laws of bench/laws, short.
 
 

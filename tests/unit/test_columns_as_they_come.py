@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from bench.laws.dependence import following
 
 import cases
 import models
@@ -20,6 +21,7 @@ from modelmark.domain.catalogue.gate_settings import (
     SlicesGate,
 )
 from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
+from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Metric
 from modelmark.gates.calibration.gate import Calibration
 from modelmark.gates.common.baselines import Encoder
@@ -158,7 +160,7 @@ def test_a_date_that_contradicts_the_order_of_rows_speaks_first(tmp_path):
         inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in ("income per year", "age")),
     )  # fmt: skip
     case = asked(tmp_path, contract, table[:2000], table[2000:])
-    found = next(c for c in split_checks(case, HoldoutGate()) if c.name == "random split")
+    found = next(c for c in split_checks(case, HoldoutGate(), 0.01) if c.name == "random split")
     assert found.verdict.exit_code
     assert not found.decides
     assert "measured_at" in found.sentence
@@ -221,7 +223,7 @@ def test_a_split_by_patient_is_no_disagreement_of_labels(tmp_path):
     refused = 0
     for seed in range(8):
         train, holdout = patients(seed)
-        found = list(split_checks(asked(tmp_path, contract, train, holdout), HoldoutGate()))
+        found = list(split_checks(asked(tmp_path, contract, train, holdout), HoldoutGate(), 0.01))
         refused += sum(c.verdict.exit_code != 0 for c in found if c.name == "labels agree")
         assert any(c.name == "labels agree" for c in found)
     assert refused == 0
@@ -240,6 +242,22 @@ def test_what_is_the_same_in_all_rows_of_a_group_is_no_shift(tmp_path):
         assert not found.verdict.exit_code, found.sentence
     moved = holdout.assign(size=holdout["size"] + 60)
     evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, train, moved))
+    assert "train and holdout look alike" in failing(evidence)
+
+
+def test_a_sensor_that_wanders_is_no_shift_where_rows_are_in_time(tmp_path):
+    """AR(0.97): its last third is somewhere else than the first two, as it always is. A step is seen all the same."""
+    contract = models.contract(data=data(time="row_order"), inputs=(Input(name="size", type=DataType.NUMBER),))
+    refused = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        size = following(rng, 0.97, 900)
+        table = models.frame(900, seed).assign(size=np.round(size, 4))
+        evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, table[:600], table[600:]))
+        refused += named(evidence, "train and holdout look alike").verdict is Verdict.FAIL
+    assert refused <= 1
+    steady = models.frame(900, 0).assign(size=rng.normal(size=900) + 3 * (np.arange(900) >= 600))
+    evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, steady[:600], steady[600:]))
     assert "train and holdout look alike" in failing(evidence)
 
 

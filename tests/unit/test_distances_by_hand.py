@@ -100,7 +100,7 @@ def test_two_samples_are_held_by_their_interval_and_their_null_is_the_pooled_one
             sample_drift(*empty)
 
 
-def test_rows_of_units_are_worth_what_rao_and_scott_say():
+def test_rows_of_units_are_worth_what_rao_and_scott_say_or_their_places():
     """Ten units of four alike rows are ten rows; where units cancel, no row is worth more than one."""
     codes = np.repeat([0, 1, 0, 1, 2, 0, 1, 2, 2, 0], 4)
     assert _worth(codes, 4, None) == 40
@@ -113,7 +113,12 @@ def test_rows_of_units_are_worth_what_rao_and_scott_say():
     mean = sum((1 - p) * d for p, d in zip(shares, effects, strict=True)) / sum(1 - p for p in shares)
     assert effects[0] == pytest.approx(4)
     assert effects[1] < 2
-    assert _worth(mixed, 4, np.arange(40) // 4) == round(40 / mean) == 18
+    swapped = np.where(mixed == 0, 1, np.where(mixed == 1, 0, 2))  # so that the places tell of no more than the bins do
+    assert design_effect(swapped.astype(float), np.arange(40) // 4) < mean
+    assert _worth(swapped, 4, np.arange(40) // 4) == round(40 / mean) == 18
+    places = design_effect(mixed.astype(float), np.arange(40) // 4)
+    assert places > mean
+    assert _worth(mixed, 4, np.arange(40) // 4) == round(40 / places) == 16
     assert _worth(np.arange(40) % 2, 2, np.arange(40) // 2) == 40
     assert _worth(np.zeros(40, dtype=np.int64), 1, np.arange(40) // 4) == 40
     assert _worth(np.repeat([0, 1], 20), 2, np.arange(40) // 20) == 2

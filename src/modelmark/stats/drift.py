@@ -84,8 +84,13 @@ def drift(
     if n == 0 or m == 0:
         raise NotEnoughData("one of the two has no values")
     here, there = coarsen(reference, current)
-    share = false_alarm_rate if columns == 1 else 1 - (1 - false_alarm_rate) ** (1 / columns)
+    share = _shared(false_alarm_rate, columns)
     return _compared((here / n, there / m), (n, m), here / n, DRAWS, _gamma_tail, share, confidence, seed)
+
+
+def _shared(rate: float, columns: int) -> float:
+    """What each of so many columns may err with, that any does as often as `rate` (Šidák)."""
+    return rate if columns == 1 else 1 - (1 - rate) ** (1 / columns)
 
 
 def drifts(
@@ -110,12 +115,14 @@ def sample_drift(
     second: Codes,
     *,
     units: tuple[Codes | None, Codes | None] = (None, None),
+    columns: int = 1,
     confidence: float = 0.95,
     false_alarm_rate: float = 0.01,
     seed: int = 0,
 ) -> Drift:
     """The distance of two samples, each row given by its bin. Raises NotEnoughData when either is empty.
 
+    columns: how many are compared; chance in any of them has the false-alarm rate, and all intervals hold together (Šidák).
     units: positions 0..k-1 of rows that depend on each other, of either sample; they count as fewer (Rao & Scott 1981).
     The interval is stretched to hold the distance as measured, so that what is printed does not contradict itself.
     """
@@ -125,7 +132,9 @@ def sample_drift(
     p, q = (np.bincount(side, minlength=bins) / len(side) for side in (first, second))
     n, m = (_worth(side, bins, of) for side, of in zip((first, second), units, strict=True))
     pooled = (n * p + m * q) / (n + m)
-    found = _compared((p, q), (n, m), pooled, SAMPLE_DRAWS, _empirical_tail, false_alarm_rate, confidence, seed)
+    rate, each = _shared(false_alarm_rate, columns), 1 - _shared(1 - confidence, columns)
+    tail = _empirical_tail if columns == 1 else _gamma_tail  # so far out no draw lies
+    found = _compared((p, q), (n, m), pooled, SAMPLE_DRAWS, tail, rate, each, seed)
     return replace(found, low=min(found.low, found.distance), high=max(found.high, found.distance))
 
 
@@ -174,14 +183,15 @@ def coarsen(reference: Counts | Array, current: Counts) -> tuple[Counts | Array,
 
 def _worth(codes: Codes, bins: int, units: Codes | None) -> int:
     """How many independent rows these are worth: divided by the mean design effect of the bins' shares, each weighted
-    by what is outside it (Rao & Scott 1981, J. Am. Stat. Assoc. 76:221, their first-order correction)."""
+    by what is outside it (Rao & Scott 1981, J. Am. Stat. Assoc. 76:221, their first-order correction), or by that of the
+    bins' places where that is larger: what wanders leaves all bins of one end together."""
     if units is None:
         return len(codes)
     inside = [codes == k for k in range(bins)]
     weight = np.array([0.0 if not i.any() else 1 - i.mean() for i in inside])
     effect = np.array([design_effect(i.astype(np.float64), units) for i in inside])
     mean = float(weight @ effect / weight.sum()) if weight.sum() > 0 else 1.0
-    return max(2, round(len(codes) / mean))
+    return max(2, round(len(codes) / max(mean, design_effect(codes.astype(np.float64), units))))
 
 
 def _draw(rng: np.random.Generator, n: int, shares: Array, times: int) -> Array:

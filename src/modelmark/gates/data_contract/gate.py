@@ -20,6 +20,7 @@ from modelmark.gates.common.evaluation_set import groups_of
 from modelmark.gates.data_contract import charts
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.binning import Codes, numeric_codes, text_codes
+from modelmark.stats.dependence import stretches
 from modelmark.stats.drift import Drift, sample_drift
 from modelmark.stats.rates import wilson
 
@@ -50,12 +51,9 @@ class DataContract:
         checks.append(self._copies(train, holdout, names, contract.data.target))
         checks += [*_groups(train, holdout, contract), *_time(train, holdout, contract)]
         progress(2, 4)
-        units = tuple(groups_of(contract, table, np.arange(len(table))) for table in (train, holdout))
-        shifts = {
-            item.name: _shift(train, holdout, item, (units[0], units[1]))
-            for item in contract.inputs
-            if item.name in names
-        }
+        sides = _Sides(contract, train, holdout)
+        asked = [item for item in contract.inputs if item.name in names]
+        shifts = {item.name: _shift(sides, item, len(asked)) for item in asked}
         clock = clocks(train, holdout, names, contract.data.time)
         judged = {name: found for name, found in shifts.items() if name not in clock}
         if judged:
@@ -250,10 +248,37 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> Ite
     )
 
 
-def _shift(train: pd.DataFrame, holdout: pd.DataFrame, item: Input, units: tuple[Codes | None, Codes | None]) -> Drift:
+class _Sides:
+    """Both tables, and what of their rows depends on each other."""
+
+    def __init__(self, contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> None:
+        self.tables = (train, holdout)
+        self._groups = tuple(groups_of(contract, table, np.arange(len(table))) for table in self.tables)
+        self._orders = tuple(_order(contract, table) for table in self.tables)
+
+    def units(self, side: int, codes: Codes) -> Codes | None:
+        """Groups; else, in time, stretches as long as the values of this column follow from one another."""
+        order = self._orders[side]
+        if self._groups[side] is not None or order is None or not len(codes):
+            return self._groups[side]
+        found = np.empty(len(codes), dtype=np.int64)
+        found[order] = stretches(codes[order].astype(np.float64))
+        return found
+
+
+def _order(contract: Contract, table: pd.DataFrame) -> Codes | None:
+    time = contract.data.time
+    if time == "row_order":
+        return np.arange(len(table))
+    return np.argsort(timestamps(table[time]), kind="stable") if time is not None and time in table else None
+
+
+def _shift(sides: _Sides, item: Input, columns: int) -> Drift:
+    """columns: how many are compared and share the doubt."""
+    train, holdout = sides.tables
     if item.type in (DataType.CATEGORY, DataType.STRING):
-        sides = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
-        codes = text_codes(sides[0], sides[1])
+        texts = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
+        codes = text_codes(texts[0], texts[1])
     else:
         codes = numeric_codes(as_numbers(train[item.name]), as_numbers(holdout[item.name]))
-    return sample_drift(*codes, units=units)
+    return sample_drift(*codes, units=(sides.units(0, codes[0]), sides.units(1, codes[1])), columns=columns)
