@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from builders.domain import ANN, BOB, NOON, contract, evidence, finding, version
+from builders.domain import ANN, BOB, NOON, contract, digest, evidence, finding, version
 from builders.keys import signer
 from builders.people import no_effects, sign_off
 from modelmark.app.effects import Announce
@@ -18,6 +19,7 @@ from modelmark.app.usecases.approve import Approve
 from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.model_card import ModelCard
+from modelmark.app.usecases.open_case import earlier_looks
 from modelmark.app.usecases.read_contract import ReadContract
 from modelmark.app.usecases.release import Release
 from modelmark.app.usecases.release_notes import ReleaseNotes
@@ -240,3 +242,17 @@ def test_files_that_come_back_leave_a_mark_that_mlflow_never_got(tmp_path: Path)
     assert (twins.artifacts.read(ONE.id, ARTIFACT), twins.artifacts.read(ONE.id, MARK)) == (b"graph", b"signed")
     fetch(TWO)
     assert twins.artifacts.read(TWO.id, ARTIFACT) == b"graph"
+
+
+def test_looks_are_counted_by_the_holdouts_digest_whatever_the_model_is_called() -> None:
+    """Those that came before: what is judged later does not make an earlier look a later one."""
+    here, there = version("one"), version("two", model="renamed")
+    same, other = version("three"), version("four", lineage=replace(here.lineage, holdout_digest=digest("else")))
+    told = {v.id: [replace(evidence(v.id, minutes=at), looked_at={"holdout": v.lineage.holdout_digest})]
+            for v, at in ((there, 1), (same, 3), (other, 2))}  # fmt: skip
+    versions = [here, there, same, other]
+    assert earlier_looks(here, versions, lambda id: told.get(id, [])) == 2
+    told[here.id] = [replace(evidence(here.id, minutes=2), looked_at={"holdout": here.lineage.holdout_digest})]
+    assert earlier_looks(here, versions, lambda id: told.get(id, [])) == 1
+    assert earlier_looks(same, versions, lambda id: told.get(id, [])) == 2
+    assert earlier_looks(other, versions, lambda id: told.get(id, [])) == 0

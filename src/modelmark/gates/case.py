@@ -52,7 +52,7 @@ class Case:
 
     workspace: where the journal of real traffic lies. suites: runs the user's own tests. sources: fetches
     a source that is no file. None: there is none here.
-    earlier_looks: how many other versions were judged on this very holdout before.
+    earlier_looks: how many other versions, of whatever model, were judged on this very holdout before.
     """
 
     version: Version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from modelmark.domain.contract import Contract
@@ -48,7 +49,7 @@ class OpenCase:
             suites=self.suites,
             sources=self.sources,
             champion=self._champion(version),
-            earlier_looks=earlier_looks(version, self.ledger.versions(version.model), self.ledger.evidence),
+            earlier_looks=earlier_looks(version, self.ledger.versions(), self.ledger.evidence),
         )
 
     def _champion(self, version: Version) -> Champion | None:
@@ -62,12 +63,16 @@ class OpenCase:
 def earlier_looks(
     version: Version, versions: Sequence[Version], evidence: Callable[[Digest], Sequence[Evidence]]
 ) -> int:
-    """How many other versions the holdout gate has judged on the table this one is judged on."""
-    return sum(
-        any(
-            item.gate == "holdout" and (item.looked_at or {}).get("holdout") == version.lineage.holdout_digest
-            for item in evidence(other.id)
-        )
-        for other in versions
-        if other.id != version.id
-    )
+    """How many other versions the holdout gate judged on the same table before it first judged this one.
+
+    versions: of every model. The table is known by its digest: another name for the model makes it no fresher.
+    """
+    digest = version.lineage.holdout_digest
+
+    def first_look(id: Digest) -> datetime | None:
+        looks = (i.at for i in evidence(id) if i.gate == "holdout" and (i.looked_at or {}).get("holdout") == digest)
+        return min(looks, default=None)
+
+    ours = first_look(version.id)
+    others = (first_look(v.id) for v in versions if v.id != version.id and v.lineage.holdout_digest == digest)
+    return sum(at is not None and (ours is None or at < ours) for at in others)

@@ -29,7 +29,7 @@ class HoldoutGate:
     """Is the model good enough on rows it has never seen, and better than what costs less?"""
 
     confidence: float = 0.95
-    """Confidence of every interval."""
+    """Confidence of every interval; of what decides more, the more versions were judged on the same holdout before."""
     minimum: float | None = None
     """The objective's interval must lie wholly on the good side of this."""
     champion_margin: float = 0.01

@@ -22,6 +22,7 @@ from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.dependence import stretches
 from modelmark.stats.intervals import closed_form, metric_interval
 from modelmark.stats.metrics import LabelledPredictions, judged, losses, statistic
+from modelmark.stats.reuse import kth_confidence, stretched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,10 +199,11 @@ def check_of(
 
 
 def guardrail_checks(case: Case, evaluation: EvaluationSet, confidence: float) -> list[Check]:
-    """Each guardrail against its limit, judged at the interval's worse end."""
+    """Each guardrail against its limit, judged at the interval's worse end; the surer, the more versions came before."""
     checks = []
     for rail in case.contract.guardrails:
         found, losing = evaluation.measure(rail.metric, evaluation.judged, confidence), rail.metric in LOSSES
+        found = stretched(found, kth_confidence(confidence, case.earlier_looks + 1))
         limit = Limit(bound=Bound.AT_MOST if losing else Bound.AT_LEAST, value=rail.limit)
         worse = found.high if losing else found.low
         verb = "holds" if limit.holds(worse) else "does not hold"

@@ -20,6 +20,7 @@ from modelmark.gates.gate import MORE_THAN_NOTHING
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions, measure
 from modelmark.stats.rates import more_needed, would_tell
+from modelmark.stats.reuse import kth_confidence, stretched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +68,16 @@ def _in_time(train: pd.DataFrame, y_true: NDArray[np.int64] | Array, contract: C
     return y_true[np.argsort(timestamps(train[time]), kind="stable")] if time in train else y_true
 
 
-def compare(challenger: Challenger, theirs: Interval, evaluation: EvaluationSet, confidence: float) -> Check:
-    """The paired gain over a challenger against what is required of it."""
+def compare(
+    challenger: Challenger, theirs: Interval, evaluation: EvaluationSet, confidence: float, looks: int = 0
+) -> Check:
+    """The paired gain over a challenger against what is required of it. looks: how many versions were judged on these rows
+    before: the best of many beats a champion by luck."""
     metric = evaluation.contract.objective.metric
     subject = evaluation.of(challenger.scores)
     found = evaluation.gain(metric, evaluation.judged, subject, confidence)
+    if challenger.champion:
+        found = stretched(found, kth_confidence(confidence, looks + 1))
     limit = Limit(bound=Bound.AT_LEAST, value=challenger.required)
     if found.low > 0:
         words = "is better than"

@@ -21,6 +21,7 @@ from modelmark.gates.holdout.selected import hardly_selected
 from modelmark.gates.holdout.split import split_checks
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import TOPPED, measure
+from modelmark.stats.reuse import kth_confidence, stretched, used_up
 
 #: Of the probe for inputs that give the answer away, where the contract has no leakage gate to ask.
 SINGLE_COLUMN: Final = 0.995
@@ -49,9 +50,10 @@ class Holdout:
             shown[challenger.name] = evaluation.measure(
                 metric, evaluation.of(challenger.scores), self.settings.confidence
             )
-            checks.append(compare(challenger, shown[challenger.name], evaluation, self.settings.confidence))
+            theirs = shown[challenger.name]
+            checks.append(compare(challenger, theirs, evaluation, self.settings.confidence, case.earlier_looks))
         alike = checks[0].verdict is Verdict.CANNOT_TELL
-        checks.insert(0, self._objective(metric, ours, floor, evaluation.scarce(), alike))
+        checks.insert(0, self._objective(case, ours, floor, evaluation.scarce(), alike))
         progress(3, 5)
         checks += [*hardly_selected(evaluation), *self._kept_here(case, evaluation)]
         checks += self._believable(metric, evaluation, ours)
@@ -67,9 +69,10 @@ class Holdout:
             tables=(_table(metric, shown),),
         )
 
-    def _objective(self, metric: Metric, ours: Interval, floor: tuple[str, float], scarce: str, alike: bool) -> Check:
+    def _objective(self, case: Case, ours: Interval, floor: tuple[str, float], scarce: str, alike: bool) -> Check:
         """floor: the best fixed answer and its value; alike: whether the two cannot be told apart. scarce: what to say of
         a rare class, if anything."""
+        metric, looks = case.contract.objective.metric, case.earlier_looks
         sentence = f"{cap(metric.title)} {ours} on {ours.n:,} rows{f' ({scarce})' if scarce else ''}"
         bound = Bound.AT_MOST if metric in LOSSES else Bound.AT_LEAST
         if self.settings.minimum is None:
@@ -77,11 +80,18 @@ class Holdout:
             sentence += f"; {floor[0]} gives {floor[1]:.4g}."
             measured = None if alike and not limit.holds(ours.estimate) else ours.estimate
             return check_of("objective", measured, ours, limit, sentence, key="objective")
+        ours = stretched(ours, kth_confidence(self.settings.confidence, looks + 1))
         worse = worse_end(metric, ours)
         limit = Limit(bound=bound, value=self.settings.minimum)
         verb = "holds" if limit.holds(worse) else "does not hold"
+        at = f", {worse:.4g} at {100 * ours.confidence:.4g}% after {looks:,} other versions," if looks else ""
         return check_of(
-            "objective", worse, ours, limit, f"{sentence}; the interval's worse end {verb} {limit}.", key="objective"
+            "objective",
+            worse,
+            ours,
+            limit,
+            f"{sentence}; the interval's worse end{at} {verb} {limit}.",
+            key="objective",
         )
 
     def _kept_here(self, case: Case, evaluation: EvaluationSet) -> Iterator[Check]:
@@ -106,7 +116,8 @@ class Holdout:
         luck = (2 * log(looks + 1)) ** 0.5 * error
         sign = 1 if metric in LOSSES else -1
         limit = Limit(bound=Bound.AT_MOST, value=self.settings.worn_after)
-        tail = "" if limit.holds(looks) else "; it is worn: keep back rows that nobody has judged on yet"
+        tail = f"; {used_up(looks + 1):.0%} of what may go wrong by chance on these rows is used up"
+        tail += "" if limit.holds(looks) else ": they are worn, so keep back rows that nobody has judged on yet"
         sentence = (
             f"This holdout has judged {looks:,} other version{'s' if looks > 1 else ''}; if this is the best of "
             f"{looks + 1:,} equally good ones, chance alone flatters by up to about {luck:.2g}, so read "
