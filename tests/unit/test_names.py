@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from modelmark.contract.draft import Paths, render
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.infer import Facts, infer
 from modelmark.contract.names import name_from, names_a_model, require_model_name
 from modelmark.contract.read import parse
 from modelmark.contract.rows import RowCodec
+from modelmark.contract.table import check_table
 from modelmark.domain.errors import ContractInvalid, Rejected
 from modelmark.registry.drafting.draft import draft_contract
+from modelmark.stats.profile import reference
 
 ODD = ['5" pipe', "back\\slash", "two\nlines", "tab\there", "x" * 256]
 FINE = [
@@ -79,3 +83,17 @@ def test_a_model_s_name_is_looked_at_before_any_file(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("text", ["bank_dur", "My Churn_model", "---", "a" * 62 + "_b", "Größe", ""])
 def test_a_name_can_be_made_of_any_text(text: str) -> None:
     assert names_a_model(name_from(text))
+
+
+@pytest.mark.parametrize(
+    "name", ["self", "cls", "args", "index", "columns", "dtype", "frame", "name", "__class__", "None"]
+)
+def test_a_column_may_be_called_what_a_function_calls_its_own(name: str) -> None:
+    given = table(name)
+    changed = with_columns(given, {name: given[name] + 1})
+    assert list(changed.columns) == list(given.columns)
+    assert (changed[name] == given[name] + 1).all()
+    contract = parse(render(infer(given, target="y"), PATHS).encode(), Path("modelmark.yaml")).contract
+    assert check_table(given, contract) == ()
+    assert RowCodec(contract).from_mappings([{name: 1, "w": 2}]).count == 1
+    assert reference(contract, changed, np.zeros((len(given), 2)))

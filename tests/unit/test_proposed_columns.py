@@ -17,7 +17,9 @@ def tables(first: dict[str, object], second: dict[str, object]) -> tuple[pd.Data
     return frames[0].assign(y=np.arange(len(frames[0])) % 2), frames[1].assign(y=np.arange(len(frames[1])) % 2)
 
 
-@pytest.mark.parametrize("name", ["MARRIAGE", "MaritalStatus", "marital", "AGE", "age_cat", "Race", "foreign_worker"])
+@pytest.mark.parametrize(
+    "name", ["MARRIAGE", "MaritalStatus", "marital", "AGE", "age_cat", "Race", "foreign_worker", "black"]
+)
 def test_a_protected_characteristic_is_found_beside_the_inputs(name):
     table = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], name: ["a", "b", "a", "b"], "y": [0, 1, 0, 1]})
     found = infer(table, target="y", facts=Facts(features=("x",)))

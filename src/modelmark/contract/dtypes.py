@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -11,13 +12,23 @@ if TYPE_CHECKING:
 EXACT: Final = 2**53
 
 
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with these columns in it, new or in place of others; a column may be called `self`, which `assign` cannot."""
+    changed = frame.copy(deep=False)
+    for name, values in columns.items():
+        changed[name] = values
+    return changed
+
+
 def normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with every column in bool, int64, float64, str or datetime64, and no null of pandas' own.
 
     Truth values beside null are Python's, dtype object. Whole numbers beside null are float64 while that is exact, else
     text; decimals are float64. Anything else (days, periods, intervals, lengths of time) is its text.
     """
-    return frame.assign(**{name: _normal(frame[name]) for name in frame.columns if not _is_normal(frame[name].dtype)})
+    return with_columns(
+        frame, {name: _normal(frame[name]) for name in frame.columns if not _is_normal(frame[name].dtype)}
+    )
 
 
 def _is_normal(dtype: Any) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from modelmark import __version__
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.table import agreed_table, as_texts
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing
@@ -105,7 +106,7 @@ def register(contract: Contract, how: Registration) -> Version:
         return known
     how.progress("describing the training data")
     texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
-    files[REFERENCE] = how.reference(contract, train.assign(**texts), conversion.scores)
+    files[REFERENCE] = how.reference(contract, with_columns(train, texts), conversion.scores)
     return _record(contract, how, conversion, files, holdout)
 
 

@@ -11,7 +11,8 @@ from modelmark.contract.proposals.names import words_of
 #: Of the law's lists (EU Charter, article 21; US Title VII, ECOA), as columns spell them.
 _PROTECTED: Final = re.compile(
     r"\b(age|ages|sex|gender|race|racial|ethnic\w*|religio\w*|nationality|nation|native country|citizen\w*|foreign\w*"
-    r"|disab\w*|marital|marriage|married|civil status|personal status|birth\w*|dob|pregnan\w*)\b"
+    r"|disab\w*|marital|marriage|married|civil status|personal status|birth\w*|dob|pregnan\w*"
+    r"|black|hispanic|latin[oa]|minority|female|male|woman|women)\b"
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from modelmark.contract.conditions import holds
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, rows_of
 from modelmark.domain.catalogue.behaviour import Behaviour, BehaviourKind
 from modelmark.domain.contract import Contract, DataType, Input
@@ -170,5 +171,5 @@ def noticed(rows: Sequence[Row], column: str, contract: Contract) -> set[int]:
 def _violations(rows: Sequence[Row], contract: Contract) -> Iterator[Violation]:
     import pandas as pd
 
-    table = pd.DataFrame(list(rows)).assign(**{contract.data.target: None})
+    table = with_columns(pd.DataFrame(list(rows)), {contract.data.target: None})
     yield from check_table(table, contract)

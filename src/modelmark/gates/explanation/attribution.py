@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.table import check_table, violating_rows
 from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.classes import positive_of
@@ -163,7 +164,7 @@ def _owners(part: GraphPart, subject: Subject, width: int) -> NDArray[np.int64] 
     frame = pd.concat([subject.background_frame[names], subject.frame[names]], ignore_index=True)
     usual, owner = part.features(frame), np.full(width, -1, dtype=np.int64)
     for place, name in enumerate(names):
-        turned = part.features(frame.assign(**{name: np.roll(frame[name].to_numpy(), 1)}))
+        turned = part.features(with_columns(frame, {name: np.roll(frame[name].to_numpy(), 1)}))
         same = (turned == usual) | (np.isnan(turned) & np.isnan(usual))
         moved = np.flatnonzero(~same.all(axis=0))
         if (owner[moved] >= 0).any() or (len(moved) > 1 and not isinstance(part.model, Linear)):

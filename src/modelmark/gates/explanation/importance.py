@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.metrics import LOSSES, Task
@@ -51,7 +52,7 @@ def permuted(case: Case, rows: Sampled, confidence: float) -> Iterator[tuple[str
     usual = statistic(metric, judged(case.contract, rows.y_true, rows.scores))
     for place, name in enumerate(names):
         order = np.random.default_rng(place).permutation(len(rows.frame))
-        turned = rows.frame.assign(**{name: rows.frame[name].to_numpy()[order]})
+        turned = with_columns(rows.frame, {name: rows.frame[name].to_numpy()[order]})
         scores = score(case.predictor, turned, case.contract, set())
         kept = np.where(np.isfinite(scores), scores, rows.scores)  # a refused row tells nothing of the column
         without = statistic(metric, judged(case.contract, rows.y_true, kept))
@@ -71,7 +72,7 @@ def dependence(
     values = _values(case.contract, case.train, column)
     found = []
     for value in values:
-        said = score(case.predictor, frame.assign(**{column: value}), case.contract, set())[:, output]
+        said = score(case.predictor, with_columns(frame, {column: value}), case.contract, set())[:, output]
         said = said[np.isfinite(said)]
         if len(said) > 1:
             reach = 1.96 * float(said.std(ddof=1)) / len(said) ** 0.5

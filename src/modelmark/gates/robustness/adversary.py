@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.dtypes import with_columns
 from modelmark.domain.catalogue.gate_settings import Attack
 from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract, DataType, Input, Mutability
@@ -34,7 +35,7 @@ def flips(
     for value in values:
         may = perturb.allowed(item, frame[item.name], value)
         if may.any():
-            copies.append(frame[may].assign(**{item.name: value}))
+            copies.append(with_columns(frame[may], {item.name: value}))
             owners.append(np.flatnonzero(may))
     flipped = np.zeros(len(rows), dtype=bool)
     if copies:

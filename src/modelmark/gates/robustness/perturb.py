@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.dtypes import with_columns
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import DataType, Input, Mutability
 
@@ -66,7 +67,7 @@ def noisy(frame: pd.DataFrame, known: tuple[Field, ...], size: float, seed: int)
         if one.item.type is DataType.INTEGER:
             moved = np.floor(moved + rng.random(len(values)))
         changed[one.item.name] = np.where(np.isfinite(values), one.fit(moved), np.nan)
-    return frame.assign(**changed)
+    return with_columns(frame, changed)
 
 
 def moved_share(frame: pd.DataFrame, copy: pd.DataFrame, known: tuple[Field, ...]) -> float:
@@ -84,7 +85,7 @@ def exchanged(frame: pd.DataFrame, inputs: Iterable[Input]) -> Iterator[pd.DataF
         after = before.iloc[rng.permutation(len(frame))].set_axis(frame.index)
         other = (before.astype(str) != after.astype(str)).to_numpy()
         if other.any():
-            yield frame.assign(**{item.name: after})[other]
+            yield with_columns(frame, {item.name: after})[other]
         known = before.notna().to_numpy()
         if item.nullable and known.any():
             yield without(frame, item)[known]
@@ -95,7 +96,7 @@ def without(frame: pd.DataFrame, item: Input) -> pd.DataFrame:
     import pandas as pd
 
     null = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-    return frame.assign(**{item.name: null})
+    return with_columns(frame, {item.name: null})
 
 
 #: (what went wrong, in which unit the column must be for it, value sent)
@@ -126,7 +127,7 @@ def wrong_units(frame: pd.DataFrame, known: tuple[Field, ...]) -> Iterator[tuple
                 sent = np.round(sent)
             changed = np.isfinite(values) & (sent != values)
             if changed.any():
-                yield one, name, frame.assign(**{one.item.name: sent}), changed
+                yield one, name, with_columns(frame, {one.item.name: sent}), changed
 
 
 def edits(item: Input, train: pd.DataFrame) -> list[Any]:
