@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import pickle
+import pickletools
 import shutil
 import zipfile
 import zlib
@@ -23,7 +24,7 @@ from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabil
 from modelmark.domain.errors import Rejected, Unmeasured
 from modelmark.domain.evidence import Verdict
 from modelmark.gates.runner import run_gate
-from modelmark.gates.supply_chain import onnx_rules, osv, packages, pickled
+from modelmark.gates.supply_chain import onnx_rules, osv, packages, pickled, scanners
 from modelmark.gates.supply_chain.formats import Format, content
 from modelmark.gates.supply_chain.gate import SupplyChain
 from modelmark.seal.digests import digest_bytes, digest_file
@@ -415,3 +416,14 @@ def test_the_bill_of_materials_is_written_again_from_the_evidence_byte_for_byte(
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     assert {"numpy", "onnxruntime"} <= {item["name"] for item in document["components"]}
     assert packages.bill_of([]) is None
+
+
+def test_a_byte_array_is_shown_to_scanners_as_bytes_of_the_same_length():
+    """fickling ends at the operation itself, and whatever came after it nobody looked at."""
+    data = pickle.dumps([bytearray(b"x" * 300), touch()], protocol=5)
+    found = pickled.read(data)
+    shown = list(pickletools.genops(found.streams[0]))
+    assert "BYTEARRAY8" not in {operation.name for operation, *_ in shown}
+    assert b"x" * 300 in [argument for _, argument, _ in shown]
+    assert len(found.streams[0]) == len(data)
+    assert scanners.scan("fickling", found.streams, 60.0)

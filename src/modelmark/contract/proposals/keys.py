@@ -20,7 +20,7 @@ _TIME: Final = re.compile(
     r"\b(date|time|timestamp|datetime|dteday|year|yr|month|week|day|epoch|created|updated|instant|ts)\b"
 )
 _BIRTH: Final = re.compile(r"\b(birth\w*|dob|born)\b")
-_KEY: Final = re.compile(r"\b(id|ids|uid|uuid|guid)\b|\b(key|nbr|no|number|num|code)$")  # a number of rooms is none
+_KEY: Final = re.compile(r"\b(id|ids|uid|uuid|guid)\b|\b(key|nbr|nr|no|number|num|code)$")  # a number of rooms is none
 _WHOM: Final = re.compile(
     r"\b(patient|customer|client|user|member|person|account|household|subject|employee|student|policy\w*|contract|card"
     r"|device|machine|engine|unit|sensor|vehicle|store|shop|farm|batch|lot)"

@@ -12,7 +12,7 @@ from modelmark.contract.proposals.names import words_of
 _PROTECTED: Final = re.compile(
     r"\b(age|ages|sex|gender|race|racial|ethnic\w*|religio\w*|nationality|nation|native country|citizen\w*|foreign\w*"
     r"|disab\w*|marital|marriage|married|civil status|personal status|birth\w*|dob|pregnan\w*"
-    r"|black|hispanic|latin[oa]|minority|female|male|woman|women)\b"
+    r"|black|hisp|hispanic|latin[oa]|minority|female|male|woman|women)\b"
 )
 
 

@@ -17,6 +17,8 @@ from modelmark.domain.errors import Rejected
 _DEPTH: Final = 20  # nested pickles
 _WRAPPER: Final = "NumpyArrayWrapper"
 _MARK: Final = object()
+#: What is written for a scanner in place of a byte array's operation, which fickling does not know: that of bytes as long.
+_BYTES: Final = b"\x8e"  # BINBYTES8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def _stream(file: BytesIO, data: memoryview, streams: list[bytes], names: list[N
         raise Rejected("pickles are nested too deep", code="NOT_A_PICKLE")
     machine, kept, started = _Machine(names), bytearray(), file.tell()
     for operation, argument, _ in pickletools.genops(file):
-        kept += data[started : file.tell()]
+        kept += _BYTES if operation.name == "BYTEARRAY8" else data[started : started + 1]
+        kept += data[started + 1 : file.tell()]
         machine.step(operation.name, argument)
         if operation.name == "BUILD" and _is_wrapper(machine.top()):
             _skip_array(file, data, machine.top(), streams, names, depth)
