@@ -42,6 +42,7 @@ JSON = {
     "verify": (),
     "checkpoint": (),
     "audit": (),
+    "audit-decisions": ("t.csv", "--decision", "d", "--target", "y", "--sensitive", "sex"),
     "replay": ("01a2",),
     "journal salvage": (),
     "alerts list": (),

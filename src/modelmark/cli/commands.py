@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "audit": "modelmark.cli.retrace:audit",
     "replay": "modelmark.cli.retrace:replay",
     "journal": "modelmark.cli.journal:journal",
+    "audit-decisions": "modelmark.cli.audit_decisions:audit_decisions",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",
