@@ -44,6 +44,37 @@ def send(root: Path, rows: int, *, minute: float = 0.0, shift: float = 0.0, seed
     )
 
 
+def test_traffic_that_stops_is_an_alert_in_the_second_look_and_no_more_than_one(tmp_path: Path) -> None:
+    for k in range(13):
+        send(tmp_path, 30, minute=k, seed=k)
+        send(tmp_path, 30, minute=k + 0.5, seed=100 + k)
+    keeper = steward(tmp_path, serving=[dataclasses.replace(watched(), arm="champion")])
+    opened = {minute: [a.subject for a in keeper.step(NOON + minute * MINUTE).opened] for minute in (12.6, 13.6, 14.6)}
+    assert opened == {12.6: [], 13.6: ["traffic"], 14.6: []}
+    (alert,) = book(tmp_path).alerts(open_only=True)
+    assert alert.sentence.startswith("Nobody has asked for 2 minutes, since 12:12:30 UTC")
+    send(tmp_path, 30, minute=15)
+    for minute in (15.6, 16.6):
+        keeper.step(NOON + minute * MINUTE)
+        send(tmp_path, 30, minute=minute + 0.5)
+    keeper.step(NOON + 17.6 * MINUTE)
+    assert book(tmp_path).alerts(open_only=True) == []
+
+
+def test_slow_answers_are_an_alert_at_once(tmp_path: Path) -> None:
+    many = traffic(200)
+    slow = watched().contract.serving.p99_ms * 1000 + 1
+    journal(
+        tmp_path,
+        *(
+            predicted(f"{i}", ages=(age,), jobs=(job,), score=s, micros=int(slow) if i % 5 == 0 else 10)
+            for i, (age, job, s) in enumerate(many)
+        ),
+    )
+    (alert,) = steward(tmp_path).step(NOON + MINUTE).opened
+    assert (alert.monitor, alert.subject) == ("service", "latency")
+
+
 class Inbox:
     def __init__(self, down: int = 0) -> None:
         self.got: list[tuple[str, str]] = []
@@ -71,9 +102,12 @@ def test_a_quiet_window_is_quiet_and_every_subject_has_its_say(tmp_path: Path) -
         ("drift", "job"): Outcome.OK,
         ("drift", "score"): Outcome.OK,
         ("performance", "accuracy"): Outcome.CANNOT_TELL,
+        ("service", "errors"): Outcome.OK,
+        ("service", "latency"): Outcome.OK,
+        ("service", "traffic"): Outcome.CANNOT_TELL,
     }
     assert step.errors == []
-    assert len(book(tmp_path).findings("loans")) == 7
+    assert len(book(tmp_path).findings("loans")) == 10
 
 
 def test_drift_is_told_once_when_it_begins_and_once_when_it_ends(tmp_path: Path) -> None:

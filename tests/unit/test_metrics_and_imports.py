@@ -19,7 +19,7 @@ def counted(rows: int, seconds: float, sequence: int) -> Metrics:
     metrics = Metrics(None)
     metrics.add(ROWS, rows)
     metrics.histogram(SECONDS).observe(seconds)
-    metrics.gauges["modelmark_snapshot_sequence"] = sequence
+    metrics.gauges["modelmark_snapshot_sequence"] = metrics.gauges["modelmark_steward_seconds"] = sequence
     return metrics
 
 
@@ -27,6 +27,7 @@ def test_workers_add_up_and_the_one_furthest_behind_names_the_snapshot():
     text = render([counted(3, 0.0007, 8).sample(), counted(4, 99.0, 7).sample()]).decode()
     assert 'modelmark_rows_total{model="churn"} 7' in text
     assert "modelmark_snapshot_sequence 7" in text
+    assert "modelmark_steward_seconds 8" in text
     assert 'modelmark_request_seconds_bucket{model="churn",le="0.001"} 1' in text
     assert 'modelmark_request_seconds_bucket{model="churn",le="+Inf"} 2' in text
     assert 'modelmark_request_seconds_count{model="churn"} 2' in text

@@ -105,6 +105,9 @@ class Book:
     def disk(self):
         return self.known.get("disk")
 
+    def unwatched(self):
+        return self.known.get("unwatched")
+
     def models(self):
         return self.known.get("models", ["loans"])
 
@@ -199,6 +202,8 @@ def test_the_overview_puts_first_who_needs_somebody():
 def test_a_full_disk_is_said_before_all_else():
     found = series.overview(Book(disk="the disk is full", alerts=[alert()]))
     assert (found["sentence"], found["open"]) == ("The disk is full.", 2)
+    found = series.overview(Book(unwatched="nobody watches"))
+    assert (found["sentence"], found["open"]) == ("Nobody watches.", 1)
 
 
 def test_what_a_version_that_has_left_lost_is_shown_as_its_own():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 from modelmark.app.effects import FinishBehind
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.workbench import Workbench
+from modelmark.domain.watching import watched_now
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
@@ -50,7 +51,8 @@ class ControlPlane(Workbench):
                 due=self.finish.due, pending=self.finish.pending, start=FinishBehind(workspace=self.workspace)
             ),
         )
-        return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None)
+        lives = partial(watched_now, self.workspace)
+        return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives)
 
     def _behind(self) -> None:
         """The steward's next step finishes it."""

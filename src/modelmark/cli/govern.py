@@ -180,6 +180,7 @@ def status(
         app.find.model(model)  # a misspelt name is an error, not an empty answer
     from modelmark.domain.harm import by_harm
     from modelmark.domain.waived import waived
+    from modelmark.domain.watching import unwatched
 
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
     alerts = by_harm(app.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
@@ -188,7 +189,8 @@ def status(
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
         unreadable = [error.facts() for error in lost]
-        say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, "pending": app.finish.pending()})
+        left = {"pending": app.finish.pending(), "unwatched": unwatched(app.workspace)}
+        say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left})
         return OK
     if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
@@ -218,6 +220,8 @@ def status(
                 say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
+    if missed := unwatched(app.workspace):
+        say(f"! {missed}")
     for sentence in app.finish.pending():
         say(f"! after the last act: {sentence}")
     for error in lost:

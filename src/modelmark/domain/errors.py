@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 
 class ModelmarkError(Exception):
@@ -113,6 +114,15 @@ class ContractInvalid(ModelmarkError):
 
 class Missing(ModelmarkError):
     default_code = "NOT_FOUND"
+
+
+#: Codes of refusals at the endpoint for which nothing the caller sent is to blame.
+OF_THE_SERVER: Final = frozenset(
+    {
+        "INTERNAL", "UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "MODEL_OUTPUT_INVALID", "JOURNAL_FAILED",
+        "MODEL_UNAVAILABLE", "NO_RELEASE",
+    }
+)  # fmt: skip
 
 
 def no_alert(id: object) -> Missing:

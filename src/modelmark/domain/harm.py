@@ -41,10 +41,11 @@ def harm_of(alert: Alert) -> Harm:
 
 
 def by_harm(alerts: Iterable[Alert]) -> list[Alert]:
-    """The worst first; of the same harm the champion's, then by model and subject."""
+    """The worst first; of the same harm what concerns everybody, then the champion's, then by model and subject."""
     return sorted(
         alerts,
         key=lambda alert: (
-            harm_of(alert), alert.details.arm != ArmRole.CHAMPION, alert.model, alert.version, alert.subject, alert.id
+            harm_of(alert), not alert.is_of_workspace, alert.details.arm != ArmRole.CHAMPION,
+            alert.model, alert.version, alert.subject, alert.id,
         ),
     )  # fmt: skip

@@ -169,6 +169,10 @@ class MonitoringStore(Protocol):
         self, model: str, version: str, start: datetime, end: datetime
     ) -> Iterable[tuple[datetime, str, bytes]]: ...
 
+    def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:
+        """Those in which any version of the model has counts of that column, in order."""
+        ...
+
     def add_findings(self, findings: Iterable[Finding]) -> None: ...
     def findings(
         self,

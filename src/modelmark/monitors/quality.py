@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from modelmark.domain.catalogue.monitor_settings import QualityMonitor
+from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.profile import SCORE, Column
@@ -57,7 +58,8 @@ class Quality:
         )  # fmt: skip
 
     def _refused(self, view: MonitorContext, confidence: float) -> Finding:
-        refused = sum(view.refused.values())
+        theirs = {why: count for why, count in view.refused.items() if why[0] not in OF_THE_SERVER}
+        refused = sum(theirs.values())
         n = refused + view.requests
         limit = self._settings.tolerance
         if n < MIN_ROWS:
@@ -66,7 +68,7 @@ class Quality:
         low, high = clopper_pearson(refused, n, confidence)
         sentence = f"{refused / n:.1%} of requests refused ({refused:,} of {n:,}; interval {low:.1%} to {high:.1%})"
         if refused:
-            code, field = max(view.refused, key=lambda reason: view.refused[reason])
+            code, field = max(theirs, key=theirs.__getitem__)
             sentence += f", mostly {code}" + (f" in {field}" if field else "")
         outcome = Outcome.ALERT if low > limit else Outcome.OK
         sentence += f"; tolerated up to {limit:.1%}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -46,8 +46,15 @@ NAMES: Final = {
     "modelmark_queue_requests": ("gauge", "Requests waiting for the next run."),
     "modelmark_connections": ("gauge", "Open connections."),
     "modelmark_snapshot_sequence": ("gauge", "The release snapshot that is followed; the lowest among workers."),
+    "modelmark_steward_seconds": ("gauge", "Seconds since the steward's last step, as the worker heard; the largest."),
     "modelmark_ready": ("gauge", "Workers that are ready."),
     "modelmark_request_seconds": ("histogram", "Time from the last byte of a request to its answer."),
+}
+
+#: Gauges that do not add up over workers.
+_ONE_OF: Final[dict[str, Callable[[float, float], float]]] = {
+    "modelmark_snapshot_sequence": min,
+    "modelmark_steward_seconds": max,
 }
 
 Labels = tuple[tuple[str, str], ...]
@@ -171,7 +178,7 @@ def key(name: str, **labels: str) -> str:
 
 
 def render(samples: Iterable[Sample]) -> bytes:
-    """Everything adds up, except the snapshot's sequence: there the worker furthest behind counts."""
+    """Everything adds up, except the snapshot's sequence and the steward's age: there the worker furthest behind counts."""
     counters: dict[str, float] = {}
     gauges: dict[str, float] = {}
     cells: dict[str, list[float]] = {}
@@ -179,8 +186,8 @@ def render(samples: Iterable[Sample]) -> bytes:
         for name, value in sample.counters.items():
             counters[name] = counters.get(name, 0.0) + value
         for name, value in sample.gauges.items():
-            lowest = name == "modelmark_snapshot_sequence" and name in gauges
-            gauges[name] = min(gauges[name], value) if lowest else gauges.get(name, 0.0) + value
+            one_of = _ONE_OF.get(name)
+            gauges[name] = one_of(gauges.get(name, value), value) if one_of else gauges.get(name, 0.0) + value
         for name, row in sample.histograms.items():
             cells[name] = [a + b for a, b in zip(cells.get(name, [0.0] * len(row)), row, strict=True)]
     lines: list[str] = []

@@ -18,6 +18,7 @@ from typing import Final
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.routes import Route
+from modelmark.domain.watching import unwatched, unwatched_for
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.renewed import RenewedWriter
@@ -59,12 +60,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Health:
-    """Why a worker is ready or not: drained, no snapshot yet, or what it could not load."""
+    """Why a worker is ready or not: drained, no snapshot yet, or what it could not load. unwatched: the steward is missed,
+    which keeps nobody from answering."""
 
     draining: bool = False
     failures: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
     sequence: int = -1
+    unwatched: str | None = None
 
 
 class Runtime:
@@ -143,6 +146,8 @@ class Runtime:
             problems.append(f"the journal cannot take records: {self.writer.failure}")
         if self.health.sequence < 0:
             problems.append("no release snapshot has been read yet")
+        if self.health.unwatched:
+            problems.append(self.health.unwatched)
         dumb = bool(self.health.unserved) and not self.routes
         if dumb:
             problems.append(f"nothing answers for {', '.join(self.health.unserved)}")
@@ -224,8 +229,17 @@ class Runtime:
         gauges["modelmark_queue_requests"] = self.batcher.outcomes.requests
         gauges["modelmark_snapshot_sequence"] = self.health.sequence
         gauges["modelmark_unbelieved"] = len(self.health.failures)
+        if (seconds := unwatched_for(self.workspace)) is not None:
+            gauges["modelmark_steward_seconds"] = seconds
+        self._miss(unwatched(self.workspace))
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
+
+    def _miss(self, said: str | None) -> None:
+        """The steward cannot tell of its own end: the log does, once, and readiness names it among the problems."""
+        if said and not self.health.unwatched:
+            tell(f"serving: {said}")
+        self.health.unwatched = said
 
     def metrics_text(self) -> bytes:
         """What all workers counted, in Prometheus' text format, as it was at most a second ago."""

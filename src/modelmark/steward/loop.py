@@ -27,7 +27,8 @@ _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*")
 class Steward:
     """Owns the control loop of one workspace. Not thread-safe: one thread steps.
 
-    told: whether alerts become messages. log: takes one line per fault.
+    told: whether alerts become messages. log: takes one line per fault. lives: called after each step, for those who would
+    miss it.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Steward:
         told: bool = False,
         step_seconds: float = 2.0,
         log: Callable[[str], None] | None = None,
+        lives: Callable[[], None] = lambda: None,
     ) -> None:
         self._jobs = jobs
         self._serving = serving
@@ -48,6 +50,7 @@ class Steward:
         self._told = told
         self._step_seconds = step_seconds
         self._log = log or _to_stderr
+        self._lives = lives
         self._memory = Memory()
         self._ran: dict[str, datetime] = {}
         self._said: dict[str, datetime] = {}
@@ -57,6 +60,7 @@ class Steward:
         """Step until told to stop. Nothing that goes wrong in a step ends it."""
         while not stop.is_set():
             self.step(self._clock())
+            self._lives()
             stop.wait(min([self._step_seconds, *self._intervals()]))
 
     def step(self, now: datetime) -> Step:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Final
 
 from modelmark.domain.contract import Contract
+from modelmark.domain.disk import RESERVE
 from modelmark.domain.finding import Window
+from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.cohorts import cohort_sizes
 from modelmark.journal.tables.query import labelled, refusals
+from modelmark.journal.tables.service import answered, heard
+from modelmark.journal.wal.reader import sealed_segments
 from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
+from modelmark.steward.service import HOUR, WEEK, Silence, usual_pause
 
 #: How far back labels are looked for where a narrower window cannot tell.
 WIDEST: Final = timedelta(days=90)
@@ -42,6 +48,41 @@ class JournalObservations:
     def refused(self) -> Mapping[tuple[str, str], int]:
         watched, window = self._watched, self._window
         return refusals(self._workspace, watched.model, window.start, window.end, version=watched.version.hex)
+
+    @cached_property
+    def answered(self) -> tuple[int, int]:
+        """Requests, and those of them that took longer than agreed."""
+        watched, window = self._watched, self._window
+        promise = watched.contract.serving.p99_ms
+        return answered(
+            self._workspace, watched.model, watched.version.hex, window.start, window.end, slower_than=promise
+        )
+
+    @cached_property
+    def silence(self) -> Silence | None:
+        """Of the whole model, so only its champion is asked. None while nobody has asked, and while what came is not in the
+        tables yet."""
+        if (
+            self._watched.arm not in ("", ArmRole.CHAMPION)
+            or self._profiler.behind
+            or sealed_segments(self._workspace.wal)
+        ):
+            return None
+        if shutil.disk_usage(self._workspace.root).free < RESERVE:
+            return None  # nothing can be recorded, and the disk's own alert says so
+        model, now = self._watched.model, self._window.end
+        active = self._profiler.active(model, now - WEEK - HOUR, now)
+        if not active:
+            return None
+        length = self._window.end - self._window.start
+        n, first, last = heard(self._workspace, model, active[-1] - length, now)
+        if first is None or last is None:
+            return None
+        size = timedelta(seconds=bucket_seconds(self._watched.contract.monitors))
+        seconds = max((last - first).total_seconds(), 1.0)
+        return Silence(
+            first=active[0], last=last, rate=(n - 1) / seconds, usual=usual_pause(active, last, now, size=size)
+        )
 
     @cached_property
     def cohorts(self) -> Sequence[Cohort]:

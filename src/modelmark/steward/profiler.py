@@ -8,7 +8,7 @@ cost the bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -119,6 +119,10 @@ class Profiler:
         for _, column, counts in self._book.profiles(watched.model, watched.version.hex, start, end):
             found = merge(found, {column: unpack(counts)})
         return found
+
+    def active(self, model: str, start: datetime, end: datetime) -> Sequence[datetime]:
+        """The beginnings of the buckets in which any version of a model was asked, oldest first."""
+        return self._book.active_buckets(model, REQUESTS, start, end)
 
     def _read(self, table: str, path: str) -> Any:
         from pyarrow.parquet import ParquetFile

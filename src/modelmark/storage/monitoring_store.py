@@ -65,6 +65,17 @@ class SqlMonitoringStore:
         with self._database.reading() as connection:
             return [(bucket, column, counts) for bucket, column, counts in connection.execute(query)]
 
+    def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:
+        table = tables.profiles
+        query = (
+            select(table.c.bucket)
+            .where(table.c.model == model, table.c.column == column, table.c.bucket >= start, table.c.bucket < end)
+            .distinct()
+            .order_by(table.c.bucket)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
     def add_findings(self, findings: Iterable[Finding]) -> None:
         with self._database.writing() as connection:
             for finding in findings:

@@ -55,6 +55,9 @@ class MemoryMonitoringStore(Transactional):
             if (m, v) == (model, version) and start <= bucket < end
         ]
 
+    def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:
+        return sorted({b for (m, _, b, c) in self._profiles if (m, c) == (model, column) and start <= b < end})
+
     def add_findings(self, findings: Iterable[Finding]) -> None:
         for f in findings:
             self._findings[f.model, f.version, f.monitor, f.subject, f.window] = f

@@ -20,6 +20,7 @@ from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.stored import AUDIT_HEAD
 from modelmark.domain.version import REFERENCE, Version
+from modelmark.domain.watching import unwatched
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_audit
 from modelmark.governance.card import Card
@@ -86,6 +87,10 @@ class Queries:
     def disk(self) -> str | None:
         """What is wrong with the workspace's disk; looked at now, for a full one may take no alert."""
         return disk_fault(shutil.disk_usage(self.workspace.root).free)
+
+    def unwatched(self) -> str | None:
+        """Whether the steward is missed; it cannot tell of its own end."""
+        return unwatched(self.workspace)
 
     def models(self) -> list[str]:
         return sorted({version.model for version in self.ledger.versions()})

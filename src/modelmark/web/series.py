@@ -33,12 +33,12 @@ def overview(queries: Queries) -> dict[str, Any]:
     models = [_card(queries, model, end, [a for a in alerts if a.model == model]) for model in queries.models()]
     models.sort(key=lambda entry: (-entry["open"], entry["champion"] is None, entry["name"]))
     serving = sum(1 for entry in models if entry["champion"])
-    disk = queries.disk()
+    fault = queries.disk() or queries.unwatched()
     return {
         "at": _ms(end),
-        "sentence": sentences.whole(disk) if disk else sentences.overall(alerts, len(models), serving),
+        "sentence": sentences.whole(fault) if fault else sentences.overall(alerts, len(models), serving),
         "models": {entry["name"]: entry for entry in models},
-        "open": len(alerts) + (disk is not None),
+        "open": len(alerts) + (fault is not None),
     }
 
 

@@ -14,7 +14,7 @@ from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
 from modelmark.monitors import enabled
 from modelmark.monitors.monitor import MonitorContext
-from modelmark.steward import expiries
+from modelmark.steward import expiries, service
 from modelmark.steward.alerts import tell
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.observations import JournalObservations
@@ -67,6 +67,7 @@ class MonitorVersions:
             found += self._findings(context, watched, view)
             if watched.left:
                 continue
+            found += self._service(context, watched, view, every)
             if _is_idle(view):
                 idle.add(watched.version)
             if since is not None and now - since > 2 * every:
@@ -91,6 +92,19 @@ class MonitorVersions:
                 sentence = f"Cannot tell: monitor {monitor.name} could not evaluate this window ({line})."
                 found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
         return _named([_told_apart(finding, watched) for finding in found] if watched.left else found, watched)
+
+    def _service(
+        self, context: JobContext, watched: MonitoredVersion, view: MonitorContext, every: timedelta
+    ) -> list[Finding]:
+        seen = JournalObservations(self.workspace, self.profiler, watched, view.window)
+        try:
+            requests, slow = seen.answered
+            found = service.evaluate(view, requests=requests, slow=slow, silence=seen.silence, every=every)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest is told
+            context.report(JobFault.of(service.NAME, error, FaultOwner.LOG))
+            sentence = f"Cannot tell how {watched.model} is served: {type(error).__name__}."
+            found = [view.finding(service.NAME, "monitor", Outcome.CANNOT_TELL, sentence, n=0)]
+        return _named(found, watched)
 
     def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
         """The window that ends now, as monitors see it."""
