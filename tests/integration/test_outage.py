@@ -5,24 +5,31 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 import serving_case as case
 from builders import workspace as made
+from builders.domain import NOON
+from builders.journal import journal, predicted
+from builders.steward import steward
 from builders.workspace import Lived
 from modelmark.app.container import Container
-from modelmark.cli.output import ERROR
+from modelmark.cli.output import ERROR, REFUSED, exit_code
 from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing, NotYet
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Sync
+from modelmark.steward.job import Step
 from modelmark.storage.database import Database, sqlite_url
 
 HOME = "http://127.0.0.1:8081"
@@ -51,7 +58,67 @@ def test_a_file_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "w")
     with pytest.raises(NotYet) as caught, database.reading():
         pass
-    assert caught.value.code == "DATABASE_UNAVAILABLE"
+    assert caught.value.code == "DATABASE_MOVED"
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held open", "opened anew"])
+def test_a_file_that_is_moved_is_a_fault_at_once_and_none_begins_in_its_place(tmp_path: Path, held: bool) -> None:
+    path, aside = tmp_path / "state.db", tmp_path / "aside.db"
+    database = Database(sqlite_url(path))
+    if not held:
+        database.engine.dispose()
+    for act in ("moved", "replaced"):
+        path.rename(aside)
+        if act == "replaced":
+            Database(sqlite_url(path)).close()
+        for reach in (database.reading, database.writing):
+            with pytest.raises(NotYet) as caught, reach():
+                pass
+            assert (caught.value.code, bool(caught.value.hint)) == ("DATABASE_MOVED", True)
+        assert path.exists() == (act == "replaced")
+        path.unlink(missing_ok=True)
+        aside.rename(path)
+        with database.reading() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1, "put back, it is well again"
+    database.close()
+
+
+def test_even_between_the_look_and_the_opening_no_file_is_made(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "state.db"))
+    database.engine.dispose()
+    (tmp_path / "state.db").rename(tmp_path / "aside.db")
+    with pytest.raises(OperationalError), database.engine.connect():
+        pass
+    assert not (tmp_path / "state.db").exists()
+
+
+def test_a_steward_without_its_database_does_not_count_as_watching(tmp_path: Path) -> None:
+    path, beats, stop = tmp_path / "state.db", list[bool](), threading.Event()
+    keeper = steward(tmp_path, clock=lambda: NOON, step_seconds=0.001, lives=lambda: beats.append(True))
+    step, steps = keeper.step, []
+
+    def stepped(now: datetime) -> Step:
+        steps.append(now)
+        if len(steps) == 2:
+            path.rename(tmp_path / "aside.db")
+        if len(steps) == 3:
+            stop.set()
+        return step(now)
+
+    keeper.step = stepped  # type: ignore[method-assign]
+    keeper.run(stop)
+    assert len(beats) == 1
+    assert not path.exists()
+
+
+def test_a_database_that_a_journal_expects_is_missed_and_not_begun_anew(tmp_path: Path) -> None:
+    workspace = journal(tmp_path, predicted("a"))
+    compact(workspace)
+    with pytest.raises(Missing) as caught:
+        assert Container.open({}, workspace=tmp_path).ledger
+    assert (caught.value.code, exit_code(caught.value)) == ("DATABASE_GONE", REFUSED)
+    assert "state.db is gone, though a journal lies here that was written with it" in caught.value.message
+    assert not workspace.database.exists()
 
 
 def test_pages_say_that_the_database_is_away_and_when_to_ask_again(tmp_path: Path) -> None:

@@ -62,6 +62,17 @@ from modelmark.storage.monitoring_store import SqlMonitoringStore
 from modelmark.storage.sums import SignedSums
 
 
+def _require_where_expected(workspace: Workspace) -> None:
+    """Raises Missing (DATABASE_GONE) where what lies beside it was written by a workspace that had one: an empty one in its
+    place would say that nothing ever happened."""
+    if workspace.receipts.exists() and not workspace.database.exists():
+        raise Missing(
+            f"the database {workspace.database} is gone, though a journal lies here that was written with it",
+            code="DATABASE_GONE", field="--workspace",
+            hint="put it back from a backup; to begin anew, take another --workspace",
+        )  # fmt: skip
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -99,6 +110,8 @@ class Container:
     @cached_property
     def database(self) -> Database:
         url = self.settings.database or sqlite_url(self.workspace.database)
+        if self.settings.database is None:
+            _require_where_expected(self.workspace)
         try:
             return Database(url, read_only=self._read_only)
         except NotYet as error:

@@ -22,7 +22,7 @@ OK, REFUSED, UNMEASURED, ERROR, USAGE = 0, 1, 2, 3, 64
 
 
 def exit_code(error: ModelmarkError) -> int:
-    if isinstance(error, NotPermitted):
+    if isinstance(error, NotPermitted) or error.code == "DATABASE_GONE":  # something that must be there is not
         return REFUSED
     return UNMEASURED if isinstance(error, Unmeasured) else ERROR
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import WORKSPACE, Alert, Finding, Outcome, Window
 from modelmark.domain.ports import Clock, MonitoringStore
 from modelmark.domain.printable import one_line
@@ -27,8 +28,8 @@ _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*")
 class Steward:
     """Owns the control loop of one workspace. Not thread-safe: one thread steps.
 
-    told: whether alerts become messages. log: takes one line per fault. lives: called after each step, for those who would
-    miss it.
+    told: whether alerts become messages. log: takes one line per fault. lives: called after each step in which
+    the database was there, for those who would miss it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Steward:
         self._step_seconds = step_seconds
         self._log = log or _to_stderr
         self._lives = lives
+        self._blind = False  # the database was away in this step, so nothing could be seen or told
         self._memory = Memory()
         self._ran: dict[str, datetime] = {}
         self._said: dict[str, datetime] = {}
@@ -59,8 +61,10 @@ class Steward:
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop. Nothing that goes wrong in a step ends it."""
         while not stop.is_set():
+            self._blind = False
             self.step(self._clock())
-            self._lives()
+            if not self._blind:
+                self._lives()
             stop.wait(min([self._step_seconds, *self._intervals()]))
 
     def step(self, now: datetime) -> Step:
@@ -71,6 +75,7 @@ class Steward:
                 if self._due(job, now):
                     self._run(job, step)
             except Exception as error:  # noqa: BLE001 - the loop outlives any job, and the finding says which failed
+                self._blind |= isinstance(error, ModelmarkError) and error.code.startswith("DATABASE_")
                 self._report(step, JobFault.of(job.name, error, job.owner))
             self._memory.give_back()
         return step

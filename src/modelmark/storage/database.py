@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from modelmark.domain.errors import NotYet, Rejected, Tampered
@@ -37,6 +39,7 @@ class Database:
         """
         self._looked_at = LookedAt.of(url) if read_only else None
         self.engine = self._looked_at.engine if self._looked_at else _engine(url)
+        self._file = None if self._looked_at else _File.of(self.engine.url)
         self._local = threading.local()
         self.written = Written()
         #: The format in which the database was found, when it was an earlier one.
@@ -87,7 +90,9 @@ class Database:
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """Raises NotYet (DATABASE_UNAVAILABLE) when the database is, or goes, away."""
+        """Raises NotYet: DATABASE_UNAVAILABLE when the database is, or goes, away, DATABASE_MOVED when its file does."""
+        if self._file is not None:
+            self._file.require_there()
         try:
             yield
         except (OperationalError, InterfaceError) as error:
@@ -99,6 +104,36 @@ class Database:
         self.engine.dispose()
         if self._looked_at is not None:
             self._looked_at.close()
+
+
+class _File:
+    """Where an SQLite database lies, and which file that is. What was opened before goes on in a file that was moved away,
+    and what is opened afterwards would begin an empty one in its place: neither is the database any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._known = path, _which(path)
+
+    @classmethod
+    def of(cls, url: URL) -> Self | None:
+        """None for a database that is no file."""
+        named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+        return cls(Path(str(url.database))) if named else None
+
+    def require_there(self) -> None:
+        """Raises NotYet. One that is put back is well again."""
+        if _which(self._path) != self._known:
+            raise NotYet(
+                f"the database {self._path} cannot be reached: it was moved or replaced while this ran", code="DATABASE_MOVED",
+                field="MODELMARK_DATABASE", hint="put it back, or end what runs on it and start again",
+            )  # fmt: skip
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_away(error: DBAPIError, dialect: str) -> bool:
@@ -142,10 +177,18 @@ def _engine(url: str) -> Engine:
         return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.database:
         _make_private(Path(parsed.database))
-    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False}, **_never_made(parsed))
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _never_made(url: URL) -> dict[str, Any]:
+    """The file was made before, never by opening it: where it has gone, no empty one begins in its place."""
+    if url.database in (None, "", ":memory:"):
+        return {}
+    address = f"file:{quote(str(Path(str(url.database)).resolve()))}?mode=rw"
+    return {"creator": lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)}
 
 
 def _make_private(path: Path) -> None:
