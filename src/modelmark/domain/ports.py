@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -184,6 +184,26 @@ class MonitoringStore(Protocol):
         limit: int = 1000,
     ) -> Sequence[Finding]:
         """Newest window first; of one version, of one monitor, ending after `start`, where given."""
+        ...
+
+    def thin_findings(self, before: datetime, span: timedelta, *, but: Collection[str] = ()) -> int:
+        """Of those whose window ended before, keep one a subject and span of time: the newest, one that alerts before all
+        others. but: monitors that are left as they are. Returns how many went."""
+        ...
+
+    def drop_findings(self, before: datetime) -> int: ...
+    def drop_messages(self, before: datetime) -> int:
+        """Those about alerts that were sent before; what a release announced stays, for scorecards rest on it."""
+        ...
+
+    def profiled(self) -> Sequence[tuple[str, str, datetime]]:
+        """Model, version and oldest bucket of whatever has profiles."""
+        ...
+
+    def drop_profiles(
+        self, *, before: datetime, since: datetime | None = None, of: tuple[str, str] | None = None, but: str = ""
+    ) -> None:
+        """Buckets in [since, before), of one model and version where given. but: a column that stays."""
         ...
 
     def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import Select, Table, and_, insert, select, update
+from sqlalchemy import BigInteger, Select, Table, and_, case, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import ColumnElement
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import no_alert
-from modelmark.domain.finding import Alert, AlertDetails, Finding
+from modelmark.domain.finding import Alert, AlertDetails, Finding, Outcome, Window
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
 from modelmark.storage.database import Database
 from modelmark.storage.sums import SignedSums
+
+#: Findings that are removed in one transaction.
+_AT_ONCE: Final = 500
 
 
 class SqlMonitoringStore:
@@ -77,21 +79,21 @@ class SqlMonitoringStore:
             return list(connection.execute(query).scalars())
 
     def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Those of one window are summed and signed once."""
+        windows: dict[tuple[str, str, Window], list[Finding]] = {}
+        for finding in findings:
+            windows.setdefault((finding.model, finding.version, finding.window), []).append(finding)
+        table = tables.findings
         with self._database.writing() as connection:
-            for finding in findings:
-                row = {
-                    "model": finding.model,
-                    "version": finding.version,
-                    "monitor": finding.monitor,
-                    "subject": finding.subject,
-                    "start": finding.window.start,
-                    "end": finding.window.end,
-                    "outcome": finding.outcome.value,
-                    "body": canonical(finding).decode(),
-                }
-                key = ("model", "version", "monitor", "subject", "start", "end")
-                with self._sums.changing(connection, tables.findings, _where(tables.findings, row, key)):
-                    _upsert(connection, tables.findings, row, key=key)
+            for (model, version, window), mine in windows.items():
+                where = and_(
+                    table.c.model == model, table.c.version == version,
+                    table.c.start == window.start, table.c.end == window.end,
+                )  # fmt: skip
+                with self._sums.changing(connection, table, where):
+                    for finding in mine:
+                        key = ("model", "version", "monitor", "subject", "start", "end")
+                        _upsert(connection, table, _finding_row(finding), key=key)
 
     def findings(
         self,
@@ -114,6 +116,63 @@ class SqlMonitoringStore:
         query = query.order_by(table.c.end.desc(), table.c.id).limit(limit)
         with self._database.reading() as connection:
             return [decode(Finding, body.encode()) for (body,) in connection.execute(query)]
+
+    def thin_findings(self, before: datetime, span: timedelta, *, but: Collection[str] = ()) -> int:
+        table = tables.findings
+        which = func.row_number().over(
+            partition_by=(
+                table.c.model, table.c.version, table.c.monitor, table.c.subject,
+                type_coerce(table.c.end, BigInteger) // (span // timedelta(microseconds=1)),
+            ),
+            order_by=(case((table.c.outcome == Outcome.ALERT.value, 0), else_=1), table.c.end.desc(), table.c.id),
+        )  # fmt: skip
+        ranked = (
+            select(table.c.id, which.label("which")).where(table.c.end < before, table.c.monitor.not_in(but)).subquery()
+        )
+        return self._remove_findings(select(ranked.c.id).where(ranked.c.which > 1))
+
+    def drop_findings(self, before: datetime) -> int:
+        return self._remove_findings(select(tables.findings.c.id).where(tables.findings.c.end < before))
+
+    def _remove_findings(self, query: Select[Any]) -> int:
+        """A bounded number in one transaction, so that others get their turn."""
+        table, gone = tables.findings, 0
+        while True:
+            with self._database.writing() as connection:
+                ids = list(connection.execute(query.limit(_AT_ONCE)).scalars())
+                where = table.c.id.in_(ids)
+                with self._sums.changing(connection, table, where):
+                    connection.execute(delete(table).where(where))
+            gone += len(ids)
+            if len(ids) < _AT_ONCE:
+                return gone
+
+    def drop_messages(self, before: datetime) -> int:
+        table = tables.outbox
+        about = or_(*(table.c.key.startswith(f"{what}-", autoescape=True) for what in ("opened", "back", "closed")))
+        with self._database.writing() as connection:
+            return int(connection.execute(delete(table).where(table.c.sent_at < before, about)).rowcount)
+
+    def profiled(self) -> Sequence[tuple[str, str, datetime]]:
+        table = tables.profiles
+        query = select(table.c.model, table.c.version, func.min(table.c.bucket)).group_by(
+            table.c.model, table.c.version
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(table.c.model, table.c.version))
+            return [(model, version, oldest) for model, version, oldest in found]
+
+    def drop_profiles(
+        self, *, before: datetime, since: datetime | None = None, of: tuple[str, str] | None = None, but: str = ""
+    ) -> None:
+        table = tables.profiles
+        statement = delete(table).where(table.c.bucket < before, table.c.column != but)
+        if since is not None:
+            statement = statement.where(table.c.bucket >= since)
+        if of is not None:
+            statement = statement.where(table.c.model == of[0], table.c.version == of[1])
+        with self._database.writing() as connection:
+            connection.execute(statement)
 
     def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
         table = tables.alerts
@@ -223,8 +282,17 @@ class SqlMonitoringStore:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
 
-def _where(table: Table, row: Mapping[str, Any], names: tuple[str, ...]) -> ColumnElement[bool]:
-    return and_(*(table.c[name] == row[name] for name in names))
+def _finding_row(finding: Finding) -> dict[str, Any]:
+    return {
+        "model": finding.model,
+        "version": finding.version,
+        "monitor": finding.monitor,
+        "subject": finding.subject,
+        "start": finding.window.start,
+        "end": finding.window.end,
+        "outcome": finding.outcome.value,
+        "body": canonical(finding).decode(),
+    }
 
 
 def _insert(connection: Connection, table: Table) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import no_alert
-from modelmark.domain.finding import Alert, AlertDetails, Finding
+from modelmark.domain.finding import Alert, AlertDetails, Finding, Outcome
 from modelmark.domain.ports import Delivery, Message
 from modelmark.seal.digests import canonical
 from modelmark.testing.transactional import Transactional
@@ -78,6 +78,58 @@ class MemoryMonitoringStore(Transactional):
             if start is None or f.window.end > start
         ]
         return sorted(found, key=lambda f: f.window.end, reverse=True)[:limit]
+
+    def thin_findings(self, before: datetime, span: timedelta, *, but: Collection[str] = ()) -> int:
+        groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+        for key, f in self._findings.items():
+            if f.window.end < before and f.monitor not in but:
+                part = (f.window.end - datetime(1970, 1, 1, tzinfo=UTC)) // span
+                groups.setdefault((f.model, f.version, f.monitor, f.subject, part), []).append(key)
+        gone = [key for keys in groups.values() for key in sorted(keys, key=self._worth, reverse=True)[1:]]
+        for key in gone:
+            del self._findings[key]
+        return len(gone)
+
+    def _worth(self, key: tuple[Any, ...]) -> tuple[bool, datetime]:
+        found = self._findings[key]
+        return found.outcome is Outcome.ALERT, found.window.end
+
+    def drop_findings(self, before: datetime) -> int:
+        gone = [key for key, f in self._findings.items() if f.window.end < before]
+        for key in gone:
+            del self._findings[key]
+        return len(gone)
+
+    def drop_messages(self, before: datetime) -> int:
+        gone = [
+            key
+            for key, queued in self._outbox.items()
+            if key.startswith(("opened-", "back-", "closed-"))
+            and queued.sent_at is not None
+            and queued.sent_at < before
+        ]
+        for key in gone:
+            del self._outbox[key]
+        return len(gone)
+
+    def profiled(self) -> Sequence[tuple[str, str, datetime]]:
+        oldest: dict[tuple[str, str], datetime] = {}
+        for model, version, bucket, _ in self._profiles:
+            oldest[model, version] = min(bucket, oldest.get((model, version), bucket))
+        return [(model, version, bucket) for (model, version), bucket in sorted(oldest.items())]
+
+    def drop_profiles(
+        self, *, before: datetime, since: datetime | None = None, of: tuple[str, str] | None = None, but: str = ""
+    ) -> None:
+        for key in list(self._profiles):
+            model, version, bucket, column = key
+            if (
+                (since is None or bucket >= since)
+                and bucket < before
+                and of in (None, (model, version))
+                and column != but
+            ):
+                del self._profiles[key]
 
     def open_alert(self, finding: Finding, at: datetime) -> tuple[Alert, bool]:
         story = (finding.model, finding.version, finding.monitor, finding.subject)

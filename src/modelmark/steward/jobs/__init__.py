@@ -19,6 +19,7 @@ from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.maintain import Maintain
 from modelmark.steward.jobs.monitor import MonitorVersions
 from modelmark.steward.jobs.profile import Profile
+from modelmark.steward.jobs.prune import Prune
 from modelmark.steward.jobs.publish import Publish
 from modelmark.steward.profiler import Profiler
 from modelmark.steward.serving_versions import ServingVersions
@@ -52,6 +53,7 @@ def builtin(
             workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, serving=serving, told=told
         ),
         CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told),
+        Prune(monitoring_store=monitoring_store),
         Maintain(compactor=compactor, profiler=profiler),
         *((checkpoint,) if checkpoint else ()),
         Deliver(monitoring_store=monitoring_store, notifier=notifier),
