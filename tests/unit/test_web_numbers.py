@@ -24,7 +24,8 @@ from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.stats.profile import Column
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
 from modelmark.web import sentences, series
-from modelmark.web.queries import SPANS, Queries
+from modelmark.web.periods import SPANS, floor, named
+from modelmark.web.queries import Queries
 from modelmark.web.readers import QUESTIONS, parts
 from modelmark.web.sentences import latency, monitor, overall, rest, scores
 
@@ -74,9 +75,9 @@ def test_a_line_of_latencies_breaks_where_a_bucket_is_empty():
 
 
 def test_buckets_begin_at_multiples_of_their_length():
-    assert series._floor(NOON + timedelta(seconds=59.5), 60) == NOON
-    assert series._floor(NOON, 60) == NOON
-    assert series._ms(NOON + timedelta(microseconds=1500)) == AT + 2
+    assert floor(NOON + timedelta(seconds=59.5), 60) == NOON
+    assert floor(NOON, 60) == NOON
+    assert series.ms(NOON + timedelta(microseconds=1500)) == AT + 2
 
 
 # Scores.
@@ -125,7 +126,7 @@ class Book:
         self.asked.append(asked)
         return self.known["timeline"]
 
-    def refused(self, *_):
+    def refused(self, *_, version=None):
         return self.known["refused"]
 
     def performance(self, *_):
@@ -139,6 +140,12 @@ class Book:
 
     def version(self, _):
         return ONE
+
+    def route(self, _):
+        return self.known.get("route")
+
+    def answered(self, *_):
+        return self.known.get("answered", {})
 
     def acts(self, *_):
         return self.known["acts"]
@@ -222,7 +229,7 @@ def test_what_a_version_that_has_left_lost_is_shown_as_its_own():
     found = series.model(
         Book(performance=lines, looks={"performance": lines[2:]}, acts=[act], reference=scored([0.5], [1, 1])),
         "loans",
-        "6h",
+        named("6h", NOON),
     )
     assert found["sentences"]["performance"] == "Holds. v0 no longer serves."
     assert [(p["version"], p["serves"]) for p in found["performance"]] == [
@@ -247,7 +254,7 @@ def test_a_models_page_has_all_its_numbers():
         ],
         timeline=Timeline(slots=(slot(-600),), span=Span(requests=20, rows=20, p50_micros=1.0, p99_micros=2.0)),
     )
-    found = series.model(book, "loans", "1h")
+    found = series.model(book, "loans", named("1h", NOON))
     assert 0 <= found["wait"] <= 30_000, "as long as it took, five times"
     assert found["edges"] == [{"at": AT - 3_600_000}, {"at": AT}]
     assert found["refused"] == [
@@ -285,8 +292,8 @@ def test_a_models_page_has_all_its_numbers():
         "at": AT + 3_600_000, "subject": "13", "outcome": "ok", "measured": 0.13, "low": 0.28, "high": 0.34, "limit": 0.1,
         "n": 1000, "sentence": "",
     }  # fmt: skip
-    assert series._finding(finding(subject="requests"))["subject"] == "refused requests"
-    bare = series.model(Book(champion=None), "loans", "1h")
+    assert series.point(finding(subject="requests"))["subject"] == "refused requests"
+    bare = series.model(Book(champion=None), "loans", named("1h", NOON))
     assert set(bare["sentences"].values()) >= {"Nothing is released yet."}
     assert bare["sentences"]["scores"] == bare["sentences"]["drift"] == "Nothing is released yet."
     ends = [asked[4] for asked in book.asked]
@@ -296,6 +303,7 @@ def test_a_models_page_has_all_its_numbers():
 def test_spans_have_their_length_and_their_buckets():
     assert {name: (length.total_seconds(), seconds) for name, (length, seconds) in SPANS.items()} == {
         "15m": (900, 10), "1h": (3600, 60), "6h": (21_600, 300), "24h": (86_400, 900), "7d": (604_800, 7200),
+        "30d": (2_592_000, 28_800), "90d": (7_776_000, 86_400),
     }  # fmt: skip
 
 

@@ -21,13 +21,14 @@ _AT: Final = {
 _KIND: Final = {
     "field": "kind",
     "type": "nominal",
-    "scale": {"domain": ["release", "alert"], "range": ["good", "bad"]},
+    "scale": {"domain": ["release", "rollback", "alert"], "range": ["good", "unsure", "bad"]},
     "legend": None,
 }
 
 
 def _time(y: dict[str, Any], layers: list[dict[str, Any]], *, named: bool = False) -> dict[str, Any]:
-    """Layers over a shared time axis, with releases (solid) and alerts (dashed) as thin vertical lines.
+    """Layers over a shared time axis, with releases (solid), rollbacks (long dashes) and alerts (short
+    dashes) as thin vertical lines.
 
     named: say above each line what it is.
     """
@@ -40,7 +41,7 @@ def _time(y: dict[str, Any], layers: list[dict[str, Any]], *, named: bool = Fals
             "strokeDash": {
                 "field": "kind",
                 "type": "nominal",
-                "scale": {"domain": ["release", "alert"], "range": [[1, 0], [4, 3]]},
+                "scale": {"domain": ["release", "rollback", "alert"], "range": [[1, 0], [10, 3], [4, 3]]},
                 "legend": None,
             },
         },
@@ -99,28 +100,26 @@ def _full(opacity: float) -> dict[str, Any]:
     return {"condition": {"test": "datum.serves", "value": opacity}, "value": opacity * 0.4}
 
 
-INTERVAL: Final = _time(
-    {"title": "objective"},
-    [
-        {
-            "mark": {"type": "area"},
-            "encoding": {
-                "y": {"field": "low", "scale": {"zero": False}},
-                "y2": {"field": "high"},
-                "detail": _VERSION,
-                "opacity": _full(0.25),
-            },
+#: What was measured with its interval, over time, and what is tolerated.
+_MEASURED: Final[list[dict[str, Any]]] = [
+    {
+        "mark": {"type": "area"},
+        "encoding": {
+            "y": {"field": "low", "scale": {"zero": False}},
+            "y2": {"field": "high"},
+            "detail": _VERSION,
+            "opacity": _full(0.25),
         },
-        {
-            "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 1.5, "tooltip": {"content": "data"}},
-            "encoding": {"y": {"field": "measured"}, "detail": _VERSION, "opacity": _full(1.0)},
-        },
-        {
-            "mark": {"type": "line", "strokeDash": [6, 3], "strokeWidth": 1, "color": "muted"},
-            "encoding": {"y": {"field": "limit"}, "detail": _VERSION},
-        },
-    ],
-)
+    },
+    {
+        "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 1.5, "tooltip": {"content": "data"}},
+        "encoding": {"y": {"field": "measured"}, "detail": _VERSION, "opacity": _full(1.0)},
+    },
+    {
+        "mark": {"type": "line", "strokeDash": [6, 3], "strokeWidth": 1, "color": "muted"},
+        "encoding": {"y": {"field": "limit"}, "detail": _VERSION},
+    },
+]
 SCORES: Final = {
     "width": "container",
     "height": 150,
@@ -201,6 +200,28 @@ def _inputs(title: str, number: str) -> dict[str, Any]:
     }
 
 
+#: Shares of an input's texts, now and in training.
+TEXTS: Final = {
+    "width": "container",
+    "height": {"step": 20},
+    "data": {"name": "points"},
+    "layer": [
+        {
+            "mark": {"type": "bar", "tooltip": {"content": "data"}, "opacity": 0.6},
+            "encoding": {
+                "y": {"field": "value", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 150}},
+                "x": {"field": "share", "type": "quantitative", "title": "share of rows", "axis": {"format": "%"}},
+            },
+        },
+        {
+            "mark": {"type": "tick", "thickness": 2, "size": 14, "color": "ink", "tooltip": {"content": "data"}},
+            "encoding": {
+                "y": {"field": "value", "type": "nominal", "sort": None},
+                "x": {"field": "reference", "type": "quantitative"},
+            },
+        },
+    ],
+}
 SPARK: Final = {
     "width": "container",
     "height": 32,
@@ -217,8 +238,11 @@ SPARK: Final = {
 ALL: Final[dict[str, dict[str, Any]]] = {
     "traffic": TRAFFIC,
     "latency": LATENCY,
-    "interval": INTERVAL,
+    "interval": _time({"title": "objective"}, _MEASURED),
+    "distance": _time({"title": "distance"}, _MEASURED),
+    "share": _time({"title": "share at fault", "axis": {"format": "%"}}, _MEASURED),
     "scores": SCORES,
+    "texts": TEXTS,
     "drift": _inputs("distance from training", ".2~f"),
     "quality": _inputs("share of values at fault", ".1~%"),
     "spark": SPARK,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelmark import __version__
-from modelmark.web.queries import SPANS
+from modelmark.web.periods import SPANS
 from modelmark.web.row_filters import LONGEST
 
 Schema = dict[str, Any]
@@ -34,6 +34,7 @@ _ROW_FIELDS: Final[dict[str, Schema]] = {
 
 def document(models: Sequence[str]) -> Schema:
     """The whole description, as JSON values. models: that there are."""
+    span: Schema = {"span": {"enum": list(SPANS)}, "from": _TIME, "to": _TIME}
     model = ("model", {"enum": [*models]} if models else {"type": "string"})
     alert = _object("id", "model", "monitor", "subject", "about", "sentence", "opened", "count", "closed")
     rows = {"type": "array", "items": _object("id", "row", "at", "version", "label", "flags")}
@@ -49,7 +50,11 @@ def document(models: Sequence[str]) -> Schema:
             "/api/overview": _get("overview", "Is anything wrong?", _object("at", "sentence", "models", "open")),
             "/api/models/{model}": _get(
                 "model", "What one model is doing.", _object("at", "alerts", "sentences", "traffic", "seen"),
-                path=[model], query={"span": {"enum": list(SPANS)}},
+                path=[model], query=span,
+            ),
+            "/api/models/{model}/input": _get(
+                "input", "One input over time, and how its values lie beside those of training.",
+                _object("at", "sentences", "drift", "quality", "values"), path=[model], query={"name": _TEXT, **span},
             ),
             "/api/models/{model}/rows": _get(
                 "rows", "Predictions, newest first. next: the address of the next page's web page, with its `after`.",

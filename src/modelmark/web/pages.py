@@ -33,11 +33,13 @@ from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
 from modelmark.governance.tasks import tasks
 from modelmark.seal.mark import evidence_digest
-from modelmark.web import charts, series
+from modelmark.web import charts, searching, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.events import EventRow, event_rows
+from modelmark.web.inputs import one_input
 from modelmark.web.openapi import document
-from modelmark.web.queries import SPANS, Queries
+from modelmark.web.periods import Period, period_of
+from modelmark.web.queries import Queries
 from modelmark.web.readers import parts
 from modelmark.web.refused import NOTHING, Refused
 from modelmark.web.templating import Templates
@@ -63,22 +65,36 @@ class Pages:
     async def overview_data(self, request: Request) -> Response:
         return JSONResponse(await self._off(series.overview, self._queries))
 
+    async def input(self, request: Request) -> Response:
+        name, period = self._model(request)
+        which = request.query_params.get("name", "")
+        data = await self._off(one_input, self._queries, name, which, period)
+        return await self._render(
+            request, "input.html", page="overview", name=name, which=which, period=period, data=data
+        )
+
+    async def input_data(self, request: Request) -> Response:
+        name, period = self._model(request)
+        return JSONResponse(
+            await self._off(one_input, self._queries, name, request.query_params.get("name", ""), period)
+        )
+
     async def described(self, request: Request) -> Response:
         return JSONResponse(document(await self._off(self._queries.models)))
 
     async def model(self, request: Request) -> Response:
-        name, span = self._model(request)
-        data = await self._off(series.model, self._queries, name, span)
+        name, period = self._model(request)
+        data = await self._off(series.model, self._queries, name, period)
         seen, route = self._queries.releases.routes.seen(name), self._queries.route(name)
         arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
         back = self._queries.version(route.previous) if route and route.previous else None
         return await self._render(
-            request, "model.html", page="overview", name=name, span=span, data=data, arms=arms, back=back, seen=seen
+            request, "model.html", page="overview", name=name, period=period, data=data, arms=arms, back=back, seen=seen
         )
 
     async def model_data(self, request: Request) -> Response:
-        name, span = self._model(request)
-        data = await self._off(series.model, self._queries, name, span)
+        name, period = self._model(request)
+        data = await self._off(series.model, self._queries, name, period)
         return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
 
     async def alerts(self, request: Request) -> Response:
@@ -105,7 +121,10 @@ class Pages:
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)
         names = await self._off(lambda: {s.version.id: self._queries.documents.signatures(s).names for s in found})
-        return await self._render(request, "releases.html", page="releases", statuses=found, lost=lost, names=names)
+        asked = request.query_params
+        about = {"lost": lost, "names": names, "asked": asked, "all": found, "orders": list(searching.VERSION_ORDERS)}
+        kept = searching.versions(found, asked, names)
+        return await self._render(request, "releases.html", page="releases", statuses=kept, **about)
 
     async def version(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         version = self._queries.known(request.path_params["id"])
@@ -159,23 +178,34 @@ class Pages:
 
     async def audit(self, request: Request) -> Response:
         rows, count, fault = await self._off(self._events)
+        actors = sorted({row.event.actor for row in rows})
+        rows = searching.events(rows, request.query_params)
         asked, then = request.query_params.get("at"), None
         if asked is not None:
             at = moment(asked, now=self._queries.clock(), field="at")
             then = await self._off(self._queries.documents.audit_at, at)
         return await self._render(
-            request, "audit.html", page="audit", rows=rows, count=count, fault=fault, asked=asked or "", then=then
+            request,
+            "audit.html",
+            page="audit",
+            rows=rows[:SHOWN_EVENTS],
+            found=len(rows),
+            count=count,
+            fault=fault,
+            asked=asked or "",
+            then=then,
+            actors=actors,
+            search=request.query_params,
         )
 
     def _events(self) -> tuple[list[EventRow], int, str | None]:
-        """The newest events, how many there are, and what breaks their chain."""
+        """The events, newest first, how many there are, and what breaks their chain."""
         events = self._queries.ledger.events()
         try:
             fault, count = None, self._queries.verify_audit(events)
         except errors.ModelmarkError as error:
             fault, count = error.message, len(events)
-        newest = list(reversed(events))[:SHOWN_EVENTS]
-        return event_rows(newest, self._queries.versions()), count, fault
+        return event_rows(list(reversed(events)), self._queries.versions()), count, fault
 
     async def chart_specs(self, request: Request) -> Response:
         return JSONResponse({"config": CONFIG, "specs": charts.ALL})
@@ -292,12 +322,10 @@ class Pages:
         given = refused.was("sign-in", "next", request.query_params.get("next", "/"))
         return await self._render(request, "sign_in.html", page="", following=next_of(given), refused=refused)
 
-    def _model(self, request: Request) -> tuple[str, str]:
-        name, span = request.path_params["model"], request.query_params.get("span", "1h")
+    def _model(self, request: Request) -> tuple[str, Period]:
+        name = request.path_params["model"]
         self._queries.require_model(name)
-        if span not in SPANS:
-            raise errors.Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
-        return name, span
+        return name, period_of(request.query_params, self._queries.clock())
 
     def _statuses(self) -> tuple[list[ReleaseStatus], list[errors.ModelmarkError]]:
         return self._queries.releases.statuses(reversed(self._queries.versions()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from modelmark.domain.audit import RELEASES, Act, Event
@@ -30,21 +30,13 @@ from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
+from modelmark.journal.tables.arms import Answered, answered
 from modelmark.journal.tables.label_sources import LabelSource, label_sources
 from modelmark.journal.tables.rows import Cursor, RowFilter, rows
 from modelmark.journal.tables.schema import input_columns
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
-from modelmark.stats.profile import SCORE, Column, Reference
-
-#: Spans a page may show: name -> (length, bucket seconds).
-SPANS: dict[str, tuple[timedelta, int]] = {
-    "15m": (timedelta(minutes=15), 10),
-    "1h": (timedelta(hours=1), 60),
-    "6h": (timedelta(hours=6), 300),
-    "24h": (timedelta(hours=24), 900),
-    "7d": (timedelta(days=7), 7200),
-}
+from modelmark.stats.profile import SCORE, Column, Counts, Reference, unpack
 
 
 class Notes(Protocol):
@@ -151,16 +143,42 @@ class Queries:
             e for e in self.ledger.events() if e.act in wanted and e.details.get("model") == model and e.at >= start
         ]
 
+    def reference(self, version: Version) -> Reference:
+        """What training looked like, from the version's own file."""
+        return Reference.from_bytes(self.artifacts.read(version.id, REFERENCE))
+
     def score_reference(self, version: Version) -> Column:
-        """What scores looked like on the holdout, from the version's reference file."""
-        return Reference.from_bytes(self.artifacts.read(version.id, REFERENCE)).columns[SCORE]
+        """What scores looked like on the holdout."""
+        return self.reference(version).columns[SCORE]
+
+    def findings(self, version: Version, monitor: str, start: datetime) -> list[Finding]:
+        """Of one monitor about one version, of windows that ended after `start`, oldest first."""
+        found = self.monitoring_store.findings(
+            version.model, version=version.id, monitor=monitor, start=start, limit=20_000
+        )
+        return list(reversed(found))
+
+    def counts(self, version: Version, column: str, start: datetime, end: datetime) -> Counts | None:
+        """What the steward counted of a column in [start, end), whole buckets; None where that is nothing."""
+        found = [
+            unpack(counts)
+            for _, name, counts in self.monitoring_store.profiles(version.model, version.id.hex, start, end)
+            if name == column
+        ]
+        return sum(found[1:], found[0]) if found else None
+
+    def answered(self, model: str, start: datetime, end: datetime) -> Mapping[str, Answered]:
+        return answered(self.workspace, model, start, end)
 
     def timeline(self, model: str, start: datetime, end: datetime, seconds: int, ends: tuple[float, float]) -> Timeline:
         return timeline.timeline(self.workspace, model, start, end, seconds=seconds, low=ends[0], high=ends[1])
 
-    def refused(self, model: str, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
-        """(code, field, how many) of refused requests, most first."""
-        return [(*why, n) for why, n in query.refusals(self.workspace, model, start, end).items()]
+    def refused(
+        self, model: str, start: datetime, end: datetime, *, version: Version | None = None
+    ) -> list[tuple[str, str, int]]:
+        """(code, field, how many) of refused requests, most first. version: that would have answered."""
+        whose = None if version is None else version.id.hex
+        return [(*why, n) for why, n in query.refusals(self.workspace, model, start, end, version=whose).items()]
 
     def progress(self) -> int:
         """Grows whenever something is added to the journal's tables."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from modelmark.domain.classes import class_text, positive_index
@@ -27,6 +28,8 @@ def overall(alerts: Sequence[Alert], models: int, serving: int) -> str:
     named = [f"{model} ({_count(n, 'alert')})" for model, n in each.most_common(3)]
     more = f" and {len(each) - 3} more" if len(each) > 3 else ""
     needs = "needs" if len(each) == 1 else "need"
+    if models == 1:
+        return f"{named[0]} needs a look."
     return f"{len(each)} of {_count(models, 'model')} {needs} a look: {', '.join(named)}{more}."
 
 
@@ -131,6 +134,21 @@ def monitor(now: Sequence[Finding], nothing: str) -> str:
     inputs = [finding for finding in now if finding.subject not in ASIDE]
     others = [ASIDE[finding.subject] for finding in now if finding.subject in ASIDE]
     return f"{' and '.join([_all(len(inputs)), *others])} held their limits in the last window; n = {n:,}."
+
+
+def stale(ends: Sequence[datetime], now: datetime, every: timedelta) -> str:
+    """What goes before the words of a look that is older than three of those that should have followed it, and 15 minutes.
+
+    >>> day = datetime(2026, 3, 1)
+    >>> stale([day], day + timedelta(hours=3, minutes=20), timedelta(minutes=1)), stale([day], day, timedelta(minutes=1))
+    ('Stale, looked at 3 hours ago: ', '')
+    """
+    age = now - max(ends, default=now)
+    if age <= max(3 * every, timedelta(minutes=15)):
+        return ""
+    hours = age // timedelta(hours=1)
+    long = _count(age // timedelta(minutes=1), "minute") if not hours else _count(hours, "hour")
+    return f"Stale, looked at {long if hours < 48 else _count(hours // 24, 'day')} ago: "
 
 
 def rest(left: Sequence[Finding], percent: bool) -> str:

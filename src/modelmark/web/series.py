@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.domain.audit import Event
+from modelmark.domain.audit import Act, Event
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import Version
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.web import sentences
-from modelmark.web.queries import SPANS, Queries
+from modelmark.web.periods import Period, named
+from modelmark.web.queries import Queries
 
 #: How many inputs a chart of inputs shows, the furthest first.
 DRAWN: Final = 12
@@ -35,7 +36,7 @@ def overview(queries: Queries) -> dict[str, Any]:
     serving = sum(1 for entry in models if entry["champion"])
     fault = queries.disk() or queries.unwatched()
     return {
-        "at": _ms(end),
+        "at": ms(end),
         "sentence": sentences.whole(fault) if fault else sentences.overall(alerts, len(models), serving),
         "models": {entry["name"]: entry for entry in models},
         "open": len(alerts) + (fault is not None),
@@ -44,8 +45,8 @@ def overview(queries: Queries) -> dict[str, Any]:
 
 def _card(queries: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
     champion = queries.champion(model)
-    length, seconds = SPANS["15m"]
-    start = _floor(end - length, seconds)
+    lately = named("15m", end)
+    start, seconds = lately.start, lately.seconds
     seen = queries.timeline(model, start, end, seconds, (0.0, 1.0))
     return {
         "name": model,
@@ -53,17 +54,15 @@ def _card(queries: Queries, model: str, end: datetime, alerts: Sequence[Alert]) 
         "open": len(alerts),
         "says": sentences.card(alerts, champion is not None),
         "requests": f"{seen.span.requests:,}",
-        "rate": sentences.rate(seen.span.requests, length.total_seconds()) if seen.span.requests else "none",
+        "rate": sentences.rate(seen.span.requests, lately.length.total_seconds()) if seen.span.requests else "none",
         "p99_ms": None if seen.span.p99_micros is None else f"{seen.span.p99_micros / 1000:,.2f}",
         "spark": _rates(seen.slots, start, end, seconds) if seen.slots else [],
     }
 
 
-def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
+def model(queries: Queries, name: str, period: Period) -> dict[str, Any]:
     """Everything one model page shows for one span of time. wait: milliseconds until it may ask again."""
-    began, end = time.perf_counter(), queries.clock()
-    length, seconds = SPANS[span_name]
-    start = _floor(end - length, seconds)
+    began, start, end, seconds = time.perf_counter(), period.start, period.end, period.seconds
     champion = queries.champion(name)
     ends = _ends(queries, champion)
     seen = queries.timeline(name, start, end, seconds, ends)
@@ -72,21 +71,25 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
     looks = {m: queries.last_look(champion, m) if champion else [] for m in ("drift", "quality", "performance")}
     acts = queries.acts(name, start)
     performance = [f for f in queries.performance(name, start) if f.measured is not None]
+    every = timedelta(seconds=queries.contract_of(champion).monitors.every_seconds if champion else 0)
+    stale = {m: sentences.stale([f.window.end for f in found], queries.clock(), every) for m, found in looks.items()}
     shown = {m: _furthest(looks[m]) for m in ("drift", "quality")}
     return {
-        "at": _ms(end),
+        "at": ms(end),
         "wait": min(30_000, ceil((time.perf_counter() - began) * 1000 / SHARE)),
-        "edges": [{"at": _ms(start)}, {"at": _ms(end)}],
-        "marks": _marks(queries, name, start, acts),
+        "edges": [{"at": ms(start)}, {"at": ms(end)}],
+        "marks": marks(queries, name, start, acts),
+        "arms": _arms(queries, name, period),
+        "inputs": [item.name for item in queries.contract_of(champion).inputs] if champion else [],
         "alerts": [alert(one, end) for one in sorted(queries.alerts(name), key=lambda one: one.is_snoozed(end))],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
         "sentences": {
-            "traffic": sentences.traffic(seen.span, length.total_seconds(), sum(n for _, _, n in refused)),
+            "traffic": sentences.traffic(seen.span, period.length.total_seconds(), sum(n for _, _, n in refused)),
             **_of_contract(queries, champion, seen.span, reference),
-            **{m: sentences.monitor(looks[m], _no_look(m, champion)) for m in looks},
+            **{m: stale[m] + sentences.monitor(looks[m], _no_look(m, champion)) for m in looks},
             "performance": " ".join(
                 [
-                    sentences.monitor(looks["performance"], _no_look("performance", champion)),
+                    stale["performance"] + sentences.monitor(looks["performance"], _no_look("performance", champion)),
                     *_left(performance, acts, champion),
                 ]
             ),
@@ -95,10 +98,10 @@ def model(queries: Queries, name: str, span_name: str) -> dict[str, Any]:
         "traffic": _rates(seen.slots, start, end, seconds, empty=False),
         "latency": _latencies(seen.slots, seconds),
         "scores": _scores(seen, ends, reference),
-        "quality": [_finding(f) for f in shown["quality"][0]],
-        "drift": [_finding(f) for f in shown["drift"][0]],
+        "quality": [point(f) for f in shown["quality"][0]],
+        "drift": [point(f) for f in shown["drift"][0]],
         "performance": [
-            {**_finding(f), "version": f.version.short, "serves": champion is not None and f.version == champion.id}
+            {**point(f), "version": f.version.short, "serves": champion is not None and f.version == champion.id}
             for f in performance[:: max(1, len(performance) // POINTS)]
         ],
     }
@@ -136,16 +139,49 @@ def _left(performance: Sequence[Finding], acts: Sequence[Event], champion: Versi
     return [f.sentence for f in latest.values() if champion is None or f.version != champion.id]
 
 
-def _marks(queries: Queries, name: str, start: datetime, acts: Sequence[Event]) -> list[dict[str, Any]]:
-    """Releases and alerts, for the thin vertical lines."""
-    marks = []
+def marks(queries: Queries, name: str, start: datetime, acts: Sequence[Event]) -> list[dict[str, Any]]:
+    """Releases, rollbacks and alerts, for the thin vertical lines."""
+    found = []
     for event in acts:
-        label = queries.version(event.subject).label
-        marks.append({"at": _ms(event.at), "kind": "release", "label": label, "text": f"{event.act}: {label}"})
+        label, back = queries.version(event.subject).label, event.act == Act.ROLLED_BACK
+        kind, shown = ("rollback", f"↩ {label}") if back else ("release", label)
+        found.append({"at": ms(event.at), "kind": kind, "label": shown, "text": f"{event.act}: {label}"})
     for alert in queries.alerts(name, open_only=False):
         if alert.opened_at >= start:
-            marks.append({"at": _ms(alert.opened_at), "kind": "alert", "label": "✕", "text": alert.sentence})
-    return marks
+            found.append({"at": ms(alert.opened_at), "kind": "alert", "label": "✕", "text": alert.sentence})
+    return found
+
+
+def _arms(queries: Queries, name: str, period: Period) -> list[dict[str, Any]]:
+    """What answers now, side by side: the champion first. performance: the last word of its monitor about each."""
+    route = queries.route(name)
+    arms = list(route.answering) if route else []
+    if not arms:
+        return []
+    known, rows = queries.answered(name, period.start, period.end), []
+    for arm in arms:
+        version, did = queries.version(arm.version), known.get(arm.version.hex)
+        judged = [f for f in queries.last_look(version, "performance") if f.measured is not None]
+        rows.append(
+            {
+                "label": version.label,
+                "arm": arm.name,
+                "weight": f"{arm.weight:.0%}",
+                "requests": f"{did.requests:,}" if did else "0",
+                "p50_ms": f"{did.p50_micros / 1000:,.2f}" if did else "–",
+                "p99_ms": f"{did.p99_micros / 1000:,.2f}" if did else "–",
+                "score": f"{did.mean_score:.4g}" if did and did.mean_score is not None else "–",
+                "fallbacks": f"{did.fallbacks:,}" if did else "0",
+                "refused": f"{sum(n for _, _, n in queries.refused(name, period.start, period.end, version=version)):,}",
+                "performance": _judged(judged[-1]) if judged else "no label yet",
+            }
+        )
+    return rows
+
+
+def _judged(found: Finding) -> str:
+    ends = f" [{found.low:.4g}, {found.high:.4g}]" if found.low is not None and found.high is not None else ""
+    return f"{found.measured:.4g}{ends}, n = {found.n:,}"
 
 
 def _ends(queries: Queries, champion: Version | None) -> tuple[float, float]:
@@ -189,12 +225,12 @@ def _rates(
 
     empty: also buckets in which nothing was answered.
     """
-    known = {_ms(slot.at): slot.requests for slot in slots}
+    known = {ms(slot.at): slot.requests for slot in slots}
     if not known:
         return []
     rates = []
-    for at in range(_ms(start), _ms(end), seconds * 1000):
-        passed = min(seconds, (_ms(end) - at) / 1000)
+    for at in range(ms(start), ms(end), seconds * 1000):
+        passed = min(seconds, (ms(end) - at) / 1000)
         if passed >= seconds / 4 and (empty or at in known):
             rates.append({"at": at, "end": at + passed * 1000, "per_second": known.get(at, 0) / passed})
     return rates
@@ -207,7 +243,7 @@ def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
     for slot in slots:
         run += last is not None and slot.at - last > timedelta(seconds=1.5 * seconds)
         last = slot.at
-        at = _ms(slot.at) + seconds * 500
+        at = ms(slot.at) + seconds * 500
         points.append(
             {
                 "at": at,
@@ -220,9 +256,9 @@ def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
     return points
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def point(finding: Finding) -> dict[str, Any]:
     return {
-        "at": _ms(finding.window.end),
+        "at": ms(finding.window.end),
         "subject": "refused requests" if finding.subject == "requests" else finding.subject,
         "outcome": finding.outcome.value,
         "measured": finding.measured,
@@ -252,11 +288,6 @@ def alert(alert: Alert, now: datetime) -> dict[str, Any]:
     }
 
 
-def _floor(at: datetime, seconds: int) -> datetime:
-    """The beginning of the bucket that `at` lies in, so that no bucket is cut at its front."""
-    return at - timedelta(seconds=at.timestamp() % seconds)
-
-
-def _ms(at: datetime) -> int:
+def ms(at: datetime) -> int:
     """Milliseconds since the epoch, which browsers read without guessing a time zone."""
     return round(at.timestamp() * 1000)

@@ -17,7 +17,7 @@ from modelmark.domain.waived import waived
 from modelmark.seal.digests import digest_value
 from modelmark.web.authenticator import form_of
 from modelmark.web.glossary import GLOSSARY
-from modelmark.web.queries import SPANS
+from modelmark.web.periods import SPANS
 
 
 class Templates:

@@ -69,6 +69,37 @@ function show(place, points) {
   return points.length > 0;
 }
 
+// Draw across a chart over time to look closer: the span goes into the address.
+function brush(place) {
+  let from = null, box = null;
+  place.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !views.get(place)) return;
+    from = event.clientX;
+    box = document.createElement("div");
+    box.className = "brush";
+    place.append(box);
+  });
+  place.addEventListener("pointermove", (event) => {
+    if (box === null) return;
+    const left = place.getBoundingClientRect().left;
+    box.style.left = Math.min(from, event.clientX) - left + "px";
+    box.style.width = Math.abs(event.clientX - from) + "px";
+  });
+  addEventListener("pointerup", (event) => {
+    if (box === null) return;
+    box.remove();
+    box = null;
+    if (Math.abs(event.clientX - from) < 8) return;
+    const view = views.get(place), zero = place.querySelector("svg").getBoundingClientRect().left + view.origin()[0];
+    const [first, last] = [from, event.clientX].sort((a, b) => a - b).map((x) => new Date(view.scale("x").invert(x - zero)).toISOString());
+    const asked = new URLSearchParams(location.search);
+    asked.delete("span");
+    asked.set("from", first);
+    asked.set("to", last);
+    location.search = asked;
+  });
+}
+
 async function drawOne(place) {
   const points = at(place.dataset.key) ?? [];
   if (!show(place, points)) return;
@@ -97,7 +128,10 @@ async function draw() {
   if (!specs) ({ specs, config } = await (await fetch("/api/charts")).json());
   for (const view of views.values()) view.finalize();
   views.clear();
-  for (const place of places) await drawOne(place);
+  for (const place of places) {
+    if (specs[place.dataset.chart].layer?.[0]?.data?.name === "edges" && !place.dataset.brush) { place.dataset.brush = "yes"; brush(place); }
+    await drawOne(place);
+  }
 }
 
 function alertLine(alert) {
