@@ -118,7 +118,7 @@ def test_a_model_that_runs_a_command_is_refused_by_register_and_by_the_supply_ch
     hostile.memory_of_training = Command(f"touch {marker}")
     joblib.dump(hostile, place.folder / "model.joblib")
     refused = place.run("register", code=3).err
-    assert "no model may do" in refused
+    assert "no model may" in refused
     assert "system" in refused
     assert "nothing is registered yet" in place.run("check", code=3).err
 

@@ -13,15 +13,15 @@ from builders.domain import NOON, contract, digest, finding, version
 from builders.journal import AT, journal, label, predicted, refused
 from builders.people import principal
 from modelmark.app.container import Container
-from modelmark.app.usecases.handle_alert import HandleAlert
 from modelmark.app.usecases.rows_behind import RowsBehind
+from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError, NotPermitted, Rejected
 from modelmark.domain.finding import Alert
-from modelmark.domain.next_step import next_step
 from modelmark.domain.people import Role
 from modelmark.domain.settings import Settings
 from modelmark.domain.until import later_on
 from modelmark.domain.workspace import Workspace
+from modelmark.governance.handle_alert import HandleAlert
 from modelmark.journal.tables.compact import compact
 from modelmark.testing.ledger import MemoryLedger
 

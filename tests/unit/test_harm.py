@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 
 from builders.domain import NOON, digest, finding
-from modelmark.domain.harm import Harm, by_harm, harm_of
+from modelmark.domain.alerts.harm import Harm, by_harm, harm_of
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 ORDER = [

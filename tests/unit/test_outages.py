@@ -17,9 +17,9 @@ import pytest
 import modelmark
 from builders.domain import NOON
 from modelmark.domain import errors
+from modelmark.domain.alerts.watching import MISSED, unwatched, unwatched_for, watched_now
 from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.domain.watching import MISSED, unwatched, unwatched_for, watched_now
 from modelmark.domain.workspace import Workspace
 from modelmark.monitors.monitor import MonitorContext, Recorded
 from modelmark.steward.loop import Steward

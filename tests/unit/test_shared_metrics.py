@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import loops
-from modelmark.domain.watching import MISSED, watched_now
+from modelmark.domain.alerts.watching import MISSED, watched_now
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.serving import runtime as module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from builders.domain import NOON
 from loops import run
 from modelmark.domain import errors
 from modelmark.domain.people import Role
+from modelmark.domain.workspace import Workspace
 from modelmark.web import bounds, bundle, refused
 from modelmark.web.acts import _expected, _number, _role, _source
 from modelmark.web.authenticator import (
@@ -426,7 +428,7 @@ def test_time_of_a_body_runs_from_when_it_is_asked_for(monkeypatch):
 
 
 def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
-    made = build(SimpleNamespace(), SimpleNamespace(people=None))  # type: ignore[arg-type]
+    made = build(SimpleNamespace(workspace=Workspace(Path())), SimpleNamespace(people=None))  # type: ignore[arg-type]
     routes = [route for route in made.routes if isinstance(route, ProtectedRoute)]
     posted_to = {route.path for route in routes if "POST" in (route.methods or ())}
     acts = ("ticket", "approve", "comment", "waive", "release")
@@ -434,6 +436,7 @@ def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
     assert posted_to == {
         "/sign-in", "/redeem", "/sign-out", "/models/{model}/rollback", *(f"/versions/{{id}}/{act}" for act in acts),
         *(f"/people/{act}" for act in people),
+        *(f"/alerts/{{alert}}/{act}" for act in ("acknowledge", "assign", "snooze", "close")),
     }  # fmt: skip
     assert all(route.methods in ({"POST"}, {"GET", "HEAD"}) for route in routes)
     public = {route.path for route in routes if route.rule == "public"}

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from modelmark.app.effects import FinishBehind
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.workbench import Workbench
-from modelmark.domain.watching import watched_now
+from modelmark.domain.alerts.watching import watched_now
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint

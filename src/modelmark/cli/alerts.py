@@ -40,7 +40,7 @@ def list_(
 
     Example: modelmark alerts list
     """
-    from modelmark.domain.harm import by_harm
+    from modelmark.domain.alerts.harm import by_harm
 
     app = open_app(workspace)
     if model is not None:
@@ -64,7 +64,7 @@ def show(id: Id, workspace: options.Workspace = None, json: options.Json = False
 
     Example: modelmark alerts show 12
     """
-    from modelmark.domain.next_step import next_step
+    from modelmark.domain.alerts.next_step import next_step
 
     app = open_workbench(workspace)
     alert = app.monitoring_store.alert(id)

@@ -11,7 +11,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_reporting
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.errors import Rejected
+from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.people import Role
 from modelmark.domain.until import until
 
@@ -178,9 +178,9 @@ def status(
     app = open_app(workspace)
     if model is not None:
         app.find.model(model)  # a misspelt name is an error, not an empty answer
-    from modelmark.domain.harm import by_harm
+    from modelmark.domain.alerts.harm import by_harm
+    from modelmark.domain.alerts.watching import unwatched
     from modelmark.domain.waived import waived
-    from modelmark.domain.watching import unwatched
 
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
     alerts = by_harm(app.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
@@ -220,16 +220,21 @@ def status(
                 say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
-    if missed := unwatched(app.workspace):
+    _say_left(unwatched(app.workspace), app.finish.pending(), lost)
+    for alert in alerts:
+        often = f", seen {alert.count} times" if alert.count > 1 else ""
+        say(f"! {alert.place}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC{often})")
+    return OK
+
+
+def _say_left(missed: str | None, pending: Sequence[str], lost: Sequence[ModelmarkError]) -> None:
+    """What nobody watches, what the last act still waits for, and what cannot be read."""
+    if missed:
         say(f"! {missed}")
-    for sentence in app.finish.pending():
+    for sentence in pending:
         say(f"! after the last act: {sentence}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
-    for alert in alerts:
-        since = f"since {alert.opened_at:%Y-%m-%d %H:%M} UTC, seen {alert.count} times"
-        say(f"! {alert.place}: {alert.sentence} ({since})")
-    return OK
 
 
 def _say_waiting(statuses: Sequence[ReleaseStatus], by: Principal | None) -> None:

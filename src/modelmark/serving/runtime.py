@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from modelmark.domain.alerts.watching import unwatched, unwatched_for
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NotYet
 from modelmark.domain.routes import Route
-from modelmark.domain.watching import unwatched, unwatched_for
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.renewed import RenewedWriter

@@ -49,7 +49,7 @@ def ratio(first: tuple[Array, Array], second: tuple[Array, Array], z: Array | fl
 
     >>> low, high = ratio((np.array([36.0]), np.array([40.0])), (np.array([16.0]), np.array([80.0])), 1.959964)
     >>> round(float(low[0]), 2), round(float(high[0]), 2)
-    (2.94, 7.17)
+    (2.93, 7.17)
     """
     (x, n), (y, m) = first, second
     start = np.log((x + 0.5) / (n + 0.5)) - np.log((y + 0.5) / (m + 0.5))

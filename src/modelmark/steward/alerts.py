@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding
-from modelmark.domain.harm import by_harm
-from modelmark.domain.next_step import next_step
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.monitors.performance import NAME as PERFORMANCE
 from modelmark.steward.stories import MANY, Stories

@@ -19,8 +19,8 @@ from starlette.responses import (
 )
 
 from modelmark.domain import errors
+from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.errors import NotPermitted
-from modelmark.domain.next_step import next_step
 from modelmark.domain.people import Permission, Role
 from modelmark.domain.theme import CONFIG
 from modelmark.domain.until import moment

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.alerts.watching import unwatched
 from modelmark.domain.audit import RELEASES, Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault
 from modelmark.domain.errors import Missing, no_alert
 from modelmark.domain.finding import Alert, Finding
-from modelmark.domain.harm import by_harm
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.stored import AUDIT_HEAD
 from modelmark.domain.version import REFERENCE, Version
-from modelmark.domain.watching import unwatched
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_audit
 from modelmark.governance.card import Card

@@ -1,0 +1,1 @@
+"""Alerts as people meet them: how much harm they tell of, what to do next, who watches."""
