@@ -18,8 +18,8 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, truth_of
+from modelmark.gates.common import probe_model
 from modelmark.gates.common.evaluation_set import check_of, groups_of
-from modelmark.gates.holdout import probe_model
 from modelmark.gates.holdout.row_order import order_check, overlap
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.calibration import design_effect

@@ -17,6 +17,7 @@ from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import evaluation_set_of
 from modelmark.gates.common.giveaway import alone, giveaway_check
 from modelmark.gates.gate import GateProgress, Measurement
+from modelmark.gates.leakage.standing_out import StandingOut, standing_out
 from modelmark.stats.near_duplicates import near_duplicates, places
 from modelmark.stats.rates import wilson
 
@@ -56,7 +57,7 @@ class Leakage:
         found = alone(case, evaluation)
         checks.append(giveaway_check(found, evaluation, self.settings.suspicious))
         progress(3, 4)
-        checks += [_declared_after(contract), *_doubtful(contract, found.values)]
+        checks += [_declared_after(contract), *_doubtful(contract, found.values, standing_out(case, evaluation, found))]
         rows = tuple(
             (name, "cannot tell" if value is None else f"{value:.4g}", _known(contract, name))
             for name, value in list(found.values.items())[:15]
@@ -147,12 +148,16 @@ def _known(contract: Contract, name: str) -> str:
     return next(item.known.value for item in contract.inputs if item.name == name)
 
 
-def _doubtful(contract: Contract, values: Mapping[str, float | None]) -> Iterator[Check]:
+def _doubtful(
+    contract: Contract, values: Mapping[str, float | None], stands_out: StandingOut | None
+) -> Iterator[Check]:
     """Inputs that sound like, or predict like, something settled later. A hint: only a person knows."""
     unsaid = [item.name for item in contract.inputs if item.known is Availability.UNKNOWN]
     named = [name for name in unsaid if _AFTER.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())]
     strong = [name for name in unsaid if (values.get(name) or 0.0) >= _STRONG and name not in named]
     doubtful = [*(f"{n} (by its name)" for n in named), *(f"{n} (alone {values[n]:.3g})" for n in strong)]
+    if stands_out is not None and stands_out.name in unsaid:
+        doubtful = [str(stands_out), *(said for said in doubtful if not said.startswith(f"{stands_out.name} ("))]
     if doubtful:
         yield Check(
             name="inputs that may come after the event",
