@@ -19,7 +19,7 @@ from modelmark.seal.sums import RowSum
 from modelmark.stats.profile import pack, unpack
 from modelmark.steward.job import JobContext, Step
 from modelmark.steward.jobs.prune import Prune
-from modelmark.storage.database import Database
+from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.monitoring_store import SqlMonitoringStore
 from modelmark.storage.sums import SignedSums
@@ -28,16 +28,14 @@ from modelmark.testing.monitoring_store import MemoryMonitoringStore
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(params=["sql", "in memory"])
-def book(request: pytest.FixtureRequest, database: Database) -> MonitoringStore:
-    return SqlMonitoringStore(database, SignedSums(signer)) if request.param == "sql" else MemoryMonitoringStore()
+def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MonitoringStore]:
+    if request.param == "in memory":
+        yield MemoryMonitoringStore()
+        return
+    opened = Database(sqlite_url(tmp_path / "state.db"))
+    yield SqlMonitoringStore(opened, SignedSums(signer))
+    opened.close()
 
 
 def prune(book: MonitoringStore, now: datetime) -> None:
@@ -128,18 +126,22 @@ def test_messages_about_alerts_go_after_a_quarter_once_they_are_sent(book: Monit
     ]
 
 
-def test_the_signed_sum_follows(database: Database) -> None:
+def test_the_signed_sum_follows_in_every_database(database_url: str) -> None:
+    database = Database(database_url)
     book, ledger = SqlMonitoringStore(database, SignedSums(signer)), SqlLedger(database)
     for late in (5, 7):
         window = Window(start=NOON - 3 * HOUR, end=NOON - 2 * HOUR + late * MINUTE)
         book.add_findings(finding(subject=f"c{k}", window=window) for k in range(520))
     book.add_findings([finding(subject="c7", window=window, sentence="Told again.")])
+    book.add_profile("loans", "v", NOON - 5 * HOUR, "age", pack(np.array([1], dtype=np.int64)))
+    book.queue_message("opened-1", "t", "b", NOON)
     prune(book, NOON)
     rows = ledger.summed_rows()["findings"]
     assert len(rows) == 520
     head = ledger.head("findings")
     assert head is not None
     assert RowSum.restored(open_head("findings", head, signer().verifier())) == RowSum.of(row.columns for row in rows)
+    database.close()
 
 
 def test_looks_at_many_inputs_do_not_pile_up(tmp_path: Path) -> None:

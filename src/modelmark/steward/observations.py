@@ -22,7 +22,7 @@ from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
-from modelmark.steward.service import HOUR, WEEK, Silence, usual_pause
+from modelmark.steward.service import WEEK, Silence, usual_pause
 
 #: How far back labels are looked for where a narrower window cannot tell.
 WIDEST: Final = timedelta(days=90)
@@ -71,7 +71,7 @@ class JournalObservations:
         if shutil.disk_usage(self._workspace.root).free < RESERVE:
             return None  # nothing can be recorded, and the disk's own alert says so
         model, now = self._watched.model, self._window.end
-        active = self._profiler.active(model, now - WEEK - HOUR, now)
+        active = self._profiler.active(model, now - 2 * WEEK, now)
         if not active:
             return None
         length = self._window.end - self._window.start

@@ -59,8 +59,8 @@ def evaluate(
 def usual_pause(active: Sequence[datetime], last: datetime, now: datetime, *, size: timedelta) -> timedelta:
     """The longest pause after such a time as `last`, as it was a week ago, or a day, or ever. active: the beginnings of those
     spans of time of a length, oldest first, in which somebody asked."""
-    known = now - active[0] if active else timedelta()
-    back = next((back for back in (WEEK, DAY) if known >= back + HOUR), None)
+    known = last - active[0] if active else timedelta()
+    back = next((back for back in (WEEK, DAY) if known >= back), None)
     if back is None:
         points = [at for at in active if at <= last]
     else:
