@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from modelmark.domain.harm import by_harm
 
 from builders.domain import NOON, digest
 from builders.journal import AT, journal, label, pid, predicted, schema
 from builders.steward import DEAL, book, steward, watched
 from modelmark.domain.contract import Contract, DataType, Input
-from modelmark.domain.harm import by_harm
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused
 from modelmark.stats.profile import reference
 from modelmark.steward.profiler import MonitoredVersion

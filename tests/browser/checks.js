@@ -69,9 +69,9 @@
     return bad;
   };
 
-  const links = () => [...document.querySelectorAll("a[href], button, summary, [tabindex='0']")].filter((n) => n.classList.contains("skip") || (visible(n) && n.checkVisibility())).length;
+  const links = () => [...document.querySelectorAll("a[href], button, summary, input:not([type=hidden]), select, textarea, [tabindex='0']")].filter((n) => n.classList.contains("skip") || (visible(n) && n.checkVisibility())).length;
   const focused = () => {
-    const node = document.activeElement, all = [...document.querySelectorAll("a[href], button, summary, [tabindex='0']")];
+    const node = document.activeElement, all = [...document.querySelectorAll("a[href], button, summary, input:not([type=hidden]), select, textarea, [tabindex='0']")];
     const style = getComputedStyle(node);
     return { at: all.indexOf(node), ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2, name: name(node).slice(0, 40) };
   };

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +19,7 @@ from modelmark.journal.tables.rows import RowFilter, rows
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 CHANGE = """UPDATE audit SET body = replace(body, '"actor":"ann"', '"actor":"eve"') WHERE sequence = 7"""
 CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
-DRAWING = ("overview", "tumours", "churn", "hostile")
+DRAWING = ("overview", "tumours", "churn", "hostile", "input", "text input", "between")
 
 
 def prediction(lived: Lived) -> str:
@@ -35,6 +36,9 @@ def pages(lived: Lived) -> dict[str, str]:
         "churn": "/models/churn?span=1h",
         "hostile": "/models/hostile?span=24h",
         "rows": "/models/tumours/rows?label=any&input=mean+radius&low=3",
+        "input": "/models/tumours/input?name=worst+area&span=6h",
+        "text input": f"/models/hostile/input?name={quote(f'town {SCRIPT}')}&span=6h",
+        "between": f"/models/tumours?from={(lived.now - timedelta(hours=3)).isoformat().replace('+', '%2B')}",
         "prediction": f"/models/tumours/predictions/{prediction(lived)}",
         "releases": "/releases",
         "version": f"/versions/{version['tumours', 2]}",
@@ -47,8 +51,8 @@ def pages(lived: Lived) -> dict[str, str]:
 
 
 NAMES = (
-    "overview", "tumours", "churn", "hostile", "rows", "prediction", "releases", "version", "failed version", "hostile version",
-    "audit", "alerts", "alert",
+    "overview", "tumours", "churn", "hostile", "rows", "input", "text input", "between", "prediction", "releases", "version",
+    "failed version", "hostile version", "audit", "alerts", "alert",
 )  # fmt: skip
 
 
@@ -130,6 +134,37 @@ def test_the_rows_of_a_model_tell_what_became_of_the_labels_of_each_source(lived
     assert cells[0] == "outcomes.csv"
     assert int(cells[1].replace(",", "")) > 100
     assert cells[2:5] == ["0", "0", "0"]
+
+
+def test_drawing_across_a_chart_leads_to_that_span_and_an_input_to_its_own_page(open_at: Any):
+    page = open_at(1280, 1000).open("/models/tumours?span=6h")
+    box = page.locator("section[aria-labelledby=traffic] .chart").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.6, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**from=*")
+    page.wait_for_selector("html[data-drawn=true]")
+    assert "nothing here is live" in page.locator("main").inner_text()
+    assert page.locator("section[aria-labelledby=traffic] svg").count() == 1
+    page.get_by_text("One input over time").click()
+    page.get_by_role("link", name="worst area").click()
+    assert page.locator("h1").inner_text() == "worst area of tumours"
+    assert "from=" in page.url
+
+
+def test_versions_and_events_are_looked_for(open_at: Any):
+    page = open_at().open("/releases")
+    page.locator("select[name=model]").select_option("tumours")
+    page.locator("select[name=state]").select_option("champion")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("[aria-label=Versions] tbody tr").count() == 1
+    assert page.locator("h1").inner_text().startswith("1 of ")
+    page.goto(page.url.partition("/releases")[0] + "/audit?q=approved+tumours")
+    told = page.locator("[aria-label=Events] tbody tr").all_inner_texts()
+    assert told
+    assert all("tumours" in text for text in told)
 
 
 def test_rows_are_chosen_turned_over_and_followed_to_one_prediction(open_at: Any):

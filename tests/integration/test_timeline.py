@@ -12,6 +12,7 @@ import pytest
 from builders.domain import NOON
 from builders.journal import VERSION, journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.arms import answered
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import refusals
 from modelmark.journal.tables.rows import RowFilter, rows
@@ -146,3 +147,13 @@ def test_a_model_without_a_table_and_a_span_without_rows_are_empty(known: Worksp
     quiet = timeline(known, "loans", END + timedelta(days=1), END + timedelta(days=2), seconds=60)
     assert quiet.slots == ()
     assert quiet.span == Span()
+
+
+def test_what_each_version_answered_stands_side_by_side(known: Workspace):
+    whole = timeline(known, "loans", START, END, seconds=3600).span
+    each = answered(known, "loans", START, END)
+    assert sum(one.requests for one in each.values()) == whole.requests
+    assert sum(one.rows for one in each.values()) == whole.rows
+    assert sum(one.fallbacks for one in each.values()) == whole.fallbacks
+    assert all(one.p50_micros <= one.p99_micros for one in each.values())
+    assert answered(known, "nobody", START, END) == {}

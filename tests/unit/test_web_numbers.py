@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders.domain import ANN, BOB, NOON, contract, evidence, finding, version
+from builders.domain import ANN, BOB, NOON, contract, digest, evidence, finding, version
 from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Fallback, FallbackKind, Goal, Guardrail, ModelSource, Outputs, Question
 from modelmark.domain.evidence import Check, Evidence, Verdict
@@ -17,9 +17,11 @@ from modelmark.domain.finding import Alert, Outcome, Window
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.people import Account, Permission, Principal, Role
 from modelmark.domain.release import Approval, Comment, CommentKind, State
+from modelmark.domain.routes import Arm, Route
 from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.tasks import tasks
+from modelmark.journal.tables.arms import Answered
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.stats.profile import Column
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
@@ -490,3 +492,30 @@ def test_risk_reads_everything_that_did_not_pass_and_the_others_their_own():
         assert all(isinstance(check, Check) and check.verdict is Verdict.PASS for _, check in part.checks)
     assert [gate for gate, _ in found[Role.OPERATIONS].residual] == ["load"]
     assert found[Role.OPERATIONS].checks == ()
+
+
+def test_what_answers_now_stands_side_by_side_with_what_its_labels_say():
+    arms = (Arm(version=ONE.id, name="champion", weight=0.9), Arm(version=digest("two"), name="canary", weight=0.1))
+    did = Answered(requests=1200, rows=1300, fallbacks=4, p50_micros=400.0, p99_micros=2500.0, mean_score=0.25)
+    judged = finding(monitor="performance", measured=0.9, low=0.85, high=0.95, n=300)
+    book = Book(
+        route=Route(model="loans", arms=arms, previous=None), answered={ONE.id.hex: did}, reference=scored([0.5], [1, 1]),
+        looks={"performance": [judged]}, refused=[("OUT_OF_RANGE", "age", 7)],
+    )  # fmt: skip
+    first, second = series.model(book, "loans", named("1h", NOON))["arms"]
+    assert first == {
+        "label": "v1", "arm": "champion", "weight": "90%", "requests": "1,200", "p50_ms": "0.40", "p99_ms": "2.50",
+        "score": "0.25", "fallbacks": "4", "refused": "7", "performance": "0.9 [0.85, 0.95], n = 300",
+    }  # fmt: skip
+    assert (second["weight"], second["requests"], second["p99_ms"]) == ("10%", "0", "–")
+
+
+def test_a_rollback_is_marked_unlike_a_release():
+    acts = [
+        Event(
+            sequence=n, at=NOON, actor="ann", act=act, subject=ONE.id, details={"model": "loans"}, previous="", hash=""
+        )
+        for n, act in enumerate((Act.RELEASED, Act.ROLLED_BACK), 1)
+    ]
+    found = series.marks(Book(), "loans", NOON, acts)
+    assert [(mark["kind"], mark["label"]) for mark in found] == [("release", "v1"), ("rollback", "↩ v1")]
