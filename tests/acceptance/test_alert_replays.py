@@ -18,6 +18,7 @@ from modelmark.domain.harm import by_harm
 from builders.domain import NOON, digest
 from builders.journal import AT, journal, label, pid, predicted, schema
 from builders.steward import DEAL, book, steward, watched
+from modelmark.domain.alerts.harm import by_harm
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused
 from modelmark.stats.profile import reference

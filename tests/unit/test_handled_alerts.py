@@ -13,7 +13,9 @@ from builders.domain import NOON, contract, digest, finding, version
 from builders.journal import AT, journal, label, predicted, refused
 from builders.people import principal
 from modelmark.app.container import Container
+from modelmark.app.usecases.handle_alert import HandleAlert
 from modelmark.app.usecases.rows_behind import RowsBehind
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Snooze
 from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError, NotPermitted, Rejected
 from modelmark.domain.finding import Alert
@@ -21,7 +23,6 @@ from modelmark.domain.people import Role
 from modelmark.domain.settings import Settings
 from modelmark.domain.until import later_on
 from modelmark.domain.workspace import Workspace
-from modelmark.governance.handle_alert import HandleAlert
 from modelmark.journal.tables.compact import compact
 from modelmark.testing.ledger import MemoryLedger
 
@@ -40,13 +41,13 @@ def alert(app: Container) -> Alert:
 
 def test_what_somebody_did_with_an_alert_stands_with_it_and_in_the_audit(app: Container, alert: Alert) -> None:
     handle = app.handle_alert
-    handle.acknowledge(alert.id)
-    handle.assign(alert.id, " Bob\n Ray ")
-    now = handle.snooze(alert.id, NOON + 4 * HOUR)
+    handle(alert.id, Acknowledge())
+    handle(alert.id, Assign(to=" Bob\n Ray "))
+    now = handle(alert.id, Snooze(until=NOON + 4 * HOUR))
     assert now.handling == "acknowledged by ann, assigned to Bob Ray, snoozed until 2026-03-01 16:00 UTC"
     assert (now.is_snoozed(NOON), now.is_snoozed(NOON + 4 * HOUR)) == (True, False)
     assert now.closed_at is None
-    over = handle.close(alert.id, "understood")
+    over = handle(alert.id, Close(reason="understood"))
     assert (over.closed_at, over.details.ended) == (NOON, "closed by ann: understood")
     told = [(e.act, e.actor, e.subject) for e in app.ledger.events()]
     acts = ("acknowledged alert", "assigned alert", "snoozed alert", "closed alert")
@@ -57,11 +58,13 @@ def test_what_somebody_did_with_an_alert_stands_with_it_and_in_the_audit(app: Co
 @pytest.mark.parametrize(
     ("act", "kind", "code"),
     [
-        pytest.param(lambda h, a: h.acknowledge(a + 7), Missing, "NO_ALERT", id="of no alert"),
-        pytest.param(lambda h, a: h.assign(a, "  "), Rejected, "BAD_TEXT", id="to nobody"),
-        pytest.param(lambda h, a: h.close(a, "x" * 401), Rejected, "BAD_TEXT", id="for an endless reason"),
-        pytest.param(lambda h, a: h.snooze(a, NOON), Rejected, "BAD_TIME", id="until now"),
-        pytest.param(lambda h, a: (h.close(a, "done"), h.acknowledge(a)), Conflict, "ALERT_OVER", id="once it is over"),
+        pytest.param(lambda h, a: h(a + 7, Acknowledge()), Missing, "NO_ALERT", id="of no alert"),
+        pytest.param(lambda h, a: h(a, Assign(to="  ")), Rejected, "BAD_TEXT", id="to nobody"),
+        pytest.param(lambda h, a: h(a, Close(reason="x" * 401)), Rejected, "BAD_TEXT", id="for an endless reason"),
+        pytest.param(lambda h, a: h(a, Snooze(until=NOON)), Rejected, "BAD_TIME", id="until now"),
+        pytest.param(
+            lambda h, a: (h(a, Close(reason="done")), h(a, Acknowledge())), Conflict, "ALERT_OVER", id="once it is over"
+        ),
     ],
 )
 def test_refused(
@@ -76,9 +79,9 @@ def test_refused(
 def test_where_there_are_accounts_one_of_them_has_to_act(app: Container, alert: Alert) -> None:
     bob = principal(app.people, "bob", "Bob Ray", Role.PRODUCT)
     with pytest.raises(NotPermitted):
-        app.handle_alert.acknowledge(alert.id)
+        app.handle_alert(alert.id, Acknowledge())
     assert app.monitoring_store.alert(alert.id).handling == ""
-    assert app.handle_alert.acknowledge(alert.id, by=bob).details.acknowledged_by == "Bob Ray"
+    assert app.handle_alert(alert.id, Acknowledge(), by=bob).details.acknowledged_by == "Bob Ray"
 
 
 def test_until_when_an_alert_asks_for_nobody() -> None:

@@ -22,6 +22,7 @@ from modelmark.app.usecases.describe_version import DescribeVersion
 from modelmark.app.usecases.fetch import Fetch
 from modelmark.app.usecases.find_version import FindVersion, nowhere
 from modelmark.app.usecases.finish_acts import FinishActs
+from modelmark.app.usecases.handle_alert import HandleAlert
 from modelmark.app.usecases.make_checkpoint import MakeCheckpoint
 from modelmark.app.usecases.model_card import ModelCard
 from modelmark.app.usecases.read_contract import ReadContract
@@ -42,7 +43,6 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
 from modelmark.governance.checkpoints import Checkpoints
-from modelmark.governance.handle_alert import HandleAlert
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases

@@ -90,5 +90,5 @@ class ControlPlane(Workbench):
             waive=self.waive,
             release=self.release,
             rollback=self.rollback,
-            alerts=self.handle_alert,
+            handle_alert=self.handle_alert,
         )

@@ -10,6 +10,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, say, say_json, table
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Snooze
 from modelmark.domain.until import later_on
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def acknowledge(id: Id, workspace: options.Workspace = None, json: options.Json 
     Example: modelmark alerts acknowledge 12
     """
     app = open_app(workspace)
-    return _done(app.handle_alert.acknowledge(id, by=app.principal), json)
+    return _done(app.handle_alert(id, Acknowledge(), by=app.principal), json)
 
 
 @alerts.command()
@@ -117,7 +118,7 @@ def snooze(
     """
     app = open_app(workspace)
     when = later_on(until, now=datetime.now(UTC), field="--until")
-    return _done(app.handle_alert.snooze(id, when, by=app.principal), json)
+    return _done(app.handle_alert(id, Snooze(until=when), by=app.principal), json)
 
 
 @alerts.command()
@@ -132,7 +133,7 @@ def assign(
     Example: modelmark alerts assign 12 --to "Bob Ray"
     """
     app = open_app(workspace)
-    return _done(app.handle_alert.assign(id, to, by=app.principal), json)
+    return _done(app.handle_alert(id, Assign(to=to), by=app.principal), json)
 
 
 @alerts.command()
@@ -147,7 +148,7 @@ def close(
     Example: modelmark alerts close 12 --reason "restored from the backup"
     """
     app = open_app(workspace)
-    return _done(app.handle_alert.close(id, reason, by=app.principal), json)
+    return _done(app.handle_alert(id, Close(reason=reason), by=app.principal), json)
 
 
 def _since(alert: Alert) -> str:

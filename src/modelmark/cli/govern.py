@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,11 +11,12 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_reporting
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.errors import ModelmarkError, Rejected
+from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Role
 from modelmark.domain.until import until
 
 if TYPE_CHECKING:
+    from modelmark.domain.finding import Alert
     from modelmark.domain.people import Person, Principal
     from modelmark.domain.release import Approval
     from modelmark.domain.routes import Route
@@ -196,11 +197,7 @@ def status(
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
         return OK
     _say_waiting(statuses, app.principal)
-    late = app.steady_clock.behind()
-    if late is not None:
-        say(
-            f"! this machine's clock stands {late} before the last act; until it has caught up, the time of that act counts"
-        )
+    _say_late(app.steady_clock.behind())
     rows = [
         (
             s.version.model,
@@ -220,21 +217,29 @@ def status(
                 say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
-    _say_left(unwatched(app.workspace), app.finish.pending(), lost)
-    for alert in alerts:
-        often = f", seen {alert.count} times" if alert.count > 1 else ""
-        say(f"! {alert.place}: {alert.sentence} (since {alert.opened_at:%Y-%m-%d %H:%M} UTC{often})")
-    return OK
-
-
-def _say_left(missed: str | None, pending: Sequence[str], lost: Sequence[ModelmarkError]) -> None:
-    """What nobody watches, what the last act still waits for, and what cannot be read."""
-    if missed:
-        say(f"! {missed}")
-    for sentence in pending:
+    for sentence in app.finish.pending():
         say(f"! after the last act: {sentence}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
+    _say_alerts(alerts, unwatched(app.workspace))
+    return OK
+
+
+def _say_late(late: timedelta | None) -> None:
+    if late is not None:
+        say(
+            f"! this machine's clock stands {late} before the last act; until it has caught up, the time of that act counts"
+        )
+
+
+def _say_alerts(alerts: Sequence[Alert], missed: str | None) -> None:
+    if missed:
+        say(f"! {missed}")
+    for alert in alerts:
+        often = f", seen {alert.count} times" if alert.count > 1 else ""
+        hand = f"; {alert.handling}" if alert.handling else ""
+        said = f"since {alert.opened_at:%Y-%m-%d %H:%M} UTC{often}{hand}"
+        say(f"! {alert.place}: {alert.sentence} ({said}) More: modelmark alerts show {alert.id}")
 
 
 def _say_waiting(statuses: Sequence[ReleaseStatus], by: Principal | None) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
+from modelmark.domain.alerts.handling import Handling
 from modelmark.domain.finding import Alert
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.release import WaiverRequest
@@ -39,11 +39,8 @@ class Rollback(Protocol):
     ) -> tuple[Version, Version, Snapshot]: ...
 
 
-class HandleAlerts(Protocol):
-    def acknowledge(self, id: int, *, by: Principal | None) -> Alert: ...
-    def assign(self, id: int, to: str, *, by: Principal | None) -> Alert: ...
-    def snooze(self, id: int, until: datetime, *, by: Principal | None) -> Alert: ...
-    def close(self, id: int, reason: str, *, by: Principal | None) -> Alert: ...
+class HandleAlert(Protocol):
+    def __call__(self, id: int, handling: Handling, *, by: Principal | None) -> Alert: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,4 +52,4 @@ class Actions:
     waive: Waive
     release: Release
     rollback: Rollback
-    alerts: HandleAlerts
+    handle_alert: HandleAlert

@@ -8,13 +8,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Snooze
 from modelmark.domain.errors import Rejected
-from modelmark.domain.finding import Alert
 from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.release import CommentKind, WaiverRequest
 from modelmark.domain.until import later_on, until
 from modelmark.domain.version import Version
-from modelmark.web.actions import Actions, HandleAlerts
+from modelmark.web.actions import Actions
 from modelmark.web.authenticator import COOKIE, next_of, with_session, without_session
 from modelmark.web.forms import posted, read_form
 from modelmark.web.queries import Queries, alert_number
@@ -96,34 +96,24 @@ class Acts:
 
     async def acknowledge(self, request: Request) -> Response:
         await posted(request)
-        return self._handled(request, await run_in_threadpool(self._alerts.acknowledge, _id(request), by=_by(request)))
+        return await self._handle(request, Acknowledge())
 
     async def assign(self, request: Request) -> Response:
-        form, by = await posted(request), _by(request)
-        return self._handled(
-            request, await run_in_threadpool(self._alerts.assign, _id(request), form.get("to", ""), by=by)
-        )
+        return await self._handle(request, Assign(to=(await posted(request)).get("to", "")))
 
     async def snooze(self, request: Request) -> Response:
-        form, by = await posted(request), _by(request)
-        until = later_on(form.get("until", ""), now=self._queries.clock(), field="until")
-        return self._handled(request, await run_in_threadpool(self._alerts.snooze, _id(request), until, by=by))
+        until = (await posted(request)).get("until", "")
+        return await self._handle(request, Snooze(until=later_on(until, now=self._queries.clock(), field="until")))
 
     async def close_alert(self, request: Request) -> Response:
-        form, by = await posted(request), _by(request)
-        return self._handled(
-            request, await run_in_threadpool(self._alerts.close, _id(request), form.get("reason", ""), by=by)
-        )
+        return await self._handle(request, Close(reason=(await posted(request)).get("reason", "")))
 
-    @property
-    def _alerts(self) -> HandleAlerts:
-        return self._actions.alerts
-
-    @staticmethod
-    def _handled(request: Request, alert: Alert) -> Response:
+    async def _handle(self, request: Request, handling: Handling) -> Response:
+        id = alert_number(request.path_params["alert"])
+        await run_in_threadpool(self._actions.handle_alert, id, handling, by=_by(request))
         if "authorization" in request.headers:
-            return JSONResponse({"done": True, "alert": alert.id})
-        return RedirectResponse(f"/alerts/{alert.id}", 303)
+            return JSONResponse({"done": True, "alert": id})
+        return RedirectResponse(f"/alerts/{id}", 303)
 
     async def add_account(self, request: Request) -> dict[str, Any]:
         """The account, and the token of its link, for the page that shows it this once."""
@@ -202,10 +192,6 @@ class Acts:
         if "authorization" in request.headers:
             return JSONResponse({"done": True, "version": version.id})
         return RedirectResponse(f"/versions/{version.id.hex}#{place}", 303)
-
-
-def _id(request: Request) -> int:
-    return alert_number(request.path_params["alert"])
 
 
 def _by(request: Request) -> Principal:

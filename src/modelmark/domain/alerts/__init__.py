@@ -1,1 +1,1 @@
-"""Alerts as people meet them: how much harm they tell of, what to do next, who watches."""
+"""What an alert stands for and asks of people, and whether anybody is there to raise one."""
