@@ -35,8 +35,9 @@ def columns(found: Collection[str], names: Sequence[str], row: int | None = None
     for name in names:
         if name not in found:
             raise Rejected(f"column {name} is missing", code="MISSING_COLUMN", field=name, row=row)
+    known = frozenset(names)
     for name in found:
-        if name not in names:
+        if name not in known:
             raise Rejected(
                 "there is a column that the contract does not know",
                 code="UNKNOWN_COLUMN",

@@ -138,15 +138,24 @@ class RowCodec:
 
     def from_mappings(self, rows: Sequence[Mapping[str, Any]]) -> Rows:
         """Rows of plain Python (or NumPy scalar) values, refused exactly as the same rows sent as JSON would be."""
-        for index, row in enumerate(rows):
-            for name, value in row.items():
-                if isinstance(value, (float, np.floating)) and not isfinite(value):
-                    raise row_errors.not_finite(name if name in self.names else jsontext.shown(str(name)), index)
-        body = msgspec.json.encode(rows, enc_hook=_scalar)
+        try:
+            body = msgspec.json.encode(rows, enc_hook=_scalar)
+        except Exception:
+            self._require_finite(rows)
+            raise
+        if b"null" in body:  # what is not finite is written so
+            self._require_finite(rows)
         try:
             return self.rows(self._list_decoder.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self.diagnose(jsontext.read(body)) from None
+
+    def _require_finite(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raises Rejected for the first NaN or infinity."""
+        for index, row in enumerate(rows):
+            for name, value in row.items():
+                if isinstance(value, (float, np.floating)) and not isfinite(value):
+                    raise row_errors.not_finite(name if name in self.names else jsontext.shown(str(name)), index)
 
     def diagnose(self, rows: Any) -> Rejected:
         """What is wrong with rows (read by `jsontext.read`) that the typed decoder refused."""
