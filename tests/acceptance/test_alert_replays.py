@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from modelmark.domain.harm import by_harm
 
 from builders.domain import NOON, digest
 from builders.journal import AT, journal, label, pid, predicted, schema
