@@ -200,6 +200,7 @@ def test_little_traffic_raises_no_alert_a_day() -> None:
 def test_values_that_were_rare_in_training_go_on_being_new() -> None:
     """The law of bench/laws/monitors.py, short: where the reference gives the unseen nothing, eight in ten alarm."""
     assert sum(rare_categories_alarm(seed) for seed in range(12)) == 0
+    assert sum(rare_categories_alarm(seed, trained=300) for seed in range(12)) <= 2
     assert sum(rare_categories_alarm(seed, new=0.15) for seed in range(4)) == 4
 
 
@@ -207,11 +208,13 @@ def test_as_many_new_values_are_expected_as_came_but_once() -> None:
     """Good 1953: of 100 rows 4 had a value of their own, so 4% of the next have one that nobody has seen."""
     column = Column("k", False, np.array([90, 1, 1, 1, 1, 0, 6]), np.zeros(0), tuple("abcdef"[:5]), closed=True)
     assert column.unseen() == pytest.approx(0.04)
-    for new, expected in ((0, 0.0), (2, 2.0), (4, 4.0), (30, 4.0)):
-        here = column.expected(np.array([100 - new, 0, 0, 0, 0, new, 0]))
-        assert here[-2] == pytest.approx(expected)
-        assert (here.sum(), here[-1]) == (pytest.approx(100), 6)
-    assert column.expected(np.zeros(7, dtype=np.int64)).tolist() == [90, 1, 1, 1, 1, 0, 6]
+    assert column.unseen(2.0) == pytest.approx(0.08)
+    for new, expected in ((0, 0.0), (2, 2.0), (4, 4.0), (7, 7.0), (30, 8.0)):  # 4, and two standard errors of 2
+        usual, here = column.compared(np.array([94 - new, 0, 0, 0, 0, new, 6]))
+        known = 1 - expected / 94  # what is left for those that were there
+        assert usual == pytest.approx([90 * known, 6, 4 * known + expected]), "once seen and never seen are one bin"
+        assert here.tolist() == [94 - new, 6, new]
+    assert column.compared(np.zeros(7, dtype=np.int64))[0].tolist() == [90, 1, 1, 1, 1, 0, 6]
     numbers = Column("n", True, np.array([1, 1, 98, 0, 0]), np.array([1.0, 2.0]))
     assert numbers.unseen() == 0, "a number that came once is not a kind of its own"
 

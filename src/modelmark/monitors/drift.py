@@ -31,7 +31,7 @@ class Drift:
             if counts is None or n < self._settings.min_rows or not column.histogram(column.counts).sum():
                 found.append(self._too_few(view, name, n))
             else:
-                pairs[name] = (column.expected(counts), column.histogram(counts))
+                pairs[name] = column.compared(counts)
         for name, measured in drifts(pairs, false_alarm_rate=self._settings.false_alarm_rate).items():
             found.append(self._finding(view, name, measured))
         return found

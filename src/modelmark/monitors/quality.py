@@ -8,7 +8,7 @@ from modelmark.domain.catalogue.monitor_settings import QualityMonitor
 from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.monitors.monitor import MonitorContext
-from modelmark.stats.profile import SCORE, Column
+from modelmark.stats.profile import SCORE, UNSURE, Column
 from modelmark.stats.rates import clopper_pearson
 
 FALSE_ALARM_RATE: Final = 0.01  # per window, all inputs together
@@ -43,12 +43,13 @@ class Quality:
             sentence = f"Cannot tell whether “{column.name}” is clean: {_too_few(n, 'predictions', 'rows')}."
             return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=n, column=True)
         outside = "out of range" if column.numeric else "unseen"
-        shares = [("missing", column.missing(counts), _share(column.missing(column.counts), column))]
+        missing = _share(column.missing(column.counts), column)
+        shares = [("missing", column.missing(counts), missing, missing)]
         if column.numeric or column.closed:
-            shares.append((outside, column.outside(counts), column.unseen()))
-        what, hits, usual = max(shares, key=lambda item: item[1] / n - item[2])
+            shares.append((outside, column.outside(counts), column.unseen(), column.unseen(UNSURE)))
+        what, hits, usual, most = max(shares, key=lambda item: item[1] / n - item[3])
         low, high = clopper_pearson(hits, n, confidence)
-        limit = usual + self._settings.tolerance
+        limit = most + self._settings.tolerance
         numbers = f"{hits / n:.1%} of “{column.name}” {what} ({hits:,} of {n:,} rows; interval {low:.1%} to {high:.1%})"
         outcome = Outcome.ALERT if low > limit else Outcome.OK
         tail = f"at training time {usual:.1%}, tolerated up to {limit:.1%}."

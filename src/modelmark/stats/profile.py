@@ -30,6 +30,7 @@ BINS: Final = 32
 VALUES: Final = 32  # known values of a free text column
 SCORE: Final = "@score"  # the answer's column: no input of a contract is compared with it
 FORMAT: Final = 1
+UNSURE: Final = 2.0  # standard errors of the share of values that nobody has seen
 _CELLS: Final = 2048
 _CHUNK: Final = 32_768  # values that stay in the cache
 
@@ -66,27 +67,32 @@ class Column:
         """Values out of the contract's range, or not among its categories."""
         return int(counts[-1] if self.numeric else counts[-2])
 
-    def unseen(self) -> float:
+    def unseen(self, errors: float = 0.0) -> float:
         """Share of further rows to expect outside `values`: as many as were there, and as many as had a value that came
-        but once (Good 1953, Biometrika 40:237), since such values go on coming."""
-        rows = int(self.histogram(self.counts).sum())
-        return (self.outside(self.counts) + self._once()) / rows if rows else 0.0
+        but once (Good 1953, Biometrika 40:237), since such values go on coming. errors: so many standard errors more."""
+        rows, once = int(self.histogram(self.counts).sum()), self._once()
+        unsure = errors * (once + 2 * int(np.count_nonzero(self.counts[:-2] == 2))) ** 0.5 if once else 0.0
+        return min((self.outside(self.counts) + once + unsure) / rows, 1.0) if rows else 0.0
 
     def _once(self) -> int:
         return 0 if self.numeric else int(np.count_nonzero(self.counts[:-2] == 1))
 
-    def expected(self, counts: Counts) -> Array:
-        """The reference's histogram with the unseen values it must expect, up to as many as `counts` has: how rare the
-        rare ones are is not known, so what lies between none and `unseen` speaks for no drift."""
-        found = self.histogram(self.counts).astype(np.float64)
+    def compared(self, counts: Counts) -> tuple[Array, Counts]:
+        """The histograms of the reference, as it must be expected, and of `counts`, over the same bins.
+
+        The reference has the unseen values it must expect, up to as many as `counts` has: how rare the rare ones are is not
+        known, so what lies between none and `unseen` speaks for no drift. What came but once is one bin with them: which of
+        many rare values come again is chance.
+        """
+        found, here = self.histogram(self.counts).astype(np.float64), self.histogram(counts)
+        if not self._once() or not here.sum():
+            return found, here
         rows = found.sum()
-        if not self._once() or not counts.sum():
-            return found
-        here = self.histogram(counts)
-        share = min(max(here[-2] / here.sum(), found[-2] / rows), self.unseen())
+        share = min(max(here[-2] / here.sum(), found[-2] / rows), self.unseen(UNSURE))
         found[:-2] *= 1 - (share * rows - found[-2]) / max(found[:-2].sum(), 1.0)
         found[-2] = share * rows
-        return found
+        rare = np.append(self.counts[:-2] == 1, [True, False])
+        return np.append(found[~rare], found[rare].sum()), np.append(here[~rare], here[rare].sum())
 
     def tally(self, values: Any) -> Counts:
         """Counts of a NumPy array, pandas Series or pyarrow column of this column's values."""
