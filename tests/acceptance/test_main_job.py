@@ -174,8 +174,7 @@ def test_regression_and_many_classes_are_served_and_watched_alike(tmp_path, read
     model.fit(table[:cut].drop(columns=target), table[target][:cut])
     write(tmp_path, table, model, cut=cut)
     place = Place(tmp_path)
-    place.init(target=target)
-    place.fill_in()
+    place.draft(target=target)
     app = place.app()
     place.next_champion(app)
     holdout = table[cut:]

@@ -89,7 +89,7 @@ def test_a_model_that_mlflow_keeps_can_be_the_source(tmp_path, template, mlflow,
         client.create_registered_model("trained")
         client.create_model_version("trained", f"{run.artifact_uri}/m", run_id=run.run_id)
         source = "models:/trained/1"
-    place.init(model=source)
+    assert "its conversion answers 0 of" in place.init(model=source).out
     assert re.search(rf"source: \"?{re.escape(source)}", place.contract.read_text())
     place.fill_in()
     assert "registered loans v1" in place.run("register").out

@@ -111,8 +111,7 @@ class Command:
 
 def test_a_model_that_runs_a_command_is_refused_by_register_and_by_the_supply_chain_gate(tmp_path):
     place, marker = small(tmp_path / "place"), tmp_path / "marker"
-    place.init()
-    place.fill_in()
+    place.draft()
     honest = joblib.load(place.folder / "model.joblib")
     hostile = copy.deepcopy(honest)
     hostile.memory_of_training = Command(f"touch {marker}")

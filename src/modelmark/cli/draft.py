@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import settings_of
+from modelmark.cli.opening import open_app, settings_of
 from modelmark.cli.output import OK, progress, require_folder, say, say_json, written
 from modelmark.domain.errors import Conflict
 
@@ -57,7 +57,10 @@ def init(
     if ask:
         require_terminal(as_json=json)
     with progress(quiet=json) as bar, written(out):
-        draft = prepare(model, train=train, holdout=holdout, target=target, name=name, out=out, said=said, progress=bar)
+        draft = prepare(
+            model, train=train, holdout=holdout, target=target, name=name, out=out, said=said, progress=bar,
+            fetch=lambda address, folder: open_app(workspace).tracking.download(address, folder),
+        )  # fmt: skip
     with written(out):
         drafted = draft.write(said.over(Answers(said=answers_of(said.said, input))) if ask else said)
     if json:

@@ -57,7 +57,7 @@ def _require_allowed(found: Scanned) -> None:
     names = ", ".join(ascii(".".join(name))[1:-1][:100] for name in found.refused[:3])
     if found.hostile:
         raise Rejected(
-            f"the model asks for {names}, which no model may ask for here; it was not opened",
+            f"the model asks for {names}, which no model may do; it was not opened",
             code="UNSAFE_ARTIFACT",
             hint=_HINT,
         )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.contract import draft, infer, names, read, table
 from modelmark.contract.answers import Answers
+from modelmark.domain.contract import Csv
 from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.progress import Progress, step
 from modelmark.registry.drafting.inspect import inspect
@@ -16,6 +20,8 @@ from modelmark.registry.mlflow import ADDRESSES
 from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal.files import replace_file
 
+#: (address, folder) -> the file below it.
+Fetch = Callable[[str, Path], Path]
 NOTHING_SAID = Answers()
 _MOST_KNOWN = 10_000  # distinct targets that may name a class
 
@@ -85,11 +91,13 @@ def prepare(
     out: Path,
     progress: Progress,
     said: Answers = NOTHING_SAID,
+    fetch: Fetch | None = None,
     rehearsed: bool = True,
 ) -> Prepared:
     """What stands in a draft at `out`; paths in it are relative to its folder. The model is only opened in the sandbox.
 
-    said: what people have answered already. rehearsed: whether the conversion is tried, too. Raises Missing for a file that
+    said: what people have answered already. fetch: brings a model from MLflow into a folder; None: it is not asked. rehearsed:
+    whether the conversion is tried, too. Raises Missing for a file that
     is not there, Rejected for a name, a table or a model that will not do, ContractInvalid for an answer that will not.
     """
     if name is not None:
@@ -104,25 +112,40 @@ def prepare(
         progress, "reading the holdout", lambda: table.read_table(holdout, columns=list(frame.columns), csv=csv)
     )
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
-    facts = None if in_mlflow else step(progress, "asking the model, sandboxed", lambda: inspect(Path(model), known))
-    if facts is not None and (types := facts.types()):
-        frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
-    found = infer.infer(frame, target=target, facts=facts, holdout=held_out)
-    paths = draft.Paths(
-        name=name or names.name_from(base.name),
-        model=model if in_mlflow else os.path.relpath(Path(model).resolve(), base),
+    paths = _paths(name or names.name_from(base.name), model, train, holdout, target, base, csv)
+    with _at_hand(model, fetch if in_mlflow else _as_it_is) as file:
+        facts = step(progress, "asking the model, sandboxed", lambda: inspect(file, known)) if file else infer.Facts()
+        if types := facts.types():
+            frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
+        found = infer.infer(frame, target=target, facts=facts, holdout=held_out)
+        contract = _read_back(draft.render(found, paths, said.said), out, said).contract
+        rehearsal = None
+        if rehearsed and file and facts.takes(len(found.inputs)):
+            rehearsal = step(progress, "trying the conversion on a few rows", lambda: rehearse(file, contract, holdout))
+    return Prepared(found=found, paths=paths, out=out, rehearsal=rehearsal)
+
+
+def _paths(name: str, model: str, train: Path, holdout: Path, target: str, base: Path, csv: Csv | None) -> draft.Paths:
+    """As they stand in a contract in the folder `base`; an address in MLflow stays what it is."""
+    return draft.Paths(
+        name=name,
+        model=model if model.startswith(ADDRESSES) else os.path.relpath(Path(model).resolve(), base),
         train=os.path.relpath(train.resolve(), base),
         holdout=os.path.relpath(holdout.resolve(), base),
         target=target,
         csv=csv,
     )
-    contract = _read_back(draft.render(found, paths, said.said), out, said).contract
-    rehearsal = None
-    if rehearsed and facts is not None and facts.takes(len(found.inputs)):
-        rehearsal = step(
-            progress, "trying the conversion on a few rows", lambda: rehearse(Path(model), contract, holdout)
-        )
-    return Prepared(found=found, paths=paths, out=out, rehearsal=rehearsal)
+
+
+def _as_it_is(model: str, _: Path) -> Path:
+    return Path(model)
+
+
+@contextmanager
+def _at_hand(model: str, fetch: Fetch | None) -> Iterator[Path | None]:
+    """The model's file for a while; None where nobody can bring it."""
+    with tempfile.TemporaryDirectory(prefix="modelmark-") as scratch:
+        yield fetch(model, Path(scratch)) if fetch else None
 
 
 def _read_back(text: str, out: Path, said: Answers) -> read.Document:
