@@ -246,6 +246,10 @@ def test_a_version_page_names_every_gate_and_links_the_report(lived: Lived, open
     visit = open_at()
     page = visit.open(pages(lived)["failed version"])
     assert page.locator("h1").inner_text() == "tumours v3 may not be released"
+    bar = page.get_by_role("complementary", name="What waits")
+    assert "blocker" in bar.inner_text()
+    assert bar.bounding_box()["y"] < 800, "in sight before anything is scrolled"
+    page.get_by_text("Every check of").click()
     table = page.get_by_role("region", name="Evidence").inner_text()
     for gate in ("data_contract", "holdout", "edge_cases", "parity", "load"):
         assert gate in table

@@ -89,3 +89,21 @@ def test_it_is_put_in_place_at_once(version, tmp_path):
     )
     assert path.read_text().startswith("<!doctype html>")
     assert [p.name for p in path.parent.iterdir()] == ["r.html"]
+
+
+def test_a_picture_has_one_name_and_its_parts_none(version):
+    points = {"values": [{"a": "x", "b": 1}, {"a": "y", "b": 2}]}
+    encoding = {"x": {"field": "a", "type": "nominal"}, "y": {"field": "b", "type": "quantitative"}}
+    figure = Figure(title="two bars", spec={"data": points, "mark": "bar", "encoding": encoding})
+    text = page(version, [evidence(version, "parity", figures=(figure,))])
+    assert text.count("<svg") == text.count('<svg role="img" aria-label="two bars"') == 1
+    assert "graphics-" not in text
+    assert "aria-roledescription" not in text
+    assert text.count("<path") > 2, "the bars are still there"
+
+
+def test_a_gate_that_passed_is_folded_and_one_that_did_not_is_open(version):
+    text = page(version, [evidence(version, gate, 1.0 if gate == "parity" else 0.0) for gate in GATES])
+    assert text.count('<details class="gate" open>') == 1
+    assert text.count('<details class="gate">') == ALL - 1
+    assert text.index('<details class="gate" open>') < text.index('<details class="gate">')
