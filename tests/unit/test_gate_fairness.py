@@ -104,9 +104,9 @@ def test_several_classes_are_each_compared(tmp_path):
     )
     known = dataclasses.replace(known, objective=dataclasses.replace(known.objective, metric="accuracy"))
     evidence = run_gate(Fairness(FairnessGate()), cases.case(tmp_path, known, train=train, holdout=holdout))
-    assert {c.name for c in evidence.checks if c.decides} == {
-        f"selection rate for {label} by sex" for label in ("high", "low", "middle")
-    }
+    deciding = [c for c in evidence.checks if c.decides]
+    assert {c.name for c in deciding} == {f"selection rate for {label} by sex" for label in ("high", "low", "middle")}
+    assert [c.confidence for c in deciding] == [pytest.approx(1 - 0.05 / 3)] * 3, "they share the doubt"
 
 
 def test_a_group_too_small_is_shown_and_not_judged(sound):

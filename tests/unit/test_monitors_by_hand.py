@@ -215,6 +215,15 @@ def test_as_many_new_values_are_expected_as_came_but_once() -> None:
         assert usual == pytest.approx([90 * known, 6, 4 * known + expected]), "once seen and never seen are one bin"
         assert here.tolist() == [94 - new, 6, new]
     assert column.compared(np.zeros(7, dtype=np.int64))[0].tolist() == [90, 1, 1, 1, 1, 0, 6]
+    view = quiet_view(100)
+    held = dataclasses.replace(
+        view.reference, columns={**view.reference.columns, "kind": dataclasses.replace(column, name="kind")}
+    )
+    counts = {**view.profiles, "kind": np.array([82, 0, 0, 0, 0, 12, 6])}
+    view = with_records(dataclasses.replace(view, reference=held), profiles=counts)
+    kind = by_subject(Quality(QualityMonitor()).evaluate(view))["kind"]
+    assert (kind.measured, kind.limit) == (0.12, pytest.approx(0.08 + 0.02))
+    assert kind.sentence.endswith("; at training time 4.0%, tolerated up to 10.0%.")
     numbers = Column("n", True, np.array([1, 1, 98, 0, 0]), np.array([1.0, 2.0]))
     assert numbers.unseen() == 0, "a number that came once is not a kind of its own"
 

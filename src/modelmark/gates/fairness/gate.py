@@ -84,8 +84,9 @@ class Fairness:
         if evaluation.contract.model.task is Task.REGRESSION:
             self._values(evaluation, groups.column, names, (rows, code), confidence, found)
             return
-        for label, decided in self._questions(evaluation, rows, code[rows]):
-            self._rates(groups.column, names, label, decided, confidence, found)
+        asked = list(self._questions(evaluation, rows, code[rows]))
+        for label, decided in asked:  # of several classes each is one more way to be wrong
+            self._rates(groups.column, names, label, decided, 1 - (1 - confidence) / len(asked), found)
 
     def _questions(self, evaluation: EvaluationSet, rows: Mask, code: Codes) -> Iterator[tuple[str, Decided]]:
         """(class, decisions for and against it): the favourable class alone, or each of several."""
