@@ -61,6 +61,7 @@ SMALL = {
     "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/performance.py": (["--times", "1", "--rows", "150"], "of quiet months alarm"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
+    "laws/reuse.py": (["--times", "4"], "one of fifty passes"),
 }
 
 
