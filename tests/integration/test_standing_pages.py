@@ -288,6 +288,11 @@ def test_alerts_at_the_command_line(place: Place) -> None:
     assert [one["id"] for one in listed] == [alert.id]
     shown = modelmark(place, "alerts", "show", str(alert.id))
     assert (shown.returncode, "Next: Did the world change" in shown.stdout) == (0, True)
+    store.set_details(alert.id, dataclasses.replace(alert.details, assigned_to="Cy Fox"))
+    said = modelmark(place, "status").stdout
+    assert (
+        f"; assigned to Cy Fox) More: modelmark alerts show --workspace {place.app.workspace.root} {alert.id}\n" in said
+    )
     refused = modelmark(place, "alerts", "acknowledge", str(alert.id))
     assert (refused.returncode, "needs one" in refused.stderr) == (1, True), "accounts act here"
     store.close_alert(alert.id, place.lived.now)

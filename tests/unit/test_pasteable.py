@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
+from modelmark.cli.commands import COMMANDS, _load
 from modelmark.cli.pasteable import pasteable
 
 
@@ -22,3 +24,10 @@ from modelmark.cli.pasteable import pasteable
 )  # fmt: skip
 def test_the_workspace_goes_with_every_command(text, words, becomes):
     assert pasteable(text, words) == becomes
+
+
+def test_the_workspace_stands_behind_the_second_word_of_every_group():
+    groups = [name for name, place in COMMANDS.items() if isinstance(_load(place), typer.Typer)]
+    assert len(groups) >= 3
+    for name in groups:
+        assert pasteable(f"modelmark {name} list", ["--workspace", "w"]) == f"modelmark {name} list --workspace w"
