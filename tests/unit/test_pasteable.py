@@ -19,6 +19,7 @@ from modelmark.cli.pasteable import pasteable
         ("modelmark account key ann, modelmark.yaml, Modelmark itself", ["--workspace", "w"],
          "modelmark account key --workspace w ann, modelmark.yaml, Modelmark itself"),
         ("modelmark schema", ["--workspace", "w"], "modelmark schema"),
+        ("modelmark audit-decisions t.csv", ["--workspace", "w"], "modelmark audit-decisions t.csv"),
         ("modelmark check", ["--workspace"], "modelmark check"),
     ],
 )  # fmt: skip
