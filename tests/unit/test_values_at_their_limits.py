@@ -778,3 +778,20 @@ def test_behaviour_is_proposed_of_the_three_strongest_columns_that_go_one_way():
     zigzag = np.tile([-0.1, 0.1], 200) + 0.02 * (np.arange(400) // 40 % 2)
     assert _one_way(bowl, pd.Series(zigzag))  # steps of 0.02, of which chance explains 0.045
     assert not _one_way(pd.Series([1.0, 2.0] * 50), pd.Series([1.0, 2.0] * 50))
+
+
+@pytest.mark.parametrize("target", ["regression", "two classes", "three classes"])
+def test_a_draft_suggests_a_guardrail_that_its_task_can_have(target):
+    rows = 60
+    values = {
+        "regression": [float(n) * 1.37 for n in range(rows)],
+        "two classes": ["no", "yes"] * (rows // 2),
+        "three classes": ["a", "b", "c"] * (rows // 3),
+    }[target]
+    table = pd.DataFrame({"x": np.linspace(0, 1, rows), "y": values})
+    names = draft.Paths(name="m", model="m", train="t", holdout="h", target="y")
+    text = draft.render(infer(table, target="y"), names)
+    (line,) = [line for line in text.splitlines() if line.startswith("guardrails: []")]
+    suggested = line.partition("does: ")[2]
+    agreed = text.replace(line, f"guardrails: [{suggested}]")
+    read.parse(agreed.encode(), Path("modelmark.yaml"))  # a metric that the task has not would be refused

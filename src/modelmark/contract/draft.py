@@ -47,6 +47,14 @@ class Paths:
     csv: Csv | None = None
 
 
+#: A guardrail such as people set, by task.
+_RAILS: Final = {
+    Task.BINARY: "{metric: recall, limit: 0.8}",
+    Task.MULTICLASS: "{metric: accuracy, limit: 0.8}",
+    Task.REGRESSION: "{metric: mae, limit: 10}",
+}
+
+
 def render(draft: Draft, paths: Paths, said: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The text of `modelmark.yaml`; reading it back gives a contract whose only gaps are `Contract.unfilled`.
 
@@ -170,7 +178,7 @@ def _answer(draft: Draft) -> Iterator[str]:
         yield f"  threshold: {draft.threshold!r}{why}"
     yield "objective:"
     yield f"  metric: {draft.metric}{_guess(draft, 'objective.metric')}"
-    yield "guardrails: []  # metrics that must hold whatever the objective does: {metric: recall, limit: 0.8}"
+    yield f"guardrails: []  # metrics that must hold whatever the objective does: {_RAILS[draft.task]}"
 
 
 def _gates() -> Iterator[str]:
