@@ -396,3 +396,13 @@ def test_what_is_no_share_is_refused_with_a_way_on(share, hint):
 def test_a_tab_completes_commands():
     done = run(_MODELMARK_COMPLETE="complete_bash", COMP_WORDS="modelmark rec", COMP_CWORD="1")
     assert done.stdout.split() == ["recalibrate"]
+
+
+def test_whoever_interrupts_is_told_so(monkeypatch):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelmark.cli.commands.app", interrupted)
+    done = spoken("check")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; what was finished before stands\n"

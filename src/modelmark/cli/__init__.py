@@ -7,10 +7,11 @@ import os
 import sys
 from typing import Final
 
-from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused
+from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused, note
 from modelmark.domain.errors import ModelmarkError, NotYet, Rejected
 from modelmark.domain.telemetry import switch_off
 
+INTERRUPTED: Final = 130
 #: What the system refuses for reasons that are the user's to mend.
 _SYSTEM: Final = frozenset({
     errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
@@ -37,13 +38,15 @@ def main() -> None:
         misused(error, as_json=as_json)
         code = USAGE
     except (KeyboardInterrupt, EOFError):
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         code = 0  # whoever read us has seen enough
     except OSError as error:
         code = _refused_by_system(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user; it is kept for whoever mends it
         code = _full(as_json=as_json) if _is_full(error) else _broke(error, as_json=as_json)
+    if code == INTERRUPTED:
+        note("interrupted; what was finished before stands")
     raise SystemExit(code or 0)
 
 
