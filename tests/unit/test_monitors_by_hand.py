@@ -14,7 +14,7 @@ from bench.laws.monitors import alerts_a_day, rare_categories_alarm
 from builders.domain import contract
 from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors, PerformanceMonitor, QualityMonitor
 from modelmark.domain.contract import Costs, ModelSource, Objective, Outputs
-from modelmark.domain.errors import Missing
+from modelmark.domain.errors import OF_THE_SERVER, Missing
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.metrics import Metric, Task
 from modelmark.monitors import enabled
@@ -243,6 +243,14 @@ def test_a_share_is_compared_with_the_one_at_training_time() -> None:
     empty = dataclasses.replace(view, reference=dataclasses.replace(view.reference, columns={**columns, "kind": bare}))
     none = by_subject(Quality(QualityMonitor()).evaluate(with_records(empty, profiles=counts)))["kind"]
     assert none.limit == 0.02
+
+
+@pytest.mark.parametrize("code", sorted(OF_THE_SERVER))
+def test_what_the_server_could_not_do_is_no_fault_of_the_callers_data(code: str) -> None:
+    view = with_records(quiet_view(100), refused={(code, ""): 400, ("OUT_OF_RANGE", "x"): 1})
+    requests = by_subject(Quality(QualityMonitor()).evaluate(view))["requests"]
+    assert (requests.n, requests.measured, requests.outcome) == (101, 1 / 101, Outcome.OK)
+    assert "mostly OUT_OF_RANGE in x" in requests.sentence
 
 
 @pytest.mark.parametrize(("tolerance", "outcome"), [(0.0, Outcome.ALERT), (0.5, Outcome.OK)])
