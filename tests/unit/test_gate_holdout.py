@@ -353,10 +353,9 @@ def test_what_decides_by_a_worn_holdout_must_be_the_surer():
     assert "worse end, 0.829 at 99.95% after 9 other versions, does not hold ≥ 0.85." in worn.sentence
 
 
-def test_a_champion_and_a_guardrail_are_judged_the_surer_by_a_worn_holdout(tmp_path):
-    contract = dataclasses.replace(models.contract(), guardrails=(Guardrail(metric=Metric.RECALL, limit=0.5),))
-    sound = cases.case(tmp_path, contract)
-    served = dataclasses.replace(sound, champion=Champion(label="v1", predictor=sound.predictor))
+def test_a_champion_and_a_guardrail_are_judged_the_surer_by_a_worn_holdout(sound):
+    contract = dataclasses.replace(sound.contract, guardrails=(Guardrail(metric=Metric.RECALL, limit=0.5),))
+    served = dataclasses.replace(sound, contract=contract, champion=Champion(label="v1", predictor=sound.predictor))
     for looks in (0, 9):
         case = dataclasses.replace(served, earlier_looks=looks)
         evaluation = evaluation_set_of(case)
