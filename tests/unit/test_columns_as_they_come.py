@@ -245,6 +245,18 @@ def test_what_is_the_same_in_all_rows_of_a_group_is_no_shift(tmp_path):
     assert "train and holdout look alike" in failing(evidence)
 
 
+def test_forty_honest_inputs_share_the_doubt(tmp_path):
+    """Of 60 and 40 rows; alone, one of them would look shifted (see test_bootstrap.py)."""
+    rng, names = np.random.default_rng(5), [f"x{k}" for k in range(40)]
+    drawn = {name: (rng.normal(size=60), rng.normal(size=40)) for name in names}
+    contract = models.contract(inputs=tuple(Input(name=name, type=DataType.NUMBER) for name in names))
+    tables = [
+        pd.DataFrame({n: both[k] for n, both in drawn.items()}).assign(y=["yes", "no"] * (30 - 10 * k)) for k in (0, 1)
+    ]
+    evidence = run_gate(DataContract(DataContractGate()), asked(tmp_path, contract, *tables))
+    assert "train and holdout look alike" not in failing(evidence)
+
+
 def test_a_sensor_that_wanders_is_no_shift_where_rows_are_in_time(tmp_path):
     """AR(0.97): its last third is somewhere else than the first two, as it always is. A step is seen all the same."""
     contract = models.contract(data=data(time="row_order"), inputs=(Input(name="size", type=DataType.NUMBER),))
