@@ -14,7 +14,7 @@ from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Task
-from modelmark.gates.holdout import probe_model
+from modelmark.gates.common import probe_model
 
 WIDE = [f"pixel{k}" for k in range(784)]
 RNG = np.random.default_rng(0)
