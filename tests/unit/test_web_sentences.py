@@ -35,7 +35,7 @@ def found(subject: str, outcome: Outcome = Outcome.OK, **changes):
         (1, 0, [], "Nothing needs you: 0 models serve, no alert is open."),
         (1, 1, [], "Nothing needs you: 1 model serves, no alert is open."),
         (3, 2, [], "Nothing needs you: 2 models serve, no alert is open."),
-        (1, 1, ["loans"], "1 of 1 model needs a look: loans (1 alert)."),
+        (1, 1, ["loans"], "loans (1 alert) needs a look."),
         (3, 3, ["loans", "churn", "loans"], "2 of 3 models need a look: loans (2 alerts), churn (1 alert)."),
         (9, 9, list("abcde"), "5 of 9 models need a look: a (1 alert), b (1 alert), c (1 alert) and 2 more."),
     ],

@@ -80,6 +80,7 @@ class Predictions:
         last, labels = rows[PAGE - 1] if len(rows) > PAGE else None, self._labels(name)
         cursor = None if last is None else str(Cursor(last["at"], last["id"], last["row"]))
         path = f"/models/{name}/rows"
+        whole = not asked.asked and "after" not in request.query_params and not request.url.path.startswith("/api/")
         inputs = [column for column in table.column_names if column not in (*ANSWER, *_OF_LABELS)]
         chosen = asked.asked.get("input")
         shown = list(dict.fromkeys([*([chosen] if chosen in inputs else []), *inputs]))[:_SHOWN]
@@ -95,7 +96,7 @@ class Predictions:
             "files": [(form, asked.address(f"{path}.{form}")) for form in FORMS],
             "most": MOST,
             "beyond": "after" in request.query_params,
-            "sources": self._queries.label_sources(name),
+            "sources": self._queries.label_sources(name) if whole else [],
         }
 
     def _labels(self, model: str) -> dict[str, str]:

@@ -85,23 +85,42 @@ def rows(workspace: Workspace, model: str, wanted: RowFilter, *, limit: int, aft
         names = connection.table("predictions").columns
         if wanted.column is not None and wanted.column not in names:
             return _nothing()
-        # Two scans of few columns are faster than sorting every column of the table.
-        whose = "model = ?" if wanted.asks_labels else "false"
-        connection.execute(
-            f"""CREATE TEMP TABLE page AS WITH l AS ({LATEST_LABELS.format(which=whose)})
-            SELECT "at", id, "row" FROM predictions p LEFT JOIN l ON p.id = l.label_id AND p."row" = l.label_row
-            WHERE {" AND ".join(conditions)} ORDER BY {_ORDER} LIMIT {int(limit)}""",
-            [*([model] if wanted.asks_labels else []), *values],
+        _page(connection, model, wanted, conditions, values, limit)
+        ends = (
+            connection.sql('SELECT min(id) AS low, max(id) AS high, min("at") AS first, max("at") AS last FROM page')
+            .to_arrow_table()
+            .to_pylist()[0]
         )
-        ends = connection.sql('SELECT min("at") AS first, max("at") AS last FROM page').to_arrow_table().to_pylist()[0]
         return connection.sql(
-            f"""WITH l AS ({LATEST_LABELS.format(which="model = ? AND id IN (SELECT id FROM page)")})
+            f"""WITH l AS ({LATEST_LABELS.format(which="model = ? AND id >= ? AND id <= ? AND id IN (SELECT id FROM page)")})
             SELECT p.*, l.label, l.label_source, l.labelled_at
             FROM predictions p JOIN page USING (id, "row") LEFT JOIN l ON p.id = l.label_id AND p."row" = l.label_row
             WHERE p."at" >= ? AND p."at" <= ? AND p.model = ?
             ORDER BY p."at" DESC, p.id DESC, p."row" """,
             params=[model, *ends.values(), model],
         ).to_arrow_table()
+
+
+def _page(connection: Any, model: str, wanted: RowFilter, conditions: list[str], values: list[Any], limit: int) -> None:
+    """A table `page` of the wanted rows' keys. Scans of few columns are faster than sorting every column of the table."""
+    where, labels = " AND ".join(conditions), f"({LATEST_LABELS.format(which='model = ?')})"
+    if wanted.asks_labels:
+        source, given = f'predictions p LEFT JOIN {labels} l ON p.id = l.label_id AND p."row" = l.label_row', [model]
+    else:
+        # The time of the last row alone, first: names are dear to sort, and most rows are older.
+        (last,) = (
+            connection.sql(
+                f'SELECT min("at") AS last FROM (SELECT "at" FROM predictions p WHERE {where} ORDER BY "at" DESC LIMIT {limit})',
+                params=values,
+            )
+            .to_arrow_table()["last"]
+            .to_pylist()
+        )
+        source, given, where, values = "predictions p", [], f'{where} AND p."at" >= ?', [*values, last]
+    connection.execute(
+        f'CREATE TEMP TABLE page AS SELECT "at", id, "row" FROM {source} WHERE {where} ORDER BY {_ORDER} LIMIT {int(limit)}',
+        [*given, *values],
+    )
 
 
 _NO_LABELS: Final = """CREATE TEMP TABLE labels (
