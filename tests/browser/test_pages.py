@@ -39,6 +39,7 @@ def pages(lived: Lived) -> dict[str, str]:
         "input": "/models/tumours/input?name=worst+area&span=6h",
         "text input": f"/models/hostile/input?name={quote(f'town {SCRIPT}')}&span=6h",
         "between": f"/models/tumours?from={(lived.now - timedelta(hours=3)).isoformat().replace('+', '%2B')}",
+        "refusals": "/models/tumours/refusals?span=6h&code=OUT_OF_RANGE",
         "prediction": f"/models/tumours/predictions/{prediction(lived)}",
         "releases": "/releases",
         "version": f"/versions/{version['tumours', 2]}",
@@ -51,8 +52,8 @@ def pages(lived: Lived) -> dict[str, str]:
 
 
 NAMES = (
-    "overview", "tumours", "churn", "hostile", "rows", "input", "text input", "between", "prediction", "releases", "version",
-    "failed version", "hostile version", "audit", "alerts", "alert",
+    "overview", "tumours", "churn", "hostile", "rows", "input", "text input", "between", "refusals", "prediction", "releases",
+    "version", "failed version", "hostile version", "audit", "alerts", "alert",
 )  # fmt: skip
 
 

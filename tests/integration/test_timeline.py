@@ -14,7 +14,7 @@ from builders.journal import VERSION, journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.arms import answered
 from modelmark.journal.tables.compact import compact
-from modelmark.journal.tables.query import refusals
+from modelmark.journal.tables.query import refusal_records, refusals
 from modelmark.journal.tables.rows import RowFilter, rows
 from modelmark.journal.tables.schema import refusals_table
 from modelmark.journal.tables.timeline import Span, Timeline, timeline
@@ -157,3 +157,17 @@ def test_what_each_version_answered_stands_side_by_side(known: Workspace):
     assert sum(one.fallbacks for one in each.values()) == whole.fallbacks
     assert all(one.p50_micros <= one.p99_micros for one in each.values())
     assert answered(known, "nobody", START, END) == {}
+
+
+def test_a_refused_code_leads_to_its_counts_with_the_version_that_would_have_answered(tmp_path: Path):
+    other = "sha256:" + "e" * 64
+    records = [refused(3, at=at(1)), refused(2, at=at(2), version=other, arm="canary")]
+    workspace = journal(tmp_path, *records)
+    compact(workspace)
+    found = refusal_records(workspace, "loans", START, END, code="OUT_OF_RANGE", field="age")
+    assert [(one["count"], one["version"], one["arm"]) for one in found] == [
+        (2, "e" * 64, "canary"), (3, VERSION, "champion"),
+    ]  # fmt: skip
+    assert refusal_records(workspace, "loans", START, END, code="MISSING_FIELD") == []
+    assert refusal_records(workspace, "loans", END, END + timedelta(hours=1)) == []
+    assert refusal_records(Workspace(tmp_path / "none"), "loans", START, END) == []

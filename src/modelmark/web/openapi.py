@@ -56,6 +56,10 @@ def document(models: Sequence[str]) -> Schema:
                 "input", "One input over time, and how its values lie beside those of training.",
                 _object("at", "sentences", "drift", "quality", "values"), path=[model], query={"name": _TEXT, **span},
             ),
+            "/api/models/{model}/refusals": _get(
+                "model.refusals", "What callers were told and how often, the newest first.", _object("refusals"),
+                path=[model], query={"code": _TEXT, "field": _TEXT, **span},
+            ),
             "/api/models/{model}/rows": _get(
                 "rows", "Predictions, newest first. next: the address of the next page's web page, with its `after`.",
                 _object("rows", "next", properties={"rows": rows, "next": {"type": ["string", "null"]}}),

@@ -32,6 +32,7 @@ from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
 from modelmark.governance.tasks import tasks
+from modelmark.seal.digests import plain
 from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, searching, series
 from modelmark.web.authenticator import next_of
@@ -64,6 +65,19 @@ class Pages:
 
     async def overview_data(self, request: Request) -> Response:
         return JSONResponse(await self._off(series.overview, self._queries))
+
+    async def refusals(self, request: Request) -> Response:
+        about = await self._off(self._refusals, request)
+        return await self._render(request, "refusals.html", page="overview", **about)
+
+    async def refusals_data(self, request: Request) -> Response:
+        return JSONResponse({"refusals": plain((await self._off(self._refusals, request))["refusals"])})
+
+    def _refusals(self, request: Request) -> dict[str, Any]:
+        name, period = self._model(request)
+        code, field = (request.query_params.get(each) or None for each in ("code", "field"))
+        found = self._queries.refusal_records(name, period, code, field)
+        return {"name": name, "period": period, "code": code, "field": field, "refusals": found}
 
     async def input(self, request: Request) -> Response:
         name, period = self._model(request)

@@ -37,6 +37,7 @@ from modelmark.journal.tables.schema import input_columns
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Counts, Reference, unpack
+from modelmark.web.periods import Period
 
 
 class Notes(Protocol):
@@ -179,6 +180,12 @@ class Queries:
         """(code, field, how many) of refused requests, most first. version: that would have answered."""
         whose = None if version is None else version.id.hex
         return [(*why, n) for why, n in query.refusals(self.workspace, model, start, end, version=whose).items()]
+
+    def refusal_records(self, model: str, period: Period, code: str | None, field: str | None) -> list[dict[str, Any]]:
+        """Each count with the label of the version that would have answered, empty where that is not known."""
+        labels = {version.id.hex: version.label for version in self.versions(model)}
+        found = query.refusal_records(self.workspace, model, period.start, period.end, code=code, field=field)
+        return [{**one, "label": labels.get(one["version"] or "", "")} for one in found]
 
     def progress(self) -> int:
         """Grows whenever something is added to the journal's tables."""

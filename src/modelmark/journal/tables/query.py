@@ -147,6 +147,33 @@ def refusals(
     return {(code, field): int(count) for code, field, count in found}
 
 
+def refusal_records(
+    workspace: Workspace,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    code: str | None = None,
+    field: str | None = None,
+    limit: int = 200,
+) -> list[dict[str, Any]]:
+    """What was refused in [start, end), as it was counted: at, code, field, count, version and arm (None in records of
+    earlier releases), the newest first. What a refused request held is not kept."""
+    conditions, values = ['"at" >= ?', '"at" < ?', "model = ?"], [start, end, model]
+    for column, value in (("code", code), ("field", field)):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            values.append(value)
+    with connected(workspace, refusals=REFUSALS) as connection:
+        if connection is None:
+            return []
+        told = "version" in connection.table("refusals").columns
+        query = f"""SELECT "at", code, field, count, {"version, arm" if told else "NULL AS version, NULL AS arm"}
+            FROM refusals WHERE {" AND ".join(conditions)} ORDER BY "at" DESC, code, field LIMIT {int(limit)}"""
+        found: list[dict[str, Any]] = connection.sql(query, params=values).to_arrow_table().to_pylist()
+    return found
+
+
 def _said(workspace: Workspace, id: str, model: str) -> dict[int, list[dict[str, Any]]]:
     """The labels of each row of a prediction, oldest first."""
     said: dict[int, list[dict[str, Any]]] = {}
