@@ -13,6 +13,7 @@ import pytest
 
 import serving_case as case
 from modelmark import Client
+from modelmark.app.container import Container
 from modelmark.app.usecases import replay as module
 from modelmark.app.usecases.replay import Replay
 from modelmark.domain.contract import Outputs
@@ -55,6 +56,9 @@ def test_it_is_the_same_from_the_log_and_from_the_tables(tmp_path: Path, agreed:
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> tuple[case.Built, str, Replay]:
     built, id, replay = answered(tmp_path_factory.mktemp("binary"))
+    app = Container.open({}, workspace=built.workspace.root)
+    assert not app.ledger.versions()  # whoever writes tables has a database
+    app.database.close()
     compact(built.workspace)
     return built, id, replay
 
