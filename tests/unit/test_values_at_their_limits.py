@@ -794,4 +794,5 @@ def test_a_draft_suggests_a_guardrail_that_its_task_can_have(target):
     (line,) = [line for line in text.splitlines() if line.startswith("guardrails: []")]
     suggested = line.partition("does: ")[2]
     agreed = text.replace(line, f"guardrails: [{suggested}]")
-    read.parse(agreed.encode(), Path("modelmark.yaml"))  # a metric that the task has not would be refused
+    document = read.parse(agreed.encode(), Path("modelmark.yaml"))  # a metric that the task has not would be refused
+    assert len(document.contract.guardrails) == 1
