@@ -14,13 +14,13 @@ import re
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
+from _scratch import scratch_folder
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -37,7 +37,7 @@ def one_size(rows: int, only: list[str]) -> dict[str, Any]:
 
     silent = lambda *_: None  # noqa: E731
     train, holdout, target = check.generated(rows)
-    with tempfile.TemporaryDirectory() as name:
+    with scratch_folder() as name:
         folder = Path(name)
         train.to_csv(folder / "train.csv", index=False)
         holdout.to_csv(folder / "holdout.csv", index=False)

@@ -13,9 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
+
+from _scratch import scratch_folder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -114,7 +115,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=5)
     parser.add_argument("--only", choices=STAGES, default="")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         before = prepared(Path(folder), given.only)
         stages = [given.only] if given.only else list(STAGES)
         found = {stage: tried(stage, before[stage], Path(folder), given.points) for stage in stages}

@@ -14,7 +14,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from _endpoint import PATIENCE, ROLES, Caller, Endpoint, free_ports, prepared, settled, whole_again
+from _scratch import scratch_folder
 
 from modelmark.domain.errors import ModelmarkError
 
@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what we started ends with us
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         found = run(Path(folder), given.kills, given.callers, given.only, not given.alone, given.seed)
         if found["faults"]:
             sys.stderr.write((Path(folder) / "up.log").read_text()[-3000:])

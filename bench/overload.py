@@ -20,7 +20,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from _scratch import scratch_folder
 
 from modelmark.domain.workspace import Workspace
 from modelmark.serving.supervisor import Supervisor
@@ -317,7 +317,7 @@ def endpoint(milliseconds: float, deadline_ms: int, cores: tuple[int, int]) -> I
     import serving_case as case
     from modelmark.domain.contract import Serving
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         agreed = case.contract(inputs=case.numbers(COLUMNS), serving=Serving(deadline_ms=deadline_ms))
         built = case.build(Path(scratch), agreed, burning(milliseconds))
         case.release(built)

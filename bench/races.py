@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,6 +21,8 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
+
+from _scratch import scratch_folder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -228,7 +229,7 @@ def main() -> int:
     parser.add_argument("--acts", type=int, default=100)
     parser.add_argument("--processes", type=int, default=4)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         found = race(Path(folder), given.rounds, given.acts, given.processes, lambda text: print(text, file=sys.stderr))
     print(json.dumps(found, indent=1))
     return 1 if found["faults"] else 0

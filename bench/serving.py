@@ -16,7 +16,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from _closed_loop import Loop, ask, load, request
+from _scratch import scratch_folder
 from _serving_kinds import Kind, bodies
 
 from modelmark.domain.workspace import Workspace
@@ -133,7 +133,7 @@ def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> I
     """Every server of one kind of rows, each checked to answer as the others do."""
     import serving_case as case
 
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as opened:
+    with scratch_folder() as scratch, ExitStack() as opened:
         root = Path(scratch)
         graph, estimator = kind.make(root)
         built = case.build(root, case.contract(inputs=kind.inputs()), graph, signature=kind.signature())

@@ -11,7 +11,6 @@ import argparse
 import json
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from _closed_loop import load, request
 from _endpoint import sockets
+from _scratch import scratch_folder
 
 from modelmark.domain.workspace import Workspace
 from modelmark.serving.supervisor import Supervisor
@@ -41,7 +41,7 @@ def served() -> Iterator[tuple[int, int, str, bytes]]:
     """(port, worker, path, body)."""
     import serving_case as case
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         built = case.build(Path(scratch), case.contract(inputs=case.numbers(COLUMNS)))
         case.release(built)
         supervisor = Supervisor(Workspace(Path(scratch)), port=0)

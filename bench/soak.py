@@ -15,7 +15,6 @@ import os
 import signal
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from _endpoint import ROLES, Caller, Endpoint, Prepared, free_ports, prepared, settled, whole_again
+from _scratch import scratch_folder
 
 from journey import Place
 
@@ -154,7 +154,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what we started ends with us
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         found = run(Path(folder), 60 * given.minutes, given.swaps, given.callers, given.pause)
         if found["faults"]:
             sys.stderr.write((Path(folder) / "up.log").read_text()[-3000:])

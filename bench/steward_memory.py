@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from _scratch import scratch_folder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0, help="seconds without rows at the end")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         root = Path(folder) / "w"
         serving = released(root)
         app = Lived.at(root).app

@@ -17,7 +17,6 @@ import random
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from _scratch import scratch_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -592,7 +593,7 @@ def main() -> int:
     reader.add_argument("--kind", action="append", help="only these")
     given = reader.parse_args()
     other, missed = standalone, Counter[str]()
-    with tempfile.TemporaryDirectory(prefix="modelmark-tamper-") as name:
+    with scratch_folder() as name:
         place = build(Path(name), given.predictions, given.seed)
         clean = ask(place, other)
         if any(clean.values()):
