@@ -70,7 +70,7 @@ class Endpoint:
             return found
         found["up"] = [self.process.pid]
         for child, words in children(self.process.pid):
-            if "serve" in words:
+            if "modelmark.cli.endpoint" in words:
                 found["supervisor"].append(child)
                 found["worker"] += [pid for pid, said in children(child) if "modelmark.serving.worker" in said]
             elif "steward" in words:

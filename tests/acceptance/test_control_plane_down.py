@@ -133,7 +133,7 @@ def test_children_of_up_that_are_killed_are_replaced_and_nothing_acknowledged_is
         Asking(server.address) as asking,
     ):
         until(lambda: len(asking.answered) > 100)
-        for word in ("serve", "steward", "serving.worker"):
+        for word in ("cli.endpoint", "steward", "serving.worker"):
             victim = until(lambda: relative(server.process.pid, word), seconds=40)  # noqa: B023
             before = len(asking.answered)
             os.kill(victim, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from modelmark.cli.output import ERROR, USAGE, complain, exit_code, misused, note
@@ -25,18 +26,28 @@ def main() -> None:
 
     from modelmark.cli.commands import app
 
-    switch_off()
     as_json = "--json" in sys.argv
+
+    def run() -> int:
+        _require_text(sys.argv[1:])
+        try:
+            return app(standalone_mode=False, prog_name="modelmark") or 0
+        except typer.TyperException as error:
+            misused(error, as_json=as_json)
+            return USAGE
+
+    raise SystemExit(reported(run, as_json=as_json))
+
+
+def reported(run: Callable[[], int], *, as_json: bool) -> int:
+    """The exit code of a process of ours. Whatever stops it is told in one line."""
+    switch_off()
     os.umask(os.umask(0o022) | 0o022)  # whatever it was: nothing of a workspace may be written by others
     try:
-        _require_text(sys.argv[1:])
-        code = app(standalone_mode=False, prog_name="modelmark")
+        code = run()
     except ModelmarkError as error:
         complain(error, as_json=as_json)
         code = exit_code(error)
-    except typer.TyperException as error:
-        misused(error, as_json=as_json)
-        code = USAGE
     except (KeyboardInterrupt, EOFError):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -47,7 +58,7 @@ def main() -> None:
         code = _full(as_json=as_json) if _is_full(error) else _broke(error, as_json=as_json)
     if code == INTERRUPTED:
         note("interrupted; what was finished before stands")
-    raise SystemExit(code or 0)
+    return code
 
 
 def _require_text(words: list[str]) -> None:

@@ -45,23 +45,10 @@ def serve(
 
     Example: modelmark serve --workers 2 --port 8080
     """
-    from modelmark.serving.heartbeat import follow_parent
-    from modelmark.serving.supervisor import serve as run
-
-    follow_parent()
+    from modelmark.cli.endpoint import run
 
     settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port)
-    with still_there(settings.place.root):
-        run(
-            settings.place,
-            host=settings.host,
-            port=settings.port,
-            grpc_port=settings.grpc_port,
-            workers=settings.workers,
-            worker_options=_worker_options(settings),
-            on_ready=lambda supervisor: _serving(supervisor, json),
-        )
-    return OK
+    return run(settings, lambda supervisor: _serving(supervisor, json))
 
 
 def steward(
@@ -92,12 +79,6 @@ def steward(
             loop.join()
             app.checkpoint.last()  # what is sealed by now cannot be cut unseen while nobody watches
     return OK
-
-
-def _worker_options(settings: Settings) -> tuple[str, ...]:
-    """How `serving.worker` is told of the settings."""
-    wait = settings.journal_sync_ms
-    return ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
 
 
 def _watch(steward: Steward, stop: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -25,16 +26,16 @@ class Up:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         """Raises Conflict when a port is taken, before anything starts. Ports are held as long as we live, so that a
         replaced process comes back to the same address."""
-        base, place = [sys.executable, "-m", "modelmark"], ["--workspace", str(settings.place.root)]
+        root = str(settings.place.root)
         self._held = _reserved(settings)
-        ports = {name: str(held.getsockname()[1]) for name, held in self._held.items()}
-        serve = ["serve", "--port", ports["port"], "--workers", str(settings.workers)]
-        if "grpc_port" in ports:
-            serve += ["--grpc-port", ports["grpc_port"]]
-        watch = ["steward", "--dashboard-port", ports["dashboard_port"]]
+        ports = {name: held.getsockname()[1] for name, held in self._held.items()}
+        watched = ports.pop("dashboard_port")
+        serve = json.dumps({"workspace": root, "workers": settings.workers, **ports})
+        watch = ["steward", "--dashboard-port", str(watched), "--workspace", root]
         self._children = [
-            Child([*base, *serve, *place], say),
-            Child([*base, *watch, *place], say, silent=60.0),  # its jobs may keep the interpreter to themselves
+            Child([sys.executable, "-m", "modelmark.cli.endpoint", serve], say),
+            # its jobs may keep the interpreter to themselves
+            Child([sys.executable, "-m", "modelmark", *watch], say, silent=60.0),
         ]
         self._stop = threading.Event()
 

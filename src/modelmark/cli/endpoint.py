@@ -1,0 +1,57 @@
+"""The endpoint: as `modelmark serve` runs it, and as `up` starts it: `python -m modelmark.cli.endpoint SETTINGS`.
+
+What reads command lines for people takes as long to load as a worker needs to answer; an endpoint that was killed is back sooner
+without it. SETTINGS: a JSON object of what the command line of `up` gave.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from modelmark.cli import reported
+from modelmark.cli.opening import settings_of
+from modelmark.cli.output import OK
+from modelmark.cli.still_there import still_there
+from modelmark.domain.settings import Settings
+from modelmark.serving.heartbeat import follow_parent
+from modelmark.serving.supervisor import Supervisor, serve
+
+
+def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:
+    """Until SIGTERM or SIGINT, or until whoever started us is gone."""
+    follow_parent()
+    with still_there(settings.place.root):
+        serve(
+            settings.place,
+            host=settings.host,
+            port=settings.port,
+            grpc_port=settings.grpc_port,
+            workers=settings.workers,
+            worker_options=_worker_options(settings),
+            on_ready=on_ready,
+        )
+    return OK
+
+
+def _worker_options(settings: Settings) -> tuple[str, ...]:
+    """How `serving.worker` is told of the settings."""
+    wait = settings.journal_sync_ms
+    return ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
+
+
+def started() -> int:
+    given = json.loads(sys.argv[1])
+    return run(settings_of(Path(given.pop("workspace")), **given), _tell)
+
+
+def _tell(supervisor: Supervisor) -> None:
+    print(f"ready: predictions on {supervisor.address}", flush=True)  # noqa: T201
+    if supervisor.grpc_address is not None:
+        print(f"ready: gRPC on {supervisor.grpc_address}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    raise SystemExit(reported(started, as_json=False))
