@@ -1,11 +1,11 @@
 """More traffic than a model can answer: `python bench/overload.py [--models 5 20 80] [--factors 0.8 2 5 10] [--json]`.
 
 For models that burn 5, 20 and 80 ms of the processor for each row inside ONNX Runtime: requests arrive at random (Poisson),
-however long the answers take, at so many times what the server was measured to answer just before. The server has one core,
-the client another. Each line says what part of that capacity was answered in time (`goodput_per_cpu`: by the processor's time
-that the worker got, which says something on a busy machine too), how long answers and refusals took, whether refusals were well
-formed, rows computed for each row answered, and how health fared; then what the endpoint does after the load has gone, when
-refused callers come back at once three times, and for a quiet caller beside a noisy one.
+however long the answers take, at so many times what the server was measured to answer just before and just after. The server
+has one core, the client another. Each line says what part of that capacity was answered in time (`goodput_per_cpu`: by the
+processor's time that the worker got, which says something on a busy machine too), how long answers and refusals took, whether
+refusals were well formed, rows computed for each row answered, and how health fared; then what the endpoint does after the load
+has gone, when refused callers come back at once three times, and for a quiet caller beside a noisy one.
 """
 
 from __future__ import annotations
@@ -365,14 +365,14 @@ def _p99(values: Sequence[float]) -> float:
     return float(np.percentile(values, 99)) if len(values) else 0.0
 
 
-def figures(sent: Rows, capacity: float, seconds: float, deadline: float) -> dict[str, float]:
+def figures(sent: Rows, seconds: float, deadline: float) -> dict[str, float]:
     good = [s for s in sent if s[STATUS] == 200 and s[TOOK] <= deadline]
     answered = [s[TOOK] for s in sent if s[STATUS] == 200]
     refused = [s[TOOK] for s in sent if s[STATUS] == 429]
     others = [s for s in sent if s[STATUS] not in (200, 429)]
     return {
         "asked": len(sent),
-        "goodput": len(good) / seconds / capacity,
+        "good_per_s": len(good) / seconds,
         "answered_p99_ms": _p99(answered) * 1e3,
         "refused": len(refused),
         "refused_p99_ms": _p99(refused) * 1e3,
@@ -389,49 +389,89 @@ def share(sent: Rows, keep: Callable[[list[Any]], bool]) -> float:
     return len([s for s in kept if s[STATUS] == 200]) / max(len(kept), 1)
 
 
+class Capacity:
+    """What the server answers when four callers each wait for their answer. The machine's speed moves twofold, so it is measured
+    before and after each load, and the mean of both is what the load is held against."""
+
+    def __init__(self, at: Endpoint, seconds: float) -> None:
+        self._at, self._seconds = at, seconds
+        self.rate, self.per_cpu = self._measured()
+
+    def _measured(self) -> tuple[float, float]:
+        """(rows a second, rows a second of the worker's processor time)."""
+        cpu = self._at.cpu()
+        rate, answers = self._at.ask(connections=4, seconds=self._seconds)
+        return rate, answers / (self._at.cpu() - cpu)
+
+    def around(self, load: Callable[[float], tuple[float, float, Any]]) -> tuple[float, float, Any]:
+        """load: given the capacity, tells rows answered a second, the processor's seconds for each second, and more. Returns
+        goodput, the same by processor time, and more."""
+        before, before_cpu = self.rate, self.per_cpu
+        rate, cpu, more = load(before)
+        self.rate, self.per_cpu = self._measured()
+        return rate / ((before + self.rate) / 2), rate / cpu / ((before_cpu + self.per_cpu) / 2), more
+
+
 def measure(at: Endpoint, factors: Sequence[float], seconds: float) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    cpu = at.cpu()
-    capacity, answers = at.ask(connections=4, seconds=max(seconds / 2, 2.0))
-    a_second = answers / (at.cpu() - cpu)  # of the worker's processor time
-    found["capacity"] = {"rows_per_s": capacity, "rows_per_cpu_s": a_second}
+    capacity = Capacity(at, max(seconds / 3, 2.0))
+    found: dict[str, dict[str, float]] = {"capacity": {"rows_per_s": capacity.rate, "rows_per_cpu_s": capacity.per_cpu}}
+
+    def load(rates: dict[str, float], seed: int, retries: int = 0) -> tuple[Rows, dict[str, float]]:
+        """rates: times capacity, of each caller."""
+
+        def run(rate: float) -> tuple[float, float, Any]:
+            rows, cpu = at.rows_run(), at.cpu()
+            with Health(at) as health:
+                callers = {who: factor * rate for who, factor in rates.items()}
+                sent = at.ask(phases=[(seconds, callers)], seed=seed, retries=retries)
+            cpu = at.cpu() - cpu
+            one = figures(sent, seconds, at.deadline)
+            answers = max(sum(s[STATUS] == 200 for s in sent), 1)
+            one |= {"rows_per_answer": (at.rows_run() - rows) / answers, "health_max_ms": max(health.took) * 1e3}
+            return one.pop("good_per_s"), cpu / seconds, (sent, one)
+
+        goodput, by_cpu, (sent, one) = capacity.around(run)
+        return sent, {"goodput": goodput, "goodput_per_cpu": by_cpu, **one}
+
     for number, factor in enumerate(factors):
-        before, cpu = at.rows_run(), at.cpu()
-        with Health(at) as health:
-            sent = at.ask(phases=[(seconds, {"one": factor * capacity})], seed=number)
-        cpu = at.cpu() - cpu
-        one = figures(sent, capacity, seconds, at.deadline)
-        one["goodput_per_cpu"] = one["goodput"] * capacity * seconds / cpu / a_second
-        answers = sum(s[STATUS] == 200 for s in sent)
-        one |= {"rows_per_answer": (at.rows_run() - before) / max(answers, 1), "health_max_ms": max(health.took) * 1e3}
-        found[f"{factor:g} x"] = one
+        found[f"{factor:g} x"] = load({"one": factor}, number)[1]
     highest = max(factors)
-    memory = at.memory()
-    sent = at.ask(phases=[(seconds, {"one": f * capacity}) for f in (0.8, highest, 0.8)], seed=11)
-    back = min((s[DUE] for s in sent if s[PHASE] == 2), default=0.0)
-    found[f"after {highest:g} x"] = {
-        "answered_before": share(sent, lambda s: s[PHASE] == 0),
-        "answered_after": share(sent, lambda s: s[PHASE] == 2 and s[DUE] > back + min(2.0, seconds / 2)),
-    }
-    time.sleep(min(2.0, seconds))
-    cpu = at.cpu()
-    time.sleep(1)
-    found[f"after {highest:g} x"] |= {"cpu_of_a_core": at.cpu() - cpu, "memory_mb": at.memory() - memory}
-    sent = at.ask(phases=[(seconds, {"one": 2 * capacity})], seed=12, retries=3)
-    found["2 x, three retries"] = figures(sent, capacity, seconds, at.deadline)
-    cpu = at.cpu()
-    hot, answers = at.ask(connections=HOT, seconds=max(seconds / 2, 2.0))
-    per_cpu = answers / (at.cpu() - cpu) / a_second
-    found[f"{HOT} callers who come back at once"] = {"goodput": hot / capacity, "goodput_per_cpu": per_cpu}
-    sent = at.ask(phases=[(seconds, {"noisy": highest * capacity, "quiet": 0.3 * capacity})], seed=13)
+    found[f"after {highest:g} x"] = recovery(at, capacity.rate, highest, seconds)
+    found["2 x, three retries"] = load({"one": 2}, 12, retries=3)[1]
+
+    def at_once(_: float) -> tuple[float, float, Any]:
+        cpu, long = at.cpu(), max(seconds / 2, 2.0)
+        rate, answers = at.ask(connections=HOT, seconds=long)
+        return rate, rate / (answers / (at.cpu() - cpu)), None
+
+    goodput, by_cpu, _ = capacity.around(at_once)
+    found[f"{HOT} callers who come back at once"] = {"goodput": goodput, "goodput_per_cpu": by_cpu}
+    sent, one = load({"noisy": highest, "quiet": 0.3}, 13)
     quiet, noisy = ([s for s in sent if s[WHO] == who] for who in ("quiet", "noisy"))
     found[f"quiet beside noisy at {highest:g} x"] = {
         "quiet_answered": share(quiet, lambda s: True),
         "noisy_answered": share(noisy, lambda s: True),
         "quiet_p99_ms": _p99([s[TOOK] for s in quiet if s[STATUS] == 200]) * 1e3,
-        "goodput": figures(sent, capacity, seconds, at.deadline)["goodput"],
+        "goodput": one["goodput"],
+        "goodput_per_cpu": one["goodput_per_cpu"],
     }
     return found
+
+
+def recovery(at: Endpoint, capacity: float, highest: float, seconds: float) -> dict[str, float]:
+    """How 0.8 times the capacity fares before and after too much, and what is left of that when nobody asks any more."""
+    memory = at.memory()
+    sent = at.ask(phases=[(seconds, {"one": f * capacity}) for f in (0.8, highest, 0.8)], seed=11)
+    back = min((s[DUE] for s in sent if s[PHASE] == 2), default=0.0)
+    time.sleep(min(2.0, seconds))
+    cpu = at.cpu()
+    time.sleep(1)
+    return {
+        "answered_before": share(sent, lambda s: s[PHASE] == 0),
+        "answered_after": share(sent, lambda s: s[PHASE] == 2 and s[DUE] > back + min(2.0, seconds / 2)),
+        "cpu_of_a_core": at.cpu() - cpu,
+        "memory_mb": at.memory() - memory,
+    }
 
 
 def main() -> None:
