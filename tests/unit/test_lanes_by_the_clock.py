@@ -41,9 +41,9 @@ class Asked:
 class World:
     """One lane, those who ask, and a model whose rows take `row` seconds each, a fifth more or less."""
 
-    def __init__(self, row: float, seed: int = 0) -> None:
+    def __init__(self, row: float, seed: int = 0, lane: type[Lane] = Lane) -> None:
         self.row, self.chance = row, np.random.default_rng(seed)
-        self.lane = Lane(SimpleNamespace(wall=Cost(), at_a_time=1), DEADLINE)  # type: ignore[arg-type]
+        self.lane = lane(SimpleNamespace(wall=Cost(), at_a_time=1), DEADLINE)  # type: ignore[arg-type]
         self.answered: list[tuple[float, Asked]] = []
         self.refused: list[tuple[float, Asked, int]] = []
         self.computed = 0
@@ -188,3 +188,45 @@ def test_whoever_comes_under_ever_new_names_gets_no_more_than_the_others() -> No
         world.at(when, world.ask(b"stranger %d" % number))
     world.live()
     assert world.good(0, 24, b"one") >= 0.3 * 24 / 0.02
+
+
+class Forgetful(Lane):
+    """Reckons each refusal anew."""
+
+    def require_room(self, caller: bytes, rows: int, due: float, now: float) -> float:
+        self._full = self._full._replace(until=0.0)
+        return super().require_room(caller, rows, due, now)
+
+
+@pytest.mark.parametrize("row", [0.005, 0.08])
+def test_a_refusal_that_is_remembered_is_the_one_that_would_be_reckoned(row: float) -> None:
+    def lived(lane: type[Lane]) -> World:
+        world = World(row, lane=lane)
+        for caller, factor in ((b"a", 4.0), (b"b", 0.5), (b"", 3.0)):
+            world.traffic(factor / row, 0.0, span(row), caller, tries=2)
+        return world.live()
+
+    remembered, reckoned = lived(Lane), lived(Forgetful)
+    assert [(when, one.caller) for when, one in remembered.answered] == [
+        (when, one.caller) for when, one in reckoned.answered
+    ]
+    assert [when for when, _, _ in remembered.refused] == [when for when, _, _ in reckoned.refused]
+    off = [a - b for (_, _, a), (_, _, b) in zip(remembered.refused, reckoned.refused, strict=True)]
+    assert max(map(abs, off)) <= 1, "seconds, to come back after"
+
+
+def test_who_is_refused_again_costs_no_reckoning(monkeypatch) -> None:
+    lane, now, asked = World(0.02).lane, 0.0, list[int]()
+    lane._cost.note(1, 0.4)
+    lane.enter(Asked(b"a", now + DEADLINE, now), now)
+    batch, _ = lane.take(now)
+    lane.begin(batch, now)
+    monkeypatch.setattr(Cost, "of_queue", lambda *given, true=Cost.of_queue: asked.append(1) or true(*given))
+    refusals = []
+    for turn in range(50):
+        with pytest.raises(Overloaded) as refused:
+            lane.require_room(b"a", 1, 0.001 * turn + DEADLINE, 0.001 * turn)
+        refusals.append(refused.value)
+    assert len(set(refusals)) == 1
+    assert len(asked) <= 2
+    assert lane.require_room(b"a", 1, 0.4 + DEADLINE, 0.4) > 0, "the run is nearly over"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
+from functools import lru_cache
 from math import ceil, inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelmark.domain.errors import Overloaded, TimedOut
 from modelmark.serving.answers import PredictRequest
@@ -32,6 +33,27 @@ _FURTHEST: Final = 4.0
 _CALLERS: Final = 1024
 
 
+class _Full(NamedTuple):
+    """A refusal that holds until then (by `perf_counter`), for the same caller with so many rows, who has the whole deadline
+    before him or less, but time enough for a run alone (seconds): nothing has changed, and what runs is not over."""
+
+    caller: bytes
+    rows: int
+    alone: float
+    until: float
+    retry_after: int
+
+
+@lru_cache(maxsize=32)
+def _said(retry_after: int) -> Overloaded:
+    return Overloaded("too many requests are waiting", retry_after=retry_after)
+
+
+def overloaded(retry_after: int) -> Overloaded:
+    """The same each time, so that what transports make of it is made once. retry_after: whole seconds, 1 to 30."""
+    return _said(retry_after).with_traceback(None)
+
+
 class Lane:
     """One version's. Times are by `perf_counter`; deadline: the contract's, in seconds."""
 
@@ -46,6 +68,7 @@ class Lane:
         self._turns: dict[bytes, float] = {}  # the latest turn each caller was given, who asked last comes last
         self._strangers = 0.0  # the latest turn that somebody not in there was given
         self._stretch = 1.0  # how many times longer than predicted it takes, where that is more
+        self._full = _Full(b"", 0, 0.0, 0.0, 0)  # the latest refusal, while nothing has changed since
 
     @property
     def idle(self) -> bool:
@@ -60,6 +83,9 @@ class Lane:
     def require_room(self, caller: bytes, rows: int, due: float, now: float) -> float:
         """Seconds that a request would take, as predicted. Raises Overloaded when that is too long; TimedOut when it would
         be with nobody else there, or while the model hangs: a run is over its time by more than a deadline."""
+        full = self._full
+        if now < full.until and full.caller == caller and full.rows == rows and full.alone <= due - now <= self._deadline:
+            raise overloaded(full.retry_after)
         alone = self._cost.of_queue(rows, self.run_rows)
         if self.empty:
             return alone
@@ -67,7 +93,8 @@ class Lane:
             raise TimedOut("the model does not answer", hint="try again later")
         through = self._ahead(self._turn(caller) + rows) + rows
         whole_runs = -(-through // self.run_rows) * self.run_rows  # its answer comes when its run is over
-        wait = self._left(now) + self._cost.of_queue(whole_runs, self.run_rows) / self._at_a_time
+        queue = self._cost.of_queue(whole_runs, self.run_rows) / self._at_a_time
+        wait = self._left(now) + queue
         if now + MARGIN * self._stretch * wait <= due:
             return wait
         if now + alone > due:
@@ -76,7 +103,12 @@ class Lane:
                 limit=f"{(due - now) * 1000:.0f} ms",
                 hint="send fewer rows, or try again later",
             )
-        raise Overloaded("too many requests are waiting", retry_after=min(max(ceil(wait), 1), 30))
+        retry_after = min(max(ceil(wait), 1), 30)
+        if not self.idle:
+            over = min(self._ends)
+            until = min(over - (self._deadline / (MARGIN * self._stretch) - queue), over)
+            self._full = _Full(caller, rows, alone, until, retry_after)
+        raise overloaded(retry_after)
 
     def enter(self, request: PredictRequest, now: float) -> None:
         """Let it wait for its turn. Raises as `require_room`."""
@@ -87,22 +119,26 @@ class Lane:
         if self._turns.pop(request.caller, None) is None:
             self._strangers = request.turn
         self._turns[request.caller] = request.turn
+        self._changed()
         insort(self.waiting, request, key=_turn_of)
         self.rows += rows
 
     def put_back(self, requests: list[PredictRequest]) -> None:
         """In front of all others."""
+        self._changed()
         self.waiting = requests + self.waiting
         self.rows += sum(request.rows.count for request in requests)
 
     def leave(self, requests: Iterable[PredictRequest]) -> None:
         """They wait no longer."""
+        self._changed()
         gone = {id(request) for request in requests}
         self.waiting = [request for request in self.waiting if id(request) not in gone]
         self.rows = sum(request.rows.count for request in self.waiting)
 
     def leave_all(self) -> list[PredictRequest]:
         """Nobody waits any longer; those who did."""
+        self._changed()
         gone, self.waiting, self.rows = self.waiting, [], 0
         return gone
 
@@ -141,6 +177,7 @@ class Lane:
         """A run begins; when it should be over, for `end`."""
         over = now + self._cost.of_queue(sum(request.rows.count for request in batch), self.run_rows)
         self._ends.append(over)
+        self._changed()
         return over
 
     def end(self, over: float, batch: list[PredictRequest], took: Iterable[tuple[int, float]], now: float) -> None:
@@ -150,6 +187,11 @@ class Lane:
             self._cost.note(rows, seconds)
         if batch:
             self._compare(batch[0], now)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Whoever asks from now on may be let in."""
+        self._full = self._full._replace(until=0.0)
 
     def _fitting(self) -> int:
         seconds = min(RUN_PART * self._deadline, RUN_SECONDS)

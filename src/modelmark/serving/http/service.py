@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -65,15 +65,27 @@ class HttpResponder(msgspec.Struct, eq=False):
         self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
 
     def refuse(self, error: ModelmarkError) -> None:
-        reply, extra = self.refusal(error), b""
-        self.metrics.add(key("modelmark_errors_total", status=str(reply.status), code=error.code))
-        if isinstance(error, Overloaded):
-            extra = b"retry-after: %d\r\n" % error.retry_after
-        elif isinstance(error, NotYet):
-            extra = b"retry-after: 1\r\n"
-        elif isinstance(error, MethodNotAllowed):
-            extra = b"allow: %b\r\n" % (error.limit or "").encode()
-        self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra + extra)
+        told = _no_room if type(error) is Overloaded else _refused
+        reply, series = told(self.refusal, error)
+        self.metrics.add(series)
+        self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
+
+
+def _refused(form: Callable[[ModelmarkError], Reply], error: ModelmarkError) -> tuple[Reply, str]:
+    """(the reply with what HTTP says of such an error, the series that counts it)"""
+    reply, extra = form(error), b""
+    if isinstance(error, Overloaded):
+        extra = b"retry-after: %d\r\n" % error.retry_after
+    elif isinstance(error, NotYet):
+        extra = b"retry-after: 1\r\n"
+    elif isinstance(error, MethodNotAllowed):
+        extra = b"allow: %b\r\n" % (error.limit or "").encode()
+    series = key("modelmark_errors_total", status=str(reply.status), code=error.code)
+    return Reply(reply.status, reply.body, reply.content_type, reply.extra + extra), series
+
+
+#: Those are many, and the same again: who is overloaded has no time to say each anew.
+_no_room: Final = lru_cache(maxsize=64)(_refused)
 
 
 class Asked:
