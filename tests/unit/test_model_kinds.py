@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR, LinearSVC
 
 from modelmark.contract.infer import Facts, infer
-from modelmark.domain.contract import DataType
+from modelmark.domain.contract import DataType, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Task
 from modelmark.registry.original.kinds import kind_of_model
@@ -71,14 +71,15 @@ def test_eighteen_whole_targets_of_a_regressor_stay_numbers():
         infer(table.assign(y="a"), target="y", facts=Facts(regressor=True))
 
 
-def test_codes_that_an_encoder_knows_end_where_they_end():
+def test_codes_that_an_encoder_knows_are_categories():
     table = pd.DataFrame({"EDUCATION": [1, 2, 3, 1], "job": ["a", "b", "c", "a"], "y": [0, 1, 0, 1]})
     facts = Facts(
         kinds={"EDUCATION": "number", "job": "text"}, categories={"EDUCATION": (0, 1, 2, 3, 6), "job": ("a", "b", "d")}
     )
     draft = infer(table, target="y", facts=facts)
     education, job = draft.inputs
-    assert (education.type, education.minimum, education.maximum) == (DataType.INTEGER, 0, 6)
-    assert "5 categories, as the model's encoder knows them: 0, 1, 2, 3, 6" in draft.guesses["inputs.EDUCATION"]
+    assert (education.type, education.categories) == (DataType.INTEGER, ("0", "1", "2", "3", "6"))
+    assert (education.minimum, education.maximum, education.on_unseen) == (None, None, Policy.FLAG)
+    assert "5 codes of categories, as the model's encoder knows them" in draft.guesses["inputs.EDUCATION"]
     assert job.categories == ("a", "b", "d")
     assert "1 more in the training table that it does not know" in draft.guesses["inputs.job"]

@@ -71,8 +71,9 @@ def _columns(path: tuple[str | int, ...], test: Behaviour, inputs: dict[str, Inp
             continue
         item = inputs[name]
         numeric = test.kind in (BehaviourKind.MONOTONE, BehaviourKind.UNIT_CHANGE) or where == "add"
-        if numeric and item.type not in _NUMBERS:
-            yield RuleViolation((*path, where), f"{name!r}, a {item.type}", "a number or integer")
+        if numeric and not item.quantity:
+            found = f"{name!r}, {'codes of categories' if item.coded else f'a {item.type}'}"
+            yield RuleViolation((*path, where), found, "a number or integer")
         if not item.nullable and (test.kind is BehaviourKind.NULL_SWAP or test.twin is not None):
             yield RuleViolation((*path, where), f"{name!r}, which may not be null", "a nullable input")
         values = [test.change[name]] if where == "change" else test.values if where == "column" else ()

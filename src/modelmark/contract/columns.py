@@ -52,6 +52,13 @@ class Numeric:
     nullable: bool
     policy: Policy
     impute: float | None
+    codes: frozenset[float] | None = None
+    """What passes where whole numbers stand for categories."""
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a whole number from low to high may be no code all the same."""
+        return self.codes is not None and len(self.codes) <= self.high - self.low
 
     @property
     def stand_in(self) -> float:
@@ -73,12 +80,9 @@ class Numeric:
         if abs(value) > self.hard:
             return self._out(row, f"at most {self.hard:.8g} in magnitude: the model computes in {self.dtype}")
         if self.policy is Policy.REJECT:
-            return self._out(row, self.range())
-        return (
-            ("OUT_OF_RANGE", "IMPUTED")
-            if self.policy is Policy.IMPUTE and self.impute is not None
-            else ("OUT_OF_RANGE",)
-        )
+            return self._out(row, self.range()) if self.codes is None else _unseen(self.name, row, len(self.codes))
+        flag = "OUT_OF_RANGE" if self.codes is None else "UNSEEN"
+        return (flag, "IMPUTED") if self.policy is Policy.IMPUTE and self.impute is not None else (flag,)
 
     def range(self) -> str:
         low = "-∞" if self.minimum is None else f"{self.minimum:.17g}"
@@ -113,14 +117,13 @@ class Text:
                 return Rejected(f"{self.name} may not be null", code="NULL_NOT_ALLOWED", field=self.name, row=row)
             return ("MISSING", "IMPUTED") if imputes else ("MISSING",)
         if self.policy is Policy.REJECT:
-            return Rejected(
-                f"{self.name} is not a known category",
-                code="UNSEEN_CATEGORY",
-                field=self.name,
-                row=row,
-                limit=f"one of {len(self.categories or ())} categories",
-            )
+            return _unseen(self.name, row, len(self.categories or ()))
         return ("UNSEEN", "IMPUTED") if imputes else ("UNSEEN",)
+
+
+def _unseen(name: str, row: int, known: int) -> Rejected:
+    limit = f"one of {known} categories"
+    return Rejected(f"{name} is not a known category", code="UNSEEN_CATEGORY", field=name, row=row, limit=limit)
 
 
 def numeric_column(column: Input, dtype: str | None) -> Numeric:
@@ -129,20 +132,23 @@ def numeric_column(column: Input, dtype: str | None) -> Numeric:
     whole = column.type is DataType.INTEGER or dtype == "int64"
     ceiling = min(hard, EXACT - 1) if whole else hard
     base: Any = bool if column.type is DataType.BOOLEAN else float
+    codes = frozenset(map(float, column.known_values)) if column.coded else None
+    lowest, highest = (min(codes), max(codes)) if codes else (column.minimum, column.maximum)
     return Numeric(
         name=column.name,
         kind=base | None if column.nullable else base,
         type=column.type,
         dtype=dtype or "float64",
-        low=-ceiling if column.minimum is None else max(column.minimum, -ceiling),
-        high=ceiling if column.maximum is None else min(column.maximum, ceiling),
+        low=-ceiling if lowest is None else max(lowest, -ceiling),
+        high=ceiling if highest is None else min(highest, ceiling),
         minimum=column.minimum,
         maximum=column.maximum,
         hard=hard,
         whole=whole,
         nullable=column.nullable,
-        policy=column.on_out_of_range,
+        policy=column.on_out_of_range if codes is None else column.on_unseen,
         impute=float(column.impute) if isinstance(column.impute, (int, float)) else None,
+        codes=codes,
     )
 
 

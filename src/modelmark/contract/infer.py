@@ -235,13 +235,15 @@ def _input(name: str, values: pd.Series, guesses: dict[str, str], facts: Facts) 
     categories = facts.categories.get(name, ())
     if categories and all(isinstance(value, str) for value in categories) and learned == "text":
         return _encoded(name, present, nullable, tuple(map(str, categories)), guesses)
+    if _are_codes(present, categories) and learned != "text":
+        return _coded(name, present, nullable, categories, guesses)
     if _is_bool(present) and learned != "text":
         return Input(name=name, type=DataType.BOOLEAN, nullable=nullable)
     ids = values.dtype.kind in "iu" and max(-float(present.min()), float(present.max())) >= EXACT
     if _is_number(present) and learned != "text" and (learned == "number" or not ids):
         # Fractions may come where 1.0 was written, or where a null made floats of all; no integer of 2^53 may be sent.
         kind = DataType.INTEGER if values.dtype.kind in "iu" and not ids else DataType.NUMBER
-        low, high = _codes(name, present, categories, guesses) or _range(name, present, guesses)
+        low, high = _range(name, present, guesses)
         return Input(name=name, type=kind, minimum=low, maximum=high, nullable=nullable, on_out_of_range=Policy.FLAG)
     texts = sorted({text_of(value) for value in present.unique()})
     known = (
@@ -268,21 +270,19 @@ def _encoded(
     return Input(name=name, type=DataType.CATEGORY, categories=categories, nullable=nullable, on_unseen=Policy.FLAG)
 
 
-def _codes(
-    name: str, present: pd.Series, codes: Sequence[int | str], guesses: dict[str, str]
-) -> tuple[float, float] | None:
-    """From the first to the last of the whole numbers that the model's encoder takes for categories, and no further."""
-    whole = [code for code in codes if isinstance(code, int)]
-    if not whole or len(whole) < len(codes) or present.empty:
-        return None
-    low, high = min(*whole, present.min()), max(*whole, present.max())
-    guesses[f"inputs.{name}"] = f"codes of {len(whole)} categories, as the model's encoder knows them: {_short(whole)}"
-    return float(low), float(high)
+def _are_codes(present: pd.Series, categories: Sequence[int | str]) -> bool:
+    """Whether a column of whole numbers meets an encoder that knows whole numbers."""
+    known = bool(categories) and all(isinstance(code, int) for code in categories)
+    return known and _is_number(present) and bool((present == present.round()).all())
 
 
-def _short(codes: Sequence[int]) -> str:
-    listed = ", ".join(map(str, sorted(codes)[:12]))
-    return listed if len(codes) <= 12 else f"{listed} …"
+def _coded(name: str, present: pd.Series, nullable: bool, codes: Sequence[int | str], guesses: dict[str, str]) -> Input:
+    """Whole numbers that the model's encoder takes for categories; others of the table get what `on_unseen` says."""
+    others = len(set(present.astype(int).tolist()) - {*codes})
+    more = f"; {others} more in the training table that it does not know" if others else ""
+    guesses[f"inputs.{name}"] = f"{len(codes)} codes of categories, as the model's encoder knows them{more}"
+    texts = tuple(map(str, codes))
+    return Input(name=name, type=DataType.INTEGER, categories=texts, nullable=nullable, on_unseen=Policy.FLAG)
 
 
 def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[float | None, float | None]:

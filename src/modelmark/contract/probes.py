@@ -70,22 +70,27 @@ def _gaps(item: Input, column: pd.Series, usual: int, draw: np.random.Generator)
 
 
 def _categories(item: Input, column: pd.Series, usual: int, draw: np.random.Generator) -> Iterator[Edit]:
-    known = column.dropna().unique().tolist() if item.type is DataType.CATEGORY else []
+    known = column.dropna().unique().tolist() if item.categories is not None else []
     for value in known[:_MOST]:
         yield "categories", int(draw.integers(usual)), {item.name: value}
 
 
 def _unseen(item: Input, column: pd.Series, usual: int, draw: np.random.Generator) -> Iterator[Edit]:
     """Where the contract lets them through."""
-    if (
-        item.type is not DataType.CATEGORY
-        or item.on_unseen is not Policy.FLAG
-        or column.dropna().map(type).ne(str).any()
-    ):
+    if item.categories is None or item.on_unseen is not Policy.FLAG:
         return
-    for text in ("never seen", "Zürich-Ωst", " ", ""):
+    if not item.coded and column.dropna().map(type).ne(str).any():
+        return
+    for value in _unseen_codes(item) if item.coded else ("never seen", "Zürich-Ωst", " ", ""):
         for at in range(min(usual, 3)):
-            yield "unseen categories", at, {item.name: text}
+            yield "unseen categories", at, {item.name: value}
+
+
+def _unseen_codes(item: Input) -> list[int]:
+    """The first below, the first above, one far off, and the first between, where there is one."""
+    known = {int(value) for value in item.known_values}
+    between = [code for code in range(min(known), min(known) + len(known)) if code not in known][:1]
+    return [min(known) - 1, max(known) + 1, max(known) + 1000, *between]
 
 
 def _texts(item: Input, column: pd.Series, usual: int, draw: np.random.Generator) -> Iterator[Edit]:
@@ -106,7 +111,7 @@ def _bounds(item: Input, column: pd.Series, usual: int, draw: np.random.Generato
     if item.type is DataType.BOOLEAN:
         for said in (False, True):
             yield "bounds", 0, {item.name: said}
-    if item.type not in (DataType.NUMBER, DataType.INTEGER):
+    if not item.quantity:
         return
     whole = item.type is DataType.INTEGER
     ends = [(item.minimum, math.ceil), (item.maximum, math.floor)]
@@ -119,7 +124,7 @@ def _splits(item: Input, column: pd.Series, usual: int, draw: np.random.Generato
     """Half-way between neighbouring values, where trees split, the next floats beside it, and the values themselves."""
     import numpy as np
 
-    if item.type not in (DataType.NUMBER, DataType.INTEGER):
+    if not item.quantity:
         return
     known = as_numbers(column)
     known = np.unique(known[np.isfinite(known)])

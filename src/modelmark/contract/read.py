@@ -65,7 +65,7 @@ def parse(data: bytes, path: Path) -> Document:
     values, root = _values(data, path)
     lines = _Lines(root)
     try:
-        contract = adapter().validate_json(json.dumps(_with_whole_classes(values)), strict=True)
+        contract = adapter().validate_json(json.dumps(_with_codes_as_texts(_with_whole_classes(values))), strict=True)
     except ValidationError as error:
         raise ContractInvalid(_faults(schema_faults(error), path, lines)) from None
     faults = _faults(rule_violations(contract), path, lines)
@@ -92,6 +92,21 @@ def _with_whole_classes(values: Any) -> Any:
         for key, value in found.items()
     }
     return {**values, "outputs": {**outputs, **found}}
+
+
+def _with_codes_as_texts(values: Any) -> Any:
+    """Categories of an integer may be written 0 or "0"."""
+    inputs = values.get("inputs") if isinstance(values, dict) else None
+    if not isinstance(inputs, list):
+        return values
+    return {**values, "inputs": [_coded(item) if isinstance(item, dict) else item for item in inputs]}
+
+
+def _coded(item: dict[str, Any]) -> dict[str, Any]:
+    known = item.get("categories")
+    if item.get("type") != "integer" or not isinstance(known, list):
+        return item
+    return {**item, "categories": [str(code) if type(code) is int else code for code in known]}
 
 
 def _if_whole(value: Any) -> Any:

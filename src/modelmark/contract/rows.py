@@ -104,6 +104,7 @@ class RowCodec:
         self._highest = tuple(c.high for c in self.numeric)
         self._low, self._high = np.array(self._lowest), np.array(self._highest)
         self._whole = np.array([i for i, c in enumerate(self.numeric) if c.whole], np.intp)
+        self._gaps = [(i, c.codes, np.array(sorted(c.codes))) for i, c in enumerate(self.numeric) if c.codes and c.gaps]
         self._known = tuple(c.known for c in self.textual)
         self._list_decoder = msgspec.json.Decoder(self.rows_type)
 
@@ -208,6 +209,8 @@ class RowCodec:
                 return False
             if self._whole.size and not all(values[i].is_integer() for i in self._whole):
                 return False
+            if not all(values[i] in codes for i, codes, _ in self._gaps):
+                return False
         return True
 
     def _all_clean(self, numbers: NDArray[np.float64]) -> bool:
@@ -215,7 +218,9 @@ class RowCodec:
         if not (np.less_equal(self._low, numbers).min() and np.less_equal(numbers, self._high).min()):
             return False
         whole = numbers[:, self._whole] if self._whole.size else None
-        return whole is None or bool((whole == np.floor(whole)).all())
+        if whole is not None and not (whole == np.floor(whole)).all():
+            return False
+        return all(bool(np.isin(numbers[:, i], known).all()) for i, _, known in self._gaps)
 
     def _sift(self, parts: Sequence[Rows], numbers: NDArray[np.float64], texts: list[Any], spans: list[int]) -> Checked:
         ready, words = numbers.copy(), list(texts)
@@ -230,6 +235,8 @@ class RowCodec:
         bad = ~((numbers >= self._low) & (numbers <= self._high))
         if self._whole.size:
             bad[:, self._whole] |= numbers[:, self._whole] != np.floor(numbers[:, self._whole])
+        for i, _, known in self._gaps:
+            bad[:, i] |= ~np.isin(numbers[:, i], known)
         for r, c in np.argwhere(bad):
             part, row = place(int(r))
             if part in refused:

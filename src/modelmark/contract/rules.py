@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
 from modelmark.contract.dialect import dialect_violations
+from modelmark.contract.dtypes import EXACT
 from modelmark.contract.gate_rules import fairness_violations, replay_violations
 from modelmark.contract.names import INPUT_NAME, MAX_NAME, MODEL_NAME, names_a_model, names_an_input
 from modelmark.contract.nearest import nearest
@@ -19,6 +22,8 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.strict import Scalar
 from modelmark.domain.tiles import TILES
 
+#: A whole number, written the one way that `str` of it is.
+_CODE: Final = re.compile(r"0|-?[1-9][0-9]{0,15}")
 #: Which task each metric can judge.
 _BOTH = frozenset({Task.BINARY, Task.MULTICLASS})
 _ONE = frozenset({Task.BINARY})
@@ -100,17 +105,30 @@ def _input(i: int, item: Input) -> Iterator[RuleViolation]:
         yield RuleViolation(("inputs", i, "minimum"), f"{item.minimum:g}", f"at most the maximum, {item.maximum:g}")
     if item.type is DataType.CATEGORY and not item.categories:
         yield RuleViolation(("inputs", i, "categories"), "no categories", "at least one for type category")
-    if item.type is not DataType.CATEGORY and item.categories is not None:
+    if item.type not in (DataType.CATEGORY, DataType.INTEGER) and item.categories is not None:
         yield RuleViolation(("inputs", i, "categories"), "categories", f"none for type {item.type}")
+    if item.type is DataType.INTEGER and item.categories is not None:
+        yield from _codes(i, item, item.categories)
     if item.categories and len(set(item.categories)) < len(item.categories):
         yield RuleViolation(("inputs", i, "categories"), "a category twice", "each category once")
-    asks = item.on_unseen if item.type is DataType.CATEGORY else item.on_out_of_range
+    asks = item.on_unseen if item.categories is not None else item.on_out_of_range
     if asks is Policy.IMPUTE and item.impute is None:
         yield RuleViolation(
             ("inputs", i, "impute"), "nothing", "the value that stands in, because a policy says impute"
         )
     if item.impute is not None and isinstance(item.impute, str) is not textual:
         yield RuleViolation(("inputs", i, "impute"), repr(item.impute), "text" if textual else "a number")
+
+
+def _codes(i: int, item: Input, codes: Sequence[str]) -> Iterator[RuleViolation]:
+    """Of an integer: each code is written as JSON writes it, so that one number is one code."""
+    wrong = [code for code in codes if not _CODE.fullmatch(code) or abs(int(code)) >= EXACT]
+    if wrong or not codes:
+        found = repr(wrong[0]) if wrong else "no categories"
+        allowed = 'whole numbers below 2^53 as text, such as "3", for type integer; at least one'
+        yield RuleViolation(("inputs", i, "categories"), found, allowed)
+    if item.minimum is not None or item.maximum is not None:
+        yield RuleViolation(("inputs", i, "minimum"), "a range", "no minimum or maximum beside categories")
 
 
 def _outputs(contract: Contract) -> Iterator[RuleViolation]:

@@ -194,9 +194,11 @@ def _check_input(frame: pd.DataFrame, item: Input) -> Iterator[Violation]:
     yield from _violation("wrong type", column, wrong, f"a finite {item.type.value}", Policy.REJECT)
     good = ~null & ~wrong
     if item.type is DataType.INTEGER:
-        yield from _violation(
-            "not an integer", column, good & (np.floor(numbers) != numbers), "whole numbers", Policy.REJECT
-        )
+        broken = good & (np.floor(numbers) != numbers)
+        yield from _violation("not an integer", column, broken, "whole numbers", Policy.REJECT)
+        if item.coded:
+            unseen = good & ~broken & ~np.isin(numbers, item.known_values)
+            yield from _violation("unseen category", column, unseen, _listed(item.categories or ()), item.on_unseen)
     if item.type is DataType.BOOLEAN:
         yield from _violation("not a boolean", column, good & ~np.isin(numbers, (0, 1)), "true, false", Policy.REJECT)
     low = -np.inf if item.minimum is None else item.minimum

@@ -127,7 +127,7 @@ class Input:
     maximum: float | None = None
     """Largest allowed value."""
     categories: tuple[str, ...] | None = None
-    """Known categories; for type `category` only."""
+    """Known categories: texts for type `category`; for type `integer` the whole numbers that are codes, each as text."""
     nullable: bool = False
     """Whether null may be sent."""
     on_out_of_range: Policy = Policy.REJECT
@@ -140,6 +140,27 @@ class Input:
     """Which way an attacker could move this value."""
     known: Availability = Availability.UNKNOWN
     """Whether the value is there before the event to predict. Only a person can fill this."""
+
+    @property
+    def coded(self) -> bool:
+        """Whole numbers that stand for categories: sent as numbers, without order or distance."""
+        return self.type is DataType.INTEGER and self.categories is not None
+
+    @property
+    def nominal(self) -> bool:
+        """Without order: texts and codes."""
+        return self.type in (DataType.CATEGORY, DataType.STRING) or self.coded
+
+    @property
+    def quantity(self) -> bool:
+        """A number of which more is more."""
+        return self.type in (DataType.NUMBER, DataType.INTEGER) and not self.coded
+
+    @property
+    def known_values(self) -> tuple[int | str, ...]:
+        """The categories as a request sends them."""
+        known = self.categories or ()
+        return tuple(map(int, known)) if self.coded else known
 
 
 @part

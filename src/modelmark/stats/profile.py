@@ -116,6 +116,8 @@ class Column:
 
         if not isinstance(values, (pa.Array, pa.ChunkedArray)):
             values = pa.array(values, pa.string(), from_pandas=True)
+        if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):  # codes are numbers
+            values = pa.array(_codes(_floats(values)), pa.string())
         counted = pc.value_counts(values)
         place = {value: i for i, value in enumerate(self.values)}
         counts = np.zeros(self.size, dtype=np.int64)
@@ -202,7 +204,7 @@ def unpack(data: bytes) -> Counts:
 
 
 def _input(item: Input, values: Any) -> Column:
-    if item.type in (DataType.CATEGORY, DataType.STRING):
+    if item.nominal:
         return _textual(item, values)
     return _numeric(item.name, _floats(values), item.minimum, item.maximum)
 
@@ -218,9 +220,11 @@ def _textual(item: Input, values: Any) -> Column:
     known = item.categories
     if known is None:
         known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
-    closed = item.type is DataType.CATEGORY
+    closed = item.type is not DataType.STRING
     edges = np.zeros(0)
     text = [str(value) if there else None for value, there in zip(values, values.notna(), strict=True)]
+    if item.coded:
+        text = _codes(_floats(values))
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
     return Column(item.name, False, counts, edges, known, closed=closed)
 
@@ -266,6 +270,16 @@ def _floats(values: Any) -> Array:
     if hasattr(values, "to_numpy"):  # pandas: nullable types too
         return np.asarray(values.to_numpy(dtype=float, na_value=np.nan), dtype=np.float64)
     return np.asarray(values, dtype=np.float64)
+
+
+def _codes(values: Array) -> list[str | None]:
+    """Numbers that are codes as the contract writes them; None for null."""
+    known, place = np.unique(values[np.isfinite(values)], return_inverse=True)
+    names = [str(int(value)) if value.is_integer() else str(value) for value in known.tolist()]
+    found: list[str | None] = [None] * len(values)
+    for at, code in zip(np.flatnonzero(np.isfinite(values)).tolist(), place.reshape(-1).tolist(), strict=True):
+        found[at] = names[code]
+    return found
 
 
 def _plain(column: Column) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _monotone(
     truth = truth.astype(float)
     found = []
     for item in inputs:
-        if item.type in (DataType.NUMBER, DataType.INTEGER):
+        if item.quantity:
             strength = float(sample[item.name].rank().corr(truth.rank()))
             if abs(strength) >= _STRONG and _one_way(sample[item.name], truth):
                 found.append((item.name, strength))
@@ -78,7 +78,7 @@ def _one_way(values: pd.Series, truth: pd.Series) -> bool:
 
 def _invariant(inputs: Sequence[Input], sensitive: Sequence[str]) -> Iterator[tuple[Behaviour, str]]:
     for item in inputs:
-        if item.name in sensitive and item.type in (DataType.CATEGORY, DataType.BOOLEAN):
+        if item.name in sensitive and (item.categories is not None or item.type is DataType.BOOLEAN):
             yield (
                 Behaviour(
                     name=f"{item.name} changes nothing",

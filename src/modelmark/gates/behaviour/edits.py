@@ -93,7 +93,7 @@ def _invariant(test: Behaviour, source: EditRows) -> Variants:
 def _default_values(source: EditRows, item: Input) -> list[Any]:
     if item.categories is not None:
         order = np.random.default_rng(0).permutation(len(item.categories))
-        return [item.categories[i] for i in order]
+        return [item.known_values[i] for i in order]
     if item.type is DataType.BOOLEAN:
         return [False, True]
     column = source.train[item.name].dropna()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.classes import positive_of
-from modelmark.domain.contract import Contract, DataType, Input
+from modelmark.domain.contract import Contract, Input
 from modelmark.domain.metrics import Metric, Task
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Encoder:
         self.inputs = tuple(item for item in inputs if item.name in frame)
         self.known: dict[str, Any] = {}
         for item in self.inputs:
-            if item.type in (DataType.CATEGORY, DataType.STRING):
+            if item.nominal:
                 self.known[item.name] = (
                     as_texts(frame[item.name]).fillna("").value_counts().index[:_CATEGORIES].tolist()
                 )
@@ -107,7 +107,7 @@ class Encoder:
 
     def _column(self, frame: pd.DataFrame, item: Input) -> Array:
         known = self.known[item.name]
-        if item.type in (DataType.CATEGORY, DataType.STRING):
+        if item.nominal:
             values = as_texts(frame[item.name]).fillna("").to_numpy(dtype=object)
             return np.asarray(np.column_stack([values == name for name in known]), dtype=np.float64)
         values = as_numbers(frame[item.name])

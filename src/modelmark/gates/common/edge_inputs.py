@@ -83,8 +83,20 @@ def _numbers(item: Input, usual: Row) -> Iterator[Odd]:
         wrong.append(("a fraction", _inside(item) + 0.5))
     for label, value in wrong:
         yield Odd(name=f"{item.name}: {label}", rows=_with(usual, item, value), promise=Promise.REFUSAL)
-    if item.type is not DataType.BOOLEAN:
+    if item.coded:
+        yield from _codes(item, usual)
+    elif item.type is not DataType.BOOLEAN:
         yield from _bounds(item, usual)
+
+
+def _codes(item: Input, usual: Row) -> Iterator[Odd]:
+    known = {int(value) for value in item.known_values}
+    for code in sorted(known)[:50]:
+        yield Odd(name=f"{item.name}: code {code}", rows=_with(usual, item, code), promise=Promise.ANSWER)
+    between = [code for code in range(min(known), min(known) + len(known)) if code not in known][:1]
+    for code in (min(known) - 1, *between, max(known) + 1, max(known) + 1_000_000):
+        promise = _by_policy(item.on_unseen)
+        yield Odd(name=f"{item.name}: unseen code {code}", rows=_with(usual, item, code), promise=promise)
 
 
 def _inside(item: Input) -> int:

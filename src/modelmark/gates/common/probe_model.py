@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, DataType, Input
+from modelmark.domain.contract import Contract, Input
 from modelmark.domain.metrics import Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def matrix(inputs: Sequence[Input], frame: pd.DataFrame) -> Array:
 
 
 def _column(frame: pd.DataFrame, item: Input) -> Array:
-    if item.type not in (DataType.CATEGORY, DataType.STRING):
+    if not item.nominal:
         return as_numbers(frame[item.name])
     texts = as_texts(frame[item.name])
     rank = {name: i for i, name in enumerate(texts.value_counts().index[:_CATEGORIES])}

@@ -11,7 +11,7 @@ import numpy as np
 from modelmark.contract.table import Violation, as_numbers, as_texts, check_table, violating_rows
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.catalogue.gate_settings import DataContractGate
-from modelmark.domain.contract import Contract, DataType, Input, Policy
+from modelmark.domain.contract import Contract, Input, Policy
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
@@ -276,7 +276,7 @@ def _order(contract: Contract, table: pd.DataFrame) -> Codes | None:
 def _shift(sides: _Sides, item: Input, columns: int) -> Drift:
     """columns: how many are compared and share the doubt."""
     train, holdout = sides.tables
-    if item.type in (DataType.CATEGORY, DataType.STRING):
+    if item.nominal:
         texts = [as_texts(table[item.name]).tolist() for table in (train, holdout)]
         codes = text_codes(texts[0], texts[1])
     else:

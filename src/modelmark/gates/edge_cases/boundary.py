@@ -37,7 +37,7 @@ class Boundary:
 def near_boundary(case: Case, good: list[int]) -> Boundary | None:
     """None for regression, which decides nothing, and where nothing numeric can be edited."""
     contract = case.contract
-    items = [i for i in contract.inputs if i.type in (DataType.NUMBER, DataType.INTEGER)][:_COLUMNS]
+    items = [i for i in contract.inputs if i.quantity][:_COLUMNS]
     if contract.model.task is Task.REGRESSION or not items:
         return None
     rng = np.random.default_rng(0)

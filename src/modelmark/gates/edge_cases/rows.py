@@ -37,7 +37,7 @@ def _rare_categories(contract: Contract, train: pd.DataFrame, usual: Row) -> Ite
     for item in contract.inputs:
         if item.categories:
             counts = as_texts(train[item.name], item.categories).value_counts()
-            shares = [(int(counts.get(value, 0)) / max(len(train), 1), value) for value in item.categories]
+            shares = [(int(counts.get(str(value), 0)) / max(len(train), 1), value) for value in item.known_values]
             found += [(share, item.name, value) for share, value in shares if share < _RARE]
     for share, name, value in sorted(found, key=lambda one: one[0])[:_MOST]:
         label = f"rare category: {name}={value!r} ({share:.2%} of training)"
@@ -46,16 +46,16 @@ def _rare_categories(contract: Contract, train: pd.DataFrame, usual: Row) -> Ite
 
 def _corners(contract: Contract, train: pd.DataFrame, usual: Row) -> Iterator[Odd]:
     """All at their minimum, all at their maximum, and seeded mixtures, with seeded categories."""
-    ends = {item.name: _ends(item, train[item.name]) for item in contract.numeric()}
+    ends = {item.name: _ends(item, train[item.name]) for item in contract.numeric() if not item.coded}
     if len(ends) < 2:
         return
     rng = np.random.default_rng(0)
     picks = [[0] * len(ends), [1] * len(ends)]
     picks += [list(pick) for pick in rng.integers(0, 2, (min(_CORNERS, 2 ** len(ends)) - 2, len(ends)))]
-    texts = [item for item in contract.textual() if item.categories]
+    kinds = [item for item in contract.inputs if item.categories]
     for number, pick in enumerate(picks):
         numbers = {name: pair[side] for (name, pair), side in zip(ends.items(), pick, strict=True)}
-        chosen = {item.name: str(rng.choice(item.categories or ("",))) for item in texts}
+        chosen = {item.name: item.known_values[int(rng.integers(len(item.known_values)))] for item in kinds}
         label = ("all minima", "all maxima")[number] if number < 2 else f"mixture {number - 1}"
         yield Odd(name=f"joint extremes: {label}", rows=[{**usual, **numbers, **chosen}], promise=Promise.GUARDED)
 
@@ -73,7 +73,7 @@ def _ends(item: Input, column: pd.Series) -> tuple[Any, Any]:
 
 def _far(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, good: Sequence[int]) -> Iterator[Odd]:
     """Real holdout rows that lie farthest from training, by the mean of robust distances over numbers."""
-    names = [item.name for item in contract.numeric() if item.type is not DataType.BOOLEAN]
+    names = [item.name for item in contract.inputs if item.quantity]
     if not names:
         return
     places = np.array(good)

@@ -26,7 +26,7 @@ class RowEncoder:
         self.names = tuple(item.name for item in contract.inputs)
         self.values: dict[int, list[str]] = {}
         for place, item in enumerate(contract.inputs):
-            if item.type in (DataType.CATEGORY, DataType.STRING):
+            if item.nominal:
                 seen = {str(v) for frame in frames for v in frame[item.name].dropna().unique()}
                 self.values[place] = sorted(seen)
 

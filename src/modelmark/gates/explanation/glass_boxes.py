@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, as_texts
-from modelmark.domain.contract import Contract, DataType
+from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
 from modelmark.gates.common import baselines
 
@@ -42,7 +42,7 @@ def _boosting(contract: Contract, train: pd.DataFrame, y_true: Any, holdout: pd.
     known = np.flatnonzero(np.isfinite(y_true) if regression else y_true >= 0)
     if len(known) > most:
         known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
-    kinds = ["nominal" if i.type in (DataType.CATEGORY, DataType.STRING) else "continuous" for i in contract.inputs]
+    kinds = ["nominal" if i.nominal else "continuous" for i in contract.inputs]
     pairs = 0 if contract.model.task is Task.MULTICLASS else 5
     updates = min(_UPDATES, 3000 + _PER_ROW * len(known))
     kind: Any = ExplainableBoostingRegressor if regression else ExplainableBoostingClassifier
@@ -70,7 +70,7 @@ def _columns(contract: Contract, frame: pd.DataFrame) -> Array:
     found = np.empty((len(frame), len(contract.inputs)), dtype=object)
     for place, item in enumerate(contract.inputs):
         column = frame[item.name]
-        if item.type in (DataType.CATEGORY, DataType.STRING):
+        if item.nominal:
             found[:, place] = as_texts(column, item.categories or ()).fillna("").to_numpy()
         else:
             found[:, place] = as_numbers(column)

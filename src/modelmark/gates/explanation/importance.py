@@ -82,8 +82,9 @@ def dependence(
 
 def _values(contract: Contract, train: pd.DataFrame, column: str) -> Sequence[Any]:
     item = next(i for i in contract.inputs if i.name == column)
-    if item.type in (DataType.CATEGORY, DataType.STRING):
-        return [str(v) for v in as_texts(train[column], item.categories or ()).value_counts().index[:_POINTS]]
+    if item.nominal:
+        common = as_texts(train[column], item.categories or ()).value_counts().index[:_POINTS]
+        return [int(v) if item.coded else str(v) for v in common]
     numbers = as_numbers(train[column])
     if not np.isfinite(numbers).any():
         return []

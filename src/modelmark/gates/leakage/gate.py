@@ -11,7 +11,7 @@ import numpy as np
 
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.catalogue.gate_settings import LeakageGate
-from modelmark.domain.contract import Availability, Contract, DataType
+from modelmark.domain.contract import Availability, Contract
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import evaluation_set_of
@@ -122,9 +122,8 @@ class Leakage:
 
 def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     inputs = [item for item in contract.inputs if item.name in train and item.name in holdout]
-    textual = (DataType.CATEGORY, DataType.STRING)
-    numbers = {i.name: [as_numbers(t[i.name]) for t in (train, holdout)] for i in inputs if i.type not in textual}
-    texts = {i.name: [as_texts(t[i.name]).tolist() for t in (train, holdout)] for i in inputs if i.type in textual}
+    numbers = {i.name: [as_numbers(t[i.name]) for t in (train, holdout)] for i in inputs if not i.nominal}
+    texts = {i.name: [as_texts(t[i.name]).tolist() for t in (train, holdout)] for i in inputs if i.nominal}
     first, second = places(numbers, texts)
     return first, second
 

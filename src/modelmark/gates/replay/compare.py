@@ -135,7 +135,7 @@ def by_slice(
 
 def _parts(item: Input, rows: Sequence[Row], train: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     values = [row[item.name] for row in rows]
-    if item.type in (DataType.CATEGORY, DataType.BOOLEAN):
+    if item.categories is not None or item.type is DataType.BOOLEAN:
         for value in dict.fromkeys(v for v in values if v is not None):
             yield f"{item.name}={value}", np.array([v == value for v in values])
     elif item.type in (DataType.NUMBER, DataType.INTEGER):

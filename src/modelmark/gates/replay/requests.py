@@ -145,8 +145,11 @@ def _null(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
 
 
 def _unseen(contract: Contract, row: Row, rng: np.random.Generator) -> Made:
-    item = _pick((i for i in contract.inputs if i.type is DataType.CATEGORY), rng)
-    return None if item is None else _edited(row, item, "never seen before", _by(item.on_unseen))
+    item = _pick((i for i in contract.inputs if i.categories), rng)
+    if item is None:
+        return None
+    value = max(map(int, item.known_values)) + 1 if item.coded else "never seen before"
+    return _edited(row, item, value, _by(item.on_unseen))
 
 
 def _outside(contract: Contract, row: Row, rng: np.random.Generator) -> Made:

@@ -42,7 +42,7 @@ def fields(inputs: Iterable[Input], train: pd.DataFrame) -> tuple[Field, ...]:
     """Numbers and integers that vary in train."""
     found = []
     for item in inputs:
-        if item.type not in (DataType.NUMBER, DataType.INTEGER) or item.name not in train:
+        if not item.quantity or item.name not in train:
             continue
         values = as_numbers(train[item.name])
         values = values[np.isfinite(values)]
@@ -134,9 +134,10 @@ def edits(item: Input, train: pd.DataFrame) -> list[Any]:
     """The values tried for one field: known categories, both booleans, or quantiles of train."""
     if item.type is DataType.BOOLEAN:
         return [0, 1]
-    if item.type in (DataType.CATEGORY, DataType.STRING):
+    if item.nominal:
         common = as_texts(train[item.name], item.categories or ()).value_counts().index[:_CATEGORIES].tolist()
-        return [c for c in common if item.categories is None or c in item.categories]
+        kept = [c for c in common if item.categories is None or c in item.categories]
+        return [int(c) for c in kept] if item.coded else kept
     known = fields((item,), train)
     if not known:
         return []
@@ -147,8 +148,8 @@ def edits(item: Input, train: pd.DataFrame) -> list[Any]:
 
 def allowed(item: Input, current: pd.Series, value: Any) -> NDArray[np.bool_]:
     """Which rows may move to this value under the field's mutability; staying is no edit."""
-    if item.type in (DataType.CATEGORY, DataType.STRING):
-        return np.asarray(current.notna() & (as_texts(current, item.categories or ()) != value))
+    if item.nominal:
+        return np.asarray(current.notna() & (as_texts(current, item.categories or ()) != str(value)))
     numbers = as_numbers(current)
     if item.mutability is Mutability.INCREASE:
         return np.asarray(numbers < value)

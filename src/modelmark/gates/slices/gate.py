@@ -204,15 +204,16 @@ def _rows_of(part: Slice, evaluation: EvaluationSet) -> NDArray[np.bool_]:
 
 def _columns(case: Case, evaluation: EvaluationSet, kept: NDArray[np.int64]) -> Iterator[list[Where]]:
     """The conditions of each input and sensitive column, over the rows kept."""
-    frame, kinds = evaluation.frame, {item.name: item.type for item in case.contract.inputs}
+    frame, kinds = evaluation.frame, {item.name: item for item in case.contract.inputs}
     names = [*kinds, *(name for name in case.contract.data.sensitive if name not in kinds)]
     for name in names:
-        if name not in frame or kinds.get(name) is DataType.STRING:
+        item = kinds.get(name)
+        if name not in frame or (item is not None and item.type is DataType.STRING):
             continue
         column = frame[name].iloc[evaluation.rows[kept]]
         numbers = as_numbers(column)
         written = bool((np.isnan(numbers) & column.notna().to_numpy()).any())  # a text among numbers is not missing
-        if kinds.get(name) is not DataType.CATEGORY and not written and np.isfinite(numbers).any():
+        if not (item is not None and item.nominal) and not written and np.isfinite(numbers).any():
             yield number_conditions(name, numbers)
         else:
             yield text_conditions(name, as_texts(column).tolist())

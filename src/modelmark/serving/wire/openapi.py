@@ -122,6 +122,8 @@ def _number(column: Numeric) -> Schema:
         found |= {"minimum": column.low, "maximum": column.high}
     if column.whole:
         found |= {name: int(found[name]) for name in ("minimum", "maximum") if float(found[name]).is_integer()}
+    if judged and column.codes is not None:
+        found["enum"] = [*sorted(map(int, column.codes)), *([None] if column.nullable else [])]
     return _nullable(found, column.nullable)
 
 
