@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.kernel_approximation import RBFSampler
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from child_here import sandbox_here
+from modelmark.contract.read import load
 from modelmark.domain.errors import Rejected
 from modelmark.registry.drafting.draft import Drafted, draft_contract
 
@@ -47,3 +48,44 @@ def test_what_an_edit_can_mend_is_said_beside_the_draft(tmp_path: Path) -> None:
     assert found.rehearsal.obstacle is not None
     assert found.rehearsal.obstacle.code == "MODEL_FAILED"
     assert (tmp_path / "modelmark.yaml").exists()
+
+
+def spread(folder: Path, noise: float, rows: int = ROWS) -> tuple[Drafted, float]:
+    """What is drafted for a line through noisy points, and its tolerance."""
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"x": np.linspace(0, 100, rows)})
+    table["y"] = 3 * table["x"] + draw.normal(0, noise, rows)
+    found = drafted(folder, LinearRegression().fit(table[["x"]], table["y"]), table)
+    performance = load(folder / "modelmark.yaml").contract.monitors.performance
+    assert performance is not None
+    return found, performance.tolerance
+
+
+def reason(found: Drafted) -> str:
+    return next(why for field, _, why in found.guesses if field == "monitors")
+
+
+def test_a_loss_is_tolerated_as_far_as_the_holdout_is_unsure_of_it(tmp_path: Path) -> None:
+    """Of normal errors the root mean square of n rows has a standard error of 1 / sqrt(2 n) of itself; the upper end reckons
+    with a larger error than any that was seen."""
+    found, tolerance = spread(tmp_path, noise=5)
+    usual = 1.96 / (2 * ROWS) ** 0.5
+    assert usual < tolerance < 1.6 * usual
+    assert "on its 240 rows, which leaves it unsure by" in reason(found)
+
+
+def test_a_sure_holdout_is_no_reason_to_page_over_little(tmp_path: Path) -> None:
+    """4,000 rows of which 2,000 are asked: 2.2% by all of them."""
+    found, tolerance = spread(tmp_path, noise=5, rows=4000)
+    assert tolerance == 0.05
+    assert "on 2,000 of its 4,000 rows" in reason(found)
+    said = float(reason(found).partition("unsure by ")[2].partition("%")[0])
+    assert said == pytest.approx(100 * 1.96 / 8000**0.5, abs=0.5)
+
+
+def test_a_loss_that_nobody_measured_keeps_the_usual_guess_and_says_why(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": np.linspace(0, 1, 60), "kind": ["a", "b"] * 30, "y": np.linspace(5, 9, 60)})
+    coded = table.assign(kind=table["kind"] == "a")[["x", "kind"]].to_numpy(float)
+    found = drafted(tmp_path, LinearRegression().fit(coded, table["y"]), table)
+    assert "not from the holdout, because the model could not answer it" in reason(found)
+    assert "performance: {tolerance: 0.1}" in (tmp_path / "modelmark.yaml").read_text()

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from modelmark.contract.answers import QUESTIONS, SIGNERS
 from modelmark.contract.dialect import described
-from modelmark.contract.infer import Draft
+from modelmark.contract.infer import TOLERANCE, Draft
 from modelmark.domain.contract import Csv, Input, Policy
-from modelmark.domain.metrics import UNSCALED, Metric, Task
+from modelmark.domain.metrics import UNSCALED, Task
 from modelmark.domain.people import Role
 
 #: What JSON lets stand and YAML takes for a line end or a control, and what turns text around in an editor.
@@ -209,7 +209,7 @@ def _rest(draft: Draft, said: Mapping[str, Any]) -> Iterator[str]:
     yield "fallback:  # what answers when the model cannot, in order"
     yield "  - {kind: previous_version}"
     yield "  - {kind: review}"
-    yield _monitors(draft.metric)
+    yield _monitors(draft)
     yield "labels:"
     delay = said.get("labels.expected_delay_hours")
     asked = "  # PERSON: how long from a prediction until the truth is known?"
@@ -217,12 +217,12 @@ def _rest(draft: Draft, said: Mapping[str, Any]) -> Iterator[str]:
     yield "retraining: {owner: data_science}"
 
 
-def _monitors(metric: Metric) -> str:
-    """Nothing is known of the holdout yet; its own interval counts when live labels are compared with it."""
-    if metric not in UNSCALED:
-        return "monitors: {window_minutes: 60, every_seconds: 60}"
-    guess = f"how much larger than on the holdout {metric.title} may surely get, as a share of it"
-    return f"monitors: {{window_minutes: 60, every_seconds: 60, performance: {{tolerance: 0.1}}}}  # GUESS: {guess}"
+def _monitors(draft: Draft) -> str:
+    """A loss without a natural scale is tolerated by a share of itself."""
+    settings = "window_minutes: 60, every_seconds: 60"
+    if draft.metric in UNSCALED:
+        settings += f", performance: {{tolerance: {draft.tolerance:g}}}"
+    return f"monitors: {{{settings}}}{_guess(draft, TOLERANCE)}"
 
 
 def _guess(draft: Draft, field: str) -> str:

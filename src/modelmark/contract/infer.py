@@ -23,6 +23,8 @@ from modelmark.domain.metrics import Metric, Task
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Where the reason for `Draft.tolerance` stands among the guesses.
+TOLERANCE: Final = "monitors.performance.tolerance"
 _HALF: Final = 0.5
 #: Models of few votes, which are equal now and then.
 _TIES: Final = frozenset({
@@ -83,6 +85,8 @@ class Draft:
     keys: Keys
     behaviour: tuple[Behaviour, ...]
     guesses: dict[str, str]
+    tolerance: float = 0.1
+    """How much larger a loss without a natural scale may surely get after release, as a share of it."""
 
 
 def infer(

@@ -16,6 +16,7 @@ from modelmark.domain.errors import ContractInvalid
 from modelmark.domain.progress import Progress, step
 from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.drafting.rehearsal import Rehearsal, rehearse
+from modelmark.registry.drafting.tolerance import with_tolerance
 from modelmark.registry.mlflow import ADDRESSES
 from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal.files import replace_file
@@ -122,7 +123,7 @@ def prepare(
         rehearsal = None
         if rehearsed and file and facts.takes(len(found.inputs)):
             rehearsal = step(progress, "trying the conversion on a few rows", lambda: rehearse(file, contract, holdout))
-    return Prepared(found=found, paths=paths, out=out, rehearsal=rehearsal)
+    return Prepared(found=with_tolerance(found, rehearsal), paths=paths, out=out, rehearsal=rehearsal)
 
 
 def _paths(name: str, model: str, train: Path, holdout: Path, target: str, base: Path, csv: Csv | None) -> draft.Paths:

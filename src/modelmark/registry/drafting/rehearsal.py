@@ -4,36 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from modelmark.contract.table import agreed_table
+from modelmark.contract.table import agreed_table, as_numbers
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import ModelmarkError, Rejected, TimedOut
+from modelmark.domain.errors import ModelmarkError, NotEnoughData, Rejected, TimedOut
+from modelmark.domain.metrics import Task
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
+from modelmark.stats.intervals import metric_interval
+from modelmark.stats.metrics import Array, judged
 
-ROWS: Final = 200
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS: Final = 2000
 _SECONDS: Final = 60.0
+_CONFIDENCE: Final = 0.95
 #: What an edit of the draft can mend: columns to delete, classes to order, types to change.
 _OF_THE_DRAFT: Final = frozenset({"COLUMNS_DIFFER", "CLASSES_DIFFER", "MODEL_FAILED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """The original's loss on a holdout of so many rows, of which so many were asked. share: how much larger it may be, as a
+    share of it: the upper reach of its 95% interval, brought to all rows."""
+
+    estimate: float
+    share: float
+    asked: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """rows: converted and compared; flipped: decisions that came out otherwise. obstacle: why there was nothing to compare."""
+    """rows: converted and compared; flipped: decisions that came out otherwise. loss: of a regression, where it could be
+    measured. obstacle: why there was nothing to compare."""
 
     rows: int = 0
     flipped: int = 0
+    loss: Loss | None = None
     obstacle: ModelmarkError | None = None
 
 
 def rehearse(source: Path, contract: Contract, holdout: Path) -> Rehearsal:
-    """Convert as `register` will, with `ROWS` rows spread over the holdout.
+    """Convert as `register` will, with `ROWS` rows at most, spread over the holdout.
 
     What an edit of the contract could mend, and what took longer than a minute, is the obstacle; every other refusal is
     raised, because no edit helps.
     """
-    rows = agreed_table(holdout, contract, [item.name for item in contract.inputs])
+    rows = agreed_table(holdout, contract, [*(item.name for item in contract.inputs), contract.data.target])
     few = rows.iloc[:: max(1, len(rows) // ROWS)].head(ROWS).reset_index(drop=True)
     try:
         found = convert(source, contract, few, limits=sandbox.Limits(seconds=_SECONDS), progress=lambda _: None)
@@ -43,4 +63,25 @@ def rehearse(source: Path, contract: Contract, holdout: Path) -> Rehearsal:
         if error.code not in _OF_THE_DRAFT:
             raise
         return Rehearsal(obstacle=error)
-    return Rehearsal(rows=found.parity.rows, flipped=found.parity.flipped)
+    loss = _loss(contract, few, found.original, len(rows)) if contract.model.task is Task.REGRESSION else None
+    return Rehearsal(rows=found.parity.rows, flipped=found.parity.flipped, loss=loss)
+
+
+def _loss(contract: Contract, few: pd.DataFrame, answers: Array, rows: int) -> Loss | None:
+    """None where too few rows have a truth, or where the loss is 0."""
+    import numpy as np
+
+    truth = as_numbers(few[contract.data.target])
+    known = np.isfinite(truth) & np.isfinite(answers).all(axis=1)
+    if not known.any():
+        return None
+    try:
+        found = metric_interval(contract.objective.metric, judged(contract, truth[known], answers[known]), _CONFIDENCE)
+    except NotEnoughData:
+        return None
+    reach = (found.high - found.estimate) * (len(few) / rows) ** 0.5
+    return (
+        Loss(estimate=found.estimate, share=reach / found.estimate, asked=len(few), rows=rows)
+        if found.estimate
+        else None
+    )
