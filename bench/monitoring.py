@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from modelmark.domain.catalogue.monitor_settings import DriftMonitor, QualityMonitor
+from modelmark.domain.catalogue.monitor_settings import Cycle, DriftMonitor, QualityMonitor
 from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSource, Objective, Outputs
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
@@ -103,7 +103,7 @@ def main() -> None:
     before, now, quiet = sample(rng, 100_000, set()), sample(rng, rows, CHANGED), sample(rng, rows, set())
     scores = before["score"].to_numpy()
     found = Reference.from_bytes(reference(DEAL, before.to_pandas(), np.stack([1 - scores, scores], axis=1)))
-    monitors: list[Monitor] = [Quality(QualityMonitor()), Drift(DriftMonitor(tolerance=0.05))]
+    monitors: list[Monitor] = [Quality(QualityMonitor()), Drift(DriftMonitor(tolerance=0.05, cycle=Cycle.NONE))]
 
     def alarmed(profiles: dict[str, Counts]) -> set[str]:
         seen = [f for monitor in monitors for f in monitor.evaluate(view(found, profiles, rows))]

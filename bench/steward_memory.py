@@ -30,7 +30,7 @@ from _scratch import scratch_folder
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from builders.workspace import Case, Lived, contract
-from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors
+from modelmark.domain.catalogue.monitor_settings import Cycle, DriftMonitor, Monitors
 from modelmark.domain.contract import DataType, Input
 from modelmark.domain.metrics import Metric
 from modelmark.domain.version import Feed, Signature, Version
@@ -54,7 +54,7 @@ def case(name: str, seed: int) -> Case:
         *(Input(name=column, type=DataType.CATEGORY, categories=KINDS) for column in WORDS),
     )
     agreed = contract(name, inputs, metric=Metric.ROC_AUC)
-    monitors = Monitors(every_seconds=EVERY_S, window_minutes=60, drift=DriftMonitor(min_rows=150))
+    monitors = Monitors(every_seconds=EVERY_S, window_minutes=60, drift=DriftMonitor(min_rows=150, cycle=Cycle.NONE))
     scores = rng.uniform(0, 1, rows)
     return Case(
         contract=dataclasses.replace(agreed, monitors=monitors),

@@ -18,6 +18,7 @@ from builders.domain import NOON, digest
 from builders.journal import AT, journal, label, pid, predicted, schema
 from builders.steward import DEAL, book, steward, watched
 from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.catalogue.monitor_settings import DriftMonitor
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused
 from modelmark.stats.profile import reference
@@ -143,6 +144,40 @@ def test_nights_and_weekends_are_quiet_and_an_outage_by_day_is_not(tmp_path: Pat
     monday = midnight + 14 * DAY
     assert replay.look(monday + 11.5 * HOUR, monday + 12 * HOUR) == []
     assert replay.look(monday + 12.5 * HOUR) == [("service", "traffic", "v1, champion")]
+
+
+def test_inputs_that_follow_the_hour_are_quiet_and_what_moves_beside_them_is_not(tmp_path: Path) -> None:
+    """The training table has no times, so the first day pages nobody, and is what the second is compared with."""
+    seasons = DriftMonitor(min_rows=150)
+    hourly = dataclasses.replace(DEAL.monitors, window_minutes=60.0, every_seconds=1800.0, drift=seasons)
+    mill = dataclasses.replace(CHAMPION, contract=dataclasses.replace(DEAL, monitors=hourly))
+    replay, midnight, rng = Replay(tmp_path, mill), NOON.replace(hour=0), np.random.default_rng(12)
+
+    def hours(first: int, last: int, moved: float = 0.0) -> None:
+        for hour in range(first, last):
+            usual, at = 40 + moved + (8 if 8 <= hour % 24 < 20 else -8), midnight + hour * HOUR
+            rows, scores = rng.normal(usual, 6, (4, 50)), rng.beta(2, 2, (4, 50))
+            replay.write(
+                (
+                    predicted(
+                        pid(f"{hour}-{k}"), at=_ns(at + k * 14 * MINUTE), ages=rows[k].tolist(),
+                        jobs=rng.choice(["a", "b"], 50).tolist(),
+                        scores=np.stack([1 - scores[k], scores[k]], axis=1).astype("<f8").tobytes(),
+                    )
+                    for k in range(4)
+                ),
+                mill,
+            )  # fmt: skip
+
+    hours(0, 42)
+    for hour in (4, 4.5, 13, 13.5, 28, 28.5, 37, 37.5, 42):
+        assert replay.look(midnight + hour * HOUR) == [], hour
+    hours(42, 44, moved=16)
+    assert replay.look(midnight + 43.5 * HOUR, midnight + 44 * HOUR) == [("drift", "age", "v1, champion")]
+    (alert,) = book(tmp_path).alerts()
+    assert "rows of these hours a day ago" in alert.sentence
+    said = [f.sentence for f in book(tmp_path).findings("loans", monitor="drift") if f.subject == "age"]
+    assert any("a day of traffic would tell" in sentence for sentence in said)
 
 
 def test_a_canary_with_bad_requests_is_the_canarys_alert_alone(tmp_path: Path) -> None:

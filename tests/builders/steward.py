@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from builders.domain import contract, version
-from modelmark.domain.catalogue.monitor_settings import Monitors, PerformanceMonitor
+from modelmark.domain.catalogue.monitor_settings import Cycle, DriftMonitor, Monitors, PerformanceMonitor
 from modelmark.domain.contract import Objective
 from modelmark.domain.metrics import Metric
 from modelmark.domain.ports import Clock
@@ -27,7 +27,12 @@ from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.monitoring_store import SqlMonitoringStore
 
 DEAL = contract(
-    monitors=Monitors(window_minutes=10.0, every_seconds=60.0, performance=PerformanceMonitor(min_labels=20)),
+    monitors=Monitors(
+        window_minutes=10.0,
+        every_seconds=60.0,
+        drift=DriftMonitor(cycle=Cycle.NONE),
+        performance=PerformanceMonitor(min_labels=20),
+    ),
     objective=Objective(metric=Metric.ACCURACY),
 )
 

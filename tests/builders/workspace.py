@@ -21,7 +21,7 @@ from modelmark.app.control_plane import ControlPlane
 from modelmark.contract.catalogue import required_gates
 from modelmark.domain import version as names
 from modelmark.domain.catalogue.gate_settings import Gates
-from modelmark.domain.catalogue.monitor_settings import DriftMonitor, Monitors
+from modelmark.domain.catalogue.monitor_settings import Cycle, DriftMonitor, Monitors
 from modelmark.domain.contract import Contract, Data, DataType, Input, Labels, ModelSource, Objective, Outputs, Serving
 from modelmark.domain.evidence import Bound, Check, Evidence, Limit
 from modelmark.domain.metrics import Metric, Task
@@ -276,7 +276,7 @@ def contract(name: str, inputs: tuple[Input, ...], *, metric: Metric, purpose: s
         objective=Objective(metric=metric),
         serving=Serving(),
         gates=Gates(),
-        monitors=Monitors(every_seconds=LOOK.total_seconds(), drift=DriftMonitor(min_rows=150)),
+        monitors=Monitors(every_seconds=LOOK.total_seconds(), drift=DriftMonitor(min_rows=150, cycle=Cycle.NONE)),
     )
 
 

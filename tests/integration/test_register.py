@@ -46,7 +46,7 @@ def registration(bench, number=1, **changes):
         "base": base,
         "artifacts": FolderArtifactStore(workspace),
         "tracking": Tracking(workspace=workspace, progress=said.append),
-        "reference": lambda contract, train, scores: f"{len(train)} {len(scores)}".encode(),
+        "reference": lambda contract, train, holdout, scores: f"{len(train)} {len(scores)}".encode(),
         "number": number,
         "by": "ada",
         "metrics": lambda contract, holdout, scores: {"holdout.roc_auc": 0.9},

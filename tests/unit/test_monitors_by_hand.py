@@ -111,7 +111,7 @@ def test_drift_speaks_from_its_least_rows_on(rows: int, outcome: Outcome) -> Non
         assert score.low <= score.measured <= score.high
         assert score.sentence == (
             f"The score looks like the reference: Jensen-Shannon distance {score.measured:.2f} "
-            f"(95% interval {score.low:.2f} to {score.high:.2f}; 200 rows); tolerated up to 0.1."
+            f"(95% interval {score.low:.2f} to {score.high:.2f}; 200 rows beside 20,000 holdout rows); tolerated up to 0.1."
         )
     else:
         assert "about 1 more would tell" in score.sentence

@@ -32,7 +32,7 @@ _PEOPLE: Final = (
     ),
     (r"p99_ms: 100\b", "p99_ms: 1000"),  # a work list can wait a second, and the demo runs on busy machines
     (r"deadline_ms: 500\b", "deadline_ms: 2000"),
-    (r"^monitors: .*", "monitors: {window_minutes: 0.5, every_seconds: 2}"),
+    (r"^monitors: .*", "monitors: {window_minutes: 0.5, every_seconds: 2, drift: {cycle: none}}"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,7 @@ from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.monitors.cohort import Cohort
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions
-from modelmark.stats.profile import SCORE, Counts, Reference
+from modelmark.stats.profile import SCORE, Counts, Reference, merge
 
 #: A profile column of one count: requests that were answered. Rows are counted by every other column.
 REQUESTS: Final = "@requests"
@@ -25,6 +25,10 @@ class Observations(Protocol):
     @property
     def profiles(self) -> Mapping[str, Counts]:
         """Counts per reference column, see `stats.profile`; a column without traffic is absent."""
+        ...
+
+    def profiled(self, window: Window) -> Mapping[str, Counts]:
+        """The same of another span of time; by whole hours where it is long ago."""
         ...
 
     @property
@@ -41,11 +45,19 @@ class Observations(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """Observations that are at hand, as tests and tools give them."""
+    """Observations that are at hand, as tests and tools give them. earlier: profiles of spans of time before the window."""
 
     profiles: Mapping[str, Counts]
     refused: Mapping[tuple[str, str], int]
     cohorts: Sequence[Cohort] = ()
+    earlier: Mapping[datetime, Mapping[str, Counts]] = field(default_factory=dict)
+
+    def profiled(self, window: Window) -> Mapping[str, Counts]:
+        """earlier: by the beginning of each span."""
+        found: Mapping[str, Counts] = {}
+        for at, counts in self.earlier.items():
+            found = merge(found, counts) if window.start <= at < window.end else found
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 #: The packages that decide answers.
 LOCKED: Final = ("modelmark", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
-#: (contract, training table, holdout scores) -> the bytes of reference.json.
-Reference = Callable[[Contract, "pd.DataFrame", "np.ndarray"], bytes]
+#: (contract, training table, holdout, its scores) -> the bytes of reference.json.
+Reference = Callable[[Contract, "pd.DataFrame", "pd.DataFrame", "np.ndarray"], bytes]
 StageListener = Callable[[str], None]
 
 
@@ -106,7 +106,7 @@ def register(contract: Contract, how: Registration) -> Version:
         return known
     how.progress("describing the training data")
     texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
-    files[REFERENCE] = how.reference(contract, with_columns(train, texts), conversion.scores)
+    files[REFERENCE] = how.reference(contract, with_columns(train, texts), holdout, conversion.scores)
     return _record(contract, how, conversion, files, holdout)
 
 

@@ -11,7 +11,7 @@ as missing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from modelmark.domain.classes import positive_index
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.errors import Tampered
 from modelmark.domain.metrics import Task
+from modelmark.stats.seasons import PARTS, WEEK, Season, covered, folded, hours_of_week, season_of
 
 Counts = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -40,7 +41,9 @@ class Column:
     """One column's bins and the counts of the training data in them.
 
     edges: inner edges, float64, for numbers; values: known texts otherwise. minimum, maximum: the contract's range.
-    closed: values outside `values` are unseen, as for categories, and not just rare, as for free text.
+    closed: values outside `values` are unseen, as for categories, and not just rare, as for free text. hours: of the
+    longest cycle that the training rows' times cover, 168, 24 or 0. season: what the hours of that cycle look like, where
+    they differ. clock: it only ever went forward with time.
     """
 
     name: str
@@ -51,6 +54,9 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     closed: bool = False
+    hours: int = 0
+    season: Season | None = None
+    clock: bool = False
 
     @property
     def size(self) -> int:
@@ -152,17 +158,32 @@ class Reference:
         )
 
 
-def reference(contract: Contract, train: Any, scores: Array) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When the rows were, in microseconds since 1970, NaN where unknown; None where nothing says so. clocks: inputs that only
+    ever went forward with time."""
+
+    train: Array | None = None
+    scored: Array | None = None
+    clocks: tuple[str, ...] = ()
+
+
+def reference(contract: Contract, train: Any, scores: Array, times: Times = Times()) -> bytes:
     """The reference of a version as canonical JSON: edges, values and counts of every input and of the score.
 
     train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of
     the contract's classes. Scores of rows the model did not learn from (the holdout) are the right ones: on its own
     training rows a model is surer than it will ever be again, and every quiet window would look like drift. n need
-    not be len(train).
+    not be len(train). times: when the rows of each were; columns then know their season.
     """
-    columns = {item.name: _input(item, train[item.name]) for item in contract.inputs}
+    hours = _hours(times.train)
+    columns = {}
+    for item in contract.inputs:
+        column, values = _input(item, train[item.name])
+        columns[item.name] = replace(_in_season(column, values, hours), clock=item.name in times.clocks)
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
-    columns[SCORE] = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
+    score = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
+    columns[SCORE] = _in_season(score, answers, _hours(times.scored))
     return Reference(len(train), columns).to_bytes()
 
 
@@ -203,10 +224,43 @@ def unpack(data: bytes) -> Counts:
     return np.array(msgspec.json.decode(data, type=list[int]), dtype=np.int64)
 
 
-def _input(item: Input, values: Any) -> Column:
+def _input(item: Input, values: Any) -> tuple[Column, Any]:
+    """The column, and its values as they are tallied: an array that can be indexed."""
     if item.nominal:
         return _textual(item, values)
-    return _numeric(item.name, _floats(values), item.minimum, item.maximum)
+    numbers = _floats(values)
+    return _numeric(item.name, numbers, item.minimum, item.maximum), numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """cycle: hours of the longest one that is covered. order: rows with a known time, by hour of the week. ends: where in it
+    each of the 168 hours ends."""
+
+    cycle: int
+    order: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def _hours(times: Array | None) -> _Hours | None:
+    cycle = 0 if times is None else covered(times)
+    if times is None or not cycle:
+        return None
+    rows = np.flatnonzero(np.isfinite(times))
+    hour = hours_of_week(times[rows])
+    order = np.argsort(hour, kind="stable")
+    return _Hours(cycle, rows[order], np.cumsum(np.bincount(hour, minlength=WEEK)))
+
+
+def _in_season(column: Column, values: Any, hours: _Hours | None) -> Column:
+    if hours is None:
+        return column
+    parts = np.split(values[hours.order], hours.ends[:-1])
+    by_hour = np.array([column.tally(part) for part in parts])
+    found = season_of(by_hour[:, : len(column.histogram(column.counts))], hours.cycle)
+    if found is None:
+        return replace(column, hours=hours.cycle)
+    return replace(column, hours=hours.cycle, season=Season(folded(by_hour, found.parts)))
 
 
 def _numeric(name: str, values: Array, minimum: float | None, maximum: float | None) -> Column:
@@ -216,17 +270,16 @@ def _numeric(name: str, values: Array, minimum: float | None, maximum: float | N
     return Column(name, True, empty.tally(values), edges, minimum=minimum, maximum=maximum)
 
 
-def _textual(item: Input, values: Any) -> Column:
+def _textual(item: Input, values: Any) -> tuple[Column, Any]:
     known = item.categories
     if known is None:
         known = tuple(str(value) for value in values.dropna().astype(str).value_counts().index[:VALUES])
     closed = item.type is not DataType.STRING
     edges = np.zeros(0)
-    text = [str(value) if there else None for value, there in zip(values, values.notna(), strict=True)]
-    if item.coded:
-        text = _codes(_floats(values))
+    plain = [str(value) if there else None for value, there in zip(values, values.notna(), strict=True)]
+    text = np.array(_codes(_floats(values)) if item.coded else plain, dtype=object)
     counts = Column(item.name, False, np.zeros(0, dtype=np.int64), edges, known, closed=closed).tally(text)
-    return Column(item.name, False, counts, edges, known, closed=closed)
+    return Column(item.name, False, counts, edges, known, closed=closed), text
 
 
 def _binned(edges: Array, values: Array) -> Counts:
@@ -283,13 +336,20 @@ def _codes(values: Array) -> list[str | None]:
 
 
 def _plain(column: Column) -> dict[str, Any]:
+    """What came later is left out where there is none, so that a reference without it keeps its bytes."""
+    later: dict[str, Any] = {"clock": True} if column.clock else {}
+    if column.hours:
+        later["hours"] = column.hours
+    if column.season is not None:
+        later["season"] = column.season.counts.tolist()
     if not column.numeric:
-        return {"values": column.values, "closed": column.closed, "counts": column.counts.tolist()}
+        return {"values": column.values, "closed": column.closed, "counts": column.counts.tolist(), **later}
     return {
         "edges": column.edges.tolist(),
         "minimum": column.minimum,
         "maximum": column.maximum,
         "counts": column.counts.tolist(),
+        **later,
     }
 
 
@@ -302,4 +362,12 @@ def _column(name: str, item: Mapping[str, Any]) -> Column:
         found = Column(name, True, counts, edges, minimum=item["minimum"], maximum=item["maximum"])
     if len(counts) != found.size or (counts < 0).any() or (np.diff(found.edges) <= 0).any():
         raise ValueError(f"the counts of {name!r} do not fit its bins")
-    return found
+    season = _season(found, item["season"]) if "season" in item else None
+    return replace(found, hours=int(item.get("hours", 0)), season=season, clock=bool(item.get("clock", False)))
+
+
+def _season(column: Column, rows: Any) -> Season:
+    counts = np.array(rows, dtype=np.int64)
+    if counts.shape not in {(parts, column.size) for parts in PARTS} or (counts < 0).any():
+        raise ValueError(f"the season of {column.name!r} does not fit its bins")
+    return Season(counts)

@@ -38,11 +38,17 @@ class JournalObservations:
         self._profiler = profiler
         self._watched = watched
         self._window = window
+        self._profiled: dict[Window, Mapping[str, Counts]] = {}
 
     @cached_property
     def profiles(self) -> Mapping[str, Counts]:
         size = timedelta(seconds=bucket_seconds(self._watched.contract.monitors))
         return self._profiler.window(self._watched, self._window.start - size / 2, self._window.end)
+
+    def profiled(self, window: Window) -> Mapping[str, Counts]:
+        if window not in self._profiled:
+            self._profiled[window] = self._profiler.window(self._watched, window.start, window.end)
+        return self._profiled[window]
 
     @cached_property
     def refused(self) -> Mapping[tuple[str, str], int]:

@@ -17,7 +17,7 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
 from modelmark.stats.metrics import LabelledPredictions
-from modelmark.stats.profile import SCORE, Counts, Reference, reference, tally
+from modelmark.stats.profile import SCORE, Counts, Reference, Times, reference, tally
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW: Final = Window(start=NOON, end=NOON + timedelta(hours=1))
@@ -121,7 +121,11 @@ def _reference() -> Reference:
 
     numbers, words, scores = _sample(np.random.default_rng(0), 20_000)
     train = pd.DataFrame({"amount": numbers, "kind": words})
-    return Reference.from_bytes(reference(_CONTRACT, train, np.stack([1 - scores, scores], axis=1)))
+    when = (
+        NOON.timestamp() * 1e6 + np.arange(len(train), dtype=np.float64) * 90e6
+    )  # three weeks, whose hours are all alike
+    times = Times(train=when, scored=when)
+    return Reference.from_bytes(reference(_CONTRACT, train, np.stack([1 - scores, scores], axis=1), times))
 
 
 _CONTRACT: Final = Contract(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelmark.app.training import describe
 from modelmark.contract.read import load
 from modelmark.domain.people import Permission, Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger
@@ -15,7 +16,6 @@ from modelmark.governance.people import People
 from modelmark.governance.releases import Releases
 from modelmark.registry.mlflow import Tracking
 from modelmark.registry.register import Registration, register
-from modelmark.stats.profile import reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Register:
             base=document.path.resolve().parent,
             artifacts=self.artifacts,
             tracking=self.tracking,
-            reference=reference,
+            reference=describe,
             number=max(known, default=0) + 1,
             by=actor,
             clock=self.clock,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from enum import StrEnum
 
+from modelmark.domain.later import later
 from modelmark.domain.strict import Scalar, part
 
 
@@ -14,6 +16,14 @@ class QualityMonitor:
 
     tolerance: float = 0.02
     """How much the share of missing, unseen, out-of-range or refused values may rise before somebody is told."""
+
+
+class Cycle(StrEnum):
+    """In what rhythm inputs may change although nothing is wrong."""
+
+    NONE = "none"
+    DAY = "day"
+    WEEK = "week"
 
 
 @part
@@ -26,6 +36,9 @@ class DriftMonitor:
     """Chance that a window without any drift raises an alert, all columns together."""
     min_rows: int = 200
     """Fewer rows than this: cannot tell."""
+    cycle: Cycle | None = later(default=None)
+    """What inputs follow: the hours of a day, those of a week, or none, so that every window is compared with the whole training
+    table. Not said: it is learned from the times of the training table, else from what came a day or a week ago."""
 
 
 @part
