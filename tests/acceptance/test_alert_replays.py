@@ -18,8 +18,11 @@ from builders.domain import NOON, digest
 from builders.journal import AT, journal, label, pid, predicted, schema
 from builders.steward import DEAL, book, steward, watched
 from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.alerts.next_step import next_step
+from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.catalogue.monitor_settings import DriftMonitor
 from modelmark.domain.contract import Contract, DataType, Input
+from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused
 from modelmark.stats.profile import reference
 from modelmark.steward.profiler import MonitoredVersion
@@ -280,6 +283,25 @@ def test_a_full_disk_is_one_alert_whatever_else_stops_with_it(tmp_path: Path, mo
         "the workspace: steward of disk needs a look",
         "the workspace: steward of disk is over",
     ]
+
+
+def test_a_journal_that_takes_nothing_though_the_disk_has_room_is_that_and_no_silence(tmp_path: Path) -> None:
+    replay = Replay(tmp_path, CHAMPION)
+    replay.write(replay.asked(NOON - 20 * MINUTE, 1200, over=20 * MINUTE, seed=7))
+    assert replay.look(NOON) == []
+    tell_journal_fault(Workspace(tmp_path), "0f", "OSError: Disk quota exceeded")
+    for minute in (1, 2, 3):
+        replay.keeper.step(NOON + minute * MINUTE)
+    (alert,) = book(tmp_path).alerts(open_only=True)
+    assert (alert.monitor, alert.topic, alert.place) == ("steward", "records", "the workspace")
+    assert alert.sentence.startswith(
+        "The journal takes no records (OSError: Disk quota exceeded): predictions are refused"
+    )
+    assert "quota" in next_step(alert)
+    end_journal_fault(Workspace(tmp_path), "0f")
+    replay.write(replay.asked(NOON + 3 * MINUTE, 200, over=2 * MINUTE, seed=9))
+    assert replay.look(*minutes(4, 5)) == []
+    assert replay.inbox.titles[1:] == ["the workspace: steward of records is over"]
 
 
 def test_traffic_that_stops_is_told_and_what_was_told_of_it_ends(tmp_path: Path) -> None:

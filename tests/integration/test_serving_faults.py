@@ -18,6 +18,7 @@ import pytest
 
 import serving_case as case
 from modelmark import Client
+from modelmark.domain.alerts.recording import journal_fault
 from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
 from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, OutputInvalid, Overloaded, Rejected
 from modelmark.domain.metrics import Task
@@ -347,6 +348,7 @@ def test_a_full_disk_gives_one_steady_503_and_heals_by_itself(tmp_path):
                 client.predict("churn", [case.row(built)] * 100)
         assert refusal.value.code == "JOURNAL_FAILED"
         assert not client.ready()
+        eventually(lambda: "(OSError: File too large)" in (journal_fault(built.workspace) or ""))
         body, seen, until = (
             {"rows": [case.row(built)]},
             Counter(),
@@ -358,6 +360,7 @@ def test_a_full_disk_gives_one_steady_503_and_heals_by_itself(tmp_path):
         assert set(seen) == {(503, "1", "JOURNAL_FAILED")}
         resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, free)
         eventually(client.ready, 10)
+        eventually(lambda: journal_fault(built.workspace) is None)
         after = client.predict("churn", [case.row(built)])
         assert (supervisor.workers[0].process, supervisor.workers[0].process.poll()) == (worker, None)
     recover_all(built.workspace.wal)

@@ -19,6 +19,8 @@ from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
+from modelmark.domain.alerts.recording import tell_journal_fault
+from modelmark.domain.workspace import Workspace
 from spoken import spoken
 
 HEAVY = ("numpy", "pandas", "sklearn", "mlflow", "sqlalchemy", "pydantic", "onnxruntime", "scipy", "pyarrow", "duckdb")
@@ -186,6 +188,13 @@ def test_misuse_ends_with_64_in_one_line_that_names_the_help(words, said, tmp_pa
 def test_misuse_is_one_json_document_for_machines(tmp_path):
     done = spoken("status", "--json", "--nope", folder=tmp_path)
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (USAGE, "USAGE")
+
+
+def test_status_says_that_nothing_can_be_recorded(tmp_path):
+    (tmp_path / ".modelmark").mkdir()
+    tell_journal_fault(Workspace(tmp_path / ".modelmark"), "0f", "OSError: Disk quota exceeded")
+    said = json.loads(spoken("status", "--json", folder=tmp_path).stdout)["unrecorded"]
+    assert said.startswith("the journal takes no records (OSError: Disk quota exceeded)")
 
 
 REFUSALS = ("BAD_LOGIN", "BAD_LINK", "NO_ACCOUNTS")

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from builders.domain import NOON
 from builders.steward import DEAL, watched
+from modelmark.domain.disk import free_bytes
 from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.workspace import Workspace
@@ -209,6 +211,15 @@ def test_a_full_disk_is_an_alert_which_a_reserve_makes_room_for(tmp_path: Path) 
     (found,) = steward(full, book=book).step(NOON + 2 * MINUTE).findings
     assert "The workspace's disk is full: predictions are refused" in found.sentence
     assert not reserve.exists()
+
+
+def test_the_disk_of_the_journal_counts_where_it_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.wal.mkdir(parents=True)
+    left = {tmp_path: 2**40, workspace.wal: 2**20}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=left[path]))
+    assert free_bytes(workspace) == 2**20
+    assert free_bytes(Workspace(tmp_path / "not yet")) == 2**40
 
 
 def test_a_full_disk_is_one_alert_of_the_workspace_and_over_when_there_is_room_again(tmp_path: Path) -> None:

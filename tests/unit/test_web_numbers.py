@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, digest, evidence, finding, version
+from modelmark.domain.alerts.recording import SAID, end_journal_fault, journal_fault, tell_journal_fault
 from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Fallback, FallbackKind, Goal, Guardrail, ModelSource, Outputs, Question
 from modelmark.domain.evidence import Check, Evidence, Verdict
@@ -18,6 +22,7 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.people import Account, Permission, Principal, Role
 from modelmark.domain.release import Approval, Comment, CommentKind, State
 from modelmark.domain.routes import Arm, Route
+from modelmark.domain.workspace import Workspace
 from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.tasks import tasks
@@ -206,6 +211,19 @@ def test_the_overview_puts_first_who_needs_somebody():
     assert len(hurt["spark"]) == 90
     quiet = series.overview(Book())["models"]["loans"]
     assert (quiet["rate"], quiet["p99_ms"], quiet["spark"]) == ("none", None, [])
+
+
+def test_a_journal_that_takes_no_records_is_said_while_its_writer_lives(tmp_path):
+    workspace = Workspace(tmp_path)
+    tell_journal_fault(workspace, "0f", "OSError: Disk quota exceeded")
+    assert "takes no records (OSError: Disk quota exceeded)" in (journal_fault(workspace) or "")
+    assert Queries.disk(SimpleNamespace(workspace=workspace)) == journal_fault(workspace)  # type: ignore[arg-type]
+    long_ago = time.time() - SAID
+    os.utime(workspace.runtime / "journal-fault-0f", (long_ago, long_ago))
+    assert journal_fault(workspace) is None, "its writer has ended"
+    tell_journal_fault(workspace, "0f", "OSError: Disk quota exceeded")
+    end_journal_fault(workspace, "0f")
+    assert journal_fault(workspace) is None
 
 
 def test_a_full_disk_is_said_before_all_else():

@@ -180,9 +180,12 @@ def status(
     if model is not None:
         app.find.model(model)  # a misspelt name is an error, not an empty answer
     from modelmark.domain.alerts.harm import by_harm
+    from modelmark.domain.alerts.recording import journal_fault
     from modelmark.domain.alerts.watching import unwatched
+    from modelmark.domain.disk import disk_fault, free_bytes
     from modelmark.domain.waived import waived
 
+    unrecorded = disk_fault(free_bytes(app.workspace)) or journal_fault(app.workspace)
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
     alerts = by_harm(app.monitoring_store.alerts(model=model, open_only=True, limit=10_000))
     if json:
@@ -190,7 +193,7 @@ def status(
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
         unreadable = [error.facts() for error in lost]
-        left = {"pending": app.finish.pending(), "unwatched": unwatched(app.workspace)}
+        left = {"pending": app.finish.pending(), "unwatched": unwatched(app.workspace), "unrecorded": unrecorded}
         say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left})
         return OK
     if not statuses and not lost:
@@ -221,7 +224,7 @@ def status(
         say(f"! after the last act: {sentence}")
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
-    _say_alerts(alerts, unwatched(app.workspace))
+    _say_alerts(alerts, unrecorded, unwatched(app.workspace))
     return OK
 
 
@@ -232,9 +235,10 @@ def _say_late(late: timedelta | None) -> None:
         )
 
 
-def _say_alerts(alerts: Sequence[Alert], missed: str | None) -> None:
-    if missed:
-        say(f"! {missed}")
+def _say_alerts(alerts: Sequence[Alert], *faults: str | None) -> None:
+    """faults: what may keep alerts from being raised at all, if anything does."""
+    for fault in filter(None, faults):
+        say(f"! {fault}")
     for alert in alerts:
         often = f", seen {alert.count} times" if alert.count > 1 else ""
         hand = f"; {alert.handling}" if alert.handling else ""

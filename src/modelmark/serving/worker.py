@@ -20,6 +20,7 @@ from typing import Final, Protocol, cast
 
 import uvloop
 
+from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
@@ -117,6 +118,7 @@ async def run(options: Options) -> None:
     try:
         await _serve(options, workspace, metrics, writer)
     finally:
+        end_journal_fault(workspace, writer.id)
         writer.close()
 
 
@@ -157,7 +159,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         "deadlines": edge.sweep,
         "upkeep": runtime.tick,
         "memory": partial(give_back, lambda: len(edge.connections)),
-        "journal": partial(_keep_journal, writer),
+        "journal": partial(_keep_journal, writer, workspace),
     }
     if not staged:
         kept["snapshot"] = runtime.follow
@@ -199,16 +201,20 @@ async def _drain_beside(transport: Transport) -> None:
     await transport.drain(GRACE)
 
 
-async def _keep_journal(writer: RenewedWriter) -> None:
-    """While the disk takes no records the worker stays, is not ready and refuses; once there is room it answers again."""
+async def _keep_journal(writer: RenewedWriter, workspace: Workspace) -> None:
+    """While the disk takes no records the worker stays, is not ready and refuses; once there is room it answers again. The steward
+    and the pages are told meanwhile, for nothing of it can be recorded."""
     while True:
         await asyncio.sleep(0.2)
         if writer.failure is None:
             continue
         tell(f"the journal failed: {writer.failure}; nothing is answered")
-        await asyncio.sleep(JOURNAL_NOTICE)
-        while not await asyncio.to_thread(writer.renew):
+        taken = False
+        while not taken:
+            tell_journal_fault(workspace, writer.id, writer.failure or "")
             await asyncio.sleep(JOURNAL_NOTICE)
+            taken = await asyncio.to_thread(writer.renew)
+        end_journal_fault(workspace, writer.id)
         tell("the journal takes records again")
 
 

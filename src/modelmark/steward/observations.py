@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Final
 
+from modelmark.domain.alerts.recording import journal_fault
 from modelmark.domain.contract import Contract
-from modelmark.domain.disk import RESERVE
+from modelmark.domain.disk import RESERVE, free_bytes
 from modelmark.domain.finding import Window
 from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
@@ -74,8 +74,8 @@ class JournalObservations:
             or sealed_segments(self._workspace.wal)
         ):
             return None
-        if shutil.disk_usage(self._workspace.root).free < RESERVE:
-            return None  # nothing can be recorded, and the disk's own alert says so
+        if free_bytes(self._workspace) < RESERVE or journal_fault(self._workspace):
+            return None  # nothing can be recorded, and an alert of its own says so
         model, now = self._watched.model, self._window.end
         active = self._profiler.active(model, now - 2 * WEEK, now)
         if not active:

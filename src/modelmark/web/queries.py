@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.alerts.recording import journal_fault
 from modelmark.domain.alerts.watching import unwatched
 from modelmark.domain.audit import RELEASES, Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.disk import disk_fault
+from modelmark.domain.disk import disk_fault, free_bytes
 from modelmark.domain.errors import Missing, no_alert
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
@@ -78,8 +78,8 @@ class Queries:
         return verify_audit(events, self.ledger.head(AUDIT_HEAD), self.verifier()) if events else 0
 
     def disk(self) -> str | None:
-        """What is wrong with the workspace's disk; looked at now, for a full one may take no alert."""
-        return disk_fault(shutil.disk_usage(self.workspace.root).free)
+        """Why nothing can be recorded, or soon cannot; looked at now, for a full disk may take no alert."""
+        return disk_fault(free_bytes(self.workspace)) or journal_fault(self.workspace)
 
     def unwatched(self) -> str | None:
         """Whether the steward is missed; it cannot tell of its own end."""

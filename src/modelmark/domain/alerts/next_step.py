@@ -23,6 +23,8 @@ _STEPS: Final = (
     ("steward", "waiver of ", "Mend what the gate {what} found, or have it waived again: modelmark waive --help."),
     ("steward", "age", "Train again on newer data, and register the result: modelmark register."),
     ("steward", "disk", "Make room on the workspace's disk. The endpoint answers again by itself within seconds."),
+    ("steward", "records", "Give the journal's folder room: its quota, its disk, or the limit on files of the server's process "
+     "(ulimit -f). The endpoint answers again by itself within seconds."),
     ("steward", "acts", "Mend what the sentence names. The steward tries again every few minutes."),
     ("steward", "", "Run modelmark verify, then modelmark journal salvage. When the loss is understood: "
      "modelmark alerts close {id} --reason WHY."),

@@ -1,17 +1,21 @@
-"""Telling of a disk that fills up, and keeping a little of it for the moment when it is full."""
+"""Telling of a disk that fills up and of a journal that takes no records, and keeping a little of the disk for the moment when
+it is full."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from modelmark.domain.disk import LEAST, RESERVE, disk_fault
+from modelmark.domain.alerts.recording import journal_fault
+from modelmark.domain.disk import LEAST, RESERVE, disk_fault, free_bytes
 from modelmark.domain.workspace import Workspace
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
+
+#: What the alert is about while predictions are refused although the disk has room.
+RECORDS: Final = "records"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class DiskRoom:
     reserve: int = RESERVE
 
     def run(self, context: JobContext) -> bool:
-        free = shutil.disk_usage(self.workspace.root).free
+        free = free_bytes(self.workspace)
         path = self.workspace.runtime / "reserve"
         if free < self.reserve:
             path.unlink(missing_ok=True)
@@ -35,6 +39,10 @@ class DiskRoom:
             context.report(JobFault(subject=self.name, sentence=said))
             return True
         context.well(self.name)
+        if said := journal_fault(self.workspace):
+            context.report(JobFault(subject=RECORDS, sentence=said))
+        else:
+            context.well(RECORDS)
         if not path.exists():
             self._keep(path)
         return True
