@@ -21,11 +21,12 @@ from modelmark.serving.models import load_marked
 from modelmark.serving.wire import Parsed
 from modelmark.serving.wire.native import Native
 from modelmark.serving.wire.oip import Oip
+from modelmark.serving.wire.tfs import Tfs
 from modelmark.testing.flavours import check_flavour
 from modelmark.testing.wire import answered, check_wire, read_goldens, write_goldens
 
 V1 = Path(__file__).resolve().parents[1] / "golden" / "v1"
-WIRES = {"native": Native, "oip": Oip}
+WIRES = {"native": Native, "oip": Oip, "tfs": Tfs}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 
 from modelmark.domain import errors
+from modelmark.serving.wire.errors import sentence
 
 #: First match counts. An oversized message is what gRPC itself calls it.
 STATUS: Final[tuple[tuple[type[errors.ModelmarkError], grpc.StatusCode], ...]] = (
@@ -34,12 +35,6 @@ def status_of(error: errors.ModelmarkError) -> grpc.StatusCode:
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
-def details_of(error: errors.ModelmarkError) -> str:
-    """One line for people: the message, and where and within what it would have been right."""
-    where = [f"{name} {value}" for name, value in error.facts().items() if name in ("field", "row", "limit")]
-    return f"{error.message} ({'; '.join(where)})" if where else error.message
-
-
 def metadata_of(error: errors.ModelmarkError) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata; for an overloaded server also when to come back, as gRPC's own retries read it and as
     `google.rpc.RetryInfo` says it."""
@@ -55,7 +50,7 @@ def _rich(error: errors.Overloaded) -> bytes:
     info = _field(1, Duration(seconds=error.retry_after).SerializeToString())
     detail = Any(type_url="type.googleapis.com/google.rpc.RetryInfo", value=info)
     code: int = status_of(error).value[0]
-    message = details_of(error).encode()
+    message = sentence(error).encode()
     return bytes((1 << 3, code)) + _field(2, message) + _field(3, detail.SerializeToString())
 
 

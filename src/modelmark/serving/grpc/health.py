@@ -10,10 +10,11 @@ import grpc
 
 from modelmark.domain.errors import Malformed
 from modelmark.serving.grpc import messages
-from modelmark.serving.grpc.errors import details_of, status_of
+from modelmark.serving.grpc.errors import status_of
 from modelmark.serving.grpc.generated import health_pb2 as pb
 from modelmark.serving.grpc.service import NAME as INFERENCE
 from modelmark.serving.runtime import Runtime
+from modelmark.serving.wire.errors import sentence
 
 NAME: Final = "grpc.health.v1.Health"
 _POLL: Final = 0.2
@@ -56,7 +57,7 @@ class HealthService:
         try:
             return str(messages.read(pb.HealthCheckRequest, body).service)
         except Malformed as error:
-            await context.abort(status_of(error), details_of(error))
+            await context.abort(status_of(error), sentence(error))
             raise
 
     def _status(self) -> pb.HealthCheckResponse.ServingStatus:

@@ -17,12 +17,13 @@ from modelmark.domain.errors import ModelmarkError, NotYet, TooLarge
 from modelmark.serving import routing
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.grpc import messages
-from modelmark.serving.grpc.errors import details_of, metadata_of, status_of
+from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.grpc.generated import open_inference_pb2 as pb
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Runtime
 from modelmark.serving.wire import oip_tensors
+from modelmark.serving.wire.errors import sentence
 
 NAME: Final = "inference.GRPCInferenceService"
 _REQUEST_ID: Final = "x-request-id"
@@ -157,7 +158,7 @@ class InferenceService:
 
     async def _abort(self, context: Context, error: Any, request_id: str) -> None:
         await context.abort(
-            status_of(error), details_of(error), (*metadata_of(error), (_REQUEST_ID, request_id))
+            status_of(error), sentence(error), (*metadata_of(error), (_REQUEST_ID, request_id))
         )  # fmt: skip
 
     def _request_id(self, context: Context) -> str:

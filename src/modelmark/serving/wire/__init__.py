@@ -91,6 +91,7 @@ class Wire(Protocol):
 BUILTIN: Final[Mapping[str, str]] = {
     "native": "modelmark.serving.wire.native:Native",
     "oip": "modelmark.serving.wire.oip:Oip",
+    "tfs": "modelmark.serving.wire.tfs:Tfs",
     "openapi": "modelmark.serving.wire.openapi:OpenApi",
 }
 #: Entry points of third parties: a name, and a class that is a `Wire`.

@@ -68,6 +68,12 @@ def refusal(error: errors.ModelmarkError) -> Reply:
     return Reply(status_of(error), msgspec.json.encode({"error": facts.pop("message"), **facts}))
 
 
+def sentence(error: errors.ModelmarkError) -> str:
+    """One line for people: the message, and where and within what it would have been right."""
+    where = [f"{name} {value}" for name, value in error.facts().items() if name in ("field", "row", "limit")]
+    return f"{error.message} ({'; '.join(where)})" if where else error.message
+
+
 def require_uncompressed(headers: Headers) -> None:
     """Raises Unsupported."""
     encoding = headers.get(b"content-encoding")
