@@ -19,14 +19,16 @@ from modelmark.serving import flavours
 from modelmark.serving.flavours import Runs
 from modelmark.serving.models import load_marked
 from modelmark.serving.wire import Parsed
+from modelmark.serving.wire.mlflow import Mlflow
 from modelmark.serving.wire.native import Native
 from modelmark.serving.wire.oip import Oip
 from modelmark.serving.wire.tfs import Tfs
 from modelmark.testing.flavours import check_flavour
-from modelmark.testing.wire import answered, check_wire, read_goldens, write_goldens
+from modelmark.testing.wire import answered, check_wire, read_goldens, says_error, write_goldens
 
 V1 = Path(__file__).resolve().parents[1] / "golden" / "v1"
-WIRES = {"native": Native, "oip": Oip, "tfs": Tfs}
+WIRES = {"native": Native, "oip": Oip, "tfs": Tfs, "mlflow": Mlflow}
+REFUSALS = {"mlflow": lambda value: isinstance(value.get("error_code"), str) and bool(value["message"])}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def goldens(name: str):
 def test_a_protocol_answers_as_it_always_has_and_refuses_in_its_own_form(name: str, version, update_goldens: bool):
     if update_goldens:
         write_goldens(V1 / "wire" / f"{name}.json", answered(WIRES[name], version, goldens(name)))
-    check_wire(WIRES[name], version, goldens(name))
+    check_wire(WIRES[name], version, goldens(name), refusal=REFUSALS.get(name, says_error))
 
 
 def bent(reply):

@@ -39,7 +39,8 @@ def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:
 def _worker_options(settings: Settings) -> tuple[str, ...]:
     """How `serving.worker` is told of the settings."""
     wait = settings.journal_sync_ms
-    return ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
+    sync = ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
+    return (*sync, f"--mlflow-model={settings.mlflow_model}") if settings.mlflow_model else sync
 
 
 def started() -> int:

@@ -28,6 +28,9 @@ GrpcPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port of the gRPC endpoint; 0 picks one [default: none, no gRPC]."),
 ]
+MlflowModel = Annotated[
+    str | None, typer.Option(help="Which model answers at MLflow's /invocations [default: the only one there is].")
+]
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
 ]
@@ -38,6 +41,7 @@ def serve(
     workers: Workers = None,
     port: Port = None,
     grpc_port: GrpcPort = None,
+    mlflow_model: MlflowModel = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -47,7 +51,7 @@ def serve(
     """
     from modelmark.cli.endpoint import run
 
-    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port)
+    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model)
     return run(settings, lambda supervisor: _serving(supervisor, json))
 
 
@@ -123,6 +127,7 @@ def up(
     workers: Workers = None,
     port: Port = None,
     grpc_port: GrpcPort = None,
+    mlflow_model: MlflowModel = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -133,7 +138,14 @@ def up(
     """
     from modelmark.cli.up import Up
 
-    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port, dashboard_port=dashboard_port)
+    settings = settings_of(
+        workspace,
+        workers=workers,
+        port=port,
+        grpc_port=grpc_port,
+        mlflow_model=mlflow_model,
+        dashboard_port=dashboard_port,
+    )
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: together.request_stop())

@@ -18,6 +18,8 @@ from modelmark.serving.supervisor import PATIENCE
 
 #: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
 HEAD_START: Final = 3.0
+#: Settings that the command line may have given and the endpoint must know, beside its ports.
+HANDED_ON: Final = ("workers", "mlflow_model")
 
 
 class Up:
@@ -30,7 +32,7 @@ class Up:
         self._held = _reserved(settings)
         ports = {name: held.getsockname()[1] for name, held in self._held.items()}
         watched = ports.pop("dashboard_port")
-        serve = json.dumps({"workspace": root, "workers": settings.workers, **ports})
+        serve = json.dumps({"workspace": root, **{name: getattr(settings, name) for name in HANDED_ON}, **ports})
         watch = ["steward", "--dashboard-port", str(watched), "--workspace", root]
         self._children = [
             Child([sys.executable, "-m", "modelmark.cli.endpoint", serve], say),

@@ -25,6 +25,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     grpc_port: int | None = None  # None: no gRPC
+    mlflow_model: str | None = None  # which one answers at MLflow's /invocations; None: the only one
     dashboard_port: int = 8081
     workers: int = 1
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed

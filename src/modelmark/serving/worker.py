@@ -75,7 +75,7 @@ class Transport(Protocol):
 class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
     read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
-    the folder in `run/metrics` that the workers of one supervisor share."""
+    the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -91,6 +91,7 @@ class Options:
     public_key: str = ""
     released: bool = False
     metrics: str = "alone"
+    mlflow_model: str | None = None
 
 
 class Turning:
@@ -140,7 +141,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
     )
-    service = Service(runtime, installed())
+    service = Service(runtime, installed({"mlflow": {"model": options.mlflow_model}}))
     staged = options.candidate is not None
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     limits = Limits(connections=connections(Limits().connections))
@@ -267,6 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--public-key", default="")
     parser.add_argument("--released", action="store_true")
     parser.add_argument("--metrics", default="alone")
+    parser.add_argument("--mlflow-model")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None

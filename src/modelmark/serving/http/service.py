@@ -19,7 +19,7 @@ from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.compression import ENCODING, unpacked
-from modelmark.serving.wire.errors import Doubtful, MethodNotAllowed, refusal
+from modelmark.serving.wire.errors import Doubtful, Heavy, MethodNotAllowed, refusal
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 #: Allowed where no model says otherwise.
@@ -91,7 +91,7 @@ _no_room: Final = lru_cache(maxsize=64)(_refused)
 class Asked:
     """A request for predictions whose body is not read yet."""
 
-    __slots__ = ("arm", "body", "caller", "due", "exchange", "headers", "route", "size", "wire")
+    __slots__ = ("apart", "arm", "body", "caller", "due", "exchange", "headers", "route", "size", "wire")
 
     def __init__(
         self, exchange: Exchange, wire: Wire, route: LiveRoute, arm: int | None, headers: Headers, body: bytes
@@ -99,6 +99,7 @@ class Asked:
         """arm: the only one that may answer, None to let the router choose."""
         self.exchange, self.wire, self.route, self.headers, self.body = exchange, wire, route, headers, body
         self.size = len(body)  # as it came
+        self.apart = False  # it is read off the loop
         self.arm = 0 if arm is None and len(route.arms) == 1 else arm
         self.due = exchange.ready + route.arms[self.arm or 0].version.deadline
         self.caller = headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
@@ -117,11 +118,20 @@ class Asked:
         if self.arm is None:
             entity = self.wire.entity(self.body, self.headers)
             self.arm = routing.choose(self.route, entity, self.rows, self.exchange.request_id)
-        return self.arm, self.wire.parse(self.body, self.headers, self.route.arms[self.arm].version.codec)
+        return self.arm, self._parsed(self.route.arms[self.arm].version.codec)
 
     def rows(self, codec: RowCodec) -> Rows:
         """As another version reads them. Raises Rejected."""
-        return self.wire.parse(self.body, self.headers, codec).rows
+        return self._parsed(codec).rows
+
+    def _parsed(self, codec: RowCodec) -> Parsed:
+        """Raises Heavy on the loop."""
+        try:
+            return self.wire.parse(self.body, self.headers, codec)
+        except Heavy as error:
+            if not self.apart:
+                raise
+            return error.read()
 
     def read_in_time(self) -> tuple[int, Parsed]:
         """The same. Raises TimedOut too, when it had to wait too long to be read."""
@@ -237,6 +247,8 @@ class Service:
             read = asked.read()
         except Doubtful as error:
             self._apart(asked, partial(_diagnose, error))
+        except Heavy:
+            self._apart(asked, asked.read_in_time)
         else:
             asked.submit(self.runtime, *read)
 
@@ -245,6 +257,7 @@ class Service:
         if self._reading + asked.size > self.runtime.batcher.max_bytes:
             raise Overloaded("too many large bodies are waiting", retry_after=1)
         self._reading += asked.size
+        asked.apart = True
         task = asyncio.get_running_loop().create_task(self._read_apart(asked, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

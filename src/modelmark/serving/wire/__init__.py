@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -79,7 +79,7 @@ class Wire(Protocol):
         ...
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
-        """Raises Rejected."""
+        """Raises Rejected, or `errors.Heavy` for what must not be read on the loop."""
         ...
 
     def refusal(self, error: ModelmarkError) -> Reply:
@@ -92,12 +92,17 @@ BUILTIN: Final[Mapping[str, str]] = {
     "native": "modelmark.serving.wire.native:Native",
     "oip": "modelmark.serving.wire.oip:Oip",
     "tfs": "modelmark.serving.wire.tfs:Tfs",
+    "mlflow": "modelmark.serving.wire.mlflow:Mlflow",
     "openapi": "modelmark.serving.wire.openapi:OpenApi",
 }
 #: Entry points of third parties: a name, and a class that is a `Wire`.
 GROUP: Final = "modelmark.wire"
 
 
-def installed() -> list[Wire]:
-    """Every protocol, ours first, ready to use. Raises Conflict for two of one name, NotYet for one that fails."""
-    return [plugins.load(name, path)() for name, path in plugins.listed(GROUP, BUILTIN).items()]
+def installed(choices: Mapping[str, Mapping[str, Any]] | None = None) -> list[Wire]:
+    """Every protocol, ours first, ready to use. choices: what was set for one, by its name.
+
+    Raises Conflict for two of one name, NotYet for one that fails.
+    """
+    given = choices or {}
+    return [plugins.load(name, path)(**given.get(name, {})) for name, path in plugins.listed(GROUP, BUILTIN).items()]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from modelmark.domain import errors
-from modelmark.serving.wire import Headers, Reply
+from modelmark.serving.wire import Headers, Parsed, Reply
 
 #: The binary tensor extension of the Open Inference Protocol: how many bytes of the body are JSON.
 FRAME: Final = b"inference-header-content-length"
@@ -27,6 +27,14 @@ class Doubtful(errors.Malformed):
     def __init__(self, diagnose: Callable[[], errors.Rejected]) -> None:
         super().__init__("the body is not what the contract describes")
         self.diagnose = diagnose
+
+
+class Heavy(errors.ModelmarkError):
+    """A body that takes a heavy library to read: never on the loop. read: does it, and raises Rejected."""
+
+    def __init__(self, read: Callable[[], Parsed]) -> None:
+        super().__init__("the body is read elsewhere")
+        self.read = read
 
 
 class MethodNotAllowed(errors.Malformed):
