@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from modelmark.serving import flavours
 from modelmark.serving.flavours import Runs
 from modelmark.serving.models import load_marked
 from modelmark.serving.wire import Parsed
+from modelmark.serving.wire.kserve import KServe
 from modelmark.serving.wire.mlflow import Mlflow
 from modelmark.serving.wire.native import Native
 from modelmark.serving.wire.oip import Oip
@@ -27,7 +29,7 @@ from modelmark.testing.flavours import check_flavour
 from modelmark.testing.wire import answered, check_wire, read_goldens, says_error, write_goldens
 
 V1 = Path(__file__).resolve().parents[1] / "golden" / "v1"
-WIRES = {"native": Native, "oip": Oip, "tfs": Tfs, "mlflow": Mlflow}
+WIRES = {"native": Native, "oip": Oip, "tfs": Tfs, "mlflow": Mlflow, "kserve": partial(KServe, chosen=True)}
 REFUSALS = {"mlflow": lambda value: isinstance(value.get("error_code"), str) and bool(value["message"])}
 
 

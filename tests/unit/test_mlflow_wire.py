@@ -223,11 +223,3 @@ def test_ping_and_health_say_whether_it_is_ready():
         for path in ("/ping", "/health"):
             act = next(end.act for _, at, end in Mlflow().endpoints({}) if at == path)
             assert (act(runtime, b"", {}).status, act(runtime, b"", {}).body) == (status, b"\n")
-
-
-def test_the_choice_reaches_the_workers():
-    from modelmark.cli.run import _worker_options
-    from modelmark.domain.settings import Settings
-
-    assert _worker_options(Settings.read({"MODELMARK_MLFLOW_MODEL": "cats"}))[-1] == "--mlflow-model=cats"
-    assert not any("mlflow" in one for one in _worker_options(Settings()))

@@ -40,7 +40,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
     """How `serving.worker` is told of the settings."""
     wait = settings.journal_sync_ms
     sync = ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
-    return (*sync, f"--mlflow-model={settings.mlflow_model}") if settings.mlflow_model else sync
+    model = (f"--mlflow-model={settings.mlflow_model}",) if settings.mlflow_model else ()
+    return (*sync, *model, *(("--kserve-v1",) if settings.kserve_v1 else ()))
 
 
 def started() -> int:

@@ -31,6 +31,10 @@ GrpcPort = Annotated[
 MlflowModel = Annotated[
     str | None, typer.Option(help="Which model answers at MLflow's /invocations [default: the only one there is].")
 ]
+KServeV1 = Annotated[
+    bool | None,
+    typer.Option("--kserve-v1", help="Speak KServe's protocol V1 at /v1/models, where TensorFlow Serving's is else."),
+]
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
 ]
@@ -42,6 +46,7 @@ def serve(
     port: Port = None,
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
+    kserve_v1: KServeV1 = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -51,7 +56,9 @@ def serve(
     """
     from modelmark.cli.endpoint import run
 
-    settings = settings_of(workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model)
+    settings = settings_of(
+        workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1
+    )
     return run(settings, lambda supervisor: _serving(supervisor, json))
 
 
@@ -128,6 +135,7 @@ def up(
     port: Port = None,
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
+    kserve_v1: KServeV1 = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -144,6 +152,7 @@ def up(
         port=port,
         grpc_port=grpc_port,
         mlflow_model=mlflow_model,
+        kserve_v1=kserve_v1,
         dashboard_port=dashboard_port,
     )
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))

@@ -26,6 +26,7 @@ class Settings:
     port: int = 8080
     grpc_port: int | None = None  # None: no gRPC
     mlflow_model: str | None = None  # which one answers at MLflow's /invocations; None: the only one
+    kserve_v1: bool = False  # /v1/models is KServe's, not TensorFlow Serving's
     dashboard_port: int = 8081
     workers: int = 1
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
@@ -92,10 +93,20 @@ def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
     return form
 
 
+def _yes_or_no(name: str) -> Callable[[str], bool]:
+    def form(text: str) -> bool:
+        if text not in ("0", "1"):
+            raise Rejected(f"{PREFIX}{name} is neither 0 nor 1", code="BAD_SETTING", field=PREFIX + name, limit="0, 1")
+        return text == "1"
+
+    return form
+
+
 _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "workspace": Path,
     "port": _whole("PORT", 0, 65535),
     "grpc_port": _whole("GRPC_PORT", 0, 65535),
+    "kserve_v1": _yes_or_no("KSERVE_V1"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),

@@ -84,7 +84,12 @@ class Lane:
         """Seconds that a request would take, as predicted. Raises Overloaded when that is too long; TimedOut when it would
         be with nobody else there, or while the model hangs: a run is over its time by more than a deadline."""
         full = self._full
-        if now < full.until and full.caller == caller and full.rows == rows and full.alone <= due - now <= self._deadline:
+        if (
+            now < full.until
+            and full.caller == caller
+            and full.rows == rows
+            and full.alone <= due - now <= self._deadline
+        ):
             raise overloaded(full.retry_after)
         alone = self._cost.of_queue(rows, self.run_rows)
         if self.empty:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import uvloop
 
@@ -75,7 +75,8 @@ class Transport(Protocol):
 class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
     read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
-    the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations."""
+    the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
+    kserve_v1: /v1/models is KServe's."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -92,6 +93,12 @@ class Options:
     released: bool = False
     metrics: str = "alone"
     mlflow_model: str | None = None
+    kserve_v1: bool = False
+
+    @property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """What was set for each, by name."""
+        return {"mlflow": {"model": self.mlflow_model}, "kserve": {"chosen": self.kserve_v1}}
 
 
 class Turning:
@@ -141,7 +148,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
     )
-    service = Service(runtime, installed({"mlflow": {"model": options.mlflow_model}}))
+    service = Service(runtime, installed(options.protocols))
     staged = options.candidate is not None
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     limits = Limits(connections=connections(Limits().connections))
@@ -269,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--released", action="store_true")
     parser.add_argument("--metrics", default="alone")
     parser.add_argument("--mlflow-model")
+    parser.add_argument("--kserve-v1", action="store_true")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None

@@ -87,11 +87,12 @@ class Wire(Protocol):
         ...
 
 
-#: Spelled out, so `grep` finds every protocol.
+#: Spelled out, so `grep` finds every protocol. Of two with one address the later has it.
 BUILTIN: Final[Mapping[str, str]] = {
     "native": "modelmark.serving.wire.native:Native",
     "oip": "modelmark.serving.wire.oip:Oip",
     "tfs": "modelmark.serving.wire.tfs:Tfs",
+    "kserve": "modelmark.serving.wire.kserve:KServe",
     "mlflow": "modelmark.serving.wire.mlflow:Mlflow",
     "openapi": "modelmark.serving.wire.openapi:OpenApi",
 }

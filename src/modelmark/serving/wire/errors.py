@@ -37,6 +37,12 @@ class Heavy(errors.ModelmarkError):
         self.read = read
 
 
+class Unimplemented(errors.Missing):
+    """The protocol has it, this server does not."""
+
+    default_code = "UNIMPLEMENTED"
+
+
 class MethodNotAllowed(errors.Malformed):
     """The address takes other methods; limit names them."""
 
@@ -50,6 +56,7 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (MethodNotAllowed, 405),
     (errors.Malformed, 400),
     (errors.Rejected, 422),
+    (Unimplemented, 501),
     (errors.Missing, 404),
     (errors.NotPermitted, 403),
     (errors.Conflict, 409),
@@ -59,6 +66,8 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (errors.OutputInvalid, 502),
     (errors.ModelmarkError, 500),
 )
+#: Protocols that are older than these statuses, and their clients, have others for the same.
+_PLAIN: Final = {422: 400, 502: 500}
 _known: Final[dict[type[errors.ModelmarkError], int]] = {}
 
 
@@ -68,6 +77,12 @@ def status_of(error: errors.ModelmarkError) -> int:
     if found is None:
         found = _known[kind] = next(status for base, status in STATUS if issubclass(kind, base))
     return found
+
+
+def plain_status(error: errors.ModelmarkError) -> int:
+    """For protocols that know no 422 and no 502."""
+    status = status_of(error)
+    return _PLAIN.get(status, status)
 
 
 def refusal(error: errors.ModelmarkError) -> Reply:

@@ -105,6 +105,19 @@ class JsonRows:
             return self.column(text)
         return self.matrix(text) if opening.startswith(b"[[") else self.objects(text)
 
+    def inputs(self, text: bytes) -> Rows:
+        """An object of columns, or a bare list. Raises Rejected."""
+        return self.columns(text) if text[:1] == b"{" else self.values(text)
+
+    def instances_or_inputs(self, found: Mapping[str, bytes]) -> tuple[Rows, bool]:
+        """(the rows, whether they came as `instances`). found: a body's fields. Raises Rejected."""
+        if ("instances" in found) == ("inputs" in found):
+            limit = "exactly one of instances, inputs"
+            raise Malformed("send either instances or inputs", code="MISSING_FIELD", field="instances", limit=limit)
+        if "instances" in found:
+            return self.values(found["instances"]), True
+        return self.inputs(found["inputs"]), False
+
     def _plain(self, text: bytes) -> bytes:
         if "b64" in self._columns:
             return text

@@ -141,11 +141,10 @@ class Mlflow:
         return Parsed(rows, named, partial(_render, method))
 
     def refusal(self, error: domain.ModelmarkError) -> Reply:
-        status = errors.status_of(error)
         code = next(name for kind, name in _CODES if isinstance(error, kind))
         facts = {name: value for name, value in error.facts().items() if name != "message"}
         body = _encode({"error_code": code, "message": errors.sentence(error), **facts})
-        return Reply({422: 400, 502: 500}.get(status, status), body)
+        return Reply(errors.plain_status(error), body)
 
 
 def _media(headers: Headers) -> bytes:
@@ -165,7 +164,7 @@ def _rows(shape: str, text: bytes, reader: JsonRows) -> Rows:
         return reader.objects(text)
     if shape == "dataframe_split":
         return _of_split(text, reader)
-    return reader.columns(text) if text[:1] == b"{" else reader.values(text)
+    return reader.inputs(text)
 
 
 def _of_split(text: bytes, reader: JsonRows) -> Rows:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from modelmark.contract.rows import RowCodec, Rows
+from modelmark.contract.rows import RowCodec
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Malformed, ModelmarkError
 from modelmark.domain.metrics import Task
@@ -29,8 +29,6 @@ from modelmark.serving.wire.json_rows import Readers
 SIGNATURE: Final = "serving_default"
 METHOD: Final = "tensorflow/serving/predict"
 STABLE: Final = "stable"
-#: Where the protocol has another status for what ours means.
-_STATUS: Final = {422: 400, 502: 500}
 _TYPE: Final[Mapping[str, str]] = {"FP64": "DT_DOUBLE", "INT64": "DT_INT64", "BOOL": "DT_BOOL", "BYTES": "DT_STRING"}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -133,7 +131,7 @@ class _Verb:
         entity = found.get("entity", b"null")
         named = "" if entity == b"null" else oip_tensors.entity_of(text_of(entity, "entity"))
         if self._verb == "predict":
-            rows, by_row = self._predict(found, codec)
+            rows, by_row = self._readers.of(codec).instances_or_inputs(found)
             return Parsed(rows, named, partial(_predictions, by_row))
         require_task(self._verb, codec.task)
         if found.get("context", b"{}").strip() not in (b"{}", b"null"):
@@ -143,17 +141,6 @@ class _Verb:
             raise Malformed("there are no examples", code="MISSING_FIELD", field="examples", limit=self._form)
         rows = self._readers.of(codec).objects(found["examples"])
         return Parsed(rows, named, _classified if self._verb == "classify" else _regressed)
-
-    def _predict(self, found: Mapping[str, bytes], codec: RowCodec) -> tuple[Rows, bool]:
-        """(the rows, whether they came as rows)."""
-        if ("instances" in found) == ("inputs" in found):
-            limit = "exactly one of instances, inputs"
-            raise Malformed("send either instances or inputs", code="MISSING_FIELD", field="instances", limit=limit)
-        reader = self._readers.of(codec)
-        if "instances" in found:
-            return reader.values(found["instances"]), True
-        text = found["inputs"]
-        return (reader.columns(text) if text[:1] == b"{" else reader.values(text)), False
 
 
 def places(route: LiveRoute) -> Iterable[tuple[str, int | None]]:
@@ -206,9 +193,8 @@ def require_task(verb: str, task: Task) -> None:
 
 
 def refusal(error: ModelmarkError) -> Reply:
-    status = errors.status_of(error)
     facts = {name: value for name, value in error.facts().items() if name != "message"}
-    return Reply(_STATUS.get(status, status), _encode({"error": errors.sentence(error), **facts}))
+    return Reply(errors.plain_status(error), _encode({"error": errors.sentence(error), **facts}))
 
 
 def _predictions(by_row: bool, answer: Answer) -> Reply:

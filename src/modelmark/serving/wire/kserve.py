@@ -1,0 +1,108 @@
+"""KServe's protocol V1, where it was chosen: the list of models, whether one is ready, predict; explain is not there yet.
+
+It shares `/v1/models` with TensorFlow Serving, whose other addresses stay: one of them only can say what a model's own address
+answers. Source: kserve, docs/concepts/architecture/data-plane/v1-protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from modelmark.contract.rows import RowCodec
+from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.prediction import ServedBy
+from modelmark.serving.answers import Answer
+from modelmark.serving.models import LiveRoute
+from modelmark.serving.runtime import Runtime
+from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, oip_tensors, provenance
+from modelmark.serving.wire.json_fields import FAILED, fields, text_of
+from modelmark.serving.wire.json_rows import Readers
+
+_FORM: Final = '{"instances": [...]} or {"inputs": ...}'
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """entity: ours."""
+
+    instances: Raw | UnsetType = UNSET
+    inputs: Raw | UnsetType = UNSET
+    entity: Raw | UnsetType = UNSET
+
+
+class _Peek(msgspec.Struct):
+    entity: Any = None
+
+
+_body: Final = msgspec.json.Decoder(_Body).decode
+_peek: Final = msgspec.json.Decoder(_Peek).decode
+
+
+class KServe:
+    """chosen: it was; else only the list of models is answered, which TensorFlow Serving has not."""
+
+    headers = frozenset({b"content-type", b"content-encoding", errors.FRAME})
+
+    def __init__(self, *, chosen: bool = False) -> None:
+        self._chosen, self._readers = chosen, Readers()
+
+    def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
+        self._readers.forget()
+        yield "GET", "/v1/models", Plain(self, _list)
+        for model in routes if self._chosen else ():
+            base = f"/v1/models/{model}"
+            yield "GET", base, Plain(self, partial(_ready, model))
+            yield "POST", f"{base}:predict", Predict(self, model)
+            yield "POST", f"{base}:explain", Plain(self, _explain)
+
+    def unknown(self, path: str) -> str | None:
+        parts = path.split("/")
+        return parts[3].partition(":")[0] if len(parts) >= 4 and parts[1:3] == ["v1", "models"] else None
+
+    def entity(self, body: bytes, headers: Headers) -> str | None:
+        try:
+            found = _peek(body).entity
+        except FAILED:
+            return None
+        return found if isinstance(found, str) else None
+
+    def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
+        """Raises Malformed for what the protocol forbids, Rejected for what the contract does."""
+        errors.require_json(headers)
+        found = fields(body, _body, _FORM)
+        entity = found.get("entity", b"null")
+        named = "" if entity == b"null" else oip_tensors.entity_of(text_of(entity, "entity"))
+        return Parsed(self._readers.of(codec).instances_or_inputs(found)[0], named, _render)
+
+    def refusal(self, error: ModelmarkError) -> Reply:
+        facts = {name: value for name, value in error.facts().items() if name != "message"}
+        return Reply(errors.plain_status(error), _encode({"error": errors.sentence(error), **facts}))
+
+
+def _render(answer: Answer) -> Reply:
+    """Labels, as KServe's server of scikit-learn gives them, or values; null where a person will answer."""
+    version, found = answer.version, [None] * answer.rows.count
+    told: list[Any] = found
+    if answer.served_by is not ServedBy.REVIEW:
+        classes = version.contract.outputs.classes
+        told = answer.scores if version.decide.regression else [classes[at] for at in answer.decided]
+    return Reply(200, _encode({"predictions": told}), extra=provenance.headers(answer))
+
+
+def _list(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    runtime.require_release()
+    return Reply(200, _encode({"models": sorted(runtime.routes)}))
+
+
+def _ready(model: str, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    ready = runtime.ready()[0]
+    return Reply(200 if ready else 503, _encode({"name": model, "ready": ready}))
+
+
+def _explain(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    raise errors.Unimplemented("explanations are not given here yet", limit="predict")
