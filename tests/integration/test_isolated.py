@@ -18,7 +18,7 @@ from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import Signature
 from modelmark.serving.flavours import Model, Runs
-from modelmark.serving.isolated import ChildFailed, Isolated
+from modelmark.serving.isolated import QUARANTINE, STRIKES, ChildFailed, Isolated, Quarantined
 from modelmark.serving.supervisor import running
 from modelmark.testing.flavours import check_flavour
 
@@ -123,6 +123,19 @@ def test_a_run_that_takes_too_long_ends_its_process(scripted):
         flavour.run(np.array([[9.0, 0]]), [])
     assert time.monotonic() - started < 5
     assert not lives(number)
+    assert flavour.run(np.array([[1.0, 0]]), []).tolist() == [[2.0]]
+
+
+def test_three_ends_put_it_in_quarantine_and_time_lets_it_out(scripted):
+    now = [0.0]
+    model = Model("scripted", {"factor.txt": b"factor:2.0"}, SILENT)
+    flavour = Isolated(model, numeric=["a", "b"], textual=(), patience=5.0, clock=lambda: now[0])
+    for _ in range(STRIKES):
+        with pytest.raises(ChildFailed, match="did not answer"):
+            flavour.run(np.array([[8.0, 0]]), [])
+    with pytest.raises(Quarantined, match="ended 3 times; it is tried again in 120 s"):
+        flavour.run(np.array([[1.0, 0]]), [])
+    now[0] = QUARANTINE
     assert flavour.run(np.array([[1.0, 0]]), []).tolist() == [[2.0]]
 
 

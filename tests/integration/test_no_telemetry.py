@@ -21,7 +21,9 @@ WAYS = {
     "the command line": "import sys; sys.argv = ['modelmark', '--help']\nfrom modelmark.cli import main\n"
     "try:\n    main()\nexcept SystemExit:\n    pass\n",
     "a container": "from modelmark.app.container import Container\nContainer.open({'MODELMARK_WORKSPACE': 'here'})\n",
-    "a child of the sandbox": "import os; from modelmark.registry.sandbox import environment\nos.environ.update(environment())\n",
+    "a child of the sandbox": (
+        "import os; from modelmark.sandbox.environment import environment\nos.environ.update(environment())\n"
+    ),
 }
 
 

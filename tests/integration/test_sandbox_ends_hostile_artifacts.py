@@ -22,6 +22,7 @@ import serving_case
 from modelmark.domain import errors
 from modelmark.registry import convert, landlock, sandbox
 from modelmark.registry.register import register
+from modelmark.sandbox.environment import environment
 
 
 @pytest.fixture(scope="module")
@@ -233,4 +234,4 @@ def secret(monkeypatch):
 
 @pytest.mark.usefixtures("secret")
 def test_the_child_inherits_no_secrets():
-    assert "MLFLOW_TRACKING_TOKEN" not in sandbox.environment()
+    assert "MLFLOW_TRACKING_TOKEN" not in environment()

@@ -511,10 +511,10 @@ def test_the_commands_that_serve_take_a_port_for_it(tmp_path):
 @pytest.mark.parametrize("given", [None, 0])
 def test_up_tells_serve_of_the_port(built, given):
     up = Up(Settings(workspace=built.workspace.root, port=0, dashboard_port=0, grpc_port=given), print)
-    serve, held = up._children[0]._command, up._held
-    assert ("--grpc-port" in serve) == ("grpc_port" in held) == (given is not None)
+    serve, held = json.loads(up._children[0]._command[-1]), up._held
+    assert ("grpc_port" in serve) == ("grpc_port" in held) == (given is not None)
     if given is not None:
-        assert int(serve[serve.index("--grpc-port") + 1]) == held["grpc_port"].getsockname()[1] > 0
+        assert serve["grpc_port"] == held["grpc_port"].getsockname()[1] > 0
     up.close()
 
 

@@ -36,6 +36,7 @@ from modelmark.registry.answers import REASONS, Answer, refusal
 from modelmark.registry.convert import request_of
 from modelmark.registry.sandbox import Limits
 from modelmark.registry.suite_child import Outcomes, _last_line
+from modelmark.sandbox.environment import environment
 
 
 def code(act: Any) -> str | None:
@@ -221,7 +222,7 @@ def test_the_line_about_walls_is_the_first_and_bounded():
 
 def test_a_childs_surroundings_hold_nothing_of_ours(monkeypatch):
     monkeypatch.setenv("TOKEN", "secret")
-    found = sandbox.environment()
+    found = environment()
     assert found.keys() == {
         "PATH", "LANG", "PYTHONHASHSEED", "JOBLIB_MULTIPROCESSING", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT", *telemetry.OFF,
@@ -285,7 +286,7 @@ def test_numbers_are_those_of_the_kernels_headers():
 def test_the_child_is_told_what_the_contract_says():
     told = request_of(contract())
     assert told == {
-        "name": "loans", "task": "binary", "classes": [0, 1], "positive": 1, "threshold": 0.5, "rows_per_run": 10_000,
+        "name": "loans", "run": "converted", "task": "binary", "classes": [0, 1], "positive": 1, "threshold": 0.5, "rows_per_run": 10_000,
         "inputs": [
             {"name": "age", "type": "number", "nullable": False}, {"name": "job", "type": "category", "nullable": False},
         ],

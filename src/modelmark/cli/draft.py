@@ -80,7 +80,8 @@ def init(
 def _tried(rehearsal: Rehearsal | None) -> str:
     if rehearsal is None or rehearsal.obstacle:
         return ""
-    return f"; its conversion answers {rehearsal.flipped} of {rehearsal.rows} rows otherwise"
+    what = "run as itself, it" if rehearsal.instead else "its conversion"
+    return f"; {what} answers {rehearsal.flipped} of {rehearsal.rows} rows otherwise"
 
 
 def _say_unfilled(out: Path, drafted: Drafted) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from modelmark.contract.answers import QUESTIONS, SIGNERS
 from modelmark.contract.dialect import described
 from modelmark.contract.infer import TOLERANCE, Draft
-from modelmark.domain.contract import Csv, Input, Policy
+from modelmark.domain.contract import Csv, HowItRuns, Input, Policy
 from modelmark.domain.metrics import UNSCALED, Task
 from modelmark.domain.people import Role
 
@@ -119,6 +119,8 @@ def _data(draft: Draft, paths: Paths, said: Mapping[str, Any]) -> Iterator[str]:
     yield "model:"
     yield f"  source: {_text(paths.model)}{_guess(draft, 'model.source')}"
     yield f"  task: {draft.task}{_guess(draft, 'model.task')}"
+    if draft.run is not HowItRuns.CONVERTED:
+        yield f"  run: {draft.run}{_guess(draft, 'model.run')}"
     yield "data:"
     yield f"  train: {_text(paths.train)}"
     yield f"  holdout: {_text(paths.holdout)}"

@@ -16,7 +16,7 @@ from modelmark.contract.proposals.sensitive import sensitive as named_sensitive
 from modelmark.contract.table import text_of
 from modelmark.domain.catalogue.behaviour import Behaviour
 from modelmark.domain.classes import class_index
-from modelmark.domain.contract import DataType, Input, Policy
+from modelmark.domain.contract import DataType, HowItRuns, Input, Policy
 from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Metric, Task
 
@@ -87,6 +87,7 @@ class Draft:
     guesses: dict[str, str]
     tolerance: float = 0.1
     """How much larger a loss without a natural scale may surely get after release, as a share of it."""
+    run: HowItRuns = HowItRuns.CONVERTED
 
 
 def infer(

@@ -64,6 +64,13 @@ class FallbackKind(StrEnum):
     REVIEW = "review"
 
 
+class HowItRuns(StrEnum):
+    """What answers: a graph that the trained object was converted to, or the object itself in a process of its own."""
+
+    CONVERTED = "converted"
+    ISOLATED = "isolated"
+
+
 @part
 class ModelSource:
     """Where the trained model comes from."""
@@ -72,6 +79,9 @@ class ModelSource:
     """A file beside this contract (joblib, pickle, ONNX), or in MLflow: runs:/RUN/path or models:/NAME/VERSION."""
     task: Task
     """What it answers."""
+    run: HowItRuns = later(default=HowItRuns.CONVERTED)
+    """`converted`: to an ONNX graph, which is quick. `isolated`: as itself, in a process with walls, where no conversion
+    answers alike. An ONNX file is served as it is, either way."""
 
 
 @part

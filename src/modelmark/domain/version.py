@@ -27,6 +27,10 @@ _BESIDE: Final = frozenset({CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, DESCRI
 #: The kind of model of versions registered before there were several: a graph converted by us, fed by its signature.
 ONNX: Final = "onnx"
 ONNX_FILE: Final = "onnx_file"  # a graph somebody exported, served as it is
+ORIGINAL: Final = "original"  # the trained object itself, in a process of its own
+#: Of that flavour: the object as somebody saved it, and what it is asked with.
+SAVED: Final = "model.saved"
+ASKED: Final = "asked.json"
 
 Dtype = Literal["float32", "float64", "int64", "bool", "string"]
 

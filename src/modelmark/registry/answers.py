@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from modelmark.domain.errors import ModelmarkError, Rejected, TimedOut
+from modelmark.registry import libraries
 from modelmark.registry.refusal import KINDS
 
 RESULT_BYTES: Final = 4 << 20
@@ -154,6 +155,11 @@ REASONS: Final[dict[str, Reason]] = {
     "name_not_allowed": Reason("UNSAFE_ARTIFACT", "the model asked for a name no model may ask for", _UNSAFE),
     "missing_module": Reason(
         "MISSING_MODULE", "the model needs a module that is not installed here", "save it with the versions used here"
+    ),
+    "missing_library": Reason(
+        "MISSING_MODULE",
+        "the model needs {first}, which is not installed here",
+        "install it: pip install 'modelmark[boosters]', or the library itself",
     ),
     "not_an_estimator": Reason(
         "NOT_A_MODEL", "the file holds no scikit-learn estimator ({first})", "save the fitted pipeline itself"
@@ -295,7 +301,10 @@ def decoded(data: bytes, form: type[Form]) -> Form | None:
 
 def known(texts: Sequence[str], vocabulary: Collection[str]) -> list[str]:
     """The texts, with a fixed word in place of each that the parent did not know before; a small number says nothing."""
-    return [text if text in vocabulary or re.fullmatch("[0-9]{1,6}", text) else UNKNOWN for text in texts]
+    ours = libraries.KNOWN.keys()
+    return [
+        text if text in vocabulary or text in ours or re.fullmatch("[0-9]{1,6}", text) else UNKNOWN for text in texts
+    ]
 
 
 def refusal(answer: Answer | Scanned, vocabulary: Collection[str], limit: str | None = None) -> ModelmarkError:

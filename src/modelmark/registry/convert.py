@@ -14,12 +14,25 @@ from typing import TYPE_CHECKING, Any, Final
 from modelmark.contract.probes import Probes, probes
 from modelmark.contract.table import rows_of
 from modelmark.domain.classes import class_text
-from modelmark.domain.contract import Contract
+from modelmark.domain.contract import Contract, DataType, HowItRuns
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ONNX, ONNX_FILE, Parity, ParitySample, Probe, Signature
-from modelmark.registry import answers, compare, graph, graph_facts, intake, sandbox, scan
+from modelmark.domain.version import (
+    ARTIFACT,
+    ASKED,
+    ONNX,
+    ONNX_FILE,
+    ORIGINAL,
+    SAVED,
+    Dtype,
+    Feed,
+    Parity,
+    ParitySample,
+    Probe,
+    Signature,
+)
+from modelmark.registry import answers, compare, graph, graph_facts, intake, libraries, sandbox, scan
 from modelmark.seal.digests import canonical, digest_file, plain
 from modelmark.seal.values import restore
 
@@ -37,15 +50,15 @@ _MOST_SEEN: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A graph, how to feed it, how it compares with the original on every holdout row, and its holdout scores.
+    """What is served, how to feed it, how it compares with the original on every holdout row, and its holdout scores.
 
-    flavour: how it is served. scores: the converted model's, float64, shape (rows, classes) or (rows, 1). original: the
-    original model's, which only the child that opened it can say. source: digest of the very bytes that were read.
-    missing: walls that the kernel did not give the children, by name. sample: rows of the holdout, and made-up ones, as the
-    original answers them.
+    files: of the model, by path, the main one first. flavour: how it is served. scores: what is served answers, float64,
+    shape (rows, classes) or (rows, 1). original: the original model's, which only the child that opened it can say. source:
+    digest of the very bytes that were read. missing: walls that the kernel did not give the children, by name. libraries:
+    beside scikit-learn, that it needs. sample: rows of the holdout, and made-up ones, as the original answers them.
     """
 
-    model: bytes
+    files: Mapping[str, bytes]
     flavour: str
     signature: Signature
     parity: Parity
@@ -57,21 +70,26 @@ class Conversion:
     notes: tuple[str, ...]
     missing: tuple[str, ...]
     sample: ParitySample
+    libraries: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """What the child that opened the original answered, its texts checked. labels: of the sampled holdout rows."""
+    """What the child that opened the original answered, its texts checked. model: the graph; None for an original that runs as
+    itself, whose answers to the table as it is served are `served`. labels: of the sampled holdout rows."""
 
-    model: bytes
+    model: bytes | None
     signature: Signature
     scores: np.ndarray
+    served: np.ndarray | None
     labels: tuple[int, ...]
     cutoff: float | None
     probes: tuple[Probe, ...]
     estimator: str
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
+    missing: tuple[str, ...]
+    libraries: tuple[str, ...]
 
 
 def convert(
@@ -88,7 +106,7 @@ def convert(
     train: the table from which rows are made up that could part the two; None: the holdout's rows have to do.
 
     An ONNX source is only scored: it is the original, and its very bytes are what is served. What the graph takes and
-    gives is read from its bytes here.
+    gives is read from its bytes here. An original that runs as itself is only asked.
     Raises as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
     """
     request = request_of(contract)
@@ -103,10 +121,9 @@ def convert(
             progress("running the ONNX graph on the holdout")
             model = taken.read_bytes()
         else:
-            progress("unpickling and converting in the sandbox")
-            made = probes(contract, seen := holdout if train is None else train)
-            made.frame.to_parquet(folder / "probes.parquet")
-            opened = _open(taken, contract, holdout, made, {**request, "seen": _seen(seen, contract)}, limits)
+            opened = _asked(taken, contract, holdout, holdout if train is None else train, limits, progress)
+            if opened.model is None:
+                return _as_itself(opened, taken, contract, request)
             model = opened.model
             progress("comparing original and converted on every holdout row")
         facts = graph_facts.read(model)
@@ -121,7 +138,7 @@ def convert(
         digest = digest_file(taken)
     flipped, distance = (0, 0.0) if opened is None else compare.parity(opened.scores, scores, request)
     return Conversion(
-        model=model,
+        files={ARTIFACT: model},
         flavour=ONNX_FILE if opened is None else ONNX,
         signature=signature,
         parity=Parity(rows=len(scores), flipped=flipped, max_difference=distance),
@@ -133,7 +150,64 @@ def convert(
         notes=() if opened is None else opened.notes,
         missing=missing,
         sample=_sample(opened, scores),
+        libraries=() if opened is None else opened.libraries,
     )
+
+
+def _asked(
+    taken: Path,
+    contract: Contract,
+    holdout: pd.DataFrame,
+    seen: pd.DataFrame,
+    limits: sandbox.Limits,
+    progress: StageListener,
+) -> _Opened:
+    """What the original answers to the holdout and to rows made up from the table that it was trained on, and its graph where
+    it is to be converted."""
+    isolated = contract.model.run is HowItRuns.ISOLATED
+    progress("unpickling and asking in the sandbox" if isolated else "unpickling and converting in the sandbox")
+    made = probes(contract, seen)
+    made.frame.to_parquet(taken.parent / "probes.parquet")
+    return _open(taken, contract, holdout, made, {**request_of(contract), "seen": _seen(seen, contract)}, limits)
+
+
+def _as_itself(opened: _Opened, taken: Path, contract: Contract, request: Mapping[str, Any]) -> Conversion:
+    """The original's very bytes, and what it is asked with."""
+    served = opened.scores if opened.served is None else opened.served
+    flipped, distance = compare.parity(opened.scores, served, request)
+    return Conversion(
+        files={SAVED: taken.read_bytes(), ASKED: canonical({**request, "libraries": opened.libraries})},
+        flavour=ORIGINAL,
+        signature=opened.signature,
+        parity=Parity(rows=len(served), flipped=flipped, max_difference=distance),
+        scores=served,
+        original=opened.scores,
+        source=digest_file(taken),
+        estimator=opened.estimator,
+        parameters=opened.parameters,
+        notes=opened.notes,
+        missing=opened.missing,
+        sample=_sample(opened, served),
+        libraries=opened.libraries,
+    )
+
+
+def _columns(contract: Contract) -> Signature:
+    """Of an original that runs as itself: each column by its own name, as `original.served` fills it."""
+    whole: dict[DataType, Dtype] = {DataType.INTEGER: "int64", DataType.BOOLEAN: "bool"}
+    feeds = (
+        Feed(
+            graph_input=item.name,
+            columns=(item.name,),
+            dtype="string"
+            if item.type in (DataType.CATEGORY, DataType.STRING)
+            else "float64"
+            if item.nullable
+            else whole.get(item.type, "float64"),
+        )
+        for item in contract.inputs
+    )
+    return Signature(feeds=tuple(feeds), score_output="scores")
 
 
 def _sample(opened: _Opened | None, scores: np.ndarray) -> ParitySample:
@@ -176,16 +250,20 @@ def _open(
         notes += [f"{name} did not look at the pickle." for name in scanned[0].silent]
         notes += [_strange(*one) for one in found.strangers if one[0] in named]
         labels = _labels(answer, sampled + len(made.frame), contract)
+        itself = contract.model.run is HowItRuns.ISOLATED
         return _Opened(
-            model=answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
-            signature=_signature(answer),
+            model=None if itself else answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
+            signature=_columns(contract) if itself else _signature(answer),
             scores=_array(answer, len(holdout), contract),
+            served=_array(answer, len(holdout), contract, "served.npy") if itself else None,
             labels=tuple(labels[:sampled]),
             cutoff=_of_positive(found.cutoff, contract),
             probes=_probes(made, _array(answer, len(made.frame), contract, "probes.npy"), labels[sampled:], contract),
             estimator=" → ".join(answers.known(found.estimator, words)),
             parameters=answers.plain_parameters(found.parameters, words),
             notes=tuple(notes),
+            missing=answer.walls.missing,
+            libraries=tuple(libraries.named(scanned[0].words)),
         )
 
 
@@ -230,6 +308,7 @@ def request_of(contract: Contract) -> dict[str, Any]:
     """What the child needs to know, as plain values."""
     return {
         "name": contract.name,
+        "run": contract.model.run.value,
         "task": contract.model.task.value,
         "classes": list(contract.outputs.classes),
         "positive": contract.outputs.positive if contract.model.task is Task.BINARY else None,

@@ -21,6 +21,7 @@ from modelmark.registry import (
     compare,
     estimators,
     graph,
+    libraries,
     namespaces,
     reading,
     sandbox_child,
@@ -31,13 +32,16 @@ from modelmark.registry import (
 )
 from modelmark.registry.drafting.learned_kinds import Learned, learned
 from modelmark.registry.original import asking, kinds, parts
-from modelmark.registry.original.supported import require_convertible
+from modelmark.registry.original.served import as_served
+from modelmark.registry.original.supported import require_answers
 from modelmark.registry.refusal import Refusal, kind_of
 
 OUTPUTS: Final = (
-    "result.json", "model.out.onnx", "signature.out.json", "scores.npy", "probes.npy", "labels.npy", "streams.bin", "ended.txt",
+    "result.json", "model.out.onnx", "signature.out.json", "scores.npy", "served.npy", "probes.npy", "labels.npy", "streams.bin",
+    "ended.txt",
 )  # fmt: skip
-GO: Final = b"go\n"
+GO: Final = b"go"
+_GO_BYTES: Final = 200
 #: What each verb reads, by name.
 _TABLES: Final = {"convert": ("holdout", "probes"), "score": ("holdout",)}
 Tables = Mapping[str, Any]
@@ -54,7 +58,8 @@ def main(verb: str) -> None:
     seccomp.install(syscalls.LOADING)
     {"scan": reading.warm_up, "score": _warm_up}.get(verb, _warm_up_all)()
     tables = tables_of(verb)
-    _wait_for_go()
+    native = _wait_for_go()
+    libraries.warm_up(native)
     landlock_version, filtered = sandbox_child.arm(
         folder=os.getcwd(),
         memory_bytes=request["memory_bytes"],
@@ -62,6 +67,7 @@ def main(verb: str) -> None:
         file_bytes=request["file_bytes"],
         statm=statm,
         report=out["ended.txt"].fileno(),
+        native=native,
     )
     _tell({"seccomp": filtered, "landlock": landlock_version, "left": sorted(left)})
     if sys.platform == "linux" and not filtered:
@@ -79,10 +85,13 @@ def tables_of(verb: str) -> Tables:
     return {name: tensors.load_frame(f"{name}.parquet") for name in _TABLES.get(verb, ())}
 
 
-def _wait_for_go() -> None:
-    """The parent has looked at the artifact by other means and lets us. It says nothing when it does not."""
-    if os.read(0, len(GO)) != GO:
+def _wait_for_go() -> list[str]:
+    """The parent has looked at the artifact by other means and lets us: the libraries it names beside scikit-learn. It says
+    nothing when it does not."""
+    go, *names = os.read(0, _GO_BYTES).split() or [b""]
+    if go != GO:
         os._exit(sandbox_child.REFUSED)
+    return [name.decode() for name in names]
 
 
 def _tell(walls: Mapping[str, Any]) -> None:
@@ -134,7 +143,7 @@ def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
     model = estimators.unwrap(saved.model)
     estimators.require_estimator(model)
     with saved.told_apart():
-        require_convertible(model)
+        require_answers(model)
         task = kinds.kind_of_model(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
@@ -171,11 +180,15 @@ def _converted(whole: Any, request: Mapping[str, Any], tables: Tables, out: Mapp
     estimators.check(model, request)
     original = estimators.original_scores(model, tables["holdout"], request)
     asked = asking.ask(whole, tables["probes"], request)
-    rows, scores = asking.together(tables["holdout"], original, asked)
-    converted = estimators.convert(model, rows, scores, request)
+    if request.get("run") == "isolated":
+        served = estimators.original_scores(model, as_served(tables["holdout"], request), request)
+        tensors.write_array(out["served.npy"], served)
+    else:
+        rows, scores = asking.together(tables["holdout"], original, asked)
+        converted = estimators.convert(model, rows, scores, request)
+        out["model.out.onnx"].write(converted.model)
+        out["signature.out.json"].write(json.dumps(converted.signature).encode())
     sample = tables["holdout"].iloc[compare.sampled(len(original))]
-    out["model.out.onnx"].write(converted.model)
-    out["signature.out.json"].write(json.dumps(converted.signature).encode())
     tensors.write_array(out["scores.npy"], original)
     tensors.write_array(out["probes.npy"], asked.scores)
     tensors.write_array(out["labels.npy"], asking.labels_of(whole, sample, request, asked))

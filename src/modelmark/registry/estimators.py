@@ -21,7 +21,7 @@ from modelmark.registry import compare, tensors
 from modelmark.registry.original import functions, imputing, number_codes
 from modelmark.registry.original.kinds import REGRESSOR, kind_of_model
 from modelmark.registry.original.parts import walk
-from modelmark.registry.original.supported import ask_plainly, require_convertible
+from modelmark.registry.original.supported import ask_plainly, require_answers, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
 from modelmark.registry.original.trees import finite_thresholds, route_missing
 from modelmark.registry.refusal import Refusal, kind_of
@@ -103,7 +103,7 @@ def _value(value: Any) -> Any:
 def check(model: Any, request: Mapping[str, Any]) -> None:
     """Refuse what is no fitted scikit-learn model of the contract's task, classes and columns."""
     require_estimator(model)
-    require_convertible(model)
+    (require_answers if request.get("run") == "isolated" else require_convertible)(model)
     kind = kind_of_model(model)
     wants_classes = request["task"] != "regression"
     if wants_classes and kind == REGRESSOR:

@@ -55,8 +55,15 @@ def die_with_parent() -> None:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    libc.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    no_new_privileges()
+
+
+def no_new_privileges() -> None:
+    """Also: no core dumps. For a child of a thread that may end before it: the kernel would take that for its parent."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        libc.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
 def _become_first() -> None:

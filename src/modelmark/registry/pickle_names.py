@@ -1,6 +1,7 @@
 """The names a pickle may ask for: a closed list, held before anything is opened and again at each import.
 
-What scikit-learn's own estimators need, and nothing else: no function that opens, runs, imports or looks up by name.
+What estimators of scikit-learn and of `libraries` need, and nothing else: no function that opens, runs, imports or looks up by
+name.
 Standard library only at import; it runs in the child and in the clean child that reads pickles without opening them.
 """
 
@@ -11,6 +12,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
+from modelmark.registry import libraries
 from modelmark.registry.words import words
 
 
@@ -78,6 +80,8 @@ def allows(module: str, name: str) -> bool:
     if not _IDENTIFIER.fullmatch(name):
         return False
     if (module, name) in _ELSEWHERE or (module == "numpy" and _is_ufunc_or_scalar(name)):
+        return True
+    if libraries.allows(module, name):
         return True
     family, _, rest = module.partition(".")
     part = rest.partition(".")[0]

@@ -13,7 +13,7 @@ import numpy as np
 
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ARTIFACT, SIGNATURE, Signature
+from modelmark.domain.version import ARTIFACT, ORIGINAL, SIGNATURE, Signature
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import validation_set
 from modelmark.seal.values import decode
@@ -43,12 +43,17 @@ class Recalibrated:
 def recalibrate(case: Case, method: Method | None) -> Recalibrated:
     """The candidate with a map behind it. None: the method is chosen by the number of rows.
 
-    Raises Rejected for a task that is not binary, Missing without `data.validation`, Unmeasured for a table that has
-    changed since, NotEnoughData for too few rows.
+    Raises Rejected for a task that is not binary and a model that runs as itself, Missing without `data.validation`,
+    Unmeasured for a table that has changed since, NotEnoughData for too few rows.
     """
     contract = case.contract
     if contract.model.task is not Task.BINARY:
         raise Rejected("only a binary model can be recalibrated", code="WRONG_TASK", field="model.task", limit="binary")
+    if case.version.components.flavour == ORIGINAL:
+        raise Rejected(
+            "a model that runs as itself carries no map", code="WRONG_FLAVOUR", field="model.run", limit="converted",
+            hint="calibrate it before it is saved (CalibratedClassifierCV), and register that",
+        )  # fmt: skip
     _ = case.looked_at  # raises when a table has changed
     evaluation = validation_set(case)
     if evaluation is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing
 from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
-    ARTIFACT,
     CONTRACT,
     DESCRIPTION,
     LOCK,
@@ -31,7 +30,7 @@ from modelmark.domain.version import (
     Lineage,
     Version,
 )
-from modelmark.registry import sandbox
+from modelmark.registry import libraries, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.registry.mlflow_folder import model_file
@@ -95,10 +94,10 @@ def register(contract: Contract, how: Registration) -> Version:
     if conversion.missing:
         how.progress(f"this kernel gave the sandbox no {', no '.join(conversion.missing)}")
     files = {
-        ARTIFACT: conversion.model,
+        **conversion.files,
         CONTRACT: canonical(contract),
         SIGNATURE: signature_bytes(conversion.signature),
-        LOCK: lock(),
+        LOCK: lock(conversion.libraries),
     }
     known = _known(how.artifacts, files, conversion.flavour)
     if known is not None:
@@ -200,15 +199,24 @@ def _staged(files: Mapping[str, bytes]) -> Iterator[Path]:
         yield Path(name)
 
 
-def lock() -> bytes:
-    """`name==version` of each package that decides answers, sorted, one a line."""
+def lock(more: Collection[str] = ()) -> bytes:
+    """`name==version` of each package that decides answers, sorted, one a line. more: of `libraries`."""
 
     def version_of(name: str) -> str:
         if name == "modelmark":
             return __version__
         return importlib.metadata.version(name)
 
-    return "".join(f"{name}=={version_of(name)}\n" for name in LOCKED).encode()
+    brought = [d for name in more for d in libraries.KNOWN[name].distributions if _is_there(d)]
+    return "".join(f"{name}=={version_of(name)}\n" for name in sorted([*LOCKED, *brought])).encode()
+
+
+def _is_there(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def git_state(base: Path) -> tuple[str | None, bool]:

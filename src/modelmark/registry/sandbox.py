@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from modelmark.domain import telemetry
 from modelmark.domain.errors import ModelmarkError, NotPermitted, Rejected, TimedOut
-from modelmark.registry import answers, sandbox_child
+from modelmark.registry import answers, libraries, sandbox_child
 from modelmark.registry.answers import Answer, Scanned, Walls
 from modelmark.registry.convert_child import GO
 from modelmark.registry.words import words
+from modelmark.sandbox.environment import environment
 
 Verb = Literal["scan", "inspect", "convert", "score"]
 
@@ -136,7 +136,7 @@ def _spawn(
         ends = time.monotonic() + limits.seconds
         assert child.stdin is not None and child.stdout is not None  # noqa: PT018
         try:
-            child.stdin.write(GO)
+            child.stdin.write(b" ".join([GO, *(name.encode() for name in libraries.named(vocabulary))]) + b"\n")
             child.stdin.close()
         except BrokenPipeError:
             pass  # it ended already; its exit code says how
@@ -174,19 +174,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def environment() -> dict[str, str]:
-    """Nothing of ours: no tokens, no addresses, no library paths."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-    return {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "JOBLIB_MULTIPROCESSING": "0",
-        **telemetry.OFF,
-        **dict.fromkeys(threads, "1"),
-    }
 
 
 def _answer(

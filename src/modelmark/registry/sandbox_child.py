@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Collection
 from typing import Any, Final
 
-from modelmark.registry import landlock, pickle_names, seccomp, syscalls
+from modelmark.registry import landlock, libraries, pickle_names, seccomp, syscalls
 
 #: The child's exit codes. The parent reads what happened from the files, never from text on a pipe.
 DONE: Final = 0
@@ -51,20 +52,28 @@ ALLOWED: Final = frozenset(
     }
 )
 
+#: What such a library does besides, once it is loaded; which of its functions it may look up is `Library.symbols`.
+_BY_CTYPES: Final = frozenset(
+    {"ctypes.cdata", "ctypes.cdata/buffer", "ctypes.create_string_buffer", "ctypes.addressof"}
+)
+
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def arm(
-    *, folder: str, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int, report: int
-) -> tuple[int, bool]:
-    """Narrow this process for good: from here on it may read an artifact. statm, report: descriptors that are open.
+    *, folder: str | None, memory_bytes: int, cpu_seconds: int | None, file_bytes: int, statm: int, report: int,
+    native: Collection[str] = (),
+) -> tuple[int, bool]:  # fmt: skip
+    """Narrow this process for good: from here on it may read an artifact. folder: what else it may read. cpu_seconds: None
+    for one that goes on for as long as it is asked. statm, report: descriptors that are open. native: `libraries` that reach
+    their native part by ctypes.
 
     Returns the version of Landlock that holds (0 for none) and whether the system calls are filtered.
     """
-    landlock_version = landlock.read_only([folder, *readable()])
+    landlock_version = landlock.read_only([*([folder] if folder else []), *readable()])
     limit(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, file_bytes=file_bytes, statm=statm)
     filtered = seccomp.install(syscalls.NARROW)
-    watch(report)
+    watch(report, native)
     return landlock_version, filtered
 
 
@@ -79,7 +88,7 @@ def readable() -> tuple[str, ...]:
     return (*dict.fromkeys((*libraries, *elsewhere)), package, "/usr/lib/locale", "/usr/share/zoneinfo", "/dev/null")
 
 
-def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int | None = None) -> None:
+def limit(*, memory_bytes: int, cpu_seconds: int | None, file_bytes: int, statm: int | None = None) -> None:
     """Hard limits of this process. memory_bytes counts what comes on top of what is mapped now.
 
     statm: /proc/self/statm, opened before /proc went.
@@ -91,6 +100,8 @@ def limit(*, memory_bytes: int, cpu_seconds: int, file_bytes: int, statm: int | 
         (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
+        if value is None:
+            continue
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
@@ -105,14 +116,15 @@ def _mapped_bytes(statm: int | None) -> int:
     return int(os.pread(statm, 200, 0).split()[0]) * resource.getpagesize()
 
 
-def watch(report: int) -> None:
+def watch(report: int, native: Collection[str] = ()) -> None:
     """Arm the audit hook for the rest of this process. report: an open file; it takes the event's name."""
-    sys.addaudithook(_hook(report))
+    sys.addaudithook(_hook(report, native))
 
 
-def _hook(report: int) -> Any:
+def _hook(report: int, native: Collection[str]) -> Any:
     # Bound here so that an artifact which rebinds module globals changes nothing for the hook.
-    end, write, allowed, writes = os._exit, os.write, ALLOWED, _WRITES
+    end, write, allowed, writes = os._exit, os.write, ALLOWED | (_BY_CTYPES if native else frozenset()), _WRITES
+    symbols = tuple(prefix for name in native for prefix in libraries.KNOWN[name].symbols)
     allows, text = pickle_names.allows, str
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -122,6 +134,9 @@ def _hook(report: int) -> Any:
             mode, flags = args[1], args[2]
             read_only = not (flags & writes if type(flags) is int else True)
             if read_only and (mode is None or not set(mode) & set("wax+")):
+                return
+        elif event == "ctypes.dlsym" and symbols:
+            if type(args[1]) is text and args[1].startswith(symbols):
                 return
         elif event == "pickle.find_class":
             module, name = args[0], args[1]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Unmeasured
 from modelmark.domain.suite import CoveredModule, FailedTest, Suite, SuiteRun
-from modelmark.registry.sandbox import environment
+from modelmark.sandbox.environment import environment
 
 _MOST_BYTES: Final = 2 << 30
 _RESULT_BYTES: Final = 16 << 20

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from modelmark.gates.supply_chain import formats, pickled
-from modelmark.registry import pickle_names
+from modelmark.registry import libraries, pickle_names
 from modelmark.registry.original.contained import the_estimator
 from modelmark.registry.refusal import Refusal, kind_of
 
@@ -51,17 +51,17 @@ _PRELOADED: Final = (
     "sklearn.semi_supervised",
     "sklearn.svm",
     "sklearn.tree",
-    "skl2onnx",
     "joblib.numpy_pickle",
-    "skl2onnx.sklapi",
 )
+#: What converting needs beside what answering does.
+_CONVERTERS: Final = ("skl2onnx", "skl2onnx.sklapi")
 
 
-def warm_up() -> None:
+def warm_up(*, converters: bool = True) -> None:
     """Load every native library a model of the closed list needs: after arming, none can be loaded any more."""
     import importlib
 
-    for name in _PRELOADED:
+    for name in (*_PRELOADED, *(_CONVERTERS if converters else ())):
         importlib.import_module(name)
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -92,16 +92,16 @@ class Saved:
             raise Refusal("other_version", kind=refusal.kind, names=self.written_by) from None
 
 
-def load(path: str) -> Saved:
+def load(source: str | IO[bytes]) -> Saved:
     """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            found = _open(path)
+            found = _open(source)
         except (MemoryError, Refusal):
             raise
         except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
-            raise _unopened(path, error) from None
+            raise _unopened(source, error) from None
     written_by = {
         str(warning.message.original_sklearn_version)  # type: ignore[union-attr]
         for warning in heard
@@ -111,15 +111,16 @@ def load(path: str) -> Saved:
     return Saved(model=model, taken=taken, written_by=tuple(sorted(written_by)))
 
 
-def _unopened(path: str, error: Exception) -> Refusal:
+def _unopened(source: str | IO[bytes], error: Exception) -> Refusal:
     """Because another version wrote it, where the file says so; else because of what it is."""
     import sklearn
 
-    written_by = sorted(_versions_in(path) - {sklearn.__version__})
+    written_by = sorted(_versions_in(source) - {sklearn.__version__}) if isinstance(source, str) else []
     if written_by:
         return Refusal("other_version", kind=kind_of(error), names=written_by)
     if isinstance(error, ModuleNotFoundError):
-        return Refusal("missing_module")
+        absent = str(error.name).partition(".")[0]
+        return Refusal("missing_library", names=[absent]) if absent in libraries.KNOWN else Refusal("missing_module")
     return Refusal("unreadable", kind=kind_of(error))
 
 
@@ -139,7 +140,7 @@ def _versions_in(path: str) -> set[str]:
     return found
 
 
-def _open(path: str) -> Any:
+def _open(source: str | IO[bytes]) -> Any:
     import joblib
     from joblib import numpy_pickle
 
@@ -153,4 +154,4 @@ def _open(path: str) -> Any:
             return found
 
     numpy_pickle.NumpyUnpickler = ClosedList
-    return joblib.load(path)
+    return joblib.load(source)

@@ -60,8 +60,8 @@ class Execution:
         """Build the model where it runs. Raises what its flavour does. deadline: the contract's, in seconds."""
         kind = flavours.kind(model.flavour)
         if kind.runs is Runs.PROCESS:
-            patience = max(PATIENCE, 4 * deadline)
-            return cls(Isolated(model, numeric=numeric, textual=textual, patience=patience))
+            patience, program = max(PATIENCE, 4 * deadline), getattr(kind, "program", "")
+            return cls(Isolated(model, numeric=numeric, textual=textual, patience=patience, program=program))
         return cls(kind(model.files, model.signature, numeric=numeric, textual=textual))
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:

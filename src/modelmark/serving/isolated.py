@@ -1,59 +1,46 @@
 """A flavour in a process of its own: what its code leaks, breaks or hangs is that process's, never the worker's.
 
-The child (`python -m modelmark.serving.isolated SOCKET`) builds the flavour from the same verified bytes and answers run
-after run. It ends with the worker. Frames on the socket: length (uint32, little-endian), then msgpack.
+The child builds the flavour from the same verified bytes and answers run after run (`sandbox.frames`). It ends with the
+worker. Its program is ours (`python -m modelmark.serving.isolated SOCKET`), or the flavour's own, which may have walls.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.domain.version import Signature
+from modelmark.sandbox import frames
+from modelmark.sandbox.environment import environment
+from modelmark.sandbox.frames import Build, Run, Told
 from modelmark.serving import flavours
 
-_LENGTH: Final = struct.Struct("<I")
 #: How long a child may take to import and build its flavour, in seconds.
 START: Final = 60.0
+#: A child that ended so often within so many seconds is not started for as long again: each start costs more than it gives.
+STRIKES: Final = 3
+QUARANTINE: Final = 120.0
 
 Scores = NDArray[np.float64]
 
 
-class _Build(msgspec.Struct, array_like=True):
-    flavour: str
-    files: list[tuple[str, bytes]]
-    signature: Signature
-    numeric: list[str]
-    textual: list[str]
-
-
-class _Run(msgspec.Struct, array_like=True):
-    rows: int
-    numbers: bytes
-    texts: list[str]
-
-
-class _Told(msgspec.Struct, array_like=True):
-    """scores: float64, of that shape. error: what was raised instead; empty when nothing was."""
-
-    shape: list[int]
-    scores: bytes
-    error: str = ""
-
-
 class ChildFailed(Exception):
     """The process of a model raised, ended, or was ended because a run took too long."""
+
+
+class Quarantined(ChildFailed):
+    """The process of a model ended too often; it is not started for a while."""
 
 
 class Isolated:
@@ -62,40 +49,51 @@ class Isolated:
     runs = flavours.Runs.PROCESS
 
     def __init__(
-        self, model: flavours.Model, *, numeric: Sequence[str], textual: Sequence[str], patience: float
-    ) -> None:
-        """patience: seconds for one run, after which its process is ended. Raises ChildFailed when it cannot be built."""
+        self, model: flavours.Model, *, numeric: Sequence[str], textual: Sequence[str], patience: float, program: str = "",
+        clock: Callable[[], float] = monotonic,
+    ) -> None:  # fmt: skip
+        """patience: seconds for one run, after which its process is ended. program: the module that is the child [default:
+        ours]. Raises ChildFailed when it cannot be built."""
         files = list(model.files.items())
-        self._build = _Build(model.flavour, files, model.signature, list(numeric), list(textual))
-        self._width, self._patience = len(numeric), patience
+        self._build = Build(model.flavour, files, model.signature, list(numeric), list(textual))
+        self._patience, self._program, self._clock = patience, program or __name__, clock
         self._one_at_a_time = threading.Lock()
         self._child: _Child | None = None
+        self._ended: deque[float] = deque(maxlen=STRIKES)
         self._start()
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:
-        """Raises ChildFailed."""
-        asked = _Run(len(numbers), np.ascontiguousarray(numbers, "<f8").tobytes(), list(texts))
+        """Raises ChildFailed; Quarantined when nothing was tried."""
+        asked = Run(len(numbers), np.ascontiguousarray(numbers, "<f8").tobytes(), list(texts))
         with self._one_at_a_time:
             child = self._child or self._start()
             try:
                 told = child.ask(asked, self._patience)
             except OSError as error:
-                child.end()
-                self._child = None
+                self._strike(child)
                 raise ChildFailed(f"the model's process did not answer: {error or 'it ended'}") from None
         if told.error:
             raise ChildFailed(told.error)
         return np.frombuffer(told.scores, "<f8").reshape(told.shape).copy()
 
+    def _strike(self, child: _Child) -> None:
+        child.end()
+        self._child = None
+        self._ended.append(self._clock())
+
     def _start(self) -> _Child:
-        child = _Child()
+        now = self._clock()
+        if len(self._ended) == STRIKES and now - self._ended[0] < QUARANTINE:
+            left = QUARANTINE - (now - self._ended[0])
+            raise Quarantined(f"the model's process ended {STRIKES} times; it is tried again in {left:.0f} s")
+        child = _Child(self._program)
         weakref.finalize(self, child.end)
         try:
             told = child.ask(self._build, START)
         except OSError:
-            told = _Told([], b"", "the model's process ended before it was ready")
+            told = Told([], b"", "the model's process ended before it was ready")
         if told.error:
-            child.end()
+            self._strike(child)
             raise ChildFailed(told.error)
         self._child = child
         return child
@@ -104,18 +102,35 @@ class Isolated:
 class _Child:
     """The parent's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
-            command = [sys.executable, "-m", __name__, str(number)]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, pass_fds=(number,))
+            command = [sys.executable, "-P", "-m", program, str(number)]
+            bare = None if program == __name__ else environment()  # ours may need what a plugin is found by
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, pass_fds=(number,), env=bare)
 
-    def ask(self, what: _Build | _Run, seconds: float) -> _Told:
-        """Raises OSError: TimeoutError when it takes too long, others when the child is gone."""
+    def ask(self, what: Build | Run, seconds: float) -> Told:
+        """Raises OSError: TimeoutError when it takes too long, others when the child is gone or says nothing sensible."""
         self._socket.settimeout(seconds)
-        _send(self._socket, what)
-        return msgspec.msgpack.decode(_receive(self._socket), type=_Told)
+        self._socket.sendall(frames.packed(what))
+        try:
+            return msgspec.msgpack.decode(self._received(), type=Told)
+        except msgspec.DecodeError as error:
+            raise ConnectionAbortedError(str(error)) from None
+
+    def _received(self) -> bytes:
+        (length,) = frames.LENGTH.unpack(self._exactly(frames.LENGTH.size))
+        return self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        found = bytearray()
+        while len(found) < count:
+            piece = self._socket.recv(min(count - len(found), 1 << 20))
+            if not piece:
+                raise ConnectionResetError
+            found += piece
+        return bytes(found)
 
     def end(self) -> None:
         """At once; may be said twice."""
@@ -126,31 +141,10 @@ class _Child:
             self._process.stdin.close()
 
 
-def _send(end: socket.socket, what: Any) -> None:
-    data = msgspec.msgpack.encode(what)
-    end.sendall(_LENGTH.pack(len(data)) + data)
-
-
-def _receive(end: socket.socket) -> bytes:
-    """Raises ConnectionResetError when the other end is closed."""
-    (length,) = _LENGTH.unpack(_exactly(end, _LENGTH.size))
-    return _exactly(end, length)
-
-
-def _exactly(end: socket.socket, count: int) -> bytes:
-    found = bytearray()
-    while len(found) < count:
-        piece = end.recv(min(count - len(found), 1 << 20))
-        if not piece:
-            raise ConnectionResetError
-        found += piece
-    return bytes(found)
-
-
 # In the child
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """The parent holds the other end of standard input."""
 
     def wait() -> None:
@@ -162,39 +156,41 @@ def _end_with_parent() -> None:
 
 
 def _built(data: bytes) -> tuple[flavours.Flavour, int]:
-    build = msgspec.msgpack.decode(data, type=_Build)
+    build = msgspec.msgpack.decode(data, type=Build)
     files: Mapping[str, bytes] = dict(build.files)
     kind = flavours.kind(build.flavour)
     return kind(files, build.signature, numeric=build.numeric, textual=build.textual), len(build.numeric)
 
 
-def _told(flavour: flavours.Flavour, width: int, data: bytes) -> _Told:
-    asked = msgspec.msgpack.decode(data, type=_Run)
+def _told(flavour: flavours.Flavour, width: int, data: bytes) -> Told:
+    asked = msgspec.msgpack.decode(data, type=Run)
     numbers = np.frombuffer(asked.numbers, "<f8").reshape(asked.rows, width)
     scores = np.ascontiguousarray(flavour.run(numbers, asked.texts), "<f8")
-    return _Told(list(scores.shape), scores.tobytes())
+    return Told(list(scores.shape), scores.tobytes())
 
 
-def serve(end: socket.socket) -> None:
-    """Build what the first frame says, then answer runs until the other end closes."""
+def serve(end: int) -> None:
+    """Build what the first frame says, then answer runs until the other end closes. end: a socket's descriptor."""
     try:
-        flavour, width = _built(_receive(end))
+        flavour, width = _built(frames.read(end))
     except Exception as error:  # noqa: BLE001  # whatever a flavour raises
-        _send(end, _Told([], b"", f"{type(error).__name__}: {error}"))
+        frames.write(end, Told([], b"", f"{type(error).__name__}: {error}"))
         return
-    _send(end, _Told([], b""))
+    frames.write(end, Told([], b""))
     while True:
         try:
-            data = _receive(end)
+            data = frames.read(end)
         except ConnectionResetError:
             return
         try:
             told = _told(flavour, width, data)
+        except MemoryError:
+            return  # it has used up what it may have: another process begins anew
         except Exception as error:  # noqa: BLE001  # whatever a model raises
-            told = _Told([], b"", f"{type(error).__name__}: {error}")
-        _send(end, told)
+            told = Told([], b"", f"{type(error).__name__}: {error}")
+        frames.write(end, told)
 
 
 if __name__ == "__main__":
-    _end_with_parent()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    end_with_parent()
+    serve(int(sys.argv[1]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Missing
 from modelmark.domain.ports import ArtifactStore, Ledger
-from modelmark.domain.version import ARTIFACT, Version
+from modelmark.domain.version import Version, model_files
 from modelmark.governance.difference import Side
 
 
@@ -20,7 +20,7 @@ class DescribeVersion:
 
     def __call__(self, version: Version) -> Side:
         """Raises Missing (NO_FILES) where the model is not in this workspace."""
-        size = self.artifacts.size(version.id, ARTIFACT)
+        size = self.artifacts.size(version.id, model_files(version.manifest)[0].path)
         if size is None:
             raise Missing(f"the model of {version.model} {version.label} is not in this workspace", code="NO_FILES")
         return Side(

@@ -317,7 +317,7 @@ def _over_rows(values: Array) -> tuple[float, float]:
 
 def _is_glass(case: Case, found: Findings) -> bool:
     if not (case.folder / ARTIFACT).is_file():
-        found.notes.append(f"There is no {ARTIFACT} to read, so the model counts as a black box.")
+        found.notes.append("There is no graph to read, so the model counts as a black box.")
         return False
     return glass_box(case.folder)
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.version import ARTIFACT
+from modelmark.domain.version import ARTIFACT, ORIGINAL
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners
@@ -38,7 +38,10 @@ class SupplyChain:
         found = Findings()
         self._source(case, found)
         progress(1, 4)
-        self._graph(case, found)
+        if case.version.components.flavour == ORIGINAL:
+            _itself(case, found)
+        else:
+            self._graph(case, found)
         progress(2, 4)
         here = packages.installed()
         _bill(here, found)
@@ -153,6 +156,19 @@ class SupplyChain:
             (k.package, k.version, k.id, ", ".join(k.aliases), ", ".join(k.fixed)) for k in known
         ]
         return f"{count:,} records of {path.name}", rows
+
+
+def _itself(case: Case, found: Findings) -> None:
+    """An original that runs as itself: what serves is what was received, so what was found of that is found of this."""
+    artifact = case.version.components.artifact
+    found.looked_at["artifact"] = artifact
+    same = artifact == case.version.lineage.source_digest
+    said = (
+        "What serves is the source itself, byte for byte; only a process with walls ever opens it"
+        if same
+        else "What serves is not the source, byte for byte"
+    )
+    found.checks.append(_fault("served object", said, int(not same), n=1))
 
 
 @contextmanager

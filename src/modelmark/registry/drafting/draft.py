@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelmark.contract import draft, infer, names, read, table
@@ -123,7 +123,15 @@ def prepare(
         rehearsal = None
         if rehearsed and file and facts.takes(len(found.inputs)):
             rehearsal = step(progress, "trying the conversion on a few rows", lambda: rehearse(file, contract, holdout))
-    return Prepared(found=with_tolerance(found, rehearsal), paths=paths, out=out, rehearsal=rehearsal)
+    return Prepared(found=_as_rehearsed(found, rehearsal), paths=paths, out=out, rehearsal=rehearsal)
+
+
+def _as_rehearsed(found: infer.Draft, rehearsal: Rehearsal | None) -> infer.Draft:
+    found = with_tolerance(found, rehearsal)
+    if rehearsal is None or not rehearsal.instead:
+        return found
+    why = f"as itself, in a process with walls, because {rehearsal.instead}"
+    return replace(found, run=rehearsal.run, guesses={**found.guesses, "model.run": why})
 
 
 def _paths(name: str, model: str, train: Path, holdout: Path, target: str, base: Path, csv: Csv | None) -> draft.Paths:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from modelmark.contract.table import agreed_table, as_numbers
-from modelmark.domain.contract import Contract
+from modelmark.domain.contract import Contract, HowItRuns
 from modelmark.domain.errors import ModelmarkError, NotEnoughData, Rejected, TimedOut
 from modelmark.domain.metrics import Task
 from modelmark.registry import sandbox
-from modelmark.registry.convert import convert
+from modelmark.registry.convert import Conversion, convert
 from modelmark.stats.intervals import metric_interval
 from modelmark.stats.metrics import Array, judged
 
@@ -38,17 +38,20 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """rows: converted and compared; flipped: decisions that came out otherwise. loss: of a regression, where it could be
-    measured. obstacle: why there was nothing to compare."""
+    """rows: answered and compared; flipped: decisions that came out otherwise. run: how the model is proposed to run; instead: why
+    not converted. loss: of a regression, where it could be measured. obstacle: why there was nothing to compare."""
 
     rows: int = 0
     flipped: int = 0
+    run: HowItRuns = HowItRuns.CONVERTED
+    instead: str = ""
     loss: Loss | None = None
     obstacle: ModelmarkError | None = None
 
 
 def rehearse(source: Path, contract: Contract, holdout: Path) -> Rehearsal:
-    """Convert as `register` will, with `ROWS` rows at most, spread over the holdout.
+    """Convert as `register` will, with `ROWS` rows at most, spread over the holdout; where no conversion works, or one answers
+    otherwise, let the original answer as itself.
 
     What an edit of the contract could mend, and what took longer than a minute, is the obstacle; every other refusal is
     raised, because no edit helps.
@@ -56,7 +59,7 @@ def rehearse(source: Path, contract: Contract, holdout: Path) -> Rehearsal:
     rows = agreed_table(holdout, contract, [*(item.name for item in contract.inputs), contract.data.target])
     few = rows.iloc[:: max(1, len(rows) // ROWS)].head(ROWS).reset_index(drop=True)
     try:
-        found = convert(source, contract, few, limits=sandbox.Limits(seconds=_SECONDS), progress=lambda _: None)
+        found, instead = _chosen(source, contract, few)
     except TimedOut as error:
         return Rehearsal(obstacle=error)
     except Rejected as error:
@@ -64,7 +67,31 @@ def rehearse(source: Path, contract: Contract, holdout: Path) -> Rehearsal:
             raise
         return Rehearsal(obstacle=error)
     loss = _loss(contract, few, found.original, len(rows)) if contract.model.task is Task.REGRESSION else None
-    return Rehearsal(rows=found.parity.rows, flipped=found.parity.flipped, loss=loss)
+    run = HowItRuns.ISOLATED if instead else HowItRuns.CONVERTED
+    return Rehearsal(rows=found.parity.rows, flipped=found.parity.flipped, run=run, instead=instead, loss=loss)
+
+
+def _chosen(source: Path, contract: Contract, few: pd.DataFrame) -> tuple[Conversion, str]:
+    """The conversion, or the original as itself and why. Raises what conversion does where the original cannot answer either."""
+
+    def tried(run: HowItRuns) -> Conversion:
+        asked = replace(contract, model=replace(contract.model, run=run))
+        return convert(source, asked, few, limits=sandbox.Limits(seconds=_SECONDS), progress=lambda _: None)
+
+    try:
+        found = tried(HowItRuns.CONVERTED)
+    except (Rejected, TimedOut) as refused:
+        if isinstance(refused, Rejected) and refused.code != "CONVERSION_FAILED":
+            raise
+        try:
+            return tried(HowItRuns.ISOLATED), refused.message
+        except (Rejected, TimedOut):
+            raise refused from None
+    if not found.parity.flipped or source.suffix.lower() == ".onnx":
+        return found, ""
+    itself = tried(HowItRuns.ISOLATED)
+    why = f"its conversion answers {found.parity.flipped:,} of {found.parity.rows:,} rows otherwise"
+    return (itself, why) if itself.parity.flipped < found.parity.flipped else (found, "")
 
 
 def _loss(contract: Contract, few: pd.DataFrame, answers: Array, rows: int) -> Loss | None:

@@ -1,4 +1,5 @@
-"""What cannot be converted, said of the very part before anything is tried; and what only has to be asked for otherwise."""
+"""What cannot answer at all, or cannot be converted, said of the very part before anything is tried; and what only has to be
+asked for otherwise."""
 
 from __future__ import annotations
 
@@ -13,9 +14,13 @@ from modelmark.registry.refusal import Refusal
 _Row = tuple[tuple[str, ...], Callable[[Any], bool], str]
 _WORDS: Final = ("CountVectorizer", "TfidfVectorizer")
 _OUTLIERS: Final = ("IsolationForest", "OneClassSVM", "LocalOutlierFactor", "EllipticEnvelope", "SGDOneClassSVM")
-ROWS: Final[tuple[_Row, ...]] = (
+#: Whatever runs it.
+NEVER: Final[tuple[_Row, ...]] = (
     (("VotingClassifier",), lambda it: it.voting == "hard", "hard_votes"),
     (_OUTLIERS, lambda it: True, "outlier_detector"),
+)
+#: By a graph.
+ROWS: Final[tuple[_Row, ...]] = (
     (("OneHotEncoder",), lambda it: bool(getattr(it, "_infrequent_enabled", False)), "rare_merged"),
     (("SimpleImputer",), lambda it: bool(it.add_indicator), "adds_indicators"),
     (("FunctionTransformer",), lambda it: not knows(it), "own_function"),
@@ -26,11 +31,20 @@ ROWS: Final[tuple[_Row, ...]] = (
 )
 
 
+def require_answers(model: Any) -> None:
+    """Raises Refusal for the first part, however deep, of which it is known that it gives none of the answers needed here."""
+    _require(model, NEVER)
+
+
 def require_convertible(model: Any) -> None:
     """Raises Refusal for the first part, however deep, of which it is known that no conversion is right."""
+    _require(model, (*NEVER, *ROWS))
+
+
+def _require(model: Any, rows: tuple[_Row, ...]) -> None:
     for part in nested(model):
         kind = type(part).__name__
-        for kinds, wrong, reason in ROWS:
+        for kinds, wrong, reason in rows:
             if kind in kinds and wrong(part):
                 raise Refusal(reason, names=[kind, *_named(part)])
 

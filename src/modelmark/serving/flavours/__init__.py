@@ -51,7 +51,9 @@ class Model:
 class FlavourKind(Protocol):
     """Builds a flavour from bytes whose digests were checked. May raise anything: then the version never serves.
 
-    runs is read before anything is built: a flavour that runs in a process of its own is only ever built there.
+    runs is read before anything is built: a flavour that runs in a process of its own is only ever built there. Such a one
+    may name a `program`, the module that is that process and builds it behind walls of its own [default:
+    `serving.isolated`].
     files: the model's, by path, the main one first. numeric, textual: input names in contract order.
     """
 
@@ -67,6 +69,7 @@ class FlavourKind(Protocol):
 BUILTIN: Final[Mapping[str, str]] = {
     "onnx": "modelmark.serving.flavours.onnx:Onnx",
     "onnx_file": "modelmark.serving.flavours.onnx_file:OnnxFile",
+    "original": "modelmark.serving.flavours.original:Original",
 }
 #: Entry points of third parties: the flavour's name in a version, and what makes it, a `FlavourKind`.
 GROUP: Final = "modelmark.flavours"

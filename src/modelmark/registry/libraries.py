@@ -1,0 +1,77 @@
+"""Libraries beside scikit-learn whose models may be opened, where they are installed. Standard library only."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from modelmark.registry.words import words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """names: module -> the classes a pickle may name. distributions: what may bring it. symbols: how its native functions
+    begin, where Python looks them up by name."""
+
+    names: Mapping[str, frozenset[str]]
+    distributions: tuple[str, ...]
+    symbols: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> frozenset[str]:
+        return frozenset().union(*self.names.values()) - {"Booster"}
+
+
+KNOWN: Final[Mapping[str, Library]] = {
+    "xgboost": Library(
+        names={
+            "xgboost.sklearn": words("XGBModel XGBClassifier XGBRegressor XGBRFClassifier XGBRFRegressor"),
+            "xgboost.core": words("Booster"),
+        },
+        distributions=("xgboost-cpu", "xgboost"),
+        symbols=("XG",),
+    ),
+    "lightgbm": Library(
+        names={"lightgbm.sklearn": words("LGBMModel LGBMClassifier LGBMRegressor"), "lightgbm.basic": words("Booster")},
+        distributions=("lightgbm",),
+        symbols=("LGBM_",),
+    ),
+    "catboost": Library(
+        names={"catboost.core": words("CatBoost CatBoostClassifier CatBoostRegressor")}, distributions=("catboost",)
+    ),
+}
+
+
+def allows(module: str, name: str) -> bool:
+    """Whether a pickle may ask one of these libraries for this name."""
+    library = KNOWN.get(module.partition(".")[0])
+    return library is not None and name in library.names.get(module, frozenset())
+
+
+def named(found: Collection[str]) -> list[str]:
+    """The libraries whose classes stand among these words."""
+    return [name for name, library in KNOWN.items() if not library.classes.isdisjoint(found)]
+
+
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def warm_up(names: Collection[str]) -> None:
+    """Load what is native in them: after arming nothing can be loaded. One that is not installed is left out; whatever needs it
+    is refused by name."""
+    import importlib
+
+    import numpy as np
+
+    rows, y_true = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
+    for name in names:
+        if name not in KNOWN or not installed(name):
+            continue
+        library = importlib.import_module(name)
+        if name == "xgboost":
+            library.XGBClassifier(n_estimators=1, n_jobs=1).fit(rows, y_true).predict_proba(rows)
+        elif name == "lightgbm":
+            library.LGBMClassifier(n_estimators=1, n_jobs=1, verbose=-1).fit(rows, y_true).predict_proba(rows)

@@ -1,0 +1,1 @@
+"""Processes that run code which is not ours, and how we speak with them."""

@@ -1,0 +1,176 @@
+"""A model that no conversion answers like runs as itself: the same object, behind walls, with the same answers."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from catboost import CatBoostClassifier
+from lightgbm import LGBMClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from xgboost import XGBClassifier
+
+import models
+from child_here import sandbox_here
+from modelmark.contract.rows import RowCodec
+from modelmark.contract.table import rows_of
+from modelmark.domain import errors
+from modelmark.domain.contract import Contract, HowItRuns
+from modelmark.domain.version import ASKED, ORIGINAL, SAVED
+from modelmark.registry import sandbox
+from modelmark.registry.convert import Conversion, convert, request_of
+from modelmark.registry.drafting.draft import draft_contract
+from modelmark.registry.original.served import as_served, table_of
+from modelmark.registry.register import lock
+from modelmark.serving.execution import Execution
+from modelmark.serving.flavours import Model
+from modelmark.serving.isolated import ChildFailed
+
+NULLABLE = models.contract(nullable=True)
+
+
+def isolated(contract: Contract) -> Contract:
+    return replace(contract, model=replace(contract.model, run=HowItRuns.ISOLATED))
+
+
+def merging():
+    """Rare categories are merged and columns that say what was missing are added: ONNX can do neither."""
+    columns = make_column_transformer(
+        (SimpleImputer(add_indicator=True), models.NUMERIC),
+        (OneHotEncoder(min_frequency=0.3, handle_unknown="infrequent_if_exist"), models.TEXT),
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=500))
+
+
+def boosted(classifier):
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    return make_pipeline(make_column_transformer((codes, models.TEXT), remainder="passthrough"), classifier)
+
+
+def taken(model, folder: Path) -> tuple[Conversion, pd.DataFrame]:
+    """As `register` takes it, in this process; and the holdout."""
+    train, holdout = models.frame(300, 1, nulls=0.1), models.frame(200, 2, nulls=0.1)
+    path = models.save(model.fit(train[models.FEATURES], (train["y"] == "yes").astype(int)), folder)
+    agreed = isolated(replace(NULLABLE, outputs=replace(NULLABLE.outputs, classes=(0, 1), positive=1)))
+    with sandbox_here():
+        found = convert(path, agreed, holdout, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    return found, holdout
+
+
+def opened(found: Conversion, contract: Contract = NULLABLE) -> Execution:
+    codec = RowCodec(contract, found.signature)
+    numeric, textual = ([column.name for column in columns] for columns in (codec.numeric, codec.textual))
+    model = Model(found.flavour, found.files, found.signature)
+    return Execution.of(model, numeric=numeric, textual=textual, deadline=1.0)
+
+
+def served(found: Conversion, frame: pd.DataFrame, contract: Contract = NULLABLE) -> np.ndarray:
+    """What the process answers to rows as they come over the network."""
+    codec = RowCodec(contract, found.signature)
+    batch = codec.batch(codec.from_mappings(rows_of(frame, contract)))
+    return opened(found, contract).run(batch.numbers, batch.texts)
+
+
+@pytest.mark.parametrize(
+    ("model", "libraries"),
+    [
+        pytest.param(merging(), (), id="rare categories merged"),
+        pytest.param(boosted(XGBClassifier(n_estimators=20, n_jobs=1)), ("xgboost",), id="xgboost"),
+        pytest.param(boosted(LGBMClassifier(n_estimators=20, n_jobs=1, verbose=-1)), ("lightgbm",), id="lightgbm"),
+        pytest.param(
+            boosted(CatBoostClassifier(iterations=20, verbose=False, allow_writing_files=False)), ("catboost",), id="catboost"
+        ),
+    ],
+)  # fmt: skip
+def test_it_answers_as_its_author_s_model_does(tmp_path, model, libraries):
+    found, holdout = taken(model, tmp_path)
+    assert (found.flavour, found.libraries, tuple(found.files)) == (ORIGINAL, libraries, (SAVED, ASKED))
+    assert found.files[SAVED] == (tmp_path / "model.joblib").read_bytes()
+    assert (found.parity.flipped, found.parity.max_difference) == (0, 0.0)
+    numbers = holdout[holdout["income per year"].between(-50, 150) | holdout["income per year"].isna()]
+    expected = model.predict_proba(numbers[models.FEATURES])
+    assert served(found, numbers).tolist() == expected.tolist(), "to the last bit"
+    assert all(any(line.startswith(f"{name}") for line in lock(libraries).decode().splitlines()) for name in libraries)
+
+
+def test_nothing_opens_an_object_that_asks_for_what_no_model_may(tmp_path):
+    found, _ = taken(merging(), tmp_path)
+    marker = tmp_path / "it ran"
+
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch '{marker}'",)
+
+    hostile = replace(found, files={SAVED: pickle.dumps(Evil()), ASKED: found.files[ASKED]})
+    with pytest.raises(ChildFailed, match="asked for a name no model may ask for"):
+        opened(hostile)
+    assert not marker.exists()
+
+
+def test_what_an_object_says_reaches_nobody(tmp_path):
+    """Rows that it cannot answer fail in our words."""
+    found, _ = taken(merging(), tmp_path)
+    execution = opened(found)
+    with pytest.raises(ChildFailed, match=r"^the model cannot answer|cannot answer the holdout table"):
+        execution.run(np.array([[np.inf, 30.0]]), ["nurse", "A"])
+    assert np.isfinite(execution.run(np.array([[50.0, 30.0]]), ["nurse", "A"])).all(), "it goes on"
+
+
+def test_a_table_has_the_same_types_whoever_else_asks():
+    request = request_of(NULLABLE)
+    numeric, textual = models.NUMERIC, models.TEXT
+    whole = table_of(np.array([[1.0, 30.0]]), ["nurse", "A"], numeric, textual, request)
+    gaps = table_of(np.array([[np.nan, 30.0]]), ["nurse", ""], numeric, textual, request)
+    assert whole.dtypes.tolist() == gaps.dtypes.tolist() == ["float64", "int64", "str", "str"]
+    assert gaps.isna().to_numpy().tolist() == [[True, False, False, True]]
+    assert list(gaps.columns) == [item["name"] for item in request["inputs"]]
+    frame = models.frame(50, nulls=0.3)
+    again = as_served(frame, request)
+    pd.testing.assert_frame_equal(again, frame[models.FEATURES], check_dtype=False, check_names=False)
+
+
+def test_init_proposes_it_where_no_conversion_works(tmp_path):
+    train = models.frame(300, 1)
+    models.write_tables(tmp_path, train.drop(columns="amount"), models.frame(120, 2).drop(columns="amount"))
+    words = make_pipeline(
+        make_column_transformer((TfidfVectorizer(strip_accents="unicode"), "job-title"), remainder="drop"),
+        LogisticRegression(),
+    )
+    models.save(words.fit(train[["job-title"]], train["y"]), tmp_path)
+    with sandbox_here():
+        drafted = draft_contract(
+            str(tmp_path / "model.joblib"), train=tmp_path / "train.csv", holdout=tmp_path / "holdout.csv", target="y",
+            name=None, out=tmp_path / "modelmark.yaml", progress=lambda *_: None,
+        )  # fmt: skip
+    assert drafted.rehearsal is not None
+    assert drafted.rehearsal.run is HowItRuns.ISOLATED
+    (why,) = [reason for field, _, reason in drafted.guesses if field == "run"]
+    assert "TfidfVectorizer strips accents" in why
+    assert "run: isolated" in (tmp_path / "modelmark.yaml").read_text()
+
+
+def test_a_model_whose_library_is_not_installed_is_refused_by_name(tmp_path, monkeypatch):
+    path = models.save(boosted(XGBClassifier(n_estimators=1)).fit(*_few()), tmp_path)
+    data = io.BytesIO()
+    joblib.dump(joblib.load(path), data)
+    monkeypatch.setitem(__import__("sys").modules, "xgboost.sklearn", None)
+    with sandbox_here(), pytest.raises(errors.Rejected, match="needs xgboost, which is not installed") as refused:
+        convert(path, isolated(NULLABLE), models.frame(50), limits=sandbox.Limits(), progress=lambda _: None)
+    assert "modelmark[boosters]" in (refused.value.hint or "")
+
+
+def _few():
+    train = models.frame(60, 1)
+    return train[models.FEATURES], (train["y"] == "yes").astype(int)
