@@ -89,6 +89,23 @@ def test_a_command_behind_joblibs_arrays_is_named_by_every_scanner(sound, tmp_pa
     assert all("system" in sentence for sentence in found.values())
 
 
+def words(count):
+    """The pickle of a vocabulary of so many words, each remembered, as a pickler writes it."""
+    return pickle.dumps({f"word{i}": i for i in range(count)})
+
+
+def laughs():
+    """A pickle that reads one small thing a hundred times, again and again: a bomb for whoever follows it."""
+    line = b"(" + b"h\x00" * 100 + b"t0"
+    return b"\x80\x02]q\x00" + 50 * line + b"."
+
+
+def test_a_large_vocabulary_is_no_bomb_and_a_bomb_is_one():
+    """fickling's own limits are passed by 100,000 words."""
+    assert scanners.scan("fickling", [words(101_000)], 60) == []
+    assert any("xhaust" in hit for hit in scanners.scan("fickling", [laughs()], 60))
+
+
 @pytest.mark.parametrize("compress", [0, ("gzip", 3), ("zlib", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])
 def test_honest_models_pass_however_they_are_packed(sound, tmp_path, compress):
     joblib.dump(RandomForestClassifier(3).fit(X, Y), tmp_path / "x.joblib", compress=compress)
