@@ -9,9 +9,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
+import warnings
 
 import pytest
 
+from modelmark.cli import main
 from modelmark.cli.accounts import account
 from modelmark.cli.alerts import alerts
 from modelmark.cli.commands import COMMANDS
@@ -415,3 +418,45 @@ def test_whoever_interrupts_is_told_so(monkeypatch):
     done = spoken("check")
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted; what was finished before stands\n"
+
+
+#: Run a module as the command line does, and be interrupted while this one is imported.
+_EARLY = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+word, sys.argv[1:] = sys.argv[1], [sys.argv[1]]
+runpy.run_module("modelmark", run_name="__main__", alter_sys=False)
+"""
+
+
+@pytest.mark.parametrize("module", ["modelmark.cli", "typer", "modelmark.cli.commands"])
+def test_an_interruption_while_libraries_are_imported_is_told_in_one_line(module):
+    done = subprocess.run([sys.executable, "-c", _EARLY, module], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was begun\n")
+
+
+def test_whoever_switched_interruptions_off_is_not_interrupted():
+    off = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + _EARLY.replace(
+        "[sys.argv[1]]", "['--version']"
+    )
+    done = subprocess.run([sys.executable, "-c", off, "typer"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_library_warns_of_in_a_thread_reaches_nobody(monkeypatch, capsys):
+    def warn(**_):
+        thread = threading.Thread(target=lambda: warnings.warn("Framework not found", stacklevel=1))
+        with warnings.catch_warnings():
+            thread.start()
+            thread.join()
+
+    monkeypatch.setattr("modelmark.cli.commands.app", warn)
+    monkeypatch.setattr(sys, "warnoptions", [])
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+        warnings.simplefilter("default")
+        main()
+    assert capsys.readouterr().err == ""

@@ -44,7 +44,7 @@ def test_a_draft_admits_its_own_table(values: list[float]) -> None:
         ([100001, 100009], 99997, 100013),
         ([20.5, 41.0], 10.25, 51.25),
         ([1234.5678, 1234.5679], 1234.56775, 1234.56795),
-        ([0, 1], 0, 1.5),
+        ([0, 1], 0, 1),
         ([1 / 3, 2 / 3], 0.1666, 0.8334),
         ([-7, -7], -10.5, -3.5),
         ([0, 0], 0, 1),
@@ -57,3 +57,12 @@ def test_a_draft_admits_its_own_table(values: list[float]) -> None:
 def test_a_range_is_the_seen_one_widened_by_half_and_rounded_outward(values, low, high) -> None:
     found = drafted(values)[1].inputs[0]
     assert (found.minimum, found.maximum) == (low, high)
+
+
+@pytest.mark.parametrize("values", [[0, 1, 1, 0], [0.0, 1.0], [1.0, 1.0], [0, 1, float("nan")]])
+def test_yes_and_no_as_numbers_are_not_widened(values: list[float]) -> None:
+    table = pd.DataFrame({"x": values, "y": ([0, 1] * len(values))[: len(values)]})
+    (item,) = infer(table, target="y").inputs
+    assert (item.minimum, item.maximum) == (0, 1)
+    wider = infer(table.assign(x=table["x"] * 2.5), target="y").inputs[0]
+    assert wider.maximum != 1, "other numbers are"

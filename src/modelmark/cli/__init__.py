@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -20,8 +21,11 @@ _SYSTEM: Final = frozenset({
 })  # fmt: skip
 
 
-def main() -> None:
-    """Run the command line. An error is one line, never a traceback; exit codes are in docs/commands.md."""
+def main(begin: Callable[[], object] = lambda: None) -> None:
+    """Run the command line. An error is one line, never a traceback; exit codes are in docs/commands.md.
+
+    begin: called once everything is imported and an interruption is told as one.
+    """
     import typer
 
     from modelmark.cli.commands import app
@@ -29,6 +33,7 @@ def main() -> None:
     as_json = "--json" in sys.argv
 
     def run() -> int:
+        begin()
         _require_text(sys.argv[1:])
         try:
             return app(standalone_mode=False, prog_name="modelmark") or 0
@@ -40,8 +45,13 @@ def main() -> None:
 
 
 def reported(run: Callable[[], int], *, as_json: bool) -> int:
-    """The exit code of a process of ours. Whatever stops it is told in one line."""
+    """The exit code of a process of ours. Whatever stops it is told in one line.
+
+    What libraries warn of is not said: it is no word of ours, and gates that run side by side cannot each keep it quiet.
+    """
     switch_off()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     os.umask(os.umask(0o022) | 0o022)  # whatever it was: nothing of a workspace may be written by others
     try:
         code = run()

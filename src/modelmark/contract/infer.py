@@ -291,7 +291,8 @@ def _coded(name: str, present: pd.Series, nullable: bool, codes: Sequence[int | 
 
 
 def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[float | None, float | None]:
-    """The seen range and half of it again on each side, rounded outward; a quantity never seen below zero stays above it."""
+    """The seen range and half of it again on each side, rounded outward; a quantity never seen below zero stays above it.
+    Of 0 and 1 alone nothing is widened."""
     import numpy as np
 
     values = present.to_numpy(np.float64)
@@ -299,6 +300,9 @@ def _range(name: str, present: pd.Series, guesses: dict[str, str]) -> tuple[floa
     if not len(finite):
         guesses[f"inputs.{name}"] = "no finite number seen"
         return None, None
+    if np.isin(finite, (0, 1)).all():
+        guesses[f"inputs.{name}"] = "no number but 0 and 1 seen, as yes and no are coded"
+        return 0.0, 1.0
     low, high = (Decimal(repr(float(value))) for value in (finite.min(), finite.max()))
     room = (high - low) / 2 or abs(high) / 2 or Decimal(1)
     step = Decimal(1).scaleb((2 * room).adjusted() - 3)  # four digits of the spread, however large the numbers are

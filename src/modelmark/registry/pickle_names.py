@@ -53,6 +53,7 @@ _ELSEWHERE: Final = frozenset().union(
     _names("pandas._libs.internals", "_unpickle_block"),
     _names("pyarrow.lib", "_restore_array type_for_alias py_buffer"),
     _names("scipy.interpolate._bsplines", "BSpline"),
+    _names("scipy._lib.array_api_compat.numpy._aliases", "asarray"),  # how a BSpline of newer years takes its numbers
     *(
         _names(f"scipy.sparse.{prefix}{kind}", f"{kind}_matrix {kind}_array")
         for kind in _SPARSE.split()

@@ -40,7 +40,9 @@ class CheckResult:
             return f"{len(failed)} of {len(self.evidence)} gates failed: {', '.join(failed)}"
         if unsure:
             return f"{len(unsure)} of {len(self.evidence)} gates could not measure: {', '.join(unsure)}"
-        return f"all {len(self.evidence)} gates passed"
+        return (
+            f"all {len(self.evidence)} gates passed" if len(self.evidence) != 1 else f"{self.evidence[0].gate} passed"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

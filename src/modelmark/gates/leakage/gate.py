@@ -14,6 +14,7 @@ from modelmark.domain.catalogue.gate_settings import LeakageGate
 from modelmark.domain.contract import Availability, Contract
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates.case import Case
+from modelmark.gates.common.clocks import ROW_ORDER
 from modelmark.gates.common.evaluation_set import evaluation_set_of
 from modelmark.gates.common.giveaway import alone, giveaway_check
 from modelmark.gates.gate import GateProgress, Measurement
@@ -109,7 +110,7 @@ class Leakage:
         shared = both[both.isin(known)]
         rate = len(shared) / len(holdout)
         in_time = contract.data.time is not None
-        tail = "; in time that is natural: they come back" if in_time and len(shared) else ""
+        tail = _returning(contract.data.time) if len(shared) else ""
         sentence = (
             f"{len(shared):,} of {len(holdout):,} holdout rows ({rate:.2%}) are about {shared.nunique():,} of "
             f"{both.nunique():,} entities of {key} that train knows already{tail}."
@@ -118,6 +119,13 @@ class Leakage:
         yield Check(
             name=name, measured=rate, estimate=rate, n=len(holdout), limit=limit, sentence=sentence, decides=not in_time
         )
+
+
+def _returning(time: str | None) -> str:
+    if time is None:
+        return ""
+    word = "; that the order of rows is time is the contract's word" if time == ROW_ORDER else ""
+    return f"; in time that is natural: they come back{word}"
 
 
 def _points(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
