@@ -164,6 +164,25 @@ def test_a_model_in_mlflow_can_be_the_source(bench, version, tmp_path, format):
     assert made.lineage.source == source
 
 
+def test_a_registered_model_without_a_run_is_fetched_from_an_experiment_s_own_place(bench, version, tmp_path):
+    """And from nowhere else: whoever registers a model names any place."""
+    workspace = bench[1]
+    tracking = Tracking(workspace=workspace)
+    client = _mlflow().MlflowClient(tracking_uri=tracking.address, registry_uri=tracking.address)
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    client.create_experiment("by hand", artifact_location=store.as_uri())
+    client.create_registered_model("by-hand")
+    for folder in (store / "kept", outside):
+        folder.mkdir(parents=True)
+        (folder / "m.joblib").write_bytes((bench[0] / "model.joblib").read_bytes())
+        client.create_model_version("by-hand", (folder / "m.joblib").as_uri())
+    got = tracking.download("models:/by-hand/1", tmp_path / "got")
+    assert got.read_bytes() == (bench[0] / "model.joblib").read_bytes()
+    with pytest.raises(errors.Rejected) as caught:
+        tracking.download("models:/by-hand/2", tmp_path / "other")
+    assert caught.value.code == "UNSAFE_PLACE"
+
+
 @HERE
 def test_a_missing_model_is_named(bench):
     contract = models.contract(model=ModelSource(source="nowhere.joblib", task=Task.BINARY))

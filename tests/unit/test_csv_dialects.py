@@ -15,7 +15,7 @@ from modelmark.contract.draft import Paths, lines, render
 from modelmark.contract.infer import infer
 from modelmark.contract.read import parse
 from modelmark.contract.table import dialect_of, read_table
-from modelmark.domain.contract import Csv
+from modelmark.domain.contract import Csv, DataType, Input
 from modelmark.domain.errors import ContractInvalid, Missing, Rejected
 from modelmark.seal.digests import canonical
 
@@ -131,6 +131,52 @@ def test_tables_of_two_dialects_are_refused_with_both(tmp_path, how):
     assert caught.value.code == "OTHER_DIALECT"
     assert "train.csv is written with semicolons" in caught.value.message
     assert caught.value.hint
+
+
+POINTS, COMMAS = "a;b\n12.5;x\n1250.75;y\n", "a;b\n12,5;x\n1250,75;y\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(COMMAS, POINTS, id="decimal commas and points"),
+        pytest.param(COMMAS.replace("1250", "1.250"), POINTS, id="German thousands and points"),
+        pytest.param(
+            COMMAS.replace("1250", "1.250"), POINTS.replace("1250", "1,250"), id="German and English thousands"
+        ),
+    ],
+)
+def test_marks_that_contradict_each_other_are_refused(tmp_path, one, other):
+    first, second = tmp_path / "train.csv", tmp_path / "holdout.csv"
+    for train, holdout in ((one, other), (other, one)):
+        first.write_text(train)
+        second.write_text(holdout)
+        with pytest.raises(Rejected) as caught:
+            dialect_of(first, second)
+        assert caught.value.code == "OTHER_DIALECT"
+    second.write_text("a;b\n12;x\n")
+    assert dialect_of(first, second) == sniff(first), "whole numbers say nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        (POINTS, Csv(separator=";", decimal=",")),
+        (POINTS, Csv(separator=";", decimal=",", thousands=".")),
+        (COMMAS, Csv(separator=";")),
+    ],
+)
+def test_a_table_written_with_other_marks_than_the_contract_says_is_refused_by_column(tmp_path, text, how):
+    (tmp_path / "t.csv").write_text(text)
+    item = Input(name="a", type=DataType.NUMBER)
+    with pytest.raises(Rejected) as caught:
+        read_table(tmp_path / "t.csv", csv=how, inputs=(item,))
+    assert (caught.value.code, caught.value.field) == ("OTHER_DIALECT", "a")
+    mixed = text.replace("y\n", "y\nmany;z\n")
+    (tmp_path / "t.csv").write_text(mixed)
+    assert read_table(tmp_path / "t.csv", csv=how, inputs=(item,))["a"].tolist()[-1] == "many", (
+        "words are the gates' to judge"
+    )
 
 
 def test_the_dialect_stands_in_the_draft_and_is_marked_as_a_guess():

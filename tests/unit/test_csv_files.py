@@ -14,7 +14,7 @@ import pytest
 
 from modelmark.contract.csv_file import records
 from modelmark.contract.table import read_table
-from modelmark.domain.contract import Csv
+from modelmark.domain.contract import Csv, DataType, Input
 from modelmark.domain.errors import Malformed, Rejected
 
 
@@ -84,6 +84,19 @@ def test_a_column_without_a_name_keeps_the_name_that_pandas_gives_it(tmp_path):
     assert list(found.columns) == ["Unnamed: 0", "a"]
     assert found["a"].tolist() == [5, 6]
     assert refused(written(tmp_path, ",Unnamed: 0\n1,2\n")).code == "DUPLICATE_COLUMN"
+
+
+def test_a_column_without_a_name_and_without_a_value_is_none(tmp_path):
+    """What a separator at the end of every line leaves."""
+    path = written(tmp_path, "a,b,\n1,2,\n3,4,\n")
+    assert list(read_table(path).columns) == ["a", "b"]
+    assert list(read_table(path, columns=["Unnamed: 2"]).columns) == ["a", "b", "Unnamed: 2"], (
+        "unless somebody asks for it"
+    )
+    agreed = Input(name="Unnamed: 2", type=DataType.NUMBER, nullable=True)
+    assert list(read_table(path, inputs=[agreed]).columns) == ["a", "b", "Unnamed: 2"]
+    assert list(read_table(written(tmp_path, "a,b\n1,\n")).columns) == ["a", "b"], "what has a name stays"
+    assert refused(written(tmp_path, "a,b,\n1,2,\n3,4,5,\n")).code == "FIELD_COUNT"
 
 
 def test_a_named_index_of_a_parquet_file_is_a_column_and_no_index_is_kept(tmp_path):

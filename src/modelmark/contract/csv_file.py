@@ -16,6 +16,8 @@ from modelmark.domain.errors import Rejected
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: What pandas calls a column without a name, before its place.
+NAMELESS: Final = "Unnamed: "
 #: A row has to fit into one block.
 _BLOCK: Final = 2 * MAX_LINE
 _END: Final = "\x00modelmark: end"
@@ -129,7 +131,7 @@ def _is_utf8(encoding: str) -> bool:
 def _header(path: Path, how: Csv) -> tuple[int, tuple[str, ...]]:
     """(line, names); a column without a name gets pandas' name for it, as the model may have been trained with that."""
     for line, _, fields in records(path, how.separator, how.encoding):
-        return line, tuple(name or f"Unnamed: {at}" for at, name in enumerate(fields))
+        return line, tuple(name or f"{NAMELESS}{at}" for at, name in enumerate(fields))
     raise ValueError("it is empty")
 
 

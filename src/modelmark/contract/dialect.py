@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -60,12 +61,31 @@ def common(first: Path, second: Path) -> Csv:
     agreed = Csv(
         separator=one.separator, decimal=both("decimal"), thousands=both("thousands"), encoding=both("encoding"),
     )  # fmt: skip
-    if one.separator != other.separator or "utf-16" in {one.encoding, other.encoding} != {agreed.encoding}:
+    apart = one.separator != other.separator or "utf-16" in {one.encoding, other.encoding} != {agreed.encoding}
+    if apart or not all(_says_the_same(path, how, agreed) for path, how in ((first, one), (second, other))):
         raise Rejected(
             f"{first.name} is written with {described(one)}, {second.name} with {described(other)}", code="OTHER_DIALECT",
             field=second.name, limit="one way of writing for all tables of a contract", hint="save both in the same way",
         )  # fmt: skip
     return agreed
+
+
+def _says_the_same(path: Path, own: Csv, agreed: Csv) -> bool:
+    """Whether what a file's own marks make numbers of are numbers by those agreed on, too."""
+    if (own.decimal, own.thousands) == (agreed.decimal, agreed.thousands):
+        return True
+    columns = zip(*_first(path, own.separator, own.encoding)[1:], strict=False)
+    known = [[value.strip() for value in column if value.strip() not in NO_NUMBER] for column in columns]
+    numbers = [values for values in known if _all(values, own.decimal, own.thousands)]
+    return all(_all(values, agreed.decimal, agreed.thousands) for values in numbers)
+
+
+def other_marks(values: Sequence[str], how: Csv) -> Csv | None:
+    """How texts that are no numbers as we were told to read them seem to be written, where they all are numbers then."""
+    known = [value.strip() for value in values if value.strip() not in NO_NUMBER]
+    readings = [(".", None), *_readings(how.separator)]
+    found = next((pair for pair in readings if known and _all(known, *pair)), None)
+    return None if found is None else replace(how, decimal=found[0], thousands=found[1])
 
 
 def described(csv: Csv) -> str:

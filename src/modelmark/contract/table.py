@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.contract.cells import typed
-from modelmark.contract.csv_file import read_texts, require_distinct
-from modelmark.contract.dialect import common, described, sniff
+from modelmark.contract.csv_file import NAMELESS, read_texts, require_distinct
+from modelmark.contract.dialect import common, described, other_marks, sniff
 from modelmark.contract.dtypes import normalised
 from modelmark.contract.table_file import require_fits
 from modelmark.domain.classes import class_index
@@ -22,6 +22,11 @@ from modelmark.domain.metrics import Task
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+_NUMERIC: Final = (DataType.NUMBER, DataType.INTEGER)
+#: Values of a column that are looked at for other marks.
+_LOOKED_AT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ def read_table(
     """
     how = csv or Csv()
     try:
-        frame = _load(path, how, {item.name: item for item in inputs})
+        frame = _load(path, how, {item.name: item for item in inputs}, frozenset(columns))
         _require_columns(path, frame, columns)
     except Rejected as error:
         if error.code in ("FIELD_COUNT", "MISSING_COLUMN", "MALFORMED_TABLE"):
@@ -110,7 +115,7 @@ def _other_dialect(path: Path, how: Csv) -> str | None:
     return f"{path.name} seems to be written with {described(found)}; say so in data.csv, or write it with {described(how)}"
 
 
-def _load(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
+def _load(path: Path, how: Csv, agreed: Mapping[str, Input], wanted: Collection[str]) -> pd.DataFrame:
     _require_file(path)
     columnar = path.name.lower().endswith((".parquet", ".pq"))
     if not columnar and not is_csv(path):
@@ -119,7 +124,9 @@ def _load(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
         )
     require_fits(path, separator=how.separator)
     try:
-        return _as_agreed(normalised(_parquet(path)), agreed) if columnar else normalised(_csv(path, how, agreed))
+        if columnar:
+            return _as_agreed(normalised(_parquet(path)), agreed)
+        return normalised(_csv(path, how, agreed, wanted))
     except (ValueError, OSError, EOFError, NotImplementedError, KeyError, zlib.error, csv_reader.Error) as error:
         raise Malformed(f"{path.name} cannot be read: {error}", code="MALFORMED_TABLE") from None
 
@@ -131,17 +138,36 @@ def _require_file(path: Path) -> None:
         )
 
 
-def _csv(path: Path, how: Csv, agreed: Mapping[str, Input]) -> pd.DataFrame:
+def _csv(path: Path, how: Csv, agreed: Mapping[str, Input], wanted: Collection[str]) -> pd.DataFrame:
+    """A column without a name and without a value is what separators at the ends of lines leave, and none."""
     import pandas as pd
 
     texts = read_texts(path, how)
-    return pd.DataFrame({name: typed(texts[name], how, agreed.get(name)) for name in texts.column_names})
+    columns = {
+        name: typed(texts[name], how, agreed.get(name))
+        for name in texts.column_names
+        if not name.startswith(NAMELESS) or name in wanted or name in agreed or texts[name].null_count < len(texts)
+    }
+    for name, item in agreed.items():
+        if name in columns and item.type in _NUMERIC and str(columns[name].dtype) == "str":
+            _require_marks(path, name, columns[name], how)
+    return pd.DataFrame(columns)
+
+
+def _require_marks(path: Path, name: str, texts: pd.Series, how: Csv) -> None:
+    """Raises Rejected where a column that should be numbers is numbers with other marks than we were told of."""
+    found = other_marks(texts.dropna().head(_LOOKED_AT).tolist(), how)
+    if found is not None:
+        raise Rejected(
+            f"{path.name} writes {name} with {described(found)}, and it is read with {described(how)}", code="OTHER_DIALECT",
+            field=name, limit="one way of writing for all tables of a contract",
+            hint=f"write {path.name} with {described(how)}, or say in data.csv how all tables are written",
+        )  # fmt: skip
 
 
 def _as_agreed(frame: pd.DataFrame, agreed: Mapping[str, Input]) -> pd.DataFrame:
     """Ids that are text because a null stands beside them are numbers where the contract says so."""
-    numeric = (DataType.NUMBER, DataType.INTEGER)
-    ids = [n for n, item in agreed.items() if n in frame and item.type in numeric and str(frame[n].dtype) == "str"]
+    ids = [n for n, item in agreed.items() if n in frame and item.type in _NUMERIC and str(frame[n].dtype) == "str"]
     found = {name: as_numbers(frame[name]) for name in ids}
     return frame.assign(
         **{n: numbers for n, numbers in found.items() if not (frame[n].notna() & (numbers != numbers)).any()}

@@ -227,9 +227,15 @@ def _checked_place(client: Any, address: str, tracking: str) -> str:
     place = str(client.get_model_version_download_uri(*found))
     if place.startswith("models:/m-"):
         return _logged(client, place.removeprefix("models:/"), tracking)
-    roots = [str(client.get_run(version.run_id).info.artifact_uri)] if version.run_id else []
-    require_place(place, roots, tracking=tracking)
+    require_place(place, _roots(client, version.run_id), tracking=tracking)
     return place
+
+
+def _roots(client: Any, run: str | None) -> list[str]:
+    """Where the files of a registered model may lie: with its run; without one, with any experiment of this MLflow."""
+    if run:
+        return [str(client.get_run(run).info.artifact_uri)]
+    return [str(experiment.artifact_location) for experiment in client.search_experiments()]
 
 
 def _logged(client: Any, id: str, tracking: str) -> str:
