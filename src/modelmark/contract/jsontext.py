@@ -29,6 +29,8 @@ _PLACE: Final = re.compile(r"\(byte (\d+)\)")
 _CONSTANT: Final = re.compile(rb"-?(?:NaN|Infinity)")
 _NOT_JSON_NUMBER: Final = "NaN and infinities are not JSON"
 _LONG_INTEGER: Final = 300  # digits; beyond them float() says what int() would refuse to
+_LONG: Final = b"0" * (_LONG_INTEGER + 1)
+_SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 
 
 class Bare(float):
@@ -103,7 +105,7 @@ def read(body: bytes) -> Any:
         raise _no_text(error.start) from None
     if text.startswith("\ufeff"):
         raise Malformed("the body starts with a byte order mark", code="BAD_JSON", limit="UTF-8 without a mark")
-    bare, decode = decoder()
+    bare, decode = decoder(long=_LONG in body.translate(_SAME_DIGITS))
     try:
         value = decode.decode(text)
     except json.JSONDecodeError as error:
@@ -115,15 +117,20 @@ def read(body: bytes) -> Any:
     return value
 
 
-def decoder() -> tuple[list[str], json.JSONDecoder]:
-    """(the constants it has met that are not JSON, a decoder with objects as `Pairs`)."""
+def decoder(*, long: bool = True) -> tuple[list[str], json.JSONDecoder]:
+    """(the constants it has met that are not JSON, a decoder with objects as `Pairs`).
+
+    long: whether there may be integers of many digits; without them the decoder need not ask us about each.
+    """
     bare: list[str] = []
 
     def constant(name: str) -> Bare:
         bare.append(name)
         return Bare(name)
 
-    return bare, json.JSONDecoder(object_pairs_hook=Pairs, parse_constant=constant, parse_int=_integer)
+    return bare, json.JSONDecoder(
+        object_pairs_hook=Pairs, parse_constant=constant, parse_int=_integer if long else None
+    )
 
 
 def bare_constant(value: Any, row: int | None = None) -> Malformed:

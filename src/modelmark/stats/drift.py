@@ -27,7 +27,7 @@ Counts = NDArray[np.int64]
 #: (divergences under no drift, chance of exceeding) -> the divergence that chance stays below.
 Tail = Callable[[Array, float], float]
 
-DRAWS: Final = 300  # of a window: the tail comes from moments
+DRAWS: Final = 300  # where the tail comes from moments: of a window, and of many columns
 SAMPLE_DRAWS: Final = 1000  # of two tables: the tail is read off
 ROWS_PER_BIN: Final = 20  # a small window is compared over fewer bins: noise grows with their number
 
@@ -85,7 +85,7 @@ def drift(
         raise NotEnoughData("one of the two has no values")
     here, there = coarsen(reference, current)
     share = _shared(false_alarm_rate, columns)
-    return _compared((here / n, there / m), (n, m), here / n, DRAWS, _gamma_tail, share, confidence, seed)
+    return _compared((here / n, there / m), (n, m), here / n, (DRAWS, DRAWS), _gamma_tail, share, confidence, seed)
 
 
 def _shared(rate: float, columns: int) -> float:
@@ -133,20 +133,22 @@ def sample_drift(
     n, m = (_worth(side, bins, of) for side, of in zip((first, second), units, strict=True))
     pooled = (n * p + m * q) / (n + m)
     rate, each = _shared(false_alarm_rate, columns), 1 - _shared(1 - confidence, columns)
-    tail = _empirical_tail if columns == 1 else _gamma_tail  # so far out no draw lies
-    found = _compared((p, q), (n, m), pooled, SAMPLE_DRAWS, tail, rate, each, seed)
+    tail, null = (_empirical_tail, SAMPLE_DRAWS) if columns == 1 else (_gamma_tail, DRAWS)  # so far out no draw lies
+    found = _compared((p, q), (n, m), pooled, (null, SAMPLE_DRAWS), tail, rate, each, seed)
     return replace(found, low=min(found.low, found.distance), high=max(found.high, found.distance))
 
 
 def _compared(
-    shares: tuple[Array, Array], sizes: tuple[int, int], null: Array, draws: int, tail: Tail, rate: float,
+    shares: tuple[Array, Array], sizes: tuple[int, int], null: Array, draws: tuple[int, int], tail: Tail, rate: float,
     confidence: float, seed: int,
 ) -> Drift:  # fmt: skip
-    """null: shares of the one population that chance alone draws both samples from."""
+    """null: shares of the one population that chance alone draws both samples from. draws: for what chance gives, and for
+    the interval."""
     (p, q), (n, m), rng = shares, sizes, np.random.default_rng(seed)
     measured = float(divergence(p, q))
-    cut = tail(divergence(_draw(rng, n, null, draws), _draw(rng, m, null, draws)), rate)
-    again = divergence(_draw(rng, n, p, draws), _draw(rng, m, q, draws))
+    by_chance, again_drawn = draws
+    cut = tail(divergence(_draw(rng, n, null, by_chance), _draw(rng, m, null, by_chance)), rate)
+    again = divergence(_draw(rng, n, p, again_drawn), _draw(rng, m, q, again_drawn))
     top, bottom = np.quantile(again, [(1 + confidence) / 2, (1 - confidence) / 2])
     values = [measured, 2 * measured - float(again.mean()), 2 * measured - top, 2 * measured - bottom, cut]
     distance, debiased, low, high, limit = (float(v) for v in np.sqrt(np.clip(values, 0, 1)))

@@ -90,8 +90,8 @@ class DataContract:
         )
 
     def _copies(self, train: pd.DataFrame, holdout: pd.DataFrame, names: list[str], target: str) -> Check:
-        same = _copied(train, holdout, names)
-        exact = _copied(train, holdout, [*names, target])
+        known, asked = (_plain(table, [*names, target]) for table in (train, holdout))
+        same, exact = (_copied(known, asked, of) for of in (names, [*names, target]))
         own = _repeated(train, [*names, target])
         a, b = float(exact.mean()), float(own.mean())
         # Rows that are alike come in clusters, so 95% would be too sure of itself.
@@ -171,16 +171,19 @@ def _labels(train: pd.DataFrame, holdout: pd.DataFrame, contract: Contract) -> I
     )
 
 
+def _plain(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """All numbers of one type, so that 1 and 1.0 are the same."""
+    numeric = {name: "float64" for name in names if frame[name].dtype.kind in "iufb"}
+    found: pd.DataFrame = frame[names]
+    return found.astype(numeric)
+
+
 def _copied(train: pd.DataFrame, holdout: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """Which holdout rows also stand in train, by 64-bit hashes of their values (1 and 1.0 are the same)."""
+    """Which holdout rows also stand in train, by 64-bit hashes of their values."""
     import pandas as pd
 
-    def keys(frame: pd.DataFrame) -> pd.Series:
-        numeric = {name: "float64" for name in names if frame[name].dtype.kind in "ifb"}
-        rows: pd.DataFrame = frame[names]
-        return pd.util.hash_pandas_object(rows.astype(numeric), index=False)
-
-    return np.asarray(keys(holdout).isin(set(keys(train))).to_numpy())
+    known, asked = (pd.util.hash_pandas_object(frame[names], index=False) for frame in (train, holdout))
+    return np.asarray(asked.isin(set(known)).to_numpy())
 
 
 def _repeated(train: pd.DataFrame, names: list[str]) -> np.ndarray:
