@@ -89,6 +89,29 @@ def test_triton_s_clients_are_answered_compressed_or_not(server: Supervisor, cod
     assert found.shape == (2, 2)
 
 
+def test_triton_s_clients_hear_of_the_repository_its_configuration_and_counts(server: Supervisor) -> None:
+    with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+        asked = [triton.InferRequestedOutput("probabilities", class_count=1)]
+        before = client.get_inference_statistics("churn")["model_stats"][0]["inference_stats"]["success"]
+        found = client.infer("churn", inputs(triton, True), outputs=asked).as_numpy("probabilities")
+        assert client.get_model_repository_index() == [
+            {"name": "churn", "version": "v1", "state": "READY", "reason": ""}
+        ]
+        config = client.get_model_config("churn", "v1")
+        (counted,) = client.get_inference_statistics()["model_stats"]
+        for change in (client.load_model, client.unload_model):
+            with pytest.raises(InferenceServerException, match="acts of governance") as refused:
+                change("churn")
+            assert refused.value.status() == "403"
+        whole = client.infer("churn", inputs(triton, True)).as_numpy("probabilities")
+    best = whole.argmax(1)
+    assert found.tolist() == [[f"{row[at]:f}:{at}:{at}".encode()] for row, at in zip(whole, best, strict=True)]
+    assert [(one["name"], one["dims"]) for one in config["input"]] == [(f"f{j}", [1]) for j in range(3)]
+    assert counted["inference_stats"]["success"]["count"] == before["count"] + 1
+    assert counted["inference_stats"]["success"]["ns"] > before["ns"]
+    assert counted["inference_count"] >= 2
+
+
 def test_octet_streams_are_json_where_clients_say_so_and_nowhere_else(server: Supervisor) -> None:
     said = "Content-Type: application/octet-stream\r\n"
     assert infer(server.port, {"inputs": INPUTS}, said)[0] == 200
@@ -174,12 +197,17 @@ def test_over_grpc_it_is_refused_as_well(server: Supervisor) -> None:
         for how in (
             {"outputs": [triton_grpc.InferRequestedOutput("value")]},
             {"outputs": [triton_grpc.InferRequestedOutput("label", class_count=2)]},
+            {"outputs": [triton_grpc.InferRequestedOutput("probabilities", class_count=-1)]},
             {"priority": 3},
         ):
             with pytest.raises(InferenceServerException) as refused:
                 client.infer("churn", inputs(triton_grpc, None), **how)
             assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
         assert client.infer("churn", inputs(triton_grpc, None)).as_numpy("label").shape == (2,)
+        asked = [triton_grpc.InferRequestedOutput("probabilities", class_count=2)]
+        found = client.infer("churn", inputs(triton_grpc, None), outputs=asked).as_numpy("probabilities")
+        assert found.shape == (2, 2)
+        assert found[0, 0].endswith((b":0:0", b":1:1"))
 
 
 @pytest.mark.parametrize(

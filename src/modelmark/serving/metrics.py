@@ -7,6 +7,7 @@ files. A dead worker's file stays until the supervisor starts anew, so counters 
 from __future__ import annotations
 
 import os
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -19,6 +20,8 @@ from modelmark.serving.telling import tell
 
 BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+#: Seconds for which what other workers counted will do.
+AGE: Final = 1.0
 #: How many different failures are remembered as told.
 TOLD: Final = 64
 
@@ -91,6 +94,7 @@ class Metrics:
         self.gauges: dict[str, float] = {}
         self._histograms: dict[str, Histogram] = {}
         self._heard: dict[str, Sample] = {}
+        self._heard_at = float("-inf")
         self._told: set[str] = set()
         if folder is not None:
             try:
@@ -134,12 +138,22 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything all workers counted, in Prometheus' text format."""
+        return render(self._samples(0.0))
+
+    def together(self) -> Sample:
+        """Everything all workers counted, the others as of a moment ago."""
+        return added(self._samples(AGE))
+
+    def _samples(self, age: float) -> list[Sample]:
+        """age: seconds for which what the others said before will do, since hearing them is work with files."""
         samples = [self.sample()]
         if self.folder is not None:
-            self._hear(self.folder)
+            if time.monotonic() - self._heard_at >= age:
+                self._heard_at = time.monotonic()
+                self._hear(self.folder)
             for pid, sample in self._heard.items():
                 samples.append(sample if _runs(pid) else Sample(sample.counters, {}, sample.histograms))
-        return render(samples)
+        return samples
 
     def _hear(self, folder: Path) -> None:
         """What other workers counted; what one said before counts on where its file cannot be read."""
@@ -177,7 +191,7 @@ def key(name: str, **labels: str) -> str:
     return f"{name}{{{inside}}}"
 
 
-def render(samples: Iterable[Sample]) -> bytes:
+def added(samples: Iterable[Sample]) -> Sample:
     """Everything adds up, except the snapshot's sequence and the steward's age: there the worker furthest behind counts."""
     counters: dict[str, float] = {}
     gauges: dict[str, float] = {}
@@ -190,9 +204,15 @@ def render(samples: Iterable[Sample]) -> bytes:
             gauges[name] = one_of(gauges.get(name, value), value) if one_of else gauges.get(name, 0.0) + value
         for name, row in sample.histograms.items():
             cells[name] = [a + b for a, b in zip(cells.get(name, [0.0] * len(row)), row, strict=True)]
+    return Sample(counters, gauges, cells)
+
+
+def render(samples: Iterable[Sample]) -> bytes:
+    """In Prometheus' text format, what they are together."""
+    together = added(samples)
     lines: list[str] = []
     for name, (kind, text) in NAMES.items():
-        found = list(_lines(name, kind, counters, gauges, cells))
+        found = list(_lines(name, kind, together.counters, together.gauges, together.histograms))
         if found:
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *found]
     return ("\n".join(lines) + "\n").encode()

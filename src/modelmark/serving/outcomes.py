@@ -109,7 +109,7 @@ class Outcomes:
             known = self._keys[which] = (
                 key("modelmark_requests_total", **labels),
                 key("modelmark_rows_total", **labels),
-                self._metrics.histogram(key("modelmark_request_seconds", model=which[0])),
+                self._metrics.histogram(key("modelmark_request_seconds", model=which[0], version=which[1])),
             )
         counters: dict[str, Any] = self._metrics.counters
         counters[known[0]] = counters.get(known[0], 0.0) + 1

@@ -99,7 +99,7 @@ def entity(message: Any) -> str:
     given = message.parameters.get("entity")
     if given is None:
         return ""
-    return oip_tensors.entity_of(getattr(given, given.WhichOneof("parameter_choice") or "bool_param"))
+    return oip_tensors.entity_of(_value(given))
 
 
 def wanted(message: Any, task: Task) -> list[str] | None:
@@ -115,7 +115,16 @@ def wanted(message: Any, task: Task) -> list[str] | None:
     return names or None
 
 
-def response(message: Any, names: Sequence[str] | None, answer: Answer) -> bytes:
+def class_counts(message: Any) -> dict[str, int]:
+    """How many classes are wanted of an output, by its name. Raises Malformed."""
+    return oip_tensors.class_counts((o.name, _value(o.parameters.get("classification"))) for o in message.outputs)
+
+
+def _value(parameter: Any) -> Any:
+    return None if parameter is None else getattr(parameter, parameter.WhichOneof("parameter_choice") or "bool_param")
+
+
+def response(message: Any, names: Sequence[str] | None, counts: Mapping[str, int], answer: Answer) -> bytes:
     """The ModelInferResponse to a request: raw outputs for raw inputs, typed ones for typed."""
     raw = bool(message.raw_input_contents)
     found = pb.ModelInferResponse(
@@ -123,7 +132,7 @@ def response(message: Any, names: Sequence[str] | None, answer: Answer) -> bytes
     )  # fmt: skip
     for name, value in oip_tensors.parameters(answer).items():
         found.parameters[name].string_param = value
-    for output in oip_tensors.outputs(answer, names):
+    for output in oip_tensors.told(answer, names, counts):
         tensor = found.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
         if raw:
             found.raw_output_contents.append(oip_binary.bytes_of(output.datatype, output.data))

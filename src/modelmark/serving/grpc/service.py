@@ -128,7 +128,8 @@ class InferenceService:
         else:
             arm = await self._read(body, partial(routing.choose, route, entity, read, responder.request_id))
         responder.arm, version = arm, route.arms[arm].version
-        responder.render = partial(messages.response, message, messages.wanted(message, version.codec.task))
+        wanted, counts = messages.wanted(message, version.codec.task), messages.class_counts(message)
+        responder.render = partial(messages.response, message, wanted, counts)
         due = min(due, received + version.deadline)
         self._runtime.require_room(version, caller, due)
         rows = await self._read(body, partial(read, version.codec))
@@ -188,7 +189,9 @@ class InferenceService:
         return pb.ModelReadyResponse(ready=self._runtime.ready()[0])
 
     def _server_metadata(self, message: Any) -> Any:
-        return pb.ServerMetadataResponse(name=oip_tensors.NAME, version=oip_tensors.RELEASE)
+        return pb.ServerMetadataResponse(
+            name=oip_tensors.NAME, version=oip_tensors.RELEASE, extensions=oip_tensors.EXTENSIONS
+        )
 
     def _model_metadata(self, message: Any) -> Any:
         route = self._route(message.name)

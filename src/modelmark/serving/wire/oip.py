@@ -16,7 +16,18 @@ from modelmark.domain.errors import Malformed, ModelmarkError, Rejected
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, oip_binary, oip_tensors
+from modelmark.serving.wire import (
+    Endpoint,
+    Headers,
+    Parsed,
+    Plain,
+    Predict,
+    Reply,
+    errors,
+    oip_binary,
+    oip_repository,
+    oip_tensors,
+)
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 #: What the typed decoder says of a number beyond float64, and where it stands.
@@ -74,11 +85,16 @@ class _Infer(msgspec.Struct, forbid_unknown_fields=True):
     model_version: str | None = None
 
 
+class _Wish(msgspec.Struct, forbid_unknown_fields=True):
+    ready: bool = False
+
+
 class _Peek(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
 _infer = msgspec.json.Decoder(_Infer).decode
+_wish = msgspec.json.Decoder(_Wish).decode
 _peek = msgspec.json.Decoder(_Peek).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -96,7 +112,10 @@ class Oip:
         yield "GET", "/v2/health/live", plain(lambda runtime: (200, {"live": True}))
         yield "GET", "/v2/health/ready", plain(_server_ready)
         yield "GET", "/v2/models", plain(_models)
+        yield "POST", "/v2/repository/index", Plain(self, _index)
+        yield "GET", "/v2/models/stats", plain(lambda runtime: _statistics(runtime, oip_repository.everything(runtime)))
         for model, route in routes.items():
+            yield from self._about(route)
             yield "GET", f"/v2/models/{model}", plain(partial(_metadata, route, route.champion))
             yield "GET", f"/v2/models/{model}/ready", plain(partial(_model_ready, model))
             yield "POST", f"/v2/models/{model}/infer", Predict(self, model)
@@ -107,8 +126,22 @@ class Oip:
                     yield "GET", f"{base}/ready", plain(partial(_model_ready, model))
                     yield "POST", f"{base}/infer", Predict(self, model, index)
 
+    def _about(self, route: LiveRoute) -> Iterable[tuple[str, str, Endpoint]]:
+        """Statistics and configuration of a model, and of each version; what would change it is refused."""
+        base, whole = f"/v2/models/{route.model}", oip_repository.of_model(route)
+        named = [(f"{base}/versions/{name}", arm.version) for arm in route.arms for name in arm.version.names]
+        for path, version in [(base, route.champion), *named]:
+            chosen = whole if path == base else [(route, version)]
+            told = partial(oip_repository.config, route, version)
+            yield "GET", f"{path}/config", Plain(self, partial(_tell, lambda _, told=told: (200, told())))  # type: ignore[misc]
+            yield "GET", f"{path}/stats", Plain(self, partial(_tell, partial(_statistics, chosen=chosen)))
+        for act in ("load", "unload"):
+            yield "POST", f"/v2/repository/models/{route.model}/{act}", Plain(self, _change)
+
     def unknown(self, path: str) -> str | None:
         parts = path.split("/")
+        if parts[1:4] == ["v2", "repository", "models"]:
+            return parts[4] if len(parts) >= 5 else None
         return parts[3] if len(parts) >= 4 and parts[1:3] == ["v2", "models"] else None
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
@@ -128,10 +161,13 @@ class Oip:
         wanted = [output.name for output in message.outputs or ()] or None
         oip_tensors.require_outputs(wanted or (), codec.task)
         _require_parameters(message)
+        counts = oip_tensors.class_counts(
+            (o.name, (o.parameters or {}).get("classification")) for o in message.outputs or ()
+        )
         entity = oip_tensors.entity_of((message.parameters or {}).get("entity", ""))
         binary = oip_binary.chosen(message.parameters, message.outputs)
         rows = oip_tensors.rows(message.inputs, codec)
-        return Parsed(rows, entity, partial(_render, message.id, wanted, binary))
+        return Parsed(rows, entity, partial(_render, message.id, wanted, counts, binary))
 
     def refusal(self, error: ModelmarkError) -> Reply:
         return errors.refusal(error)
@@ -174,8 +210,31 @@ def _tell(act: Callable[[Runtime], tuple[int, Any]], runtime: Runtime, body: byt
 
 
 def _server(runtime: Runtime) -> tuple[int, Any]:
-    extensions = [oip_binary.EXTENSION]
+    extensions = [oip_binary.EXTENSION, *oip_tensors.EXTENSIONS]
     return 200, {"name": oip_tensors.NAME, "version": oip_tensors.RELEASE, "extensions": extensions}
+
+
+def _index(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    """Every version, as Triton's repository lists its own; `{"ready": true}` asks for what answers alone."""
+    runtime.require_release()
+    ready = False
+    if body:
+        errors.require_json(headers, also=b"application/octet-stream")
+        try:
+            ready = _wish(body).ready
+        except _FAILED:
+            raise Malformed(
+                "the request is not of the protocol's form", code="BAD_REQUEST", limit='{"ready"?: true}'
+            ) from None
+    return Reply(200, _encode(oip_repository.index(runtime, ready=ready)))
+
+
+def _statistics(runtime: Runtime, chosen: Iterable[tuple[LiveRoute, LoadedModel]]) -> tuple[int, Any]:
+    return 200, {"model_stats": oip_repository.statistics(runtime, chosen)}
+
+
+def _change(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    raise oip_repository.refuse_change()
 
 
 def _models(runtime: Runtime) -> tuple[int, Any]:
@@ -230,11 +289,17 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _render(id: str | None, wanted: Sequence[str] | None, binary: Callable[[str], bool], answer: Answer) -> Reply:
+def _render(
+    id: str | None,
+    wanted: Sequence[str] | None,
+    counts: Mapping[str, int],
+    binary: Callable[[str], bool],
+    answer: Answer,
+) -> Reply:
     reply: dict[str, Any] = {
         "model_name": answer.version.model,
         "model_version": answer.version.label,
-        "outputs": [output._asdict() for output in oip_tensors.outputs(answer, wanted)],
+        "outputs": [output._asdict() for output in oip_tensors.told(answer, wanted, counts)],
         "parameters": oip_tensors.parameters(answer),
     }
     if id is not None:

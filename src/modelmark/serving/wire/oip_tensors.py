@@ -13,6 +13,7 @@ from modelmark import __version__
 from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import FLOAT32_MAX
 from modelmark.contract.rows import RowCodec, Rows
+from modelmark.domain.classes import class_text
 from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
@@ -28,7 +29,10 @@ MAX_ENTITY: Final = 256
 #: nothing. Any other asks for what would not be done.
 REQUEST_PARAMETERS: Final = frozenset({"entity", "binary_data_output", "content_type"})
 INPUT_PARAMETERS: Final = frozenset({"binary_data_size", "content_type"})
-OUTPUT_PARAMETERS: Final = frozenset({"binary_data", "content_type"})
+OUTPUT_PARAMETERS: Final = frozenset({"binary_data", "content_type", "classification"})
+#: What of Triton's extensions is spoken, over REST and gRPC alike.
+EXTENSIONS: Final = ("classification", "model_repository", "model_configuration", "statistics")
+PROBABILITIES: Final = "probabilities"
 _FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 #: Datatype -> smallest and largest value.
 _INTEGERS: Final[Mapping[str, tuple[int, int]]] = {
@@ -169,7 +173,7 @@ def entity_of(value: object) -> str:
 
 
 def output_names(task: Task) -> tuple[str, ...]:
-    return ("value",) if task is Task.REGRESSION else ("label", "probabilities")
+    return ("value",) if task is Task.REGRESSION else ("label", PROBABILITIES)
 
 
 def require_parameters(given: Iterable[str] | None, known: frozenset[str]) -> None:
@@ -210,8 +214,46 @@ def outputs(answer: Answer, wanted: Iterable[str] | None) -> list[Output]:
             names = [str(name) for name in classes] if datatype == "BYTES" else classes
             found.append(Output("label", [n], datatype, [names[at] for at in answer.decided]))
             if answer.served_by is not ServedBy.CONSTANT:
-                found.append(Output("probabilities", [n, len(classes)], "FP64", answer.scores))
+                found.append(Output(PROBABILITIES, [n, len(classes)], "FP64", answer.scores))
     return found if wanted is None else [output for output in found if output.name in wanted]
+
+
+def class_counts(asked: Iterable[tuple[str, object]]) -> dict[str, int]:
+    """How many classes are wanted of an output, by its name, where the parameter `classification` says so.
+
+    asked: outputs with the value of that parameter, None where it is not given. Raises Malformed.
+    """
+    found: dict[str, int] = {}
+    for name, count in asked:
+        if count is None:
+            continue
+        if name != PROBABILITIES:
+            limit = f"of {PROBABILITIES} alone"
+            message = "this output has no classes"
+            raise Malformed(message, code="UNSUPPORTED_PARAMETER", field="classification", limit=limit)
+        if isinstance(count, bool) or not isinstance(count, (int, float)) or count < 1 or not float(count).is_integer():
+            message = "the number of classes is none"
+            raise Malformed(message, code="WRONG_TYPE", field="classification", limit="a whole number from 1")
+        found[name] = int(count)
+    return found
+
+
+def top(output: Output, answer: Answer, count: int) -> Output:
+    """The most probable classes of each row, as Triton writes them: `value:index:label`."""
+    names = [class_text(name) for name in answer.version.contract.outputs.classes]
+    width, rows = len(names), output.shape[0]
+    kept, data = min(count, width), []
+    for row in range(rows):
+        scores = output.data[row * width : (row + 1) * width]
+        best = sorted(range(width), key=lambda at, scores=scores: (-scores[at], at))[:kept]  # type: ignore[misc]
+        data += [f"{scores[at]:f}:{at}:{names[at]}" for at in best]
+    return Output(output.name, [rows, kept], "BYTES", data)
+
+
+def told(answer: Answer, wanted: Iterable[str] | None, counts: Mapping[str, int]) -> list[Output]:
+    """`outputs`, with classes where they are wanted."""
+    found = outputs(answer, wanted)
+    return [top(output, answer, counts[output.name]) if output.name in counts else output for output in found]
 
 
 def parameters(answer: Answer) -> dict[str, str]:
@@ -229,7 +271,7 @@ def metadata(route: LiveRoute, version: LoadedModel) -> dict[str, Any]:
     if contract.model.task is not Task.REGRESSION:
         found = [
             {"name": "label", "datatype": _label_type(version), "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(version.classes)]},
+            {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(version.classes)]},
         ]
     return {
         "name": route.model,
