@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 from modelmark.serving import metrics as counts
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.wire.oip_repository import READY, UNAVAILABLE, index, statistics
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is asked of a version."""
+
+    label: str
 
 
 def counted(folder, pid: str, version: str, requests: int, seconds: float) -> Metrics:
@@ -48,7 +56,7 @@ def test_files_of_other_workers_are_not_read_again_at_once(tmp_path, monkeypatch
 
 
 def test_the_index_tells_what_could_not_be_loaded_and_what_does_not_answer():
-    version = SimpleNamespace(label="v2")
+    version = Named("v2")
     route = SimpleNamespace(model="churn", arms=(SimpleNamespace(version=version), SimpleNamespace(version=version)))
     health = SimpleNamespace(unserved=("cats",))
     runtime = SimpleNamespace(routes={"churn": route}, health=health, ready=lambda: (True, []))
