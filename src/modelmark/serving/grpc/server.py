@@ -9,7 +9,10 @@ import grpc
 import grpc.aio
 
 from modelmark.domain.errors import Conflict
+from modelmark.serving.grpc.calls import Calls
+from modelmark.serving.grpc.generated import health_pb2, open_inference_pb2
 from modelmark.serving.grpc.health import HealthService
+from modelmark.serving.grpc.reflection import ReflectionService
 from modelmark.serving.grpc.service import InferenceService
 from modelmark.serving.runtime import Runtime
 
@@ -37,8 +40,11 @@ class GrpcServer:
                 ("grpc.max_metadata_size", 16 * 1024),
             ),
         )
-        self._service = InferenceService(runtime)
-        self._server.add_generic_rpc_handlers((self._service.handlers(), HealthService(runtime).handlers()))
+        self._calls = Calls(runtime)
+        reflection = ReflectionService(self._calls, (open_inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR))
+        self._server.add_generic_rpc_handlers(
+            (InferenceService(self._calls).handlers(), HealthService(runtime).handlers(), *reflection.handlers())
+        )
 
     async def start(self) -> int:
         """Listen; the port. Raises Conflict when it is not to be had."""
@@ -52,6 +58,6 @@ class GrpcServer:
     async def drain(self, grace: float) -> None:
         """Refuse new calls for a moment, since gRPC itself would cancel them, then end; calls in the making get so many
         seconds."""
-        self._service.ending = True
+        self._calls.ending = True
         await asyncio.sleep(NOTICE)
         await self._server.stop(grace)
