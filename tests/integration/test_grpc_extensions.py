@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
+from math import inf
 
 import grpc
 import numpy as np
@@ -158,15 +160,13 @@ class Silent:
     """A caller that never asks."""
 
     async def read(self):
-        import asyncio
-
         await asyncio.get_running_loop().create_future()
 
 
 @pytest.mark.parametrize("why", ["it was silent for too long", "this worker ends"])
 def test_a_silent_stream_ends_when(why, monkeypatch):
     monkeypatch.setattr(calls, "POLL", 0.001)
-    monkeypatch.setattr(calls, "IDLE", 0.0 if "silent" in why else 300.0)
+    monkeypatch.setattr(calls, "IDLE", 0.0 if "silent" in why else inf)
     worker = calls.Calls(None)
     worker.ending = "ends" in why
-    assert loops.run(worker.next(Silent())) is None
+    assert loops.run(asyncio.wait_for(worker.next(Silent()), 5)) is None

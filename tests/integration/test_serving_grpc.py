@@ -19,7 +19,7 @@ import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from google.protobuf import any_pb2, descriptor_pool, duration_pb2, message_factory  # noqa: F401  # known to the pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import model_config_pb2, service_pb2
 
 import loops
 import serving_case as case
@@ -323,7 +323,7 @@ def test_compressed_messages_are_not_taken(server):
 
 def test_an_unknown_call_is_unimplemented(channel):
     with pytest.raises(grpc.RpcError) as caught:
-        call(channel, "ModelStreamInfer", b"")
+        call(channel, "TraceSetting", b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -530,10 +530,12 @@ def test_only_loopback_and_only_a_free_port(built):
 
 def test_our_messages_are_the_protocol_s_own():
     """Field by field as in the client's own copy, which has some of its vendor's and lacks one of the text's."""
-    theirs, ours = FileDescriptorProto(), FileDescriptorProto()
-    service_pb2.DESCRIPTOR.CopyToProto(theirs)
+    known, ours = {}, FileDescriptorProto()
+    for file in (service_pb2, model_config_pb2):
+        theirs = FileDescriptorProto()
+        file.DESCRIPTOR.CopyToProto(theirs)
+        known |= {m.name: {(f.name, f.number, f.type, f.label) for f in m.field} for m in theirs.message_type}
     open_inference_pb2.DESCRIPTOR.CopyToProto(ours)
-    known = {m.name: {(f.name, f.number, f.type, f.label) for f in m.field} for m in theirs.message_type}
     for message in ours.message_type:
         fields = {(f.name, f.number, f.type, f.label) for f in message.field}
         assert {field for field in fields if field[0] != "properties"} <= known[message.name], message.name
