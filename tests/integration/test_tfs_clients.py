@@ -94,3 +94,77 @@ def test_over_rest(server: Supervisor) -> None:
     assert told["missing"][0] == "InvalidInputError"
     assert "column f1 is missing" in told["missing"][1]
     assert told["unknown"][0] == told["version"][0] == "ModelNotFoundError"
+
+
+GRPC = """
+import json, sys
+import numpy as np
+from ovmsclient import make_grpc_client
+
+client, rows = make_grpc_client(sys.argv[1]), json.loads(sys.argv[2])
+inputs = {"f0": np.array([[row[0]] for row in rows], np.float64), "f1": [row[1] for row in rows], "plan": [b"basic", b"gold"]}
+found = client.predict(inputs, "churn")
+told = {
+    "label": found["label"].tolist(),
+    "probabilities": found["probabilities"].tolist(),
+    "first": client.predict(inputs, "churn", 1)["label"].tolist(),
+    "status": client.get_model_status("churn"),
+    "metadata": client.get_model_metadata("churn"),
+}
+for name, asked in {"missing": ({"f0": [1.0]}, "churn"), "unknown": (inputs, "cats"), "version": (inputs, "churn", 7)}.items():
+    try:
+        client.predict(*asked)
+    except Exception as error:
+        told[name] = [type(error).__name__, str(error)]
+print(json.dumps(told))
+"""
+
+
+def test_over_grpc(server: Supervisor) -> None:
+    told = asked("ovmsclient", GRPC, str(server.grpc_address), json.dumps(ROWS))
+    assert told["probabilities"] == answers(server)
+    assert told["label"] == told["first"] == [0, 1]
+    assert told["status"] == {"1": {"state": "AVAILABLE", "error_code": 0, "error_message": ""}}
+    assert told["metadata"]["model_version"] == 1
+    assert told["metadata"]["inputs"]["plan"] == {"shape": [-1, 1], "dtype": "DT_STRING"}
+    assert told["metadata"]["outputs"]["probabilities"] == {"shape": [-1, 2], "dtype": "DT_DOUBLE"}
+    assert told["missing"][0] == "InvalidInputError"
+    assert "column f1 is missing" in told["missing"][1]
+    assert told["unknown"][0] == told["version"][0] == "ModelNotFoundError"
+
+
+FIELDS = """
+import importlib, json, pathlib
+import ovmsclient
+
+root = pathlib.Path(ovmsclient.__file__).parent / "tfs_compat" / "protos"
+found = {}
+
+
+def walk(messages):
+    for message in messages:
+        fields = {field.name: [field.number, field.type, field.is_repeated] for field in message.fields}
+        found.setdefault(message.name, []).append(fields)
+        walk(message.nested_types)
+
+
+for path in sorted(root.rglob("*_pb2.py")):
+    if path.parent.name == "protobuf" and path.stem != "meta_graph_pb2":  # some of those do not import
+        continue
+    name = ".".join(path.relative_to(root.parents[2]).with_suffix("").parts)
+    walk(importlib.import_module(name).DESCRIPTOR.message_types_by_name.values())
+print(json.dumps(found))
+"""
+
+
+def test_our_messages_are_tensorflow_s_own() -> None:
+    """Field by field as in the client's own copy. Any and Int64Value are Google's, and a code is a number on the wire."""
+    from modelmark.serving.grpc.generated import tensorflow_serving_pb2
+
+    theirs = asked("ovmsclient", FIELDS)
+    for message in tensorflow_serving_pb2.DESCRIPTOR.message_types_by_name.values():
+        ours = {field.name: [field.number, field.type, field.is_repeated] for field in message.fields}
+        if message.name == "StatusProto":
+            ours["error_code"][1] = 14
+        if message.name not in ("Any", "Int64Value"):
+            assert any(ours.items() <= known.items() for known in theirs[message.name]), message.name

@@ -14,7 +14,8 @@ from modelmark.seal import keys
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveArm, LiveRoute, load_marked
 from modelmark.serving.wire import Predict
-from modelmark.serving.wire.tfs import Tfs, number
+from modelmark.serving.wire.tfs import Tfs
+from modelmark.serving.wire.tfs_model import number
 
 
 def loaded(tmp_path_factory, **how):

@@ -19,6 +19,7 @@ from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import LARGE_BODY, Runtime
+from modelmark.serving.wire import provenance
 from modelmark.serving.wire.errors import sentence
 
 #: How often a stream that waits for its caller looks whether this worker ends, and how long it waits, in seconds.
@@ -65,6 +66,7 @@ class GrpcResponder:
         self.render: Callable[[Answer], bytes] | None = None
         self.route: LiveRoute | None = None  # of whom an answer is wanted, once that is known
         self.arm: int | None = None
+        self.told: tuple[tuple[str, str], ...] = ()  # which prediction the answer is
         self._metrics = metrics
 
     @property
@@ -74,7 +76,8 @@ class GrpcResponder:
     def answer(self, answer: Answer) -> None:
         if self.render is None:
             raise TypeError("nothing was parsed, so nothing can be answered")
-        self._tell(self.render(answer))
+        rendered, self.told = self.render(answer), provenance.pairs(answer)
+        self._tell(rendered)
 
     def refuse(self, error: ModelmarkError) -> None:
         self._metrics.add(key("modelmark_errors_total", status=status_of(error).name, code=error.code))
@@ -102,7 +105,7 @@ class Calls:
             if isinstance(outcome, ModelmarkError):
                 await self._abort(context, outcome, responder.request_id)
                 raise outcome
-            context.set_trailing_metadata(((REQUEST_ID, responder.request_id),))
+            context.set_trailing_metadata(((REQUEST_ID, responder.request_id), *responder.told))
             return outcome
 
         return call

@@ -1,4 +1,4 @@
-"""Which prediction an answer is, as header lines: for protocols whose body has no place for it."""
+"""Which prediction an answer is, beside its body: HTTP's headers, and gRPC's trailing metadata."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ SERVED_BY: Final = "x-modelmark-served-by"
 FLAGS: Final = "x-modelmark-flags"
 
 
-def headers(answer: Answer) -> bytes:
+def pairs(answer: Answer) -> tuple[tuple[str, str], ...]:
     """Id, version, arm, who answered and, where values were flagged, how many."""
-    said = {ID: answer.id, VERSION: answer.version.label, ARM: answer.arm, SERVED_BY: str(answer.served_by)}
-    if answer.flags:
-        said[FLAGS] = str(len(answer.flags))
-    return "".join(f"{name}: {value}\r\n" for name, value in said.items()).encode("latin-1")
+    flags = ((FLAGS, str(len(answer.flags))),) if answer.flags else ()
+    version, served_by = (VERSION, answer.version.label), (SERVED_BY, str(answer.served_by))
+    return ((ID, answer.id), version, (ARM, answer.arm), served_by, *flags)
+
+
+def headers(answer: Answer) -> bytes:
+    """The same as header lines."""
+    return "".join(f"{name}: {value}\r\n" for name, value in pairs(answer)).encode("latin-1")

@@ -15,21 +15,26 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from modelmark.contract.rows import RowCodec
-from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Malformed, ModelmarkError
-from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, oip_tensors, provenance
+from modelmark.serving.wire import (
+    Endpoint,
+    Headers,
+    Parsed,
+    Plain,
+    Predict,
+    Reply,
+    errors,
+    oip_tensors,
+    provenance,
+    tfs_model,
+)
 from modelmark.serving.wire.json_fields import FAILED, fields, text_of
 from modelmark.serving.wire.json_rows import Readers
 
-SIGNATURE: Final = "serving_default"
-METHOD: Final = "tensorflow/serving/predict"
-STABLE: Final = "stable"
-_TYPE: Final[Mapping[str, str]] = {"FP64": "DT_DOUBLE", "INT64": "DT_INT64", "BOOL": "DT_BOOL", "BYTES": "DT_STRING"}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -75,7 +80,7 @@ class Tfs:
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
         self._readers.forget()
         for model, route in routes.items():
-            for place, arm in places(route):
+            for place, arm in tfs_model.places(route):
                 base = f"/v1/models/{model}{place}"
                 shown = range(len(route.arms)) if arm is None else (arm,)
                 yield "GET", base, Plain(self, partial(_status, route, shown))
@@ -125,15 +130,15 @@ class _Verb:
         """Raises Malformed for what the protocol forbids, Rejected for what the contract does."""
         require_readable(headers)
         found = fields(body, self._decode, self._form)
-        require_signature(
-            text_of(found["signature_name"], "signature_name") if "signature_name" in found else SIGNATURE
+        tfs_model.require_signature(
+            text_of(found["signature_name"], "signature_name") if "signature_name" in found else tfs_model.SIGNATURE
         )
         entity = found.get("entity", b"null")
         named = "" if entity == b"null" else oip_tensors.entity_of(text_of(entity, "entity"))
         if self._verb == "predict":
             rows, by_row = self._readers.of(codec).instances_or_inputs(found)
             return Parsed(rows, named, partial(_predictions, by_row))
-        require_task(self._verb, codec.task)
+        tfs_model.require_task(self._verb, codec.task)
         if found.get("context", b"{}").strip() not in (b"{}", b"null"):
             limit = "each feature in each example"
             raise Malformed("a context is not taken", code="UNSUPPORTED_PARAMETER", field="context", limit=limit)
@@ -141,26 +146,6 @@ class _Verb:
             raise Malformed("there are no examples", code="MISSING_FIELD", field="examples", limit=self._form)
         rows = self._readers.of(codec).objects(found["examples"])
         return Parsed(rows, named, _classified if self._verb == "classify" else _regressed)
-
-
-def places(route: LiveRoute) -> Iterable[tuple[str, int | None]]:
-    """(where in the address, the only arm that may answer; None to let the router choose)."""
-    yield "", None
-    yield "/versions/0", None
-    seen: set[str] = {"/versions/0"}
-    for index, arm in enumerate(route.arms):
-        for place in (f"/versions/{number(arm.version)}", f"/labels/{arm.name}"):
-            if place not in seen:
-                seen.add(place)
-                yield place, index
-    if f"/labels/{STABLE}" not in seen:
-        yield f"/labels/{STABLE}", 0
-
-
-def number(version: LoadedModel) -> int:
-    """3 of v3; 0 of a candidate that has none."""
-    digits = version.label.removeprefix("v")
-    return int(digits) if digits.isdigit() else 0
 
 
 def name_in(path: str) -> str | None:
@@ -177,19 +162,6 @@ def require_readable(headers: Headers) -> None:
     if errors.FRAME in headers:
         raise Malformed("binary tensors are not taken", code="BINARY_NOT_SUPPORTED", limit="JSON")
     return errors.require_uncompressed(headers)
-
-
-def require_signature(name: str) -> None:
-    """Raises Malformed."""
-    if name != SIGNATURE:
-        raise Malformed("no signature has that name", code="UNKNOWN_SIGNATURE", field="signature_name", limit=SIGNATURE)
-
-
-def require_task(verb: str, task: Task) -> None:
-    """Raises Malformed: a regression has no classes, a classification no value."""
-    if (task is Task.REGRESSION) != (verb == "regress"):
-        other = "regress or predict" if task is Task.REGRESSION else "classify or predict"
-        raise Malformed(f"this model cannot {verb}", code="WRONG_VERB", limit=other)
 
 
 def refusal(error: ModelmarkError) -> Reply:
@@ -217,27 +189,14 @@ def _predictions(by_row: bool, answer: Answer) -> Reply:
 
 def _classified(answer: Answer) -> Reply:
     """Pairs of class and probability, the class that is decided for first; nothing where a person will answer."""
-    return _told({"results": [[[label, score] for label, score in row] for row in classified(answer)]}, answer)
+    return _told(
+        {"results": [[[label, score] for label, score in row] for row in tfs_model.classified(answer)]}, answer
+    )
 
 
 def _regressed(answer: Answer) -> Reply:
     values: list[Any] = answer.scores if answer.served_by is not ServedBy.REVIEW else [None] * answer.rows.count
     return _told({"results": values}, answer)
-
-
-def classified(answer: Answer) -> list[list[tuple[str, float]]]:
-    """By row: every class with its probability, the class that is decided for first. A constant is sure of itself; a
-    person's answer is not known yet."""
-    names = [class_text(name) for name in answer.version.contract.outputs.classes]
-    if answer.served_by is ServedBy.REVIEW:
-        return [[] for _ in range(answer.rows.count)]
-    if answer.served_by is ServedBy.CONSTANT:
-        return [[(names[at], 1.0)] for at in answer.decided]
-    found: list[list[tuple[str, float]]] = []
-    for row, first in enumerate(answer.decided):
-        pairs = list(zip(names, answer.scores[row * len(names) : (row + 1) * len(names)], strict=True))
-        found.append([pairs.pop(first), *pairs])
-    return found
 
 
 def _told(value: Any, answer: Answer) -> Reply:
@@ -247,7 +206,7 @@ def _told(value: Any, answer: Answer) -> Reply:
 def _status(route: LiveRoute, shown: Iterable[int], runtime: Runtime, body: bytes, headers: Headers) -> Reply:
     state = "AVAILABLE" if not runtime.health.draining else "UNLOADING"
     fine = {"error_code": "OK", "error_message": ""}
-    versions = dict.fromkeys(str(number(route.arms[at].version)) for at in shown)
+    versions = dict.fromkeys(str(tfs_model.number(route.arms[at].version)) for at in shown)
     told = [{"version": version, "state": state, "status": fine} for version in versions]
     return Reply(200, _encode({"model_version_status": told}))
 
@@ -255,9 +214,9 @@ def _status(route: LiveRoute, shown: Iterable[int], runtime: Runtime, body: byte
 def _metadata(route: LiveRoute, version: LoadedModel, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
     about = oip_tensors.metadata(route, version)
     signature = {kind: {one["name"]: _tensor_info(one) for one in about[kind]} for kind in ("inputs", "outputs")}
-    signatures = {"signature_def": {SIGNATURE: {**signature, "method_name": METHOD}}}
+    signatures = {"signature_def": {tfs_model.SIGNATURE: {**signature, "method_name": tfs_model.METHOD}}}
     told = {
-        "model_spec": {"name": route.model, "signature_name": "", "version": str(number(version))},
+        "model_spec": {"name": route.model, "signature_name": "", "version": str(tfs_model.number(version))},
         "metadata": {"signature_def": signatures},
     }
     return Reply(200, _encode(told))
@@ -266,7 +225,7 @@ def _metadata(route: LiveRoute, version: LoadedModel, runtime: Runtime, body: by
 def _tensor_info(tensor: Mapping[str, Any]) -> dict[str, Any]:
     dims = [{"size": str(size), "name": ""} for size in tensor["shape"]]
     return {
-        "dtype": _TYPE[tensor["datatype"]],
+        "dtype": tfs_model.TYPE[tensor["datatype"]],
         "tensor_shape": {"dim": dims, "unknown_rank": False},
         "name": tensor["name"],
     }
