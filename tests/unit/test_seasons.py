@@ -16,7 +16,7 @@ from modelmark.app.training import describe
 from modelmark.domain.catalogue.monitor_settings import Cycle, DriftMonitor
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.finding import Finding, Outcome, Window
-from modelmark.monitors.drift import Drift
+from modelmark.monitors.drift import FAR, Drift
 from modelmark.monitors.monitor import MonitorContext, Recorded
 from modelmark.stats.profile import SCORE, Reference, tally
 from modelmark.stats.seasons import covered, long_before
@@ -126,6 +126,23 @@ def test_without_times_nobody_is_told_of_what_may_be_the_hour() -> None:
     assert said.outcome is Outcome.CANNOT_TELL
     assert "which hours these rows are of is not known well enough" in said.sentence
     assert "a day of traffic would tell" in said.sentence
+
+
+def test_what_no_hour_explains_is_told_without_times() -> None:
+    said = found(view(known(None), MONDAY + 3 * HOUR, moved=40.0))
+    assert said.outcome is Outcome.ALERT, said.sentence
+    assert said.measured is not None
+    assert said.measured >= FAR
+
+
+def test_a_machine_that_runs_for_a_quarter_of_the_day_is_not_told_of_while_it_runs() -> None:
+    """The bound is above what the plainest of seasons does: seen on or off, beside its whole day."""
+    for share in (0.25, 0.5, 0.75):
+        day = np.array([1 - share, share])
+        for window in (np.array([0.0, 1.0]), np.array([1.0, 0.0])):
+            middle = (day + window) / 2
+            bits = sum(0.5 * float(np.sum(p[p > 0] * np.log2(p[p > 0] / middle[p > 0]))) for p in (day, window))
+            assert bits**0.5 < FAR
 
 
 def life(days: int, moved_from: int | None = None) -> list[tuple[datetime, float]]:
