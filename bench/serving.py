@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,7 +29,10 @@ from _closed_loop import Loop, ask, load, request
 from _scratch import scratch_folder
 from _serving_kinds import Kind, bodies
 
+from modelmark.domain.version import ASKED, ORIGINAL, SAVED, Feed, Signature
 from modelmark.domain.workspace import Workspace
+from modelmark.registry.convert import request_of
+from modelmark.seal.digests import canonical
 from modelmark.serving.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +40,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 BODIES = 64
 NUMBERS, TEXTS, WIDE = Kind("30 numbers", 30, 0), Kind("12 texts", 4, 12), Kind("200 numbers", 200, 0)
-OURS, BARE = "modelmark", "bare"
+#: A version that was converted, the same estimator as itself in a process with walls, a server without duties.
+OURS, ITSELF, BARE = "modelmark", "modelmark as itself", "bare"
 PEERS = {BARE: "_bare", "fastapi+onnx": "_fastapi_onnx", "fastapi+sklearn": "_fastapi_sklearn"}
 
 
@@ -97,8 +102,7 @@ def peer(module: str, asked: bytes, workers: int, path: str, sent: Mapping[int, 
         messages = {rows: [request(path, body) for body in found] for rows, found in sent.items()}
         _until_answered(port, next(iter(messages.values()))[0], process)
         cold = time.perf_counter() - started
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield Server(port, [process.pid, *map(int, children)], cold, messages)
+        yield Server(port, _families([process.pid]), cold, messages)
     finally:
         process.terminate()
         process.wait()
@@ -112,9 +116,18 @@ def ours(workspace: Workspace, workers: int, path: str, sent: Mapping[int, Seque
     try:
         messages = {rows: [request(path, body) for body in found] for rows, found in sent.items()}
         ask(supervisor.port, next(iter(messages.values()))[0])
-        yield Server(supervisor.port, supervisor.processes(), time.perf_counter() - started, messages)
+        yield Server(supervisor.port, _families(supervisor.processes()), time.perf_counter() - started, messages)
     finally:
         supervisor.stop()
+
+
+def _families(processes: Sequence[int]) -> list[int]:
+    """The processes and all below them."""
+    found = list(processes)
+    for pid in found:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _until_answered(port: int, message: bytes, process: subprocess.Popen[bytes]) -> None:
@@ -138,6 +151,7 @@ def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> I
         graph, estimator = kind.make(root)
         built = case.build(root, case.contract(inputs=kind.inputs()), graph, signature=kind.signature())
         case.release(built)
+        itself = as_itself(root / "itself", kind, estimator)
         whole = len(kind.columns)
         feeds = [{"name": "X", "low": 0, "high": kind.numbers, "text": False}]
         feeds += [{"name": "T", "low": kind.numbers, "high": whole, "text": True}] if kind.texts else []
@@ -154,14 +168,33 @@ def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> I
         named, lists = ({count: both[form] for count, both in sent.items()} for form in (0, 1))
         found: dict[str, Server] = {}
         for name in names:
-            if name == OURS:
-                server = ours(built.workspace, workers, f"/models/{built.contract.name}/predict", named)
+            if name in (OURS, ITSELF):
+                workspace = (built if name == OURS else itself).workspace
+                server = ours(workspace, workers, f"/models/{built.contract.name}/predict", named)
             else:
                 path, form = ("/", lists) if name == BARE else ("/predict", named)
                 server = peer(PEERS[name], asked, workers, path, form)
             found[name] = opened.enter_context(server)
         _require_same_answers(found)
         yield found
+
+
+def as_itself(root: Path, kind: Kind, estimator: Path) -> Any:
+    """The estimator as a version that runs as itself."""
+    import serving_case as case
+
+    agreed = case.contract(inputs=kind.inputs())
+    feeds = tuple(
+        Feed(graph_input=name, columns=(name,), dtype="string" if text else "float64") for name, text in kind.columns
+    )
+    files = {
+        SAVED: estimator.read_bytes(),
+        ASKED: canonical({**request_of(agreed), "run": "isolated", "libraries": []}),
+    }
+    signature = Signature(feeds=feeds, score_output="scores")
+    built = case.build(root, agreed, signature=signature, flavour=ORIGINAL, files=files)
+    case.release(built)
+    return built
 
 
 def _require_same_answers(found: Mapping[str, Server]) -> None:
@@ -244,12 +277,14 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a slice")
     parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""], help="cases whose name holds one of these")
-    parser.add_argument("--without", nargs="+", choices=sorted(PEERS), default=[], help="peers to leave out")
+    parser.add_argument(
+        "--without", nargs="+", choices=sorted([ITSELF, *PEERS]), default=[], help="servers to leave out"
+    )
     options = parser.parse_args()
     cases = [case for case in CASES if any(text in case.name for text in options.only)]
     if not cases:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
-    names = [OURS, *(name for name in PEERS if name not in options.without)]
+    names = [OURS, *(name for name in (ITSELF, *PEERS) if name not in options.without)]
     results = measure(cases, names, options.slices, options.seconds)
     for name, figures in results.items():
         print(f"{name:44}", "  ".join(f"{key} {value:,.2f}" for key, value in figures.items()))

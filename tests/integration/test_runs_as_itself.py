@@ -32,7 +32,7 @@ from modelmark.domain.version import ASKED, ORIGINAL, SAVED
 from modelmark.registry import sandbox
 from modelmark.registry.convert import Conversion, convert, request_of
 from modelmark.registry.drafting.draft import draft_contract
-from modelmark.registry.original.served import as_served, table_of
+from modelmark.registry.original.served import as_served, matrix_of, table_of
 from modelmark.registry.register import lock
 from modelmark.serving.execution import Execution
 from modelmark.serving.flavours import Model
@@ -139,6 +139,25 @@ def test_a_table_has_the_same_types_whoever_else_asks():
     frame = models.frame(50, nulls=0.3)
     again = as_served(frame, request)
     pd.testing.assert_frame_equal(again, frame[models.FEATURES], check_dtype=False, check_names=False)
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize(
+    "names", [["income per year"], models.NUMERIC, models.FEATURES, ["income per year", *models.TEXT]]
+)
+def test_a_matrix_is_the_table_s(nullable, names):
+    agreed = models.contract(nullable=nullable, names=names)
+    request = request_of(agreed)
+    numeric, textual = [n for n in names if n in models.NUMERIC], [n for n in names if n in models.TEXT]
+    gap = np.nan if nullable else 2.0
+    numbers = np.array([[1.5, 30.0], [gap, 40.0]])[:, : len(numeric)]
+    texts = [text for row in (["nurse", "A"], ["clerk", "" if nullable else "B"]) for text in row if textual]
+    table = table_of(numbers, texts, numeric, textual, request)
+    matrix = matrix_of(numbers, texts, numeric, textual, request)
+    assert matrix.dtype == table.to_numpy().dtype
+    pd.testing.assert_frame_equal(pd.DataFrame(matrix), pd.DataFrame(table.to_numpy()))
+    slow = {name: table[name].dtype for name in names}
+    assert slow == {n: "float64" if n == "income per year" else "int64" if n == "age" else "str" for n in names}
 
 
 def test_init_proposes_it_where_no_conversion_works(tmp_path):

@@ -135,10 +135,20 @@ def _check_columns(model: Any, names: list[str]) -> None:
 
 def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any]) -> np.ndarray:
     """float64 (rows, classes) or (rows, 1): what the model itself answers, as its author would have called it."""
-    import numpy as np
 
     columns = frame[[item["name"] for item in request["inputs"]]]
-    table = columns if hasattr(model, "feature_names_in_") else columns.to_numpy()
+    return scores_of(model, columns if takes_names(model) else columns.to_numpy(), request)
+
+
+def takes_names(model: Any) -> bool:
+    """Whether it was fitted on a table, not on a matrix."""
+    return hasattr(model, "feature_names_in_")
+
+
+def scores_of(model: Any, table: pd.DataFrame | np.ndarray, request: Mapping[str, Any]) -> np.ndarray:
+    """The same, of a table or a matrix as the model takes it."""
+    import numpy as np
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -149,8 +159,8 @@ def original_scores(model: Any, frame: pd.DataFrame, request: Mapping[str, Any])
         raise Refusal("cannot_answer", names=names_of(model), kind=kind_of(error)) from None
     scores = np.asarray(answers, dtype=np.float64)
     if scores.ndim > 2 or (scores.ndim == 2 and request["task"] == "regression" and scores.shape[1] != 1):
-        raise Refusal("not_one_answer", numbers=[int(np.size(scores)) // max(len(frame), 1)])
-    return scores.reshape(len(frame), -1)
+        raise Refusal("not_one_answer", numbers=[int(np.size(scores)) // max(len(table), 1)])
+    return scores.reshape(len(table), -1)
 
 
 def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapping[str, Any]) -> Converted:

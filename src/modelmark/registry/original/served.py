@@ -22,8 +22,11 @@ def table_of(
     Each column has one dtype, whatever the rows hold: int64 and bool where the contract allows no null, else float64 and
     objects; texts are pandas' `str`.
     """
+    import numpy as np
     import pandas as pd
 
+    if not textual and all(item["type"] == "number" or _gaps(item) for item in request["inputs"]):
+        return pd.DataFrame(np.array(numbers), columns=list(numeric))
     places = {name: (numbers, at) for at, name in enumerate(numeric)}
     columns: dict[str, Any] = {}
     for item in request["inputs"]:
@@ -34,6 +37,32 @@ def table_of(
         else:
             columns[name] = _texts(texts[list(textual).index(name) :: len(textual)], item)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(numbers)))
+
+
+def matrix_of(
+    numbers: np.ndarray,
+    texts: Sequence[str],
+    numeric: Sequence[str],
+    textual: Sequence[str],
+    request: Mapping[str, Any],
+) -> np.ndarray:
+    """`table_of(…).to_numpy()` for a model that takes no names, without the table where there is a shorter way."""
+    import numpy as np
+
+    if any(item["type"] in ("boolean", "integer") for item in request["inputs"]):
+        found: np.ndarray = table_of(numbers, texts, numeric, textual, request).to_numpy()
+        return found
+    if not textual:
+        return np.array(numbers)
+    found = np.empty((len(numbers), len(request["inputs"])), dtype=object)
+    for at, item in enumerate(request["inputs"]):
+        name = item["name"]
+        if name in numeric:
+            found[:, at] = numbers[:, list(numeric).index(name)]
+        else:
+            column = texts[list(textual).index(name) :: len(textual)]
+            found[:, at] = [text or np.nan for text in column] if item["nullable"] else column
+    return found
 
 
 def as_served(frame: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
@@ -50,6 +79,11 @@ def as_served(frame: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
     columns = [frame[name].astype(object).where(frame[name].notna(), "").map(str).tolist() for name in textual]
     texts = [text for row in zip(*columns, strict=True) for text in row]
     return table_of(numbers, texts, numeric, textual, request)
+
+
+def _gaps(item: Mapping[str, Any]) -> bool:
+    """Whether whole numbers are float64, because one may be missing."""
+    return bool(item["type"] == "integer" and item["nullable"])
 
 
 def _numbers(values: np.ndarray, item: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from modelmark.registry import answers, estimators, libraries, namespaces, sandbox_child, seccomp, syscalls, unpickle
-from modelmark.registry.original.served import table_of
+from modelmark.registry.original.served import matrix_of, table_of
 from modelmark.registry.refusal import Refusal
 from modelmark.sandbox import frames
 from modelmark.sandbox.frames import Build, Run, Told
@@ -91,10 +91,12 @@ def opened(data: bytes, request: Mapping[str, Any], numeric: Sequence[str], text
     model = estimators.unwrap(unpickle.load(io.BytesIO(data)).model)
     estimators.check(model, request)
 
+    form = table_of if estimators.takes_names(model) else matrix_of
+
     def answer(run: Run) -> np.ndarray:
         numbers = np.frombuffer(run.numbers, "<f8").reshape(run.rows, len(numeric))
-        table = table_of(numbers, run.texts, numeric, textual, request)
-        return np.ascontiguousarray(estimators.original_scores(model, table, request), "<f8")
+        table = form(numbers, run.texts, numeric, textual, request)
+        return np.ascontiguousarray(estimators.scores_of(model, table, request), "<f8")
 
     return answer
 
