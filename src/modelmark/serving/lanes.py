@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
-from functools import lru_cache
 from math import ceil, inf
 from typing import Final, NamedTuple
 
@@ -44,14 +43,9 @@ class _Full(NamedTuple):
     retry_after: int
 
 
-@lru_cache(maxsize=32)
-def _said(retry_after: int) -> Overloaded:
-    return Overloaded("too many requests are waiting", retry_after=retry_after)
-
-
 def overloaded(retry_after: int) -> Overloaded:
-    """The same each time, so that what transports make of it is made once. retry_after: whole seconds, 1 to 30."""
-    return _said(retry_after).with_traceback(None)
+    """retry_after: whole seconds, 1 to 30."""
+    return Overloaded("too many requests are waiting", retry_after=retry_after)
 
 
 class Lane:

@@ -65,8 +65,10 @@ class HttpResponder(msgspec.Struct, eq=False):
         self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
 
     def refuse(self, error: ModelmarkError) -> None:
-        told = _no_room if type(error) is Overloaded else _refused
-        reply, series = told(self.refusal, error)
+        if type(error) is Overloaded:
+            reply, series = _no_room(self.refusal, error.message, error.retry_after)
+        else:
+            reply, series = _refused(self.refusal, error)
         self.metrics.add(series)
         self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
 
@@ -84,8 +86,11 @@ def _refused(form: Callable[[ModelmarkError], Reply], error: ModelmarkError) -> 
     return Reply(reply.status, reply.body, reply.content_type, reply.extra + extra), series
 
 
-#: Those are many, and the same again: who is overloaded has no time to say each anew.
-_no_room: Final = lru_cache(maxsize=64)(_refused)
+@lru_cache(maxsize=64)
+def _no_room(form: Callable[[ModelmarkError], Reply], message: str, retry_after: int) -> tuple[Reply, str]:
+    """The same for one that is overloaded: those are many, and the same again. An error that was raised is not kept, because it
+    keeps all that was there."""
+    return _refused(form, Overloaded(message, retry_after=retry_after))
 
 
 class Asked:
