@@ -18,7 +18,19 @@ def tables(first: dict[str, object], second: dict[str, object]) -> tuple[pd.Data
 
 
 @pytest.mark.parametrize(
-    "name", ["MARRIAGE", "MaritalStatus", "marital", "AGE", "age_cat", "Race", "foreign_worker", "black"]
+    "name",
+    [
+        "MARRIAGE",
+        "MaritalStatus",
+        "marital",
+        "AGE",
+        "age_cat",
+        "customer_age",
+        "sex_of_car_owner",
+        "Race",
+        "foreign_worker",
+        "black",
+    ],
 )
 def test_a_protected_characteristic_is_found_beside_the_inputs(name):
     table = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], name: ["a", "b", "a", "b"], "y": [0, 1, 0, 1]})
@@ -27,7 +39,22 @@ def test_a_protected_characteristic_is_found_beside_the_inputs(name):
     assert "data.sensitive" in found.guesses
 
 
-@pytest.mark.parametrize("name", ["mileage", "page", "sextant", "brace", "storage", "nationwide", "averageWage"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vehicle_age",
+        "vehicleAge",
+        "CAR_AGE",
+        "house.age",
+        "mileage",
+        "page",
+        "sextant",
+        "brace",
+        "storage",
+        "nationwide",
+        "averageWage",
+    ],
+)
 def test_a_word_inside_another_is_none(name):
     assert infer(pd.DataFrame({name: [1, 2], "y": [0, 1]}), target="y").sensitive == ()
 

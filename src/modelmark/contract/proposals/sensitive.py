@@ -14,12 +14,17 @@ _PROTECTED: Final = re.compile(
     r"|disab\w*|marital|marriage|married|civil status|personal status|birth\w*|dob|pregnan\w*"
     r"|black|hisp|hispanic|latin[oa]|minority|female|male|woman|women)\b"
 )
+#: What has an age and is nobody.
+_OF_THINGS: Final = re.compile(
+    r"\b(account|asset|battery|building|car|claim|contract|credit|device|engine|equipment|file|home|house|item|loan|machine|order"
+    r"|page|policy|product|property|roof|stock|ticket|vehicle|veh|website) ages?\b"
+)
 
 
 def sensitive(columns: Iterable[str]) -> tuple[str, ...]:
     """Those of the columns that fairness should be asked about, in their order.
 
-    >>> sensitive(["AGE", "mileage", "MaritalStatus", "native_country", "page"])
-    ('AGE', 'MaritalStatus', 'native_country')
+    >>> sensitive(["AGE", "mileage", "MaritalStatus", "native_country", "page", "vehicle_age", "driver_age"])
+    ('AGE', 'MaritalStatus', 'native_country', 'driver_age')
     """
-    return tuple(name for name in columns if _PROTECTED.search(words_of(name)))
+    return tuple(name for name in columns if _PROTECTED.search(_OF_THINGS.sub("", words_of(name))))
