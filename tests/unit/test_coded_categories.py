@@ -23,12 +23,13 @@ from modelmark.contract.probes import probes
 from modelmark.contract.read import parse
 from modelmark.contract.rows import RowCodec
 from modelmark.contract.rules import rule_violations
-from modelmark.contract.table import check_table
+from modelmark.contract.table import check_table, rows_of
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import ContractInvalid, Rejected
 from modelmark.gates.common.baselines import Encoder
 from modelmark.gates.common.edge_inputs import Promise, odd_requests
 from modelmark.gates.common.probe_model import matrix
+from modelmark.gates.explanation.encoder import RowEncoder
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.stats import profile
@@ -156,6 +157,21 @@ def test_gates_ask_codes_as_categories():
     table = pd.DataFrame({"EDUCATION": [6, 6, 6, 1]})
     assert Encoder(contract.inputs, table)(table).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
     assert matrix(contract.inputs, table)[:, 0].tolist() == [0, 0, 0, 1], "ranks of frequency"
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_explainers_take_codes_for_categories_and_send_them_as_numbers(null):
+    contract = dataclasses.replace(loans(), inputs=(education(nullable=null), loans().inputs[1]))
+    table = pd.DataFrame({"EDUCATION": [6, 1, 3, 6], "job": ["a", "b", "b", "a"]})
+    table["EDUCATION"] = table["EDUCATION"].where(~(table["EDUCATION"].eq(3) & null))
+    encoder = RowEncoder(contract, table)
+    coded = encoder.encode(table)
+    assert set(coded[~np.isnan(coded[:, 0]), 0]) == set(range(2 if null else 3)), (
+        "places of codes, which have no distance"
+    )
+    sent = rows_of(encoder.decode(coded), contract)
+    assert sent == rows_of(table, contract)
+    RowCodec(contract).batch(RowCodec(contract).from_mappings(sent))
 
 
 ENCODERS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.table import as_numbers
+from modelmark.contract.table import as_numbers, text_of
 from modelmark.domain.contract import Contract, DataType
 from modelmark.domain.ports import Predictor
 from modelmark.gates.case import score
@@ -25,9 +25,10 @@ class RowEncoder:
         self.contract = contract
         self.names = tuple(item.name for item in contract.inputs)
         self.values: dict[int, list[str]] = {}
+        self.coded = frozenset(place for place, item in enumerate(contract.inputs) if item.coded)
         for place, item in enumerate(contract.inputs):
             if item.nominal:
-                seen = {str(v) for frame in frames for v in frame[item.name].dropna().unique()}
+                seen = {_written(v) for frame in frames for v in frame[item.name].dropna().unique()}
                 self.values[place] = sorted(seen)
 
     def encode(self, frame: pd.DataFrame) -> Array:
@@ -37,7 +38,7 @@ class RowEncoder:
                 code = {value: float(k) for k, value in enumerate(self.values[place])}
                 text = frame[name].astype(object).tolist()
                 columns.append(
-                    np.array([code.get(str(v), np.nan) if v == v and v is not None else np.nan for v in text])
+                    np.array([code.get(_written(v), np.nan) if v == v and v is not None else np.nan for v in text])
                 )
             else:
                 columns.append(as_numbers(frame[name]))
@@ -50,7 +51,8 @@ class RowEncoder:
         for place, name in enumerate(self.names):
             column = rows[:, place]
             if place in self.values:
-                known = np.array([*self.values[place], None], dtype=object)
+                sent = map(float, self.values[place]) if place in self.coded else self.values[place]
+                known = np.array([*sent, None], dtype=object)
                 found[name] = known[np.where(np.isfinite(column), column, len(known) - 1).astype(int)]
             else:
                 found[name] = column
@@ -73,6 +75,11 @@ class RowEncoder:
 
     def asker(self, predictor: Predictor, output: int) -> _Ask:
         return _Ask(self, predictor, output)
+
+
+def _written(value: object) -> str:
+    """A text as it is; a code as `text_of` writes it."""
+    return value if isinstance(value, str) else text_of(value)
 
 
 class _Ask:
