@@ -2,16 +2,16 @@
 
 Rows are judged by when they were predicted, once labels usually have come for them or nearly all have one; where there are
 none such yet, by the labels that came first, and the sentence says so. Where few labels come, or they cannot tell, more of
-the past is looked at. Each such further look halves how often its interval may err, so that all of them together err
-at most twice as often as one.
+the past is looked at.
 
-The holdout's figure is an estimate too: what is judged is the difference of the two, by the distances of their ends (MOVER:
-Zou & Donner 2008, Stat. Med. 27:1693).
+Somebody is told when the objective is surely worse over all looks of a month, wider ones included: a quiet month alarms as
+seldom as one look would. The holdout's figure is an estimate too, and the same one at every look, so its doubt is added to that
+of the labels.
 """
 
 from __future__ import annotations
 
-from math import hypot, isfinite
+from math import isfinite
 from statistics import NormalDist
 from typing import Final
 
@@ -22,8 +22,9 @@ from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Direction, Metric, amount
 from modelmark.monitors.cohort import Cohort, with_labels
 from modelmark.monitors.monitor import MonitorContext
-from modelmark.stats.bootstrap import Interval, times_for
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.intervals import metric_interval, rests_on
+from modelmark.stats.looks import reach
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.rates import would_tell
 
@@ -49,24 +50,21 @@ class Performance:
             sentence = f"Cannot tell whether {metric.title} fell: the holdout's value is not known."
             return [self._unknown(view, sentence, n)]
         found: Finding | None = None
-        for widened, cohort in enumerate(with_labels(view.cohorts, least)):
-            found = self._judge(view, cohort, view.baseline, widened)
+        for cohort in with_labels(view.cohorts, least):
+            found = self._judge(view, cohort, view.baseline)
             if found.outcome is not Outcome.CANNOT_TELL:
                 break
         return [found or self._too_few(view, max(view.cohorts, key=lambda cohort: cohort.labels, default=None))]
 
-    def _judge(self, view: MonitorContext, cohort: Cohort, baseline: float, widened: int) -> Finding:
-        """widened: how many narrower cohorts could not tell."""
+    def _judge(self, view: MonitorContext, cohort: Cohort, baseline: float) -> Finding:
         metric, judged = view.contract.objective.metric, cohort.read()
         n = 0 if judged is None else len(judged.y_true)
         if judged is None or n < self._settings.min_labels:
             return self._too_few(view, cohort, n)
-        confidence = 1 - (1 - self._settings.confidence) / 2**widened
-        times = times_for(n) if widened else _TIMES
         try:
             if why := _lacking(view, metric, judged):
                 raise Unmeasured(why)
-            measured = metric_interval(metric, judged, confidence, units=judged.units, times=times)
+            measured = metric_interval(metric, judged, self._settings.confidence, units=judged.units, times=_TIMES)
         except Unmeasured as error:
             sentence = f"Cannot tell whether {metric.title} holds on {n:,} labels of {cohort}: {error.message}."
             return self._unknown(view, sentence, n)
@@ -83,13 +81,13 @@ class Performance:
     def _finding(
         self, view: MonitorContext, measured: Interval, baseline: float, cohort: Cohort, drawn_from: int = 0
     ) -> Finding:
-        """Alert only when the objective is surely worse than on the holdout by more than tolerated. drawn_from: as
-        `LabelledPredictions` has it."""
+        """Alert only when the objective is surely worse than on the holdout by more than tolerated, whatever other looks said.
+        drawn_from: as `LabelledPredictions` has it."""
         metric, known = view.contract.objective.metric, view.baseline_interval
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
         limit = baseline - sign * amount(metric, self._settings.tolerance, baseline)
         gap = sign * (limit - measured.estimate)  # how far on the wrong side
-        doubt = abs((measured.high if sign > 0 else measured.low) - measured.estimate)
+        doubt = abs((measured.high if sign > 0 else measured.low) - measured.estimate) * _reach(view, measured)
         theirs = _doubt(known, sign, measured.confidence) if known else 0.0
         name = metric.title[:1].upper() + metric.title[1:]
         numbers = (
@@ -100,12 +98,16 @@ class Performance:
         if known and known.n:
             promised += f" ({known.low:.3f} to {known.high:.3f} on {known.n:,} rows)"
         tail = f"holdout {promised}, tolerated {'down' if sign > 0 else 'up'} to {limit:.3f}"
-        if gap > hypot(doubt, theirs):
-            outcome, sentence = Outcome.ALERT, f"{name} is worse than promised: {numbers}; {tail}."
+        if gap > doubt + theirs:
+            outcome, sentence = (
+                Outcome.ALERT,
+                f"{name} is worse than promised: {numbers}; {tail}; sure over all looks of a month.",
+            )
         elif gap > 0:
             outcome = Outcome.CANNOT_TELL
             sentence = (
-                f"Cannot tell whether {metric.title} holds: {numbers}; {tail}; {_more(measured.n, doubt, theirs, gap)}."
+                f"Cannot tell whether {metric.title} holds: {numbers}; {tail}; not yet sure over all looks of a month; "
+                f"{_more(measured.n, doubt, theirs, gap)}."
             )
         else:
             outcome, sentence = Outcome.OK, f"{name} holds: {numbers}; {tail}."
@@ -137,6 +139,11 @@ def _lacking(view: MonitorContext, metric: Metric, judged: LabelledPredictions) 
     return f"only {rows} of them {'is' if rows == 1 else 'are'} “{name}”; {would_tell(n, n * (LEAST_OF_A_CLASS - rows) // rows)}"
 
 
+def _reach(view: MonitorContext, measured: Interval) -> float:
+    settings = view.contract.monitors
+    return reach(measured.confidence, window=settings.window_minutes, every=settings.every_seconds / 60)
+
+
 def _doubt(known: Interval, sign: float, confidence: float) -> float:
     """How much worse than measured the holdout's figure may be, at another confidence than its own."""
     asked, own = (NormalDist().inv_cdf((1 + c) / 2) for c in (confidence, known.confidence))
@@ -145,7 +152,7 @@ def _doubt(known: Interval, sign: float, confidence: float) -> float:
 
 def _more(n: int, ours: float, theirs: float, gap: float) -> str:
     """How many more labels would bring the doubt of both down to the gap, if widths go with 1 / sqrt(n)."""
-    room = gap**2 - theirs**2
+    room = gap - theirs
     if not isfinite(ours) or room <= 0:
         return "the holdout's own figure is too unsure for labels to tell"
-    return would_tell(n, max(1, round(n * (ours**2 / room - 1))))
+    return would_tell(n, max(1, round(n * ((ours / room) ** 2 - 1))))

@@ -13,8 +13,8 @@ from modelmark.stats import delong
 from modelmark.stats.bootstrap import Interval, interval
 from modelmark.stats.exact_intervals import SHARES, exact_interval
 from modelmark.stats.few_rows import FEW, few_rows_interval
-from modelmark.stats.heavy_tails import upper_end
-from modelmark.stats.metrics import TOPPED, LabelledPredictions, losses_of, statistic
+from modelmark.stats.heavy_tails import lower_end, upper_end
+from modelmark.stats.metrics import TOPPED, Array, LabelledPredictions, Statistic, losses_of, statistic
 
 Units = NDArray[np.int64]
 
@@ -50,10 +50,52 @@ def metric_interval(
     drawn = _bounded(metric, interval(found, len(judged.y_true), confidence=confidence, units=units, times=times))
     losses = losses_of(metric, judged)
     if losses is not None:
-        # The root of the mean square, else the mean itself.
-        high = upper_end(losses, confidence, units) ** (0.5 if metric is Metric.RMSE else 1.0)
-        drawn = replace(drawn, high=max(drawn.high, high))
+        drawn = _reckoned(metric, judged, drawn, upper_end(losses, confidence, units))
     return drawn if few is None else replace(drawn, low=min(few.low, drawn.low), high=max(few.high, drawn.high))
+
+
+def gain_interval(
+    metric: Metric,
+    ours: LabelledPredictions,
+    theirs: LabelledPredictions,
+    confidence: float,
+    *,
+    units: Units | None = None,
+) -> Interval:
+    """How much better ours is on the same rows; above 0 is better, whichever way the metric goes.
+
+    DeLong for the AUC of many independent rows, else BCa; both ends of a gain in a loss without a limit reckon with a row that
+    moves it further than any that was seen. Raises NotEnoughData.
+    """
+    if closed_form(metric, ours, units):
+        positive = np.asarray(ours.y_true) == ours.positive
+        first, second = (side.scores[:, side.positive] for side in (ours, theirs))
+        return delong.auc_difference(first, second, positive, confidence=confidence)
+    a, b = statistic(metric, ours), statistic(metric, theirs)
+    sign = -1.0 if metric in LOSSES else 1.0
+    difference: Statistic = lambda w: sign * (a(w) - b(w))  # noqa: E731
+    drawn = interval(difference, len(ours.y_true), confidence=confidence, units=units)
+    mine, other = losses_of(metric, ours), losses_of(metric, theirs)
+    if mine is None or other is None:
+        return drawn
+    size = _unit(metric, ours, mine, other)
+    low, high = lower_end(other - mine, confidence, units), -lower_end(mine - other, confidence, units)
+    return replace(drawn, low=min(drawn.low, low / size), high=max(drawn.high, high / size))
+
+
+def _unit(metric: Metric, judged: LabelledPredictions, mine: Array, other: Array) -> float:
+    """Mean losses that differ by this much are a gain of 1. The difference of two roots is that of the squares over their sum."""
+    if metric is Metric.R2:
+        return float(np.var(np.asarray(judged.y_true, dtype=np.float64))) or 1.0
+    return float(mine.mean() ** 0.5 + other.mean() ** 0.5) or 1.0 if metric is Metric.RMSE else 1.0
+
+
+def _reckoned(metric: Metric, judged: LabelledPredictions, drawn: Interval, most: float) -> Interval:
+    """The worse end, where the mean of the losses may be as large as `most`."""
+    if metric is Metric.R2:
+        spread = float(np.var(np.asarray(judged.y_true, dtype=np.float64)))
+        return replace(drawn, low=min(drawn.low, 1 - most / spread)) if spread > 0 else drawn
+    return replace(drawn, high=max(drawn.high, most**0.5 if metric is Metric.RMSE else most))
 
 
 def _bounded(metric: Metric, found: Interval) -> Interval:

@@ -104,13 +104,13 @@ def measure(metric: Metric, judged: LabelledPredictions) -> float:
 
 
 def losses_of(metric: Metric, judged: LabelledPredictions) -> Array | None:
-    """What each row adds to a mean of losses that have no upper limit; squared for the root mean squared error. None for
-    other metrics."""
+    """What each row adds to a mean of losses that have no upper limit; squared for the root mean squared error and R². None
+    for other metrics."""
     if judged.task is Task.REGRESSION:
         error = judged.scores[:, 0] - np.asarray(judged.y_true, dtype=np.float64)
         if metric is Metric.MAE:
             return np.abs(error)
-        if metric is Metric.RMSE:
+        if metric in (Metric.RMSE, Metric.R2):
             return np.asarray(error**2)
         if metric is Metric.PINBALL:
             return np.asarray(np.maximum(-judged.quantile * error, (1 - judged.quantile) * error))
@@ -125,7 +125,7 @@ def _regression(metric: Metric, judged: LabelledPredictions) -> Statistic:
     y_true = np.asarray(judged.y_true, dtype=np.float64)
     error = judged.scores[:, 0] - y_true
     losses = losses_of(metric, judged)
-    if losses is not None:
+    if losses is not None and metric is not Metric.R2:
         mean = _mean(losses)
         return (lambda weights: float(np.sqrt(mean(weights)))) if metric is Metric.RMSE else mean
     if metric is not Metric.R2:

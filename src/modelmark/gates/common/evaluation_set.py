@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +16,10 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.gates.case import Array, Case, truth_of
-from modelmark.stats import delong
-from modelmark.stats.bootstrap import Interval, interval
+from modelmark.stats.bootstrap import Interval
 from modelmark.stats.dependence import stretches
-from modelmark.stats.intervals import closed_form, metric_interval
-from modelmark.stats.metrics import LabelledPredictions, judged, losses, statistic
+from modelmark.stats.intervals import gain_interval, metric_interval
+from modelmark.stats.metrics import LabelledPredictions, judged, losses
 from modelmark.stats.reuse import kth_confidence, stretched
 
 if TYPE_CHECKING:
@@ -99,21 +97,9 @@ class EvaluationSet:
         Raises NotEnoughData as `measure` does.
         """
         try:
-            return self._gain(metric, ours, theirs, confidence)
+            return gain_interval(metric, ours, theirs, confidence, units=self.units)
         except NotEnoughData as error:
             raise self._explained(error) from None
-
-    def _gain(
-        self, metric: Metric, ours: LabelledPredictions, theirs: LabelledPredictions, confidence: float
-    ) -> Interval:
-        if closed_form(metric, ours, self.units):
-            positive = np.asarray(ours.y_true) == ours.positive
-            first, second = (side.scores[:, side.positive] for side in (ours, theirs))
-            return delong.auc_difference(first, second, positive, confidence=confidence)
-        a, b = statistic(metric, ours), statistic(metric, theirs)
-        sign = -1.0 if metric in LOSSES else 1.0
-        difference: Callable[[Array], float] = lambda w: sign * (a(w) - b(w))  # noqa: E731
-        return interval(difference, len(ours.y_true), confidence=confidence, units=self.units)
 
 
 def evaluation_set_of(case: Case) -> EvaluationSet:
