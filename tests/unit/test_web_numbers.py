@@ -308,6 +308,9 @@ def test_a_models_page_has_all_its_numbers():
     assert found["sentences"]["quality"] == (
         f"Cannot tell yet: the quality monitor has not looked at {ONE.label}. It runs with: modelmark steward"
     )
+    assert found["drift"][0].pop("href").startswith("/models/loans/rows?from=2026-03-01T11%3A00"), (
+        "no column of the model"
+    )
     assert found["drift"][0] | {"sentence": ""} == {
         "at": AT + 3_600_000, "subject": "13", "outcome": "ok", "measured": 0.13, "low": 0.28, "high": 0.34, "limit": 0.1,
         "n": 1000, "sentence": "",
@@ -521,6 +524,10 @@ def test_what_answers_now_stands_side_by_side_with_what_its_labels_say():
         looks={"performance": [judged]}, refused=[("OUT_OF_RANGE", "age", 7)],
     )  # fmt: skip
     first, second = series.model(book, "loans", named("1h", NOON))["arms"]
+    here = "from=2026-03-01T11%3A00%3A00%2B00%3A00&to=2026-03-01T12%3A00%3A00%2B00%3A00"
+    assert (first.pop("rows"), first.pop("others")) == (
+        f"/models/loans/rows?version=v1&{here}", f"/models/loans/rows?version=v1&path=fallback&{here}"
+    )  # fmt: skip
     assert first == {
         "label": "v1", "arm": "champion", "weight": "90%", "requests": "1,200", "p50_ms": "0.40", "p99_ms": "2.50",
         "score": "0.25", "fallbacks": "4", "refused": "7", "performance": "0.9 [0.85, 0.95], n = 300",
@@ -537,3 +544,25 @@ def test_a_rollback_is_marked_unlike_a_release():
     ]
     found = series.marks(Book(), "loans", NOON, acts)
     assert [(mark["kind"], mark["label"]) for mark in found] == [("release", "v1"), ("rollback", "↩ v1")]
+
+
+def test_a_monitors_point_leads_to_what_it_is_about():
+    hour = named("1h", NOON)
+    lead = lambda **about: series._of_input(finding(**about), "loans", hour)["href"]  # noqa: E731
+    assert lead(subject="age of car", column=True) == "/models/loans/input?name=age+of+car&span=1h"
+    assert lead(subject="requests") == "/models/loans/refusals?span=1h"
+    assert lead(subject="score", column=True).startswith("/models/loans/rows?from=")
+
+
+def test_labels_by_source_are_counted_when_the_tables_have_grown(monkeypatch, tmp_path):
+    counted = []
+    monkeypatch.setattr("modelmark.web.queries.label_sources", lambda _, model: counted.append(model) or [model])
+    queries = object.__new__(Queries)
+    for name, value in (("workspace", Workspace(tmp_path)), ("_sources", {})):
+        object.__setattr__(queries, name, value)
+    assert [queries.label_sources("loans"), queries.label_sources("loans")] == [["loans"], ["loans"]]
+    queries.label_sources("churn")
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "receipts.jsonl").write_text("{}")
+    queries.label_sources("loans")
+    assert counted == ["loans", "churn", "loans"]

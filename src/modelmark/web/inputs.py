@@ -11,7 +11,7 @@ from modelmark.domain.errors import Missing
 from modelmark.domain.finding import Finding
 from modelmark.domain.version import Version
 from modelmark.stats.profile import Column, Counts
-from modelmark.web import series
+from modelmark.web import links, series
 from modelmark.web.periods import Period
 from modelmark.web.queries import Queries
 
@@ -39,7 +39,7 @@ def one_input(queries: Queries, model: str, name: str, period: Period) -> dict[s
             monitor: [{**series.point(f), "version": champion.label, "serves": True} for f in found]
             for monitor, found in looks.items()
         },
-        "values": [] if counts is None else _bars(column, counts),
+        "values": [] if counts is None else links.values(_bars(column, counts), model, name, period.between),
     }
 
 
@@ -68,7 +68,12 @@ def _bars(column: Column, counts: Counts) -> list[dict[str, Any]]:
     if not column.numeric:
         names = [*column.values, "others", "missing"]
         order = sorted(range(len(names)), key=lambda i: -max(now[i], then[i]))[:SHOWN]
-        return [{"value": names[i], "share": now[i], "reference": then[i]} for i in order if now[i] or then[i]]
+        told = len(names) - 2  # the others are no value of their own
+        return [
+            {"value": names[i], "share": now[i], "reference": then[i], **({"known": False} if i == told else {})}
+            for i in order
+            if now[i] or then[i]
+        ]
     edges = np.asarray(column.edges, dtype=float)
     step = float(np.median(np.diff(edges))) if len(edges) > 1 else 1.0
     ends = np.concatenate([[edges[0] - step], edges, [edges[-1] + step]]) if len(edges) else np.array([0.0, 1.0])

@@ -28,7 +28,8 @@ _ERROR: Final[Schema] = {
 _STATUS: Final = (400, 401, 403, 404, 405, 408, 413, 414, 421, 431, 500, 503)
 _ROW_FIELDS: Final[dict[str, Schema]] = {
     "from": _TIME, "to": _TIME, "version": _TEXT, "path": _TEXT, "answer": _TEXT, "label": _TEXT, "wrong": _YES,
-    "flag": _TEXT, "input": _TEXT, "low": _NUMBER, "high": _NUMBER, "value": _TEXT, "gap": _YES, "after": _TEXT,
+    "source": _TEXT, "score_from": _NUMBER, "score_below": _NUMBER, "flag": _TEXT,
+    "input": _TEXT, "low": _NUMBER, "high": _NUMBER, "value": _TEXT, "gap": _YES, "after": _TEXT,
 }  # fmt: skip
 
 

@@ -122,7 +122,14 @@ class Pages:
     async def alert(self, request: Request, *, refused: Refused = NOTHING) -> Response:
         alert = await self._off(self._queries.alert, request.path_params["alert"])
         behind = await self._off(self._queries.documents.rows_behind, alert)
-        about = {"alert": alert, "behind": behind, "next": next_step(alert), "now": self._queries.clock()}
+        known = await self._off(self._queries.input_columns, alert.model)
+        about = {
+            "alert": alert,
+            "behind": behind,
+            "next": next_step(alert),
+            "now": self._queries.clock(),
+            "known": known,
+        }
         return await self._render(request, "alert.html", page="overview", refused=refused, **about)
 
     async def alert_data(self, request: Request) -> Response:

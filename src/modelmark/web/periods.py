@@ -47,6 +47,11 @@ class Period:
             return urlencode({"span": self.name})
         return urlencode({"from": self.start.isoformat(), "to": self.end.isoformat()})
 
+    @property
+    def between(self) -> dict[str, str]:
+        """Both ends, as rows are asked for."""
+        return {"start": self.start.isoformat(), "to": self.end.isoformat()}
+
 
 def named(name: str, now: datetime) -> Period:
     length, seconds = SPANS[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -72,6 +72,7 @@ class Queries:
     environment: str
     documents: Documents
     verifier: Callable[[], Verifier]
+    _sources: dict[str, tuple[int, list[LabelSource]]] = field(default_factory=dict)
 
     def verify_audit(self, events: Sequence[Event]) -> int:
         """The number of events, all linked up to the signed head. Raises Tampered naming the first bad one."""
@@ -213,7 +214,13 @@ class Queries:
         return found
 
     def label_sources(self, model: str) -> list[LabelSource]:
-        return label_sources(self.workspace, model)
+        """Counted anew only when something was added to the tables since."""
+        now = self.progress()
+        at, found = self._sources.get(model, (-1, []))
+        if at != now:
+            found = label_sources(self.workspace, model)
+            self._sources[model] = (now, found)
+        return found
 
 
 def alert_number(text: str) -> int:

@@ -16,9 +16,12 @@ from modelmark.journal.tables.rows import RowFilter
 
 #: Fields of an address that choose rows, in the order of the form.
 FIELDS: Final = (
-    "from", "to", "version", "path", "answer", "label", "wrong", "flag", "input", "low", "high", "value", "gap",
+    "from", "to", "version", "path", "answer", "label", "wrong", "source", "flag", "score_from", "score_below", "input", "low",
+    "high", "value", "gap",
 )  # fmt: skip
 ANY, NONE = "any", "none"
+#: `path` of whatever the model itself did not answer.
+FALLBACK: Final = "fallback"
 LONGEST: Final = 1000
 
 
@@ -55,7 +58,11 @@ def asked_rows(
             start=moment(asked["from"], now=now, field="from") if "from" in asked else None,
             end=moment(asked["to"], now=now, field="to") if "to" in asked else None,
             version=_version(asked["version"], versions) if "version" in asked else None,
-            path=text("path"),
+            path=None if text("path") == FALLBACK else text("path"),
+            fallback=text("path") == FALLBACK,
+            source=text("source"),
+            score_from=_number(asked, "score_from"),
+            score_below=_number(asked, "score_below"),
             answer=text("answer"),
             flag=text("flag"),
             label=None if label in (ANY, NONE) else label,

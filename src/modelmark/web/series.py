@@ -15,7 +15,7 @@ from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import Version
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
-from modelmark.web import sentences
+from modelmark.web import links, sentences
 from modelmark.web.periods import Period, named
 from modelmark.web.queries import Queries
 
@@ -95,16 +95,32 @@ def model(queries: Queries, name: str, period: Period) -> dict[str, Any]:
             ),
         },
         "rest": {m: sentences.rest(left, percent=m == "quality") for m, (_, left) in shown.items()},
-        "traffic": _rates(seen.slots, start, end, seconds, empty=False),
-        "latency": _latencies(seen.slots, seconds),
-        "scores": _scores(seen, ends, reference),
-        "quality": [point(f) for f in shown["quality"][0]],
-        "drift": [point(f) for f in shown["drift"][0]],
+        "traffic": links.slots(_rates(seen.slots, start, end, seconds, empty=False), name, seconds),
+        "latency": links.slots(_latencies(seen.slots, seconds), name, seconds, middle=True),
+        "scores": links.bins(_scores(seen, ends, reference), name, period.between),
+        "quality": [_of_input(f, name, period) for f in shown["quality"][0]],
+        "drift": [_of_input(f, name, period) for f in shown["drift"][0]],
         "performance": [
-            {**point(f), "version": f.version.short, "serves": champion is not None and f.version == champion.id}
+            {
+                **point(f),
+                "version": f.version.short,
+                "serves": champion is not None and f.version == champion.id,
+                "href": links.rows_of(name, version=f.version.hex, label="any", to=f.window.end.isoformat()),
+            }
             for f in performance[:: max(1, len(performance) // POINTS)]
         ],
     }
+
+
+def _of_input(finding: Finding, model: str, period: Period) -> dict[str, Any]:
+    """A finding with where it leads: to the page of its input, what callers were told, or the rows that have a score."""
+    if finding.subject == "requests":
+        href = f"/models/{model}/refusals?{period.query}"
+    elif finding.column and finding.subject != "score":
+        href = links.input_of(model, finding.subject, period.query)
+    else:
+        href = links.rows_of(model, **period.between)
+    return {**point(finding), "href": href}
 
 
 def _of_contract(
@@ -166,6 +182,8 @@ def _arms(queries: Queries, name: str, period: Period) -> list[dict[str, Any]]:
             {
                 "label": version.label,
                 "arm": arm.name,
+                "rows": links.rows_of(name, version=version.label, **period.between),
+                "others": links.rows_of(name, version=version.label, path="fallback", **period.between),
                 "weight": f"{arm.weight:.0%}",
                 "requests": f"{did.requests:,}" if did else "0",
                 "p50_ms": f"{did.p50_micros / 1000:,.2f}" if did else "–",

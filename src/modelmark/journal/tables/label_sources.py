@@ -29,7 +29,10 @@ def label_sources(workspace: Workspace, model: str, *, limit: int = 20) -> list[
         WITH said AS (
             SELECT source, id, row, "at", min(label) OVER same <> max(label) OVER same AS conflict
             FROM labels WHERE model = ? WINDOW same AS (PARTITION BY id, row, ns)
-        ), predicted AS (SELECT id, max(row) + 1 AS rows FROM predictions WHERE model = ? GROUP BY id)
+        ), predicted AS (
+            SELECT id, max(row) + 1 AS rows FROM predictions
+            WHERE model = ? AND id IN (SELECT id FROM said) GROUP BY id
+        )
         SELECT source, count(DISTINCT (id, row)) FILTER (row < rows AND NOT conflict) AS accepted,
                count(DISTINCT (id, row)) FILTER (row < rows AND conflict) AS conflicting,
                count(DISTINCT (id, row)) FILTER (rows IS NULL) AS unknown,

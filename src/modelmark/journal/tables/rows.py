@@ -24,8 +24,9 @@ class RowFilter:
 
     start, end: answered in [start, end). version: digest hex. path: served by. answer: the predicted class as text. flag:
     `KIND` or `KIND:input`. label: as text. labelled: whether a label came. wrong: the label is another class than the
-    answer. column: of the table, for an input; low, high: ends of its numbers, both included; value: its text; gap: it is
-    missing.
+    answer. source: of the label. fallback: not served by the model. score_from, score_below: ends of the score, of a value for
+    regression, the first included. column: of the table, for an input; low, high: ends of its numbers, both included;
+    value: its text; gap: it is missing.
     """
 
     start: datetime | None = None
@@ -37,6 +38,10 @@ class RowFilter:
     label: str | None = None
     labelled: bool | None = None
     wrong: bool = False
+    source: str | None = None
+    fallback: bool = False
+    score_from: float | None = None
+    score_below: float | None = None
     column: str | None = None
     low: float | None = None
     high: float | None = None
@@ -45,7 +50,7 @@ class RowFilter:
 
     @property
     def asks_labels(self) -> bool:
-        return self.label is not None or self.labelled is not None or self.wrong
+        return self.label is not None or self.labelled is not None or self.wrong or self.source is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,9 @@ def _conditions(model: str, wanted: RowFilter, after: Cursor | None) -> tuple[li
         ("p.path = ?", wanted.path),
         ("p.prediction = ?", wanted.answer),
         ("l.label = ?", wanted.label),
+        ("l.label_source = ?", wanted.source),
+        ("coalesce(p.score, p.value) >= ?", wanted.score_from),
+        ("coalesce(p.score, p.value) < ?", wanted.score_below),
     ):
         if value is not None:
             found.append((text, (value,)))
@@ -145,6 +153,8 @@ def _conditions(model: str, wanted: RowFilter, after: Cursor | None) -> tuple[li
         found.append((text, (wanted.flag if whole else f"{wanted.flag}:",)))
     if wanted.labelled is not None:
         found.append((f"l.label IS {'NOT ' if wanted.labelled else ''}NULL", ()))
+    if wanted.fallback:
+        found.append(("p.path <> 'model'", ()))
     if wanted.wrong:
         found.append(("l.label IS NOT NULL AND p.prediction IS NOT NULL AND l.label <> p.prediction", ()))
     if wanted.column is not None:

@@ -52,7 +52,7 @@ function tooltip(_, event, __, value) {
   if (value == null || value === "") { tip.hidden = true; return; }
   const said = value.text ?? value.sentence;
   const shown = said ?? Object.entries(value)
-    .filter(([key, item]) => item != null && key !== "run" && !key.startsWith("__"))
+    .filter(([key, item]) => item != null && !["run", "href", "known"].includes(key) && !key.startsWith("__"))
     .map(([key, item]) => key.replace("_", " ") + ": " + (key === "at" || key === "end" ? new Date(item).toLocaleTimeString() : typeof item === "number" ? +item.toPrecision(4) : item))
     .join("\n");
   tip.textContent = shown;
@@ -119,6 +119,8 @@ async function drawOne(place) {
     },
   });
   views.set(place, result.view);
+  result.view.addEventListener("click", (_, item) => { if (item?.datum?.href) location.assign(item.datum.href); }); // to its rows
+  result.view.addEventListener("mouseover", (_, item) => { place.style.cursor = item?.datum?.href ? "pointer" : ""; });
   if (step) place.dataset.step = step;
 }
 
