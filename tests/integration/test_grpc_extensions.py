@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from math import inf
+import time
+from math import inf, nan
 
 import grpc
 import numpy as np
@@ -17,8 +18,10 @@ from tritonclient.utils import InferenceServerException
 
 import loops
 import serving_case as case
+from modelmark.journal.wal.reader import read_segment, sealed_segments
+from modelmark.journal.wal.records import Labelled
 from modelmark.serving.grpc import calls
-from modelmark.serving.grpc.generated import reflection_pb2
+from modelmark.serving.grpc.generated import labels_pb2, open_inference_pb2, reflection_pb2
 from modelmark.serving.supervisor import running
 
 VALUES = np.array([[0.1, -3.0, 7.5], [1.0, 2.0, 3.0]])
@@ -28,7 +31,8 @@ VALUES = np.array([[0.1, -3.0, 7.5], [1.0, 2.0, 3.0]])
 def server(tmp_path_factory):
     built = case.build(tmp_path_factory.mktemp("w"))
     case.release(built)
-    with running(built.workspace, grpc_port=0) as supervisor:
+    with running(built.workspace, grpc_port=0, worker_options=("--seal-after", "0.1")) as supervisor:
+        supervisor.journal = built.workspace.wal
         yield supervisor
 
 
@@ -154,6 +158,62 @@ def test_what_is_no_question_ends_a_stream_of_reflection_and_is_told_in_one_of_i
         stream(server, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", [b"\xff"])
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert len(stream(server, "/inference.GRPCInferenceService/ModelStreamInfer", [b"\xff", b"", b"\xff"])) == 3
+
+
+def label(server, *labels, model="churn"):
+    body = labels_pb2.TakeLabelsRequest(model=model, labels=labels).SerializeToString()
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        return labels_pb2.TakeLabelsResponse.FromString(channel.unary_unary("/modelmark.Labels/Take")(body, timeout=10))
+
+
+def kept(server, id: str) -> list[Labelled]:
+    found = [record for file in sealed_segments(server.journal) for record in read_segment(file).records]
+    return [record for record in found if isinstance(record, Labelled) and record.prediction == id]
+
+
+def test_labels_of_a_prediction_are_journaled(client, server):
+    id = client.infer("churn", matrix()).get_response().parameters["prediction_id"].string_param
+    first = labels_pb2.Label(id=id, row=0, source="crm", int64_label=1)
+    told = label(server, first, first, labels_pb2.Label(id=id, row=1, string_label="0"))
+    assert (told.accepted, told.duplicates, told.conflicting) == (2, 1, 0)
+    until = time.monotonic() + 10
+    while len(found := kept(server, id)) < 2:
+        assert time.monotonic() < until, "the labels were not journaled"
+        time.sleep(0.05)
+    assert [(one.row, one.label, one.source) for one in found] == [(0, 1, "crm"), (1, 0, "api")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "how", "code"),
+    [
+        ([{"id": "1" * 32}], {}, "INVALID_ARGUMENT"),
+        ([{"id": "x", "int64_label": 1}], {}, "INVALID_ARGUMENT"),
+        ([{"id": "1" * 32, "int64_label": 7}], {}, "INVALID_ARGUMENT"),
+        ([{"id": "1" * 32, "double_label": nan}], {}, "INVALID_ARGUMENT"),
+        ([], {}, "INVALID_ARGUMENT"),
+        ([{"id": "1" * 32, "int64_label": 1, "source": "s" * 65}], {}, "INVALID_ARGUMENT"),
+        ([{"id": "1" * 32, "int64_label": 1}], {"model": "cats"}, "NOT_FOUND"),
+        ([{"id": "1" * 32, "string_label": "s" * 5_000_000}], {}, "RESOURCE_EXHAUSTED"),
+    ],
+)
+def test_labels_are_refused_as_over_rest(server, labels, how, code):
+    with pytest.raises(grpc.RpcError) as refused:
+        label(server, *(labels_pb2.Label(**one) for one in labels), **how)
+    assert refused.value.code().name == code
+
+
+def test_an_answer_names_its_prediction_in_trailing_metadata(server):
+    with triton.InferenceServerClient(server.grpc_address) as found:
+        body = found.infer("churn", matrix()).get_response()
+    request = open_inference_pb2.ModelInferRequest(model_name="churn")
+    tensor = request.inputs.add(name="X", datatype="FP64", shape=[1, 3])
+    tensor.contents.fp64_contents.extend([1, 2, 3])
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        path = "/inference.GRPCInferenceService/ModelInfer"
+        told, call = channel.unary_unary(path).with_call(request.SerializeToString(), timeout=10)
+    said = dict(call.trailing_metadata())
+    id = open_inference_pb2.ModelInferResponse.FromString(told).parameters["prediction_id"].string_param
+    assert (said["x-modelmark-prediction-id"], said["x-modelmark-version"]) == (id, body.model_version)
 
 
 class Silent:

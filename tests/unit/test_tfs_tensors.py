@@ -120,7 +120,7 @@ def test_examples_are_the_rows_that_json_would_have_been():
     ("message", "code", "row"),
     [
         pytest.param(pb.Input(), "NO_ROWS", None, id="nothing"),
-        pytest.param(examples(*ROWS * TYPED.max_rows), "TOO_MANY_ROWS", None, id="too many"),
+        pytest.param(examples(*ROWS * TYPED.max_rows, {}), "TOO_MANY_ROWS", None, id="too many"),
         pytest.param(examples(ROWS[0], {"age": 1.0, "paid": True}), "MISSING_COLUMN", 1, id="a missing feature"),
         pytest.param(examples(ROWS[0] | {"pet": 1}), "UNKNOWN_COLUMN", 0, id="an unknown feature"),
         pytest.param(examples(ROWS[0] | {"age": "x"}), "WRONG_TYPE", 0, id="text for a number"),

@@ -25,6 +25,8 @@ from modelmark.serving.wire.errors import sentence
 #: How often a stream that waits for its caller looks whether this worker ends, and how long it waits, in seconds.
 POLL: Final = 0.2
 IDLE: Final = 300.0
+#: Bytes of a message that asks for no prediction, and is read on the loop.
+PLAIN: Final = 4 * 1024 * 1024
 REQUEST_ID: Final = "x-request-id"
 _ID_FORM: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -116,6 +118,8 @@ class Calls:
         async def call(body: bytes, context: Context) -> bytes:
             responder = self.responder(context)
             try:
+                if len(body) > PLAIN:
+                    raise TooLarge("the message is too large", limit=f"{PLAIN} bytes")
                 return bytes(act(messages.read(kind, body)).SerializeToString())
             except ModelmarkError as error:
                 responder.refuse(error)

@@ -10,8 +10,9 @@ import grpc.aio
 
 from modelmark.domain.errors import Conflict
 from modelmark.serving.grpc.calls import Calls
-from modelmark.serving.grpc.generated import health_pb2, open_inference_pb2, tensorflow_serving_pb2
+from modelmark.serving.grpc.generated import health_pb2, labels_pb2, open_inference_pb2, tensorflow_serving_pb2
 from modelmark.serving.grpc.health import HealthService
+from modelmark.serving.grpc.labels import LabelService
 from modelmark.serving.grpc.reflection import ReflectionService
 from modelmark.serving.grpc.service import InferenceService
 from modelmark.serving.grpc.tensorflow import TensorflowServices
@@ -42,11 +43,17 @@ class GrpcServer:
             ),
         )
         self._calls = Calls(runtime)
-        described = (open_inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, tensorflow_serving_pb2.DESCRIPTOR)
+        described = (
+            open_inference_pb2.DESCRIPTOR,
+            health_pb2.DESCRIPTOR,
+            tensorflow_serving_pb2.DESCRIPTOR,
+            labels_pb2.DESCRIPTOR,
+        )
         inference, tensorflow = InferenceService(self._calls), TensorflowServices(self._calls)
+        labels = LabelService(self._calls)
         reflection, health = ReflectionService(self._calls, described), HealthService(runtime)
         self._server.add_generic_rpc_handlers(
-            (inference.handlers(), health.handlers(), *tensorflow.handlers(), *reflection.handlers())
+            (inference.handlers(), labels.handlers(), health.handlers(), *tensorflow.handlers(), *reflection.handlers())
         )
 
     async def start(self) -> int:

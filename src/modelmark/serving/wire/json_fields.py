@@ -88,6 +88,21 @@ def text_of(raw: bytes, field: str) -> str:
         raise Rejected(f"{field} must be a string", code="WRONG_TYPE", field=field, limit="a string") from None
 
 
+def strict_object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A small body that must be an object of these fields. Raises Rejected."""
+    value = jsontext.read(body)
+    if not isinstance(value, jsontext.Pairs):
+        raise Rejected("the body must be an object", code="WRONG_TYPE", limit="an object")
+    for name in value.duplicates:
+        raise Rejected("a field came twice", code="DUPLICATE_FIELD", field=jsontext.shown(name))
+    for name in value:
+        if name not in keys:
+            raise Rejected(
+                "a field is not known", code="UNKNOWN_FIELD", field=jsontext.shown(name), limit=", ".join(keys)
+            )
+    return value
+
+
 def _fault(body: bytes, form: str) -> Rejected:
     """What is wrong with a body that is no such object."""
     if len(body) > jsontext.SMALL:

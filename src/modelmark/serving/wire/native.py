@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -13,21 +12,17 @@ from msgspec import UNSET, UnsetType
 
 from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError, Rejected
-from modelmark.domain.labels import GivenLabel, read_label, settle
-from modelmark.journal.wal.records import Labelled
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors
+from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, labels
+from modelmark.serving.wire.json_fields import strict_object
 from modelmark.serving.wire.native_answers import Form
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FIELDS = ("rows", "row", "entity")
-MAX_LABELS = 10_000
 MAX_ENTITY = 256
-MAX_SOURCE = 64
 MANY_BYTES = 4096
 
 
@@ -35,20 +30,8 @@ class _Peek(msgspec.Struct):
     entity: Any = None
 
 
-class _Label(msgspec.Struct, forbid_unknown_fields=True):
-    id: str
-    label: bool | int | float | str
-    row: int | None = None
-    source: str = "api"
-
-
-class _Labels(msgspec.Struct, forbid_unknown_fields=True):
-    labels: list[_Label]
-
-
 _encode = msgspec.json.Encoder().encode
 _peek = msgspec.json.Decoder(_Peek).decode
-_labels = msgspec.json.Decoder(_Labels).decode
 
 
 class Native:
@@ -67,7 +50,7 @@ class Native:
         for model, route in routes.items():
             yield "GET", f"/models/{model}", Plain(self, partial(_describe, route))
             yield "POST", f"/models/{model}/predict", Predict(self, model)
-            yield "POST", f"/models/{model}/labels", Plain(self, partial(_take_labels, route))
+            yield "POST", f"/models/{model}/labels", Plain(self, partial(labels.take_json, route))
 
     def unknown(self, path: str) -> str | None:
         parts = path.split("/")
@@ -147,7 +130,7 @@ def _diagnose(body: bytes, codec: RowCodec) -> Rejected:
             return jsontext.nested_too_deep()
         return errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
     try:
-        value = _object(body, _FIELDS)
+        value = strict_object(body, _FIELDS)
     except Rejected as error:
         return error
     found = _entity_fault(value.get("entity"))
@@ -164,25 +147,11 @@ def _entity_fault(entity: object) -> Rejected | None:
     return Rejected("entity must be a string", code="WRONG_TYPE", field="entity", limit="a string")
 
 
-def _object(body: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
-    value = jsontext.read(body)
-    if not isinstance(value, jsontext.Pairs):
-        raise Rejected("the body must be an object", code="WRONG_TYPE", limit="an object")
-    for name in value.duplicates:
-        raise Rejected("a field came twice", code="DUPLICATE_FIELD", field=jsontext.shown(name))
-    for name in value:
-        if name not in keys:
-            raise Rejected(
-                "a field is not known", code="UNKNOWN_FIELD", field=jsontext.shown(name), limit=", ".join(keys)
-            )
-    return value
-
-
 def _refuse_duplicates(body: bytes, codec: RowCodec) -> None:
     """There are more strings than columns and fields that come once have."""
     if len(body) > jsontext.SMALL:
         raise errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
-    value = _object(body, _FIELDS)
+    value = strict_object(body, _FIELDS)
     for index, row in enumerate(value["rows"] if "rows" in value else [value["row"]]):
         found = row_errors.row(row, index, codec.numeric, codec.textual)
         if found is not None:
@@ -207,45 +176,3 @@ def _describe(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers)
 def _require_json(body: bytes, headers: Headers) -> None:
     if body:
         errors.require_json(headers)
-
-
-def _take_labels(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
-    """All labels of a request or none; in the journal before the answer leaves."""
-    _require_json(body, headers)
-    try:
-        labels = _labels(body).labels
-    except _FAILED:
-        raise _label_fault(body) from None
-    if not 0 < len(labels) <= MAX_LABELS:
-        raise Rejected(
-            "the number of labels is out of range",
-            code="TOO_MANY_LABELS" if labels else "NO_LABELS",
-            field="labels",
-            limit=f"1 to {MAX_LABELS}",
-        )
-    contract, at = route.champion.contract, time.time_ns()
-    settled = settle(_given(contract, index, item) for index, item in enumerate(labels))
-    runtime.label(
-        [Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source) for one in settled.kept]
-    )
-    counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting)}
-    return Reply(200, _encode({"accepted": len(settled.accepted), **{name: n for name, n in counts.items() if n}}))
-
-
-def _given(contract: Contract, index: int, item: _Label) -> GivenLabel:
-    if len(item.source) > MAX_SOURCE:
-        limit = f"{MAX_SOURCE} characters"
-        raise Rejected("the source is too long", code="TOO_LONG", field="source", row=index, limit=limit)
-    return read_label(contract, place=index, id=item.id, row=item.row, label=item.label)
-
-
-def _label_fault(body: bytes) -> Rejected:
-    try:
-        if len(body) <= jsontext.SMALL:
-            _object(body, ("labels",))
-        elif (fault := jsontext.unreadable(body)) is not None:
-            return fault
-    except Rejected as error:
-        return error
-    limit = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'
-    return Rejected("the labels are not of the known form", code="WRONG_TYPE", field="labels", limit=limit)

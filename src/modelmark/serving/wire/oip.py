@@ -24,6 +24,7 @@ from modelmark.serving.wire import (
     Predict,
     Reply,
     errors,
+    labels,
     oip_binary,
     oip_repository,
     oip_tensors,
@@ -119,6 +120,7 @@ class Oip:
             yield "GET", f"/v2/models/{model}", plain(partial(_metadata, route, route.champion))
             yield "GET", f"/v2/models/{model}/ready", plain(partial(_model_ready, model))
             yield "POST", f"/v2/models/{model}/infer", Predict(self, model)
+            yield "POST", f"/v2/models/{model}/labels", Plain(self, partial(labels.take_json, route))
             for index, arm in enumerate(route.arms):
                 for name in arm.version.names:
                     base = f"/v2/models/{model}/versions/{name}"

@@ -22,7 +22,8 @@ from modelmark.domain.prediction import ServedBy
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Reply, errors
-from modelmark.serving.wire.native import MAX_ENTITY, MAX_LABELS, MAX_SOURCE
+from modelmark.serving.wire.labels import MAX_LABELS, MAX_SOURCE
+from modelmark.serving.wire.native import MAX_ENTITY
 
 Schema = dict[str, Any]
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}

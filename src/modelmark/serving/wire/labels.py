@@ -1,0 +1,88 @@
+"""Labels by prediction id, however they travel: all of a request or none, in the journal before the answer leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from modelmark.contract import jsontext
+from modelmark.domain.contract import Contract
+from modelmark.domain.errors import Rejected
+from modelmark.domain.labels import GivenLabel, read_label, settle
+from modelmark.journal.wal.records import Labelled
+from modelmark.serving.models import LiveRoute
+from modelmark.serving.runtime import Runtime
+from modelmark.serving.wire import Headers, Reply, errors
+from modelmark.serving.wire.json_fields import strict_object
+
+MAX_LABELS: Final = 10_000
+MAX_SOURCE: Final = 64
+_FAILED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FORM: Final = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True):
+    """What turned out to be true of one row of a prediction. row: None where the prediction has one alone."""
+
+    id: str
+    label: bool | int | float | str
+    row: int | None = None
+    source: str = "api"
+
+
+class _Labels(msgspec.Struct, forbid_unknown_fields=True):
+    labels: list[Label]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_labels: Final = msgspec.json.Decoder(_Labels).decode
+
+
+def take(route: LiveRoute, runtime: Runtime, labels: Sequence[Label]) -> dict[str, int]:
+    """Counts: accepted, and duplicates and conflicting where there are any. Raises Rejected, having taken none; NotYet."""
+    if not 0 < len(labels) <= MAX_LABELS:
+        raise Rejected(
+            "the number of labels is out of range",
+            code="TOO_MANY_LABELS" if labels else "NO_LABELS",
+            field="labels",
+            limit=f"1 to {MAX_LABELS}",
+        )
+    contract, at = route.champion.contract, time.time_ns()
+    settled = settle(_given(contract, index, item) for index, item in enumerate(labels))
+    runtime.label(
+        [Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source) for one in settled.kept]
+    )
+    counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting)}
+    return {"accepted": len(settled.accepted), **{name: n for name, n in counts.items() if n}}
+
+
+def take_json(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    """Of a JSON body. Raises as `take`."""
+    if body:
+        errors.require_json(headers)
+    try:
+        labels = _labels(body).labels
+    except _FAILED:
+        raise _fault(body) from None
+    return Reply(200, _encode(take(route, runtime, labels)))
+
+
+def _given(contract: Contract, index: int, item: Label) -> GivenLabel:
+    if len(item.source) > MAX_SOURCE:
+        limit = f"{MAX_SOURCE} characters"
+        raise Rejected("the source is too long", code="TOO_LONG", field="source", row=index, limit=limit)
+    return read_label(contract, place=index, id=item.id, row=item.row, label=item.label)
+
+
+def _fault(body: bytes) -> Rejected:
+    try:
+        if len(body) <= jsontext.SMALL:
+            strict_object(body, ("labels",))
+        elif (fault := jsontext.unreadable(body)) is not None:
+            return fault
+    except Rejected as error:
+        return error
+    return Rejected("the labels are not of the known form", code="WRONG_TYPE", field="labels", limit=_FORM)
