@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelmark.cli.options import protocols
-from modelmark.cli.run import _worker_options
+from modelmark.cli.endpoint import _worker_options
 from modelmark.domain.errors import Rejected
 from modelmark.domain.settings import Settings
 from modelmark.serving.wire import Predict, installed
@@ -27,8 +26,8 @@ def addresses(**choices):
 
 def test_settings_reach_the_workers():
     chosen = Settings.read({"MODELMARK_MLFLOW_MODEL": "cats", "MODELMARK_KSERVE_V1": "1"})
-    assert _worker_options(chosen)[-2:] == protocols(chosen) == ("--mlflow-model=cats", "--kserve-v1")
-    assert protocols(Settings.read({"MODELMARK_KSERVE_V1": "0"})) == ()
+    assert _worker_options(chosen)[-2:] == ("--mlflow-model=cats", "--kserve-v1")
+    assert _worker_options(Settings.read({"MODELMARK_KSERVE_V1": "0"})) == _worker_options(Settings())
 
 
 def test_what_is_neither_0_nor_1_is_refused():

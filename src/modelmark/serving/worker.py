@@ -98,7 +98,11 @@ class Options:
     @property
     def protocols(self) -> dict[str, dict[str, Any]]:
         """What was set for each, by name."""
-        return {"mlflow": {"model": self.mlflow_model}, "kserve": {"chosen": self.kserve_v1}}
+        return {
+            "mlflow": {"model": self.mlflow_model},
+            "kserve": {"chosen": self.kserve_v1},
+            "openapi": {"kserve": self.kserve_v1, "mlflow_model": self.mlflow_model},
+        }
 
 
 class Turning:

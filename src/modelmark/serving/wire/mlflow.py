@@ -57,6 +57,7 @@ _CODES: Final[tuple[tuple[type[domain.ModelmarkError], str], ...]] = (
     (domain.TimedOut, "DEADLINE_EXCEEDED"),
     (domain.ModelmarkError, "INTERNAL_ERROR"),
 )
+_TEXT: Final = b"text/plain; charset=utf-8"
 _METHODS: Final = ("predict", "predict_proba")
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -232,8 +233,8 @@ def _nobody(model: str | None, runtime: Runtime, body: bytes, headers: Headers) 
 
 
 def _alive(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
-    return Reply(200 if runtime.ready()[0] else 503, b"\n")
+    return Reply(200 if runtime.ready()[0] else 503, b"\n", _TEXT)
 
 
 def _version(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
-    return Reply(200, __version__.encode(), b"text/plain; charset=utf-8")
+    return Reply(200, __version__.encode(), _TEXT)
