@@ -16,7 +16,7 @@ from sklearn.preprocessing import SplineTransformer
 
 from child_here import sandbox_here
 from modelmark.contract.read import load
-from modelmark.domain.errors import Rejected
+from modelmark.domain.contract import HowItRuns
 from modelmark.registry.drafting.draft import Drafted, draft_contract
 
 ROWS = 240
@@ -34,11 +34,15 @@ def drafted(folder: Path, model: object, table: pd.DataFrame) -> Drafted:
 
 
 @pytest.mark.parametrize("step", [RBFSampler(n_components=3, random_state=0), SplineTransformer()])
-def test_what_cannot_be_converted_is_named_and_no_draft_is_written(tmp_path: Path, step: TransformerMixin) -> None:
+def test_what_cannot_be_converted_is_drafted_to_run_as_itself_and_says_why(
+    tmp_path: Path, step: TransformerMixin
+) -> None:
     model = make_pipeline(step, LogisticRegression()).fit(TABLE[["x"]], TABLE["y"])
-    with pytest.raises(Rejected, match=f"{type(step).__name__} cannot be converted"):
-        drafted(tmp_path, model, TABLE[["x", "y"]])
-    assert not (tmp_path / "modelmark.yaml").exists()
+    found = drafted(tmp_path, model, TABLE[["x", "y"]])
+    assert found.rehearsal is not None
+    assert (found.rehearsal.run, found.rehearsal.flipped) == (HowItRuns.ISOLATED, 0)
+    assert f"{type(step).__name__} cannot be converted" in found.rehearsal.instead
+    assert "run: isolated  # GUESS: as itself" in (tmp_path / "modelmark.yaml").read_text()
 
 
 def test_what_an_edit_can_mend_is_said_beside_the_draft(tmp_path: Path) -> None:
@@ -68,10 +72,10 @@ def reason(found: Drafted) -> str:
 
 def test_a_loss_is_tolerated_as_far_as_the_holdout_is_unsure_of_it(tmp_path: Path) -> None:
     """Of normal errors the root mean square of n rows has a standard error of 1 / sqrt(2 n) of itself; the upper end reckons
-    with a larger error than any that was seen."""
+    with larger errors than any that was seen, as heavy tails have them."""
     found, tolerance = spread(tmp_path, noise=5)
     usual = 1.96 / (2 * ROWS) ** 0.5
-    assert usual < tolerance < 1.6 * usual
+    assert usual < tolerance < 2.5 * usual
     assert "on its 240 rows, which leaves it unsure by" in reason(found)
 
 

@@ -20,18 +20,20 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, XGBRanker
 
 import models
 from child_here import sandbox_here
 from modelmark.contract.rows import RowCodec
 from modelmark.contract.table import rows_of
 from modelmark.domain import errors
-from modelmark.domain.contract import Contract, HowItRuns
+from modelmark.domain.contract import Contract, HowItRuns, Outputs
+from modelmark.domain.metrics import Task
 from modelmark.domain.version import ASKED, ORIGINAL, SAVED
 from modelmark.registry import sandbox
 from modelmark.registry.convert import Conversion, convert, request_of
 from modelmark.registry.drafting.draft import draft_contract
+from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.original.served import as_served, matrix_of, table_of
 from modelmark.registry.register import lock
 from modelmark.serving.execution import Execution
@@ -103,6 +105,73 @@ def test_it_answers_as_its_author_s_model_does(tmp_path, model, libraries):
     expected = model.predict_proba(numbers[models.FEATURES])
     assert served(found, numbers).tolist() == expected.tolist(), "to the last bit"
     assert all(any(line.startswith(f"{name}") for line in lock(libraries).decode().splitlines()) for name in libraries)
+
+
+def xgboost_file(folder, frame, y):
+    model = XGBClassifier(n_estimators=15, n_jobs=1).fit(frame, y)
+    model.save_model(folder / "own.ubj")
+    return folder / "own.ubj", model.predict_proba
+
+
+def xgboost_of_matrix(folder, frame, y):
+    model = XGBClassifier(n_estimators=15, n_jobs=1).fit(frame.to_numpy(), y)
+    model.save_model(folder / "own.json")
+    return folder / "own.json", lambda rows: model.predict_proba(rows.to_numpy())
+
+
+def lightgbm_file(folder, frame, y):
+    model = LGBMClassifier(n_estimators=15, n_jobs=1, verbose=-1).fit(frame, y)
+    model.booster_.save_model(folder / "own.txt")
+    return folder / "own.txt", model.predict_proba
+
+
+def catboost_file(folder, frame, y):
+    model = CatBoostClassifier(iterations=15, verbose=False, allow_writing_files=False).fit(frame, y)
+    model.save_model(folder / "own.cbm")
+    return folder / "own.cbm", model.predict_proba
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("made", [xgboost_file, xgboost_of_matrix, lightgbm_file, catboost_file])
+def test_a_booster_s_own_file_answers_as_the_booster(tmp_path, made, classes):
+    train, holdout = models.frame(300, 1, nulls=0.1), models.frame(100, 2, nulls=0.1)
+    y = np.digitize(train["amount"], [0.0] if classes == 2 else [-5.0, 5.0])
+    path, answers = made(tmp_path, train[models.NUMERIC], y)
+    task, positive = (Task.BINARY, 1) if classes == 2 else (Task.MULTICLASS, None)
+    outputs = Outputs(classes=tuple(range(classes)), positive=positive)
+    agreed = models.contract(names=models.NUMERIC, nullable=True, task=task, outputs=outputs)
+    with sandbox_here():
+        found = convert(path, isolated(agreed), holdout, train=train, limits=sandbox.Limits(), progress=lambda _: None)
+    assert (found.flavour, len(found.libraries), found.parity.flipped) == (ORIGINAL, 1, 0)
+    inside = holdout[holdout["income per year"].between(-50, 150) | holdout["income per year"].isna()]
+    expected = np.asarray(answers(inside[models.NUMERIC]), dtype=np.float64)
+    if classes == 2 and made is xgboost_file:
+        assert served(found, inside, agreed).tolist() == expected.tolist(), "behind its walls, too"
+    assert found.original.tolist() == np.asarray(answers(holdout[models.NUMERIC]), dtype=np.float64).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("m.json", b'{"learner":{"attributes":{}}}', "xgboost cannot read the file"),
+        ("m.txt", b"tree\nversion=v4\n", "lightgbm cannot read the file"),
+        ("m.cbm", b"CBM1" + bytes(8), "catboost cannot read the file"),
+    ],
+)
+def test_a_damaged_booster_is_refused_by_name(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(errors.Rejected, match=said):
+        convert(tmp_path / name, isolated(NULLABLE), models.frame(50), limits=sandbox.Limits(), progress=lambda _: None)
+
+
+def test_a_booster_that_ranks_is_refused_by_its_objective(tmp_path):
+    train = models.frame(60, 1)
+    XGBRanker(n_estimators=2, n_jobs=1).fit(
+        train[models.NUMERIC], train["age"] % 2, qid=np.arange(60) // 10
+    ).save_model(tmp_path / "rank.json")
+    with sandbox_here(), pytest.raises(errors.Rejected, match="trained for rank:ndcg") as refused:
+        inspect(tmp_path / "rank.json")
+    assert refused.value.code == "WRONG_TASK"
 
 
 def test_nothing_opens_an_object_that_asks_for_what_no_model_may(tmp_path):

@@ -50,7 +50,8 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What the reader that opens nothing found in a pickle. streams: bytes of each, as they lie in streams.bin."""
+    """What the reader that opens nothing found in a pickle. streams: bytes of each, as they lie in streams.bin. own: there is no
+    pickle, but a booster's own form."""
 
     reason: Annotated[str, Meta(max_length=40)] = ""
     kind: Annotated[str, Meta(max_length=40)] = ""
@@ -60,6 +61,7 @@ class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     hostile: bool = False
     words: Annotated[list[Text], Meta(max_length=20_000)] = []
     streams: Annotated[list[Number], Meta(max_length=100_000)] = []
+    own: bool = False
 
 
 class Walls(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -96,7 +98,6 @@ _EXPORT: Final = "use estimators that skl2onnx supports, or export the model to 
 _NAMES: Final = "list the inputs under the model's names and in its order"
 _ELSEWHERE: Final = "do that in the table before the model is fitted, or export the model to ONNX yourself"
 _EXPORTED: Final = "export the model to ONNX, and give that file"
-_BOOSTER: Final = "convert the model with onnxmltools, and give the ONNX file"
 _SUPERVISED: Final = "register a classifier or a regressor"
 _UNSAFE: Final = "do not open this file; find out where it comes from"
 
@@ -124,10 +125,16 @@ REASONS: Final[dict[str, Reason]] = {
         "joblib.dump(skops.io.load(path, trusted=…), 'model.joblib'), and give that file; in MLflow, log the model with "
         "serialization_format='cloudpickle'",
     ),
-    "xgboost": Reason("NOT_A_MODEL", "the file is XGBoost's own", _BOOSTER),
-    "lightgbm": Reason("NOT_A_MODEL", "the file is LightGBM's own", _BOOSTER),
-    "catboost": Reason(
-        "NOT_A_MODEL", "the file is CatBoost's own", "model.save_model('model.onnx', format='onnx'), and give that file"
+    "xgboost_of_old": Reason(
+        "NOT_A_MODEL",
+        "the file is XGBoost's own, in the binary form of years ago",
+        "load it with the version that wrote it, model.save_model('model.ubj'), and give that file",
+    ),
+    "damaged_booster": Reason("NOT_A_MODEL", "{first} cannot read the file ({kind})", _SAVE),
+    "objective": Reason(
+        "WRONG_TASK",
+        "the model was trained for {first}, which gives neither a probability nor a value of the target",
+        "train it for a probability (binary:logistic, multi:softprob, binary, multiclass, Logloss) or a value",
     ),
     "safetensors": Reason(
         "NOT_A_MODEL", "the file holds weights (safetensors) and not what computes with them", _EXPORTED

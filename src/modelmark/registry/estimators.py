@@ -124,8 +124,9 @@ def require_estimator(model: Any) -> None:
 
 def _check_columns(model: Any, names: list[str]) -> None:
     learned = getattr(model, "feature_names_in_", None)
-    if learned is not None and list(learned) != names:
-        alike = [a == b for a, b in zip(learned, names, strict=False)]
+    said = [name.replace(" ", "_") for name in names] if getattr(model, "spaces_lost", False) else names
+    if learned is not None and list(learned) != said:
+        alike = [a == b for a, b in zip(learned, said, strict=False)]
         first = alike.index(False) if False in alike else len(alike)
         raise Refusal("columns_differ", names=[str(name)[:200] for name in learned[:20]], numbers=[first + 1])
     count = getattr(model, "n_features_in_", len(names))

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from modelmark.domain.errors import Rejected
 from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import pickle_names
-from modelmark.registry.original import foreign
+from modelmark.registry.original import foreign, own_files
 from modelmark.registry.refusal import Refusal
 
 _WORDS: Final = 20_000
@@ -35,6 +35,8 @@ def read(path: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
         kind, _, data = formats.content(Path(path), most)
         if kind is formats.Format.ONNX:
             raise Refusal("graph_by_another_name")
+        if kind in formats.OWN:
+            return {"words": sorted(own_files.words(kind, data))[:_WORDS], "own": True}
         found = pickled.read(data)
     except Rejected as error:
         if error.code != "TOO_LARGE" and foreign.is_text(Path(path).read_bytes()):

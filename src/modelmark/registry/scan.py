@@ -48,7 +48,8 @@ def scan(source: Path, limits: sandbox.Limits) -> Scan:
         assert isinstance(found, Scanned)
         _require_allowed(found)
         streams = _streams(result.bytes_of("streams.bin", granted.file_bytes), found.streams)
-    return Scan(words=frozenset(found.words), silent=_asked(streams) if streams else SCANNERS)
+    silent = () if found.own else _asked(streams) if streams else SCANNERS
+    return Scan(words=frozenset(found.words), silent=silent)
 
 
 def _require_allowed(found: Scanned) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from modelmark.domain.errors import Rejected
 from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import libraries, pickle_names
+from modelmark.registry.original import own_files
 from modelmark.registry.original.contained import the_estimator
 from modelmark.registry.refusal import Refusal, kind_of
 
@@ -93,7 +95,11 @@ class Saved:
 
 
 def load(source: str | IO[bytes]) -> Saved:
-    """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container."""
+    """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container; or in a
+    booster's own file."""
+    kept = _own(source)
+    if kept is not None:
+        return Saved(model=own_files.load(*kept), taken="", written_by=())
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
@@ -109,6 +115,17 @@ def load(source: str | IO[bytes]) -> Saved:
     }
     model, taken = the_estimator(found)
     return Saved(model=model, taken=taken, written_by=tuple(sorted(written_by)))
+
+
+def _own(source: str | IO[bytes]) -> tuple[formats.Format, bytes] | None:
+    data = Path(source).read_bytes() if isinstance(source, str) else source.read()
+    if not isinstance(source, str):
+        source.seek(0)
+    try:
+        kind, _, inside = formats.content_of(data)
+    except Rejected:
+        return None
+    return (kind, inside) if kind in formats.OWN else None
 
 
 def _unopened(source: str | IO[bytes], error: Exception) -> Refusal:

@@ -21,6 +21,16 @@ class Format(StrEnum):
 
     ONNX = "ONNX"
     PICKLE = "pickle"
+    XGBOOST = "XGBoost (JSON or UBJSON)"
+    LIGHTGBM = "LightGBM (text)"
+    CATBOOST = "CatBoost (cbm)"
+
+
+#: Forms in which boosters keep themselves: trees and numbers, and no code.
+OWN: Final = frozenset({Format.XGBOOST, Format.LIGHTGBM, Format.CATBOOST})
+_TAKEN: Final = "a pickle (joblib, compressed too), ONNX, or a booster's own"
+_FIRST: Final = 4096
+_OBJECTS: Final = (b"{L", b"{l", b"{I", b"{i", b"{U")  # how an object of UBJSON may begin
 
 
 #: First bytes of formats that are not taken, so that the refusal can say what it found.
@@ -47,9 +57,13 @@ _UNPACK: Final[tuple[tuple[bytes, str, Callable[[], Any]], ...]] = (
 def content(path: Path, most: int = _MOST) -> tuple[Format, str, bytes]:
     """(format, how it was compressed or nothing, the bytes inside). most: bytes it may unpack to.
 
-    Raises Rejected: WRONG_FORMAT for anything that is not a pickle or an ONNX graph, TOO_LARGE for a bomb.
+    Raises Rejected: WRONG_FORMAT for anything that is not taken, TOO_LARGE for a bomb.
     """
-    data = path.read_bytes()
+    return content_of(path.read_bytes(), most)
+
+
+def content_of(data: bytes, most: int = _MOST) -> tuple[Format, str, bytes]:
+    """The same of bytes that are at hand."""
     for start, packing, make in _UNPACK:
         if data.startswith(start):
             return _kind(inner := _unpacked(data, make(), packing, most)), packing, inner
@@ -72,10 +86,28 @@ def _unpacked(data: bytes, machine: Any, packing: str, most: int) -> bytes:
     return bytes(found)
 
 
+def own(data: bytes) -> Format | None:
+    """Which booster keeps itself so; None for anything else."""
+    first = data[:_FIRST]
+    if first.startswith(b"CBM1"):
+        return Format.CATBOOST
+    if first.startswith(b"tree\n"):
+        return Format.LIGHTGBM
+    json_like = first.lstrip().startswith(b"{") and b'"learner"' in first
+    return Format.XGBOOST if json_like or (first.startswith(_OBJECTS) and b"learner" in first) else None
+
+
 def _kind(data: bytes) -> Format:
+    kept = own(data)
+    if kept is not None:
+        return kept
     for start, what in _KNOWN:
         if data.startswith(start):
-            raise Rejected(f"it is {what}", code="WRONG_FORMAT", limit="a pickle (joblib, compressed too) or ONNX")
+            raise Rejected(
+                f"it is {what}",
+                code="WRONG_FORMAT",
+                limit=_TAKEN,
+            )
     if len(data) > 1 and data[0] == 0x80 and data[1] <= 5:
         return Format.PICKLE
     if data[:1] == b"\x08" and len(data) > 8:  # field 1, ir_version, of an ONNX ModelProto
@@ -85,5 +117,5 @@ def _kind(data: bytes) -> Format:
     raise Rejected(
         f"it starts with {data[:8].hex(' ') or 'nothing'}, which no format we take does",
         code="WRONG_FORMAT",
-        limit="a pickle (joblib, compressed too) or ONNX",
+        limit=_TAKEN,
     )

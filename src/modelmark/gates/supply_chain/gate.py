@@ -70,6 +70,10 @@ class SupplyChain:
         )
         if kind is formats.Format.ONNX:
             found.checks.append(_graph_check(f"graph of {source}", data))
+        elif kind in formats.OWN:
+            found.notes.append(
+                f"{source} holds trees and numbers in a booster's own form, and no code; its library reads it behind walls."
+            )
         else:
             self._pickle(source, data, found)
 

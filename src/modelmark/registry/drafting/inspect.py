@@ -39,7 +39,7 @@ def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.
         with sandbox.run("inspect", {}, {"source.bin": taken}, limits, before=look) as answer:
             found = answer.answer
             assert isinstance(found, answers.Answer)
-            features = _features(found.features, words[0])
+            features = _features(found.features, words[0], known)
             return Facts(
                 estimator=" → ".join(answers.known(found.estimator, words[0])),
                 features=features,
@@ -63,8 +63,13 @@ def _of_graph(found: graph_facts.GraphFacts, known: Collection[str]) -> Facts:
     return Facts(estimator="ONNX", features=tuple(shown))
 
 
-def _features(found: list[str] | None, words: frozenset[str]) -> tuple[str, ...] | None:
-    return tuple(found) if found is not None and words.issuperset(found) else None
+def _features(found: list[str] | None, words: frozenset[str], known: Collection[str]) -> tuple[str, ...] | None:
+    """known: columns of the tables; a file that writes `_` for a space means the column."""
+    if found is None:
+        return None
+    columns = {name.replace(" ", "_"): name for name in known} | {name: name for name in known}
+    meant = [columns.get(name, name) for name in found]
+    return tuple(meant) if words.issuperset(meant) else None
 
 
 def _by_column(features: tuple[str, ...] | None, found: Sequence[T]) -> dict[str, T]:

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from modelmark.gates.supply_chain.formats import own
 from modelmark.registry.refusal import Refusal
 
 _FIRST: Final = 4096
@@ -15,10 +16,8 @@ _STARTS: Final = (
     (b"\x89HDF\r\n", "hdf5"),
     (b"\x93NUMPY", "an_array"),
     (b"PAR1", "a_table"),
-    (b"CBM1", "catboost"),
     (b"GGUF", "gguf"),
-    (b"binf", "xgboost"),
-    (b"tree\n", "lightgbm"),
+    (b"binf", "xgboost_of_old"),
     (b"\x7fELF", "a_program"),
     (b"MZ", "a_program"),
     (b"#!", "a_program"),
@@ -40,6 +39,8 @@ def require_known(path: Path) -> None:
     """Raises Refusal for a format that we know and do not read; says nothing of any other file."""
     with path.open("rb") as file:
         first = file.read(_FIRST)
+    if own(first) is not None:
+        return
     reason = _of_zip(path) if first.startswith(b"PK\x03\x04") else _of_start(first)
     if reason is not None:
         raise Refusal(reason)
@@ -58,17 +59,10 @@ def _of_start(first: bytes) -> str | None:
     if first[8:10] == b'{"' and int.from_bytes(first[:8], "little") < 1 << 32:
         return "safetensors"
     if first.lstrip().startswith(_OBJECT):
-        return _of_object(first)
+        return "json"
     if first.lstrip().startswith(b"<"):
         return "pmml" if b"<PMML" in first else "a_document"
     return None
-
-
-def _of_object(first: bytes) -> str:
-    """Of a file that begins like a JSON object, or like XGBoost's binary form of one."""
-    if b"learner" in first and (b'"learner"' in first or first[:2] in (b"{L", b"{l", b"{I", b"{i")):
-        return "xgboost"
-    return "json"
 
 
 def _of_zip(path: Path) -> str:
