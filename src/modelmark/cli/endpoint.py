@@ -13,7 +13,7 @@ from pathlib import Path
 
 from modelmark.cli import reported
 from modelmark.cli.opening import settings_of
-from modelmark.cli.output import OK
+from modelmark.cli.output import OK, say
 from modelmark.cli.still_there import still_there
 from modelmark.domain.settings import Settings
 from modelmark.serving.heartbeat import follow_parent
@@ -50,9 +50,9 @@ def started() -> int:
 
 
 def _tell(supervisor: Supervisor) -> None:
-    print(f"ready: predictions on {supervisor.address}", flush=True)  # noqa: T201
+    say(f"ready: predictions on {supervisor.address}")
     if supervisor.grpc_address is not None:
-        print(f"ready: gRPC on {supervisor.grpc_address}", flush=True)  # noqa: T201
+        say(f"ready: gRPC on {supervisor.grpc_address}")
 
 
 if __name__ == "__main__":
