@@ -14,7 +14,9 @@ from builders.workspace import Lived, quiet, spread
 from modelmark.domain.finding import Outcome
 from modelmark.journal.wal.records import Record
 from modelmark.steward.job import Step
-from modelmark.steward.profiler import MonitoredVersion
+from modelmark.steward.jobs.monitor import MonitorVersions
+from modelmark.steward.loop import Steward
+from modelmark.steward.profiler import MonitoredVersion, Profiler
 from modelmark.steward.serving_versions import ServingVersions
 
 MINUTE = timedelta(minutes=1)
@@ -111,6 +113,36 @@ def test_tables_that_cannot_be_read_keep_nobody_from_those_that_serve(tmp_path: 
     step = keeper.step(NOON)
     assert {f.monitor for f in step.findings} >= {"quality", "drift", "performance"}
     assert any("the tables are away" in line for line in step.errors)
+
+
+def test_a_departed_version_whose_files_are_gone_is_told_once_and_keeps_nobody_from_the_others(tmp_path: Path) -> None:
+    case, hour = quiet(), timedelta(hours=1)
+    life = Lived.at(tmp_path, NOON)
+    ids = []
+    for number in (1, 2, 3):
+        at = NOON + (number - 4) * hour
+        version = life.register(case, number, at)
+        life.check(case, version, at)
+        life.release(case, version, at)
+        life.predict("churn", spread(at, at + hour, 20))
+        ids.append(version.id)
+    life.app.workspace.version(ids[0]).rename(tmp_path / "elsewhere")
+    kept = book(tmp_path / "other")
+    known = ServingVersions(list, life.app.monitored.left)
+    look = MonitorVersions(
+        workspace=life.app.workspace,
+        monitoring_store=kept,
+        profiler=Profiler(life.app.workspace, kept),
+        serving=known,
+        told=False,
+    )
+    steps = [
+        Steward([look], known, kept, lambda: NOON, log=lambda line: None).step(NOON + m * MINUTE) for m in (0, 2, 4)
+    ]
+    ((said,), *later) = [step.errors for step in steps]
+    assert said.startswith("v1 of churn has left and cannot be judged: ")
+    assert later == [[], []]
+    assert [one.version for one in known.left(NOON)] == [ids[1]]
 
 
 def test_every_version_that_answered_is_judged_until_its_labels_have_come(tmp_path: Path) -> None:

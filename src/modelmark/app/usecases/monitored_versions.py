@@ -9,7 +9,9 @@ from typing import Final
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Check
+from modelmark.domain.finding import Outcome
 from modelmark.domain.ports import ArtifactStore, Ledger
 from modelmark.domain.routes import Arm
 from modelmark.domain.version import REFERENCE, Version
@@ -17,6 +19,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.cohorts import last_answers
 from modelmark.stats.bootstrap import Interval
 from modelmark.steward.expiries import Expiry
+from modelmark.steward.job import JobFault
 from modelmark.steward.observations import label_delay
 from modelmark.steward.profiler import MonitoredVersion
 
@@ -41,19 +44,22 @@ class MonitoredVersions:
             for arm in self._serving()
         ]
 
-    def left(self, now: datetime) -> list[MonitoredVersion]:
+    def left(self, now: datetime) -> list[MonitoredVersion | JobFault]:
         """Every version that serves no more and whose labels may still come: `LATE` after they usually have for the last of
-        its answers."""
+        its answers; a fault in place of one whose files cannot be read."""
         serving = {arm.version for arm in self._serving()}
-        found: list[MonitoredVersion] = []
+        found: list[MonitoredVersion | JobFault] = []
         for model in sorted({version.model for version in self.ledger.versions()}):
             answered = last_answers(self.workspace, model)
             for version in self.ledger.versions(model):
                 last = answered.get(version.id.hex)
                 if last is None or version.id in serving:
                     continue
-                if now - last < label_delay(self.contract_of(version)) + LATE:
-                    found.append(replace(self._read_once(version.id), left=True))
+                try:
+                    if now - last < label_delay(self.contract_of(version)) + LATE:
+                        found.append(replace(self._read_once(version.id), left=True))
+                except ModelmarkError as error:
+                    found.append(_unreadable(version, error))
         return found
 
     def _serving(self) -> list[Arm]:
@@ -95,6 +101,11 @@ class MonitoredVersions:
         said = (item.check("objective") for item in self.ledger.evidence(version.id) if item.gate == "holdout")
         found = [check for check in said if check is not None and check.estimate is not None]
         return _interval(found[-1]) if found else None
+
+
+def _unreadable(version: Version, error: ModelmarkError) -> JobFault:
+    sentence = f"{version.label} of {version.model} has left and cannot be judged: {error.message}"
+    return JobFault(subject=f"departed {version.id.short}", sentence=sentence, outcome=Outcome.CANNOT_TELL)
 
 
 def _interval(check: Check) -> Interval:

@@ -48,7 +48,10 @@ class MonitorVersions:
 
     def _left(self, context: JobContext) -> Sequence[MonitoredVersion]:
         try:
-            return self.serving.left(context.now)
+            left = self.serving.left(context.now)
+            for fault in self.serving.faults():
+                context.report(fault)
+            return left
         except Exception as error:  # noqa: BLE001 - whatever it is, those that serve are looked at
             context.report(JobFault.of(self.name, error, self.owner))
             return ()
