@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Snooze
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Snooze
 from modelmark.domain.until import later_on
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def acknowledge(id: Id, workspace: options.Workspace = None, json: options.Json 
 
     Example: modelmark alerts acknowledge 12
     """
-    app = open_app(workspace)
-    return _done(app.handle_alert(id, Acknowledge(), by=app.principal), json)
+    return _handled(id, Acknowledge(), workspace, json)
 
 
 @alerts.command()
@@ -116,9 +116,8 @@ def snooze(
 
     Example: modelmark alerts snooze 12 --until 4h
     """
-    app = open_app(workspace)
     when = later_on(until, now=datetime.now(UTC), field="--until")
-    return _done(app.handle_alert(id, Snooze(until=when), by=app.principal), json)
+    return _handled(id, Snooze(until=when), workspace, json)
 
 
 @alerts.command()
@@ -132,8 +131,7 @@ def assign(
 
     Example: modelmark alerts assign 12 --to "Bob Ray"
     """
-    app = open_app(workspace)
-    return _done(app.handle_alert(id, Assign(to=to), by=app.principal), json)
+    return _handled(id, Assign(to=to), workspace, json)
 
 
 @alerts.command()
@@ -147,8 +145,7 @@ def close(
 
     Example: modelmark alerts close 12 --reason "restored from the backup"
     """
-    app = open_app(workspace)
-    return _done(app.handle_alert(id, Close(reason=reason), by=app.principal), json)
+    return _handled(id, Close(reason=reason), workspace, json)
 
 
 def _since(alert: Alert) -> str:
@@ -156,7 +153,9 @@ def _since(alert: Alert) -> str:
     return begun if alert.closed_at is None else f"{begun}, over {alert.closed_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _done(alert: Alert, json: bool) -> int:
+def _handled(id: int, act: Handling, workspace: Path | None, json: bool) -> int:
+    app = open_app(workspace)
+    alert = app.handle_alert(id, act, by=app.principal)
     if json:
         say_json({"alert": alert})
     else:
