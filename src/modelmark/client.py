@@ -98,7 +98,7 @@ class Client:
 
     def label(self, model: str, labels: Iterable[tuple[str, int, Label]], *, source: str = "api") -> int:
         """The truth about (prediction id, row). All are taken or none. Returns how many rows that settles: what is said twice
-        counts once, and what contradicts itself is kept and does not count."""
+        counts once; what contradicts itself, and what is about an id that was never given, is kept and does not count."""
         items = [
             {"id": id, "row": _plain(row, "row", at), "label": _plain(label, "label", at), "source": source}
             for at, (id, row, label) in enumerate(labels)

@@ -128,6 +128,18 @@ def test_a_wrong_label_is_refused(client, labels, code):
     assert refusal.value.code == code
 
 
+def test_a_label_of_an_id_that_nobody_ever_gave_is_kept_aside_and_said_to_be(built, client):
+    ours, made_up, later = (
+        client.predict("churn", [case.row(built)]).id,
+        "deadbeef" * 4,
+        "0fffffffffff" + 8 * "a" + "1" + 11 * "0",
+    )
+    body = {"labels": [{"id": id, "label": 1} for id in (ours, made_up, later)]}
+    assert client._post("/models/churn/labels", body) == {"accepted": 1, "unknown": 2}
+    kept = lambda: {r.prediction for r in journal(built) if isinstance(r, Labelled)}  # noqa: E731
+    eventually(lambda: {ours, made_up, later} <= kept())  # they count should such a prediction ever come
+
+
 def test_labels_for_one_row_in_one_request_are_one_or_in_conflict(built, client):
     same, differ = (client.predict("churn", [case.row(built)]).id for _ in range(2))
     items = [(same, 1), (same, 1.0), (same, "1"), (differ, 1), (differ, 0), (differ, 1.0)]

@@ -8,6 +8,7 @@ from typing import Final
 _FORM: Final = re.compile("[0-9a-f]{32}")
 _MARK: Final = "1"  # before it stood the first of twelve digits of a counter, which was always 0
 _MOST_ROWS: Final = 0xFFFF
+_AHEAD: Final = 86_400_000  # milliseconds by which another machine's clock may be ahead
 
 
 class PredictionIds:
@@ -25,6 +26,17 @@ class PredictionIds:
 
 def is_prediction_id(id: str) -> bool:
     return _FORM.fullmatch(id) is not None
+
+
+def may_be_given(id: str, now_ns: int) -> bool:
+    """Whether an id can have been given by now. It says when it was and bears our mark, or the 0 of earlier releases; of ids
+    that somebody made up one in a thousand seems to be ours.
+
+    >>> now = 1_700_000_000_000_000_000
+    >>> may_be_given(PredictionIds("ab" * 16).next(now, 3), now), may_be_given("deadbeef" * 4, now)
+    (True, False)
+    """
+    return id[20] in (_MARK, "0") and int(id[:12], 16) <= now_ns // 1_000_000 + _AHEAD
 
 
 def rows_of(id: str) -> int | None:

@@ -12,6 +12,7 @@ from modelmark.contract import jsontext
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
+from modelmark.domain.prediction_ids import may_be_given
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
@@ -42,7 +43,8 @@ _labels: Final = msgspec.json.Decoder(_Labels).decode
 
 
 def take(route: LiveRoute, runtime: Runtime, labels: Sequence[Label]) -> dict[str, int]:
-    """Counts: accepted, and duplicates and conflicting where there are any. Raises Rejected, having taken none; NotYet."""
+    """Counts: accepted, and duplicates, conflicting and unknown where there are any; these last are kept aside, for no
+    prediction can have such an id yet. Raises Rejected, having taken none; NotYet."""
     if not 0 < len(labels) <= MAX_LABELS:
         raise Rejected(
             "the number of labels is out of range",
@@ -55,8 +57,9 @@ def take(route: LiveRoute, runtime: Runtime, labels: Sequence[Label]) -> dict[st
     runtime.label(
         [Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source) for one in settled.kept]
     )
-    counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting)}
-    return {"accepted": len(settled.accepted), **{name: n for name, n in counts.items() if n}}
+    unknown = sum(not may_be_given(one.id, at) for one in settled.accepted)
+    counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting), "unknown": unknown}
+    return {"accepted": len(settled.accepted) - unknown, **{name: n for name, n in counts.items() if n}}
 
 
 def take_json(route: LiveRoute, runtime: Runtime, body: bytes, headers: Headers) -> Reply:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.DescriptorPool().AddSerializedFile(b'\n\x0clabels.proto\x12\tmodelmark\"\xa3\x01\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x03row\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x14\n\nbool_label\x18\x04 \x01(\x08H\x00\x12\x15\n\x0bint64_label\x18\x05 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_label\x18\x06 \x01(\x01H\x00\x12\x16\n\x0cstring_label\x18\x07 \x01(\tH\x00\x42\x07\n\x05labelB\x06\n\x04_row\"D\n\x11TakeLabelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12 \n\x06labels\x18\x02 \x03(\x0b\x32\x10.modelmark.Label\"O\n\x12TakeLabelsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x12\n\nduplicates\x18\x02 \x01(\x03\x12\x13\n\x0b\x63onflicting\x18\x03 \x01(\x03\x32O\n\x06Labels\x12\x45\n\x04Take\x12\x1c.modelmark.TakeLabelsRequest\x1a\x1d.modelmark.TakeLabelsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.DescriptorPool().AddSerializedFile(b'\n\x0clabels.proto\x12\tmodelmark\"\xa3\x01\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x03row\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x14\n\nbool_label\x18\x04 \x01(\x08H\x00\x12\x15\n\x0bint64_label\x18\x05 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_label\x18\x06 \x01(\x01H\x00\x12\x16\n\x0cstring_label\x18\x07 \x01(\tH\x00\x42\x07\n\x05labelB\x06\n\x04_row\"D\n\x11TakeLabelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12 \n\x06labels\x18\x02 \x03(\x0b\x32\x10.modelmark.Label\"`\n\x12TakeLabelsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x12\n\nduplicates\x18\x02 \x01(\x03\x12\x13\n\x0b\x63onflicting\x18\x03 \x01(\x03\x12\x0f\n\x07unknown\x18\x04 \x01(\x03\x32O\n\x06Labels\x12\x45\n\x04Take\x12\x1c.modelmark.TakeLabelsRequest\x1a\x1d.modelmark.TakeLabelsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAKELABELSREQUEST']._serialized_start=193
   _globals['_TAKELABELSREQUEST']._serialized_end=261
   _globals['_TAKELABELSRESPONSE']._serialized_start=263
-  _globals['_TAKELABELSRESPONSE']._serialized_end=342
-  _globals['_LABELS']._serialized_start=344
-  _globals['_LABELS']._serialized_end=423
+  _globals['_TAKELABELSRESPONSE']._serialized_end=359
+  _globals['_LABELS']._serialized_start=361
+  _globals['_LABELS']._serialized_end=440
 # @@protoc_insertion_point(module_scope)

@@ -33,11 +33,13 @@ class TakeLabelsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...) -> None: ...
 
 class TakeLabelsResponse(_message.Message):
-    __slots__ = ("accepted", "duplicates", "conflicting")
+    __slots__ = ("accepted", "duplicates", "conflicting", "unknown")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DUPLICATES_FIELD_NUMBER: _ClassVar[int]
     CONFLICTING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     accepted: int
     duplicates: int
     conflicting: int
-    def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., conflicting: _Optional[int] = ...) -> None: ...
+    unknown: int
+    def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., conflicting: _Optional[int] = ..., unknown: _Optional[int] = ...) -> None: ...
