@@ -131,7 +131,7 @@ def test_a_wrong_label_is_refused(client, labels, code):
 def test_a_label_of_an_id_that_nobody_ever_gave_is_kept_aside_and_said_to_be(built, client):
     ours, made_up, later = (
         client.predict("churn", [case.row(built)]).id,
-        "deadbeef" * 4,
+        "0" * 20 + "7" + "0" * 11,
         "0fffffffffff" + 8 * "a" + "1" + 11 * "0",
     )
     body = {"labels": [{"id": id, "label": 1} for id in (ours, made_up, later)]}
