@@ -179,3 +179,25 @@ def test_a_body_that_is_too_deep_is_refused():
     with pytest.raises(Rejected) as caught:
         verb.parse(b'{"instances":' + b"[" * 200 + b"]" * 200 + b"}", {}, NUMBERS)
     assert caught.value.code == "TOO_DEEP"
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (lambda reader, text: reader.lists(text, NAMES), b'[1,true,"a"]'),
+        (lambda reader, text: reader.objects(text), b'{"age":[1],"paid":[true],"job":["a"]}'),
+    ],
+)
+def test_too_many_rows_are_refused_before_columns_are_made_of_them(read, text, monkeypatch):
+    reader, made = JsonRows(TYPED), []
+    monkeypatch.setattr(RowCodec, "from_columns", lambda *given: made.append(given))
+    with pytest.raises(Rejected, match="too many rows"):
+        read(reader, b"[" + b",".join([text] * (TYPED.max_rows + 1)) + b"]")
+    assert made == []
+
+
+def test_what_overlaps_is_no_null():
+    with pytest.raises(ValueError, match="Extra data"):
+        json.loads(nan_as_null(b"NaNaN"))
+    assert nan_as_null(b'["NaN", NaN, "\\\\", NaN, "\\"NaN"]') == b'["NaN", null, "\\\\", null, "\\"NaN"]'
+    assert nan_as_null(b"[NaN") == b"[null"

@@ -57,10 +57,14 @@ def nan_as_null(body: bytes) -> bytes:
         return body
     bare = body.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in body else body
     quotes = np.flatnonzero(np.frombuffer(bare, np.uint8) == ord('"'))
-    places = np.array([place.start() for place in re.finditer(_NAN, body)])
-    outside = places[np.searchsorted(quotes, places) % 2 == 0].tolist()
-    starts = [0, *(at + len(_NAN) for at in outside)]
-    return b"null".join(body[start:end] for start, end in zip(starts, [*outside, len(body)], strict=True))
+    text = np.frombuffer(body, np.uint8)
+    first, second, third = (text[at : len(text) - 2 + at] == mark for at, mark in enumerate(_NAN))
+    places = np.flatnonzero(first & second & third)
+    outside = places[np.searchsorted(quotes, places) % 2 == 0]
+    found = text.copy()
+    for at, mark in enumerate(b"nul"):
+        found[outside + at] = mark
+    return bytes(np.insert(found, outside + len(_NAN), ord("l")).tobytes())
 
 
 def base64_as_text(text: bytes, most: int) -> bytes:

@@ -44,7 +44,8 @@ class JsonRows:
                 found = self._nested(text)
             except FAILED:
                 raise self._objects_fault(text) from None
-            cells = zip(*(astuple(row) for row in found), strict=True) if found else ([] for _ in self.codec.names)
+            self._require_count(len(found))
+            cells = zip(*(astuple(row) for row in found), strict=True)
             columns = {name: [v for (v,) in each] for name, each in zip(self.codec.names, cells, strict=True)}
             rows = self.codec.from_columns(len(found), columns)
         else:
@@ -66,7 +67,8 @@ class JsonRows:
             found = msgspec.json.decode(text, type=list[tuple[kinds]])  # type: ignore[valid-type]
         except FAILED as error:
             raise self._lists_fault(text, names, str(error)) from None
-        columns = zip(*found, strict=True) if found else ([] for _ in names)
+        self._require_count(len(found))
+        columns = zip(*found, strict=True)
         return self.codec.from_columns(len(found), dict(zip(names, map(list, columns), strict=True)))
 
     def matrix(self, text: bytes) -> Rows:
@@ -117,6 +119,11 @@ class JsonRows:
         if "instances" in found:
             return self.values(found["instances"]), True
         return self.inputs(found["inputs"]), False
+
+    def _require_count(self, count: int) -> None:
+        """Before anything is made of them. Raises Rejected."""
+        if not 0 < count <= self.codec.max_rows:
+            raise row_errors.row_count(count, self.codec.max_rows)
 
     def _plain(self, text: bytes) -> bytes:
         if "b64" in self._columns:
