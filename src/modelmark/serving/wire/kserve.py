@@ -54,6 +54,8 @@ class KServe:
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
         self._readers.forget()
         yield "GET", "/v1/models", Plain(self, _list)
+        if self._chosen:
+            yield "GET", "/", Plain(self, _alive)
         for model in routes if self._chosen else ():
             base = f"/v1/models/{model}"
             yield "GET", base, Plain(self, partial(_ready, model))
@@ -92,6 +94,10 @@ def _render(answer: Answer) -> Reply:
         classes = version.contract.outputs.classes
         told = answer.scores if version.decide.regression else [classes[at] for at in answer.decided]
     return Reply(200, _encode({"predictions": told}), extra=provenance.headers(answer))
+
+
+def _alive(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    return Reply(200, _encode({"status": "alive"}))
 
 
 def _list(runtime: Runtime, body: bytes, headers: Headers) -> Reply:

@@ -61,7 +61,7 @@ def document(routes: Mapping[str, LiveRoute], *, kserve: bool = False, mlflow_mo
         "/models": {"get": parts.get("listModels", "The models that are served.", {"type": "object"})},
         "/openapi.json": {"get": parts.get("describe", "This description.", {"type": "object"})},
         "/metrics": {"get": _metrics()},
-        **openapi_protocols.common(),
+        **openapi_protocols.common(kserve=kserve),
     }
     schemas: dict[str, Schema] = {"Error": parts.ERROR, "MlflowError": openapi_protocols.MLFLOW_ERROR}
     for model, route in routes.items():

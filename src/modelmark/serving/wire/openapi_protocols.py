@@ -45,8 +45,9 @@ _TOLD: Final = {
 _WORD: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
 
-def common() -> dict[str, Schema]:
+def common(*, kserve: bool) -> dict[str, Schema]:
     """Addresses that name no model."""
+    alive = {"/": {"get": parts.get("v1.live", "Whether the process lives.", _ANYTHING)}} if kserve else {}
     index = parts.post(
         "repository",
         "Every version that takes traffic.",
@@ -56,6 +57,7 @@ def common() -> dict[str, Schema]:
     )
     index["requestBody"]["required"] = False
     return {
+        **alive,
         "/v2": {"get": parts.get("v2", "The server.", _ANYTHING)},
         "/v2/health/live": {"get": parts.get("live", "Whether the process lives.", _ANYTHING)},
         "/v2/health/ready": {"get": parts.get("ready", "Whether it answers for what was released.", _ANYTHING)},
