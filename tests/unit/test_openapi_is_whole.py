@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import serving_case as case
+from modelmark.contract.rows import RowCodec
 from modelmark.seal import keys
 from modelmark.serving.models import LiveArm, LiveRoute, load_marked
-from modelmark.serving.wire import installed
+from modelmark.serving.wire import installed, openapi
 from modelmark.serving.wire.openapi import document
 from modelmark.serving.worker import Options
 
@@ -42,3 +45,22 @@ def test_operations_go_by_names_of_their_own(versions):
     told = document(routes, kserve=True)["paths"]
     names = [one["operationId"] for operations in told.values() for one in operations.values()]
     assert len(names) == len(set(names))
+
+
+def test_a_wide_model_s_rows_stand_in_the_description_a_few_times_whatever_addresses_take_them():
+    agreed = case.contract(inputs=case.numbers(300))
+    version = SimpleNamespace(
+        codec=RowCodec(agreed), contract=agreed, names=("v1", "1"), label="v1", classes=["0", "1"], flavour="onnx"
+    )
+    route = SimpleNamespace(model="churn", arms=(SimpleNamespace(name="champion", version=version),), champion=version)
+    told = json.dumps(document({"churn": route}, kserve=True))
+    assert told.count('"f299": {') == 4, "of a row, of rows with bare values and with each in a list, and of columns"
+
+
+def test_it_is_made_when_somebody_asks_and_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(openapi, "document", lambda routes, **_: made.append(routes) or {})
+    ((_, _, end),) = openapi.OpenApi().endpoints({})
+    assert made == []
+    assert [end.act(None, b"", {}).body for _ in range(2)] == [b"{}", b"{}"]
+    assert len(made) == 1

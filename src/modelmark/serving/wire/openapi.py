@@ -1,12 +1,12 @@
-"""GET /openapi.json: what this endpoint takes and answers, as OpenAPI 3.1, for the models served now.
+"""GET /openapi.json: what this endpoint takes and answers, as OpenAPI 3.1, for the models served now. Made when first asked for.
 
 A row's schema is what the champion's codec takes without refusing it, so a client made from it sends nothing that is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 
 import msgspec
 
@@ -35,8 +35,8 @@ class OpenApi:
         self._kserve, self._mlflow_model = kserve, mlflow_model
 
     def endpoints(self, routes: Mapping[str, LiveRoute]) -> Iterable[tuple[str, str, Endpoint]]:
-        body = msgspec.json.encode(document(routes, kserve=self._kserve, mlflow_model=self._mlflow_model))
-        yield "GET", "/openapi.json", Plain(self, partial(_tell, body))
+        made = partial(document, routes, kserve=self._kserve, mlflow_model=self._mlflow_model)
+        yield "GET", "/openapi.json", Plain(self, partial(_tell, cache(lambda: msgspec.json.encode(made()))))
 
     def unknown(self, path: str) -> str | None:
         return None
@@ -51,8 +51,8 @@ class OpenApi:
         return errors.refusal(error)
 
 
-def _tell(document: bytes, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
-    return Reply(200, document)
+def _tell(document: Callable[[], bytes], runtime: Runtime, body: bytes, headers: Headers) -> Reply:
+    return Reply(200, document())
 
 
 def document(routes: Mapping[str, LiveRoute], *, kserve: bool = False, mlflow_model: str | None = None) -> Schema:
@@ -67,6 +67,7 @@ def document(routes: Mapping[str, LiveRoute], *, kserve: bool = False, mlflow_mo
     for model, route in routes.items():
         version = route.champion
         schemas[f"{model}.Row"] = parts.row_schema(version.codec)
+        schemas |= openapi_protocols.schemas(model, version.codec)
         schemas[f"{model}.Answer"] = _answer(version.contract)
         about = {"type": "object", "required": ["name", "task", "versions", "inputs", "outputs", "limits"]}
         paths[f"/models/{model}"] = {"get": parts.get(f"describe.{model}", f"What {model} takes and answers.", about)}

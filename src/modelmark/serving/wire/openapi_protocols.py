@@ -71,6 +71,12 @@ def common(*, kserve: bool) -> dict[str, Schema]:
     }
 
 
+def schemas(model: str, codec: RowCodec) -> dict[str, Schema]:
+    """A version's rows in the forms that these protocols have, by name: each stands once, however many addresses take it."""
+    forms = {"Rows": _objects(codec), "Values": _values(model, codec), "Inputs": _inputs(model, codec)}
+    return {f"{model}.{name}": form for name, form in forms.items()}
+
+
 def of_model(route: LiveRoute, *, kserve: bool) -> dict[str, Schema]:
     """Addresses of one model over v2 and V1."""
     return {**_v2(route), **_tensorflow(route), **(_kserve(route) if kserve else {})}
@@ -91,9 +97,9 @@ def mlflow(route: LiveRoute | None) -> dict[str, Schema]:
     )
     shapes = {
         "dataframe_split": split,
-        "dataframe_records": _objects(codec),
-        "instances": _values(codec),
-        "inputs": _inputs(codec),
+        "dataframe_records": _ref(route.model, "Rows"),
+        "instances": _ref(route.model, "Values"),
+        "inputs": _ref(route.model, "Inputs"),
     }
     body = {"oneOf": [parts.record({name: shape, **more}, name) for name, shape in shapes.items()]}
     about = f"Predictions of {route.model}; CSV and Parquet are taken, too."
@@ -153,10 +159,11 @@ def _infer(codec: RowCodec) -> Schema:
 def _tensorflow(route: LiveRoute) -> dict[str, Schema]:
     model, codec, found = route.model, route.champion.codec, dict[str, Schema]()
     more = {"signature_name": {"const": tfs_model.SIGNATURE}, "entity": _ENTITY}
-    shapes = {"instances": _values(codec), "inputs": _inputs(codec)}
+    shapes = {"instances": _ref(route.model, "Values"), "inputs": _ref(route.model, "Inputs")}
     predict: Schema = {"oneOf": [parts.record({name: shape, **more}, name) for name, shape in shapes.items()]}
     examples = parts.record(
-        {"examples": _objects(codec), "context": {"type": ["object", "null"], "maxProperties": 0}, **more}, "examples"
+        {"examples": _ref(model, "Rows"), "context": {"type": ["object", "null"], "maxProperties": 0}, **more},
+        "examples",
     )
     verb = "regress" if codec.task is Task.REGRESSION else "classify"
     other = "classify" if verb == "regress" else "regress"
@@ -181,8 +188,8 @@ def _tensorflow(route: LiveRoute) -> dict[str, Schema]:
 
 
 def _kserve(route: LiveRoute) -> dict[str, Schema]:
-    base, codec = f"/v1/models/{route.model}", route.champion.codec
-    shapes = {"instances": _values(codec), "inputs": _inputs(codec)}
+    base = f"/v1/models/{route.model}"
+    shapes = {"instances": _ref(route.model, "Values"), "inputs": _ref(route.model, "Inputs")}
     body: Schema = {"oneOf": [parts.record({name: shape, "entity": _ENTITY}, name) for name, shape in shapes.items()]}
     explain = parts.post(f"v1.explain.{route.model}", "Not there yet.", {}, _ANYTHING, ())
     return {
@@ -210,9 +217,9 @@ def _lists(codec: RowCodec) -> Schema:
     return _many(codec, {"type": "array", "items": {}, "minItems": len(codec.names), "maxItems": len(codec.names)})
 
 
-def _values(codec: RowCodec) -> Schema:
+def _values(model: str, codec: RowCodec) -> Schema:
     """A bare list: of objects, of lists where there is no text, of values where there is one column."""
-    found = [_objects(codec)]
+    found = [_ref(model, "Rows")]
     if not codec.textual:
         found.append(_lists(codec))
     if len(codec.columns) == 1:
@@ -220,13 +227,17 @@ def _values(codec: RowCodec) -> Schema:
     return {"anyOf": found}
 
 
-def _inputs(codec: RowCodec) -> Schema:
+def _inputs(model: str, codec: RowCodec) -> Schema:
     """Columns, one matrix under another name, or a bare list."""
     columns = {c.name: {"anyOf": [_many(codec, _cell(c)), _many(codec, _alone(_cell(c)))]} for c in codec.columns}
-    found = [parts.record(columns, *codec.names), _values(codec)]
+    found = [parts.record(columns, *codec.names), _ref(model, "Values")]
     if not codec.textual:
         found.append({"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": _lists(codec)})
     return {"anyOf": found}
+
+
+def _ref(model: str, name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{model}.{name}"}
 
 
 def _cell(column: Numeric | Text) -> Schema:
