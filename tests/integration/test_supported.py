@@ -7,15 +7,24 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
     IsolationForest,
     RandomForestClassifier,
     StackingClassifier,
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    StandardScaler,
+)  # fmt: skip
 from sklearn.tree import DecisionTreeClassifier
 
 import models
@@ -24,7 +33,7 @@ from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.registry import answers, compare, estimators, sandbox, tensors
 from modelmark.registry.convert import convert, request_of
-from modelmark.registry.original import asking
+from modelmark.registry.original import asking, powers
 from modelmark.registry.refusal import Refusal
 
 TWO = [("tree", DecisionTreeClassifier(max_depth=3)), ("line", LogisticRegression(max_iter=500))]
@@ -67,12 +76,49 @@ def test_the_sandbox_lets_such_a_model_through(tmp_path):
         pytest.param(make_pipeline(KBinsDiscretizer(4), LogisticRegression()), id="bins at their defaults"),
         pytest.param(StackingClassifier(TWO, cv=2), id="a stack"),
         pytest.param(make_pipeline(FunctionTransformer(), LogisticRegression()), id="a function that does nothing"),
+        pytest.param(
+            make_pipeline(SimpleImputer(strategy="constant", fill_value=-1), LogisticRegression(max_iter=500)),
+            id="a constant, which scikit-learn keeps as an object",
+        ),
     ],
 )
 def test_pipelines_that_people_have_answer_as_before(model):
     flipped, distance = as_the_child_does(model)
     assert flipped == 0
     assert distance < 1e-4
+
+
+def test_powers_before_trees_are_computed_in_doubles():
+    """A tree's splits lie between neighbouring values, so float32 puts some rows on the other side."""
+    flipped, distance = as_the_child_does(
+        make_pipeline(PowerTransformer(), HistGradientBoostingClassifier(max_iter=15))
+    )
+    assert flipped == 0
+    assert distance < 1e-6
+
+
+def test_powers_are_those_of_scikit_learn_at_their_limits_and_beside_null():
+    import onnxruntime
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    powers.teach()
+    table = np.random.default_rng(0).normal(2, 3, (200, 3))
+    table[3, 1] = np.nan
+    fitted = PowerTransformer().fit(table)
+    fitted.lambdas_ = np.array([0.0, 2.0, -0.7])  # two where a power becomes a logarithm
+    positive = np.exp(table[5:] / 4)
+    boxed = PowerTransformer("box-cox", standardize=False).fit(positive)
+    for step, rows in (
+        (fitted, table),
+        (boxed, positive),
+        (PolynomialFeatures((2, 3), interaction_only=True).fit(table[5:]), table[5:]),
+    ):
+        graph = convert_sklearn(
+            step, initial_types=[("X", DoubleTensorType([None, 3]))], target_opset=estimators.TARGET_OPSET
+        )
+        session = onnxruntime.InferenceSession(graph.SerializeToString())
+        np.testing.assert_allclose(session.run(None, {"X": rows})[0], step.transform(rows), rtol=1e-12, atol=1e-12)
 
 
 RARE = make_column_transformer((OneHotEncoder(min_frequency=20), models.TEXT), remainder="passthrough")

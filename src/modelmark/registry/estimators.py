@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
-from modelmark.registry.original import functions, imputing, number_codes
+from modelmark.registry.original import functions, imputing, number_codes, powers
 from modelmark.registry.original.kinds import REGRESSOR, kind_of_model
 from modelmark.registry.original.parts import walk
 from modelmark.registry.original.supported import ask_plainly, require_answers, require_convertible
@@ -231,6 +231,7 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], 
     functions.teach()
     imputing.teach()
     number_codes.teach()
+    powers.teach()
     if plan.narrow:
         prepared = _narrowed(prepared)
     initial, feeds = _inputs(model, plan, request)

@@ -32,11 +32,12 @@ def _fills_numbers(operator: Any) -> bool:
     import numpy as np
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 
-    values = operator.raw_operator.statistics_
+    values = operator.raw_operator.statistics_.tolist()  # a constant makes objects of them
     numbers = all(isinstance(one.type, (DoubleTensorType, FloatTensorType, Int64TensorType)) for one in operator.inputs)
     missing = operator.raw_operator.missing_values
     gaps = isinstance(missing, float) and np.isnan(missing)
-    return bool(numbers and gaps and values.dtype.kind in "iuf" and np.isfinite(values).all())
+    known = all(isinstance(value, (int, float)) and np.isfinite(value) for value in values)
+    return bool(numbers and gaps and known)
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:

@@ -43,7 +43,7 @@ def know_null(model: Any, nullable: Collection[str]) -> None:
 def _know(step: Any, null: str) -> None:
     kind = type(step).__name__
     if kind == "SimpleImputer" and getattr(step, "statistics_", None) is not None:
-        if step.statistics_.dtype.kind in "OUS" and not isinstance(step.missing_values, str):
+        if any(isinstance(value, str) for value in step.statistics_) and not isinstance(step.missing_values, str):
             step.missing_values = null
     elif kind in ("OneHotEncoder", "OrdinalEncoder") and hasattr(step, "categories_"):
         known = step.categories_
