@@ -27,8 +27,8 @@ _OF_THE_DRAFT: Final = frozenset({"COLUMNS_DIFFER", "CLASSES_DIFFER", "MODEL_FAI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """The original's loss on a holdout of so many rows, of which so many were asked. share: how much larger it may be, as a
-    share of it: the upper reach of its 95% interval, brought to all rows."""
+    """The original's loss on a holdout of so many rows, of which so many were asked. share: how unsure it is, as a
+    share of it: the nearer end of its 95% interval, brought to all rows."""
 
     estimate: float
     share: float
@@ -106,7 +106,8 @@ def _loss(contract: Contract, few: pd.DataFrame, answers: Array, rows: int) -> L
         found = metric_interval(contract.objective.metric, judged(contract, truth[known], answers[known]), _CONFIDENCE)
     except NotEnoughData:
         return None
-    reach = (found.high - found.estimate) * (len(few) / rows) ** 0.5
+    # The upper end reckons with losses that nobody saw, which live labels would have as well.
+    reach = min(found.high - found.estimate, found.estimate - found.low) * (len(few) / rows) ** 0.5
     return (
         Loss(estimate=found.estimate, share=reach / found.estimate, asked=len(few), rows=rows)
         if found.estimate
