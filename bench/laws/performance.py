@@ -59,13 +59,13 @@ def _cohort(place: int, labels: int, right: int) -> Cohort:
     return Cohort(window=window, rows=labels, labels=labels, old=True, read=lambda: _judged(labels, right))
 
 
-def lives(rows: int, times: int, *, right: float = RIGHT, tolerance: float = 0.05) -> list[int]:
-    """How many labels had come at the first alarm of each life, those of the whole month where there is none."""
+def lives(rows: int, times: int, *, right: float = RIGHT, tolerance: float = 0.05, looks: int = LOOKS) -> list[int]:
+    """How many labels had come at the first alarm of each life, those of all looks where there is none."""
     rng, found = np.random.default_rng(0), []
     for holdout in map(int, rng.binomial(rows, RIGHT, times)):
-        sums = np.r_[0, np.cumsum(rng.binomial(LABELS, right, LOOKS))]
+        sums = np.r_[0, np.cumsum(rng.binomial(LABELS, right, looks))]
         within = clopper_pearson(holdout, rows)[0] - tolerance  # the holdout's own doubt: what is no worse cannot alarm
-        for look in range(1, LOOKS + 1):
+        for look in range(1, looks + 1):
             wide = [4**k for k in range(5) if 4**k <= look]
             seen = tuple((w * LABELS, int(sums[look] - sums[look - w])) for w in wide)
             if any(k < within * n for n, k in seen) and alarms(seen, holdout, rows, tolerance):
@@ -78,15 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=1000, help="simulated months of each law")
     parser.add_argument("--rows", type=int, nargs="+", default=[150, 500, 5000], help="of the holdout")
+    parser.add_argument("--looks", type=int, default=LOOKS, help="hours of a life; those of a month")
     given = parser.parse_args()
+    looks = given.looks
     times = given.times
     for rows in given.rows:
         for tolerance in (0.05, 0.025):
-            quiet = np.mean([labels < LABELS * LOOKS for labels in lives(rows, times, tolerance=tolerance)])
+            quiet = np.mean(
+                [labels < LABELS * looks for labels in lives(rows, times, tolerance=tolerance, looks=looks)]
+            )
             print(f"holdout of {rows:,} rows, tolerance {tolerance:g}: {quiet:.3f} of quiet months alarm", end="")
             for right in (0.8, 0.7):
-                labels = float(np.median(lives(rows, max(times // 8, 1), right=right, tolerance=tolerance)))
-                never = labels >= LABELS * LOOKS
+                labels = float(
+                    np.median(lives(rows, max(times // 8, 1), right=right, tolerance=tolerance, looks=looks))
+                )
+                never = labels >= LABELS * looks
                 print(
                     f"; {right:g} instead of 0.9 is {'not found' if never else f'found after {labels:,.0f} labels'}",
                     end="",
