@@ -41,6 +41,7 @@ SMALL = {
         "noticed 3 of 3",
     ),
     "overload.py": (["--models", "20", "--factors", "5", "--seconds", "1.5", "--json"], "capacity"),
+    "pages.py": (["--models", "2", "--versions", "2", "--inputs", "4", "--rows", "2000"], "pages begin within"),
     "power_loss.py": (
         ["--images", "4", "--tail", "300", "--flips", "20", "--calls", "2", "--system-calls", "1"],
         '"faults": []',
