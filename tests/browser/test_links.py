@@ -101,3 +101,10 @@ def test_a_bar_that_is_clicked_opens_its_rows(open_at: Any) -> None:
     bars.first.click()
     page.wait_for_url("**/models/tumours/rows?**score_below=0.05**")
     assert page.locator("h1").inner_text() == "Predictions of tumours"
+
+
+def test_an_alert_about_columns_leads_to_each_of_them(asked: TestClient) -> None:
+    page = asked.get("/alerts/1").text
+    assert "2 columns together" in page
+    for name in ("worst+area", "mean+texture"):
+        assert page.count(f'href="/models/tumours/input?name={name.replace("+", "%20")}"') == 1, name
