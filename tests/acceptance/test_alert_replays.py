@@ -178,7 +178,7 @@ def test_inputs_that_follow_the_hour_are_quiet_and_what_moves_beside_them_is_not
     hours(42, 44, moved=16)
     assert replay.look(midnight + 43.5 * HOUR, midnight + 44 * HOUR) == [("drift", "age", "v1, champion")]
     (alert,) = book(tmp_path).alerts()
-    assert "rows of these hours a day ago" in alert.sentence
+    assert "beside 5,000 training rows" in alert.sentence, "further away than any hour explains"
     said = [f.sentence for f in book(tmp_path).findings("loans", monitor="drift") if f.subject == "age"]
     assert any("a day of traffic would tell" in sentence for sentence in said)
 

@@ -33,6 +33,7 @@ import serving_case
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.metrics import Task
+from modelmark.domain.version import ARTIFACT
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.registry.drafting.inspect import inspect
@@ -136,7 +137,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     twice = [
         convert(path, models.contract(), holdout, limits=sandbox.Limits(), progress=lambda _: None) for _ in range(2)
     ]
-    assert twice[0].model == twice[1].model
+    assert twice[0].files == twice[1].files
     assert twice[0].signature == twice[1].signature
 
 
@@ -145,14 +146,14 @@ def test_an_onnx_file_is_its_own_original(tmp_path):
     *_, first = converted(
         tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
     )
-    (tmp_path / "model.onnx").write_bytes(first.model)
+    (tmp_path / "model.onnx").write_bytes(first.files[ARTIFACT])
     again = convert(
         tmp_path / "model.onnx", contract, models.frame(500, 2), limits=sandbox.Limits(), progress=lambda _: None
     )
     assert np.array_equal(first.scores, again.scores)
     assert again.parity.flipped == 0
     assert (first.flavour, again.flavour) == ("onnx", "onnx_file")
-    assert again.model == (tmp_path / "model.onnx").read_bytes()
+    assert again.files[ARTIFACT] == (tmp_path / "model.onnx").read_bytes()
 
 
 def refused(tmp_path, model, contract=None):
@@ -228,7 +229,7 @@ def test_weights_in_another_file_are_refused(tmp_path):
     *_, first = converted(
         tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
     )
-    model = onnx.load_model_from_string(first.model)
+    model = onnx.load_model_from_string(first.files[ARTIFACT])
     tensor = model.graph.initializer.add(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="../secret")
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
@@ -274,9 +275,9 @@ def test_damaged_graphs_are_refused_and_harm_nobody(tmp_path):
         tmp_path, make_pipeline(StandardScaler(), LogisticRegression()), contract, names=models.NUMERIC
     )
     rng, path = np.random.default_rng(0), tmp_path / "model.onnx"
-    damaged = [first.model[: len(first.model) // 2], b"\x08\x08" + b"\xff" * 50]
+    damaged = [first.files[ARTIFACT][: len(first.files[ARTIFACT]) // 2], b"\x08\x08" + b"\xff" * 50]
     for _ in range(4):
-        data = bytearray(first.model)
+        data = bytearray(first.files[ARTIFACT])
         for place in rng.integers(0, len(data), 8):
             data[place] = int(rng.integers(0, 256))
         damaged.append(bytes(data))

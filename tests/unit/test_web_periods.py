@@ -39,6 +39,8 @@ def test_a_span_begins_with_a_whole_bucket_and_ends_no_later_than_now():
 @pytest.mark.parametrize(
     ("asked", "code", "field"),
     [
+        ({"to": "2026-02-27T08:00:30"}, "BAD_SPAN", "from"),
+        ({"from": " ", "to": "soon"}, "BAD_TIME", "to"),
         ({"span": "2y"}, "NO_SPAN", "span"),
         ({"from": "yesterday"}, "BAD_TIME", "from"),
         ({"from": "2026-02-28", "to": "then"}, "BAD_TIME", "to"),

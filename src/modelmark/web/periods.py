@@ -59,11 +59,16 @@ def named(name: str, now: datetime) -> Period:
 
 
 def period_of(params: Mapping[str, str], now: datetime) -> Period:
-    """`span`, or `from` and `to` (now, where it is left out). Raises Rejected (NO_SPAN, BAD_TIME, BAD_SPAN)."""
+    """`span`, or `from` and `to` (now, where that is left out, and not the other way round).
+
+    Raises Rejected (NO_SPAN, BAD_TIME, BAD_SPAN)."""
     if not params.get("from", "").strip():
         name = params.get("span", USUAL)
         if name not in SPANS:
             raise Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
+        if params.get("to", "").strip():
+            moment(params["to"], now=now, field="to")
+            raise Rejected("to alone is no span of time", code="BAD_SPAN", field="from", limit="a time before to")
         return named(name, now)
     start = moment(params["from"], now=now, field="from")
     end = min(now, moment(params.get("to", ""), now=now, field="to"))
