@@ -14,7 +14,7 @@ from modelmark.contract import first_fault, jsontext
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import DataType, Input, Serving
 from modelmark.domain.errors import Malformed, Rejected
-from modelmark.serving.wire import native, oip, oip_binary
+from modelmark.serving.wire import labels, native, oip, oip_binary
 from modelmark.serving.wire.errors import Doubtful
 from modelmark.serving.wire.native import Native
 from modelmark.serving.wire.oip import Oip
@@ -177,7 +177,7 @@ def test_depth_is_the_same_in_blocks_of_any_size(size: int, monkeypatch) -> None
 )
 def test_a_large_body_of_tensors_is_refused_for_what_is_wrong(data: bytes, code: str) -> None:
     assert oip._diagnose(data).code == code
-    assert native._label_fault(data).code == ("WRONG_TYPE" if code == "BAD_REQUEST" else code)
+    assert labels._fault(data).code == ("WRONG_TYPE" if code == "BAD_REQUEST" else code)
 
 
 def tensor(data: bytes, rows: int, datatype: str = "FP64") -> oip._Tensor:
