@@ -126,7 +126,7 @@ def test_the_bikes_that_sum_to_the_target_are_named(tmp_path):
     contract = contract_for(table, "cnt")
     assert contract.model.task is Task.REGRESSION
     case = cases.case(tmp_path, contract, train=table[:3000], holdout=table[3000:])
-    strict = run_gate(Leakage(LeakageGate(suspicious=0.9)), case)
+    strict = run_gate(Leakage(LeakageGate(suspicious=0.85)), case)  # R² 0.95, surely above 0.89
     assert "registered is the target in disguise" in failing(strict)["no input gives the answer away"]
 
 
