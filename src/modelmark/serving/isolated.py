@@ -6,7 +6,6 @@ worker. Its program is ours (`python -m modelmark.serving.isolated SOCKET`), or 
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from modelmark.sandbox import frames
 from modelmark.sandbox.environment import environment
 from modelmark.sandbox.frames import Build, Run, Told
+from modelmark.sandbox.parent import end_with_parent
 from modelmark.serving import flavours
 
 #: How long a child may take to import and build its flavour, in seconds.
@@ -142,17 +142,6 @@ class _Child:
 
 
 # In the child
-
-
-def end_with_parent() -> None:
-    """The parent holds the other end of standard input."""
-
-    def wait() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _built(data: bytes) -> tuple[flavours.Flavour, int]:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from modelmark.registry.original.served import matrix_of, table_of
 from modelmark.registry.refusal import Refusal
 from modelmark.sandbox import frames
 from modelmark.sandbox.frames import Build, Run, Told
+from modelmark.sandbox.parent import end_with_parent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,17 +99,6 @@ def opened(data: bytes, request: Mapping[str, Any], numeric: Sequence[str], text
         return np.ascontiguousarray(estimators.scores_of(model, table, request), "<f8")
 
     return answer
-
-
-def end_with_parent() -> None:
-    """Whoever started us holds the other end of standard input."""
-
-    def wait() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _said(error: Exception) -> str:
