@@ -188,6 +188,18 @@ def test_nothing_opens_an_object_that_asks_for_what_no_model_may(tmp_path):
     assert not marker.exists()
 
 
+def test_its_walls_stand_while_it_serves(tmp_path):
+    """Two filters of system calls: that of loading, and the narrow one from before the first byte of the object."""
+    found, _ = taken(merging(), tmp_path)
+    execution = opened(found)
+    child = execution.flavour._child._process.pid  # type: ignore[attr-defined]
+    inner = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    said = Path(f"/proc/{inner[0] if inner else child}/status").read_text()
+    status = dict(line.split(":\t", 1) for line in said.splitlines())
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert int(status["Seccomp_filters"]) >= 2
+
+
 def test_what_an_object_says_reaches_nobody(tmp_path):
     """Rows that it cannot answer fail in our words."""
     found, _ = taken(merging(), tmp_path)
