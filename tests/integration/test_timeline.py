@@ -17,6 +17,8 @@ from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import refusal_records, refusals
 from modelmark.journal.tables.rows import RowFilter, rows
 from modelmark.journal.tables.schema import refusals_table
+from modelmark.journal.tables.service import answered as served
+from modelmark.journal.tables.service import heard
 from modelmark.journal.tables.timeline import Span, Timeline, timeline
 from modelmark.journal.wal.writer import Writer
 
@@ -46,6 +48,25 @@ def known(tmp_path: Path) -> Workspace:
     )
     compact(workspace)
     return workspace
+
+
+def test_rows_of_a_table_are_requests_that_nobody_waited_for(tmp_path: Path):
+    workspace = journal(
+        tmp_path,
+        predicted("a1", at=at(1), micros=100),
+        predicted("t1", at=at(2), ages=(30.0, 40.0, 50.0), jobs=("a", "b", "a"), micros=0),
+        predicted("t2", at=at(61), ages=(30.0, 40.0), jobs=("a", "b"), micros=0),
+    )
+    compact(workspace)
+    first, second = timeline(workspace, "loans", START, END, seconds=60).slots
+    assert (first.requests, first.rows, first.p50_micros) == (4, 4, 100)
+    assert (second.requests, second.rows, second.p50_micros, second.p99_micros) == (2, 2, None, None)
+    span = timeline(workspace, "loans", START, END, seconds=60).span
+    assert (span.requests, span.p99_micros) == (6, 100)
+    (by_version,) = answered(workspace, "loans", START, END).values()
+    assert (by_version.requests, by_version.p50_micros) == (6, 100)
+    assert served(workspace, "loans", VERSION, START, END, slower_than=0.01) == (1, 1)
+    assert heard(workspace, "loans", START, END) == (1, NOON + timedelta(seconds=1), NOON + timedelta(seconds=1))
 
 
 def test_slots_count_requests_and_rows_in_buckets_that_hold_any(known: Workspace):

@@ -68,6 +68,7 @@ JSON = {
     "account keys": (),
     "account revoke": ("1f2e3d4c5b6a",),
     "label": ("labels.csv",),
+    "predict": ("t.csv", "-o", "answers.parquet"),
 }
 
 

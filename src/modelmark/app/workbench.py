@@ -8,6 +8,7 @@ from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
+from modelmark.app.usecases.predict_table import PredictTable
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
 from modelmark.app.usecases.replay import Replay
@@ -67,6 +68,10 @@ class Workbench(Reporting):
         return Replay(
             workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, verifier=lambda: self.verifier
         )
+
+    @cached_property
+    def predict(self) -> PredictTable:
+        return PredictTable(workspace=self.workspace, verifier=lambda: self.verifier)
 
     @cached_property
     def rows_behind(self) -> RowsBehind:

@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",
     "up": "modelmark.cli.run:up",
+    "predict": "modelmark.cli.predict:predict",
     "label": "modelmark.cli.run:label",
     "demo": "modelmark.cli.demo:demo",
 }

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Words for "no value" in a column that otherwise holds numbers. In text only the empty cell is null: "NA" is Namibia.
 NO_NUMBER: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A")
-_TRUE: Final = ("True", "TRUE", "true")
-_FALSE: Final = ("False", "FALSE", "false")
+TRUE: Final = ("True", "TRUE", "true")
+FALSE: Final = ("False", "FALSE", "false")
 #: What stands between three digits, by what it is called in a contract.
 THOUSANDS: Final = {",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
 #: So many values are tried before all are.
@@ -55,15 +55,15 @@ def typed(column: pa.ChunkedArray, how: Csv, agreed: Input | None = None) -> pd.
 def _respelled(column: pd.Series, categories: Collection[str]) -> pd.Series:
     """Texts that are none of the categories but spell the number of one become that one: 2.0 is 2. Among numbers alone,
     words for null are null unless they are categories."""
-    others = {value: _as_number(value) for value in column.dropna().unique() if value not in categories}
+    others = {value: as_number(value) for value in column.dropna().unique() if value not in categories}
     found: dict[str, str | None] = {value: spelled for value, spelled in others.items() if spelled in categories}
     values = {*others, *categories} - {*NO_NUMBER}
-    if values and all(_as_number(value) is not None for value in values):
+    if values and all(as_number(value) is not None for value in values):
         found |= {value: None for value in others if value in NO_NUMBER}
     return column.replace(found) if found else column
 
 
-def _as_number(value: str) -> str | None:
+def as_number(value: str) -> str | None:
     """How a float of this text would be written as a category."""
     try:
         number = float(value)
@@ -77,7 +77,7 @@ def _truths(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    true, false = (pc.is_in(column, value_set=pa.array(words)) for words in (_TRUE, _FALSE))
+    true, false = (pc.is_in(column, value_set=pa.array(words)) for words in (TRUE, FALSE))
     if pc.sum(pc.or_(true, false)).as_py() != len(column) - column.null_count:
         return None
     return pc.if_else(column.is_valid(), true, pa.scalar(None, pa.bool_()))

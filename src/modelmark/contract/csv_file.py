@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +17,7 @@ from modelmark.domain.errors import Rejected
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.csv as arrow
 
 #: What pandas calls a column without a name, before its place.
 NAMELESS: Final = "Unnamed: "
@@ -29,37 +32,93 @@ def read_texts(path: Path, how: Csv) -> pa.Table:
     Raises Rejected (DUPLICATE_COLUMN, FIELD_COUNT) for a header with a name twice and for a row of another length than the
     header; ValueError, OSError or EOFError for what cannot be read.
     """
-    import pyarrow as pa
     import pyarrow.csv as arrow
 
-    line, names = _header(path, how)
-    require_distinct(path, names, f"{path.name}, line {line}: ")
-    uneven: list[bool] = []
+    names, given = _as_texts(path, how)
+    with _told(path, names, how, given):
+        found = arrow.read_csv(given.stream(), **given.options)
+    if found.num_columns != len(names) or found.column(0)[-1].as_py() != _END:
+        raise _never_closed(path, how)
+    return found.slice(1, len(found) - 2).rename_columns(list(names))
 
-    def other(row: arrow.InvalidRow) -> str:
+
+def texts_in_batches(path: Path, how: Csv) -> tuple[tuple[str, ...], Callable[[], Iterator[pa.RecordBatch]]]:
+    """The names of the columns, and what reads them: `read_texts` a few megabytes at a time, each time from the beginning.
+
+    Raises as `read_texts` does, for what stands further down while it is read.
+    """
+    names, given = _as_texts(path, how)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        import pyarrow.csv as arrow
+
+        first, held = 1, None  # the header is the first row; the last one is ours
+        with _told(path, names, how, given), arrow.open_csv(given.stream(), **given.options) as reader:
+            if len(reader.schema) != len(names):
+                raise _never_closed(path, how)
+            for batch in reader:
+                if held is not None:
+                    yield held
+                held = batch.slice(first).rename_columns(list(names))
+                first = max(0, first - len(batch))
+        if held is None or not len(held) or held.column(0)[-1].as_py() != _END:
+            raise _never_closed(path, how)
+        yield held.slice(0, len(held) - 1)
+
+    return names, batches
+
+
+class _Given:
+    """How pyarrow is to read a file; other: it met a row of another length than the header."""
+
+    def __init__(self, path: Path, how: Csv, width: int) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as arrow
+
+        self.other = False
+        self._pieces = partial(_as_utf8, path, how, width)
+        self.options = {
+            "read_options": arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
+            "parse_options": arrow.ParseOptions(
+                delimiter=how.separator, newlines_in_values=True, invalid_row_handler=self._judge
+            ),
+            "convert_options": arrow.ConvertOptions(
+                column_types={f"f{i}": pa.string() for i in range(width)}, null_values=[""], strings_can_be_null=True
+            ),
+        }
+
+    def stream(self) -> io.BufferedReader:
+        return io.BufferedReader(_Stream(self._pieces()), _BLOCK)
+
+    def _judge(self, row: arrow.InvalidRow) -> str:
         if not row.text.strip():
             return "skip"
-        uneven.append(True)
+        self.other = True
         return "error"
 
-    kinds = {f"f{i}": pa.string() for i in range(len(names))}
+
+def _as_texts(path: Path, how: Csv) -> tuple[tuple[str, ...], _Given]:
+    line, names = _header(path, how)
+    require_distinct(path, names, f"{path.name}, line {line}: ")
+    return names, _Given(path, how, len(names))
+
+
+@contextmanager
+def _told(path: Path, names: Sequence[str], how: Csv, given: _Given) -> Iterator[None]:
+    """A row of another length, by its line."""
+    import pyarrow as pa
+
     try:
-        found = arrow.read_csv(
-            io.BufferedReader(_Stream(_as_utf8(path, how, len(names))), _BLOCK),
-            read_options=arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
-            parse_options=arrow.ParseOptions(
-                delimiter=how.separator, newlines_in_values=True, invalid_row_handler=other
-            ),
-            convert_options=arrow.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
-        )
+        yield
     except pa.ArrowInvalid:
-        if uneven:
+        if given.other:
             raise _other_length(path, names, how) from None
         raise
-    if found.num_columns != len(names) or found.column(0)[-1].as_py() != _END:
-        *_, last = records(path, how.separator, how.encoding)
-        raise ValueError(f"a quotation mark in the row that begins at line {last[0]} is never closed")
-    return found.slice(1, len(found) - 2).rename_columns(list(names))
+
+
+def _never_closed(path: Path, how: Csv) -> ValueError:
+    *_, last = records(path, how.separator, how.encoding)
+    return ValueError(f"a quotation mark in the row that begins at line {last[0]} is never closed")
 
 
 class _Stream(io.RawIOBase):

@@ -43,7 +43,7 @@ def _csv(path: Path, limit: int, separator: bytes) -> None:
             raise _too_large(path, limit)
         begun, *ended = chunk.split(b"\n")
         if first:
-            _require_columns(path, begun.count(separator) + 1)
+            require_few_columns(path, begun.count(separator) + 1)
             first = not ended
         line = max(line + len(begun), *map(len, ended)) if ended else line + len(begun)
         if line > MAX_LINE:
@@ -76,7 +76,7 @@ def _parquet(path: Path, limit: int) -> None:
     try:
         with pq.ParquetFile(path, thrift_container_size_limit=_THRIFT) as file:
             found, schema = file.metadata, file.schema_arrow
-            _require_columns(path, found.num_columns)
+            require_few_columns(path, found.num_columns)
             for column in schema:
                 if pa.types.is_nested(column.type):
                     raise Rejected(
@@ -118,7 +118,8 @@ def _unpacked(column: Any) -> int:
     return int(pc.sum(pc.take(lengths, column.indices)).as_py() or 0) + 8 * len(column)
 
 
-def _require_columns(path: Path, count: int) -> None:
+def require_few_columns(path: Path, count: int) -> None:
+    """Raises TooLarge above MAX_COLUMNS."""
     if count > MAX_COLUMNS:
         raise TooLarge(
             f"{path.name} has {count:,} columns", code="TOO_MANY_COLUMNS", field=path.name, limit=f"{MAX_COLUMNS:,} columns"

@@ -22,6 +22,8 @@ from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
 BATCH: Final = 5000
 SHOWN: Final = 20
+#: What a table of answers calls them, whose own id and row are others.
+PREDICTED: Final = {"prediction_id": "id", "prediction_row": "row"}
 LONGEST: Final = 64  # characters of what is quoted
 
 
@@ -63,7 +65,8 @@ class _Read:
 def import_labels(
     path: Path, model: str, contract: Contract, workspace: Workspace, writer: Writer, at: datetime
 ) -> LabelImport:
-    """Read a CSV of id, label and, where predictions had several rows, row; append what holds to the journal.
+    """Read a CSV of id, label and, where predictions had several rows, row; append what holds to the
+    journal. Other columns are passed over; a table of answers says prediction_id and prediction_row.
 
     Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer
     does.
@@ -71,7 +74,7 @@ def import_labels(
     lines = list(_lines(path, contract))
     notes = [item for item in lines if isinstance(item, Line)]
     read = [item for item in lines if not isinstance(item, Line)]
-    rows = _rows(workspace, model, {item.given.id for item in read})
+    rows = rows_of_each(workspace, model, {item.given.id for item in read})
     placed = [_placed(item, rows.get(item.given.id)) for item in read]
     notes += [one for one in placed if isinstance(one, Line)]
     refused, settled = len(notes), settle(one for one in placed if not isinstance(one, Line))
@@ -109,6 +112,9 @@ def _lines(path: Path, contract: Contract) -> Iterator[_Read | Line]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
+            names = list(reader.fieldnames or ())
+            if set(PREDICTED) <= set(names):
+                reader.fieldnames = [PREDICTED.get(n, f"table {n}" if n in PREDICTED.values() else n) for n in names]
             if not {"id", "label"} <= set(reader.fieldnames or ()):
                 raise Malformed(
                     f"{path.name} has the columns {', '.join(reader.fieldnames or ['none'])}",
@@ -140,7 +146,7 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
 
 
-def _rows(workspace: Workspace, model: str, ids: set[str]) -> Mapping[str, int]:
+def rows_of_each(workspace: Workspace, model: str, ids: set[str]) -> Mapping[str, int]:
     """Rows of each prediction, wherever it is: in the tables, or still in the log, or compacted while we looked."""
     found = dict(known(workspace, model, sorted(ids)))
     if missing := ids - set(found):

@@ -129,7 +129,7 @@ class Profiler:
 
         with ParquetFile(self._workspace.tables / table / path) as file:
             inputs = [name for name in file.schema_arrow.names if name.startswith(("num_", "cat_"))]
-            return file.read(columns=["at", "row", "version", "score", "value", *inputs])
+            return file.read(columns=["at", "row", "micros", "version", "score", "value", *inputs])
 
     def _count(self, data: Any, added: dict[tuple[str, datetime], dict[str, Counts]]) -> int:
         import pyarrow.compute as pc
@@ -143,7 +143,7 @@ class Profiler:
             size = bucket_seconds(watched.contract.monitors)
             for bucket, part in _by_bucket(data.filter(pc.equal(data["version"], version)), size):
                 counts = tally(reference, part, _columns(watched.contract))
-                counts[REQUESTS] = np.array([pc.sum(pc.equal(part["row"], 0)).as_py() or 0], dtype=np.int64)
+                counts[REQUESTS] = np.array([pc.sum(_requests(part)).as_py() or 0], dtype=np.int64)
                 key = (version, bucket)
                 added[key] = merge(added.get(key, {}), counts)
                 rows += part.num_rows
@@ -157,6 +157,13 @@ class Profiler:
         for column in counts:
             both = counts[column] + before[column] if column in before else counts[column]
             self._book.add_profile(watched.model, watched.version.hex, bucket, column, pack(both))
+
+
+def _requests(part: Any) -> Any:
+    """Which rows count as a request: the first of each, and every row of a table that was answered whole."""
+    import pyarrow.compute as pc
+
+    return pc.or_(pc.equal(part["row"], 0), pc.equal(part["micros"], 0))
 
 
 def _by_bucket(data: Any, seconds: int) -> Iterator[tuple[datetime, Any]]:

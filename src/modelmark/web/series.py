@@ -186,8 +186,8 @@ def _arms(queries: Queries, name: str, period: Period) -> list[dict[str, Any]]:
                 "others": links.rows_of(name, version=version.label, path="fallback", **period.between),
                 "weight": f"{arm.weight:.0%}",
                 "requests": f"{did.requests:,}" if did else "0",
-                "p50_ms": f"{did.p50_micros / 1000:,.2f}" if did else "–",
-                "p99_ms": f"{did.p99_micros / 1000:,.2f}" if did else "–",
+                "p50_ms": _ms(did.p50_micros if did else None),
+                "p99_ms": _ms(did.p99_micros if did else None),
                 "score": f"{did.mean_score:.4g}" if did and did.mean_score is not None else "–",
                 "fallbacks": f"{did.fallbacks:,}" if did else "0",
                 "refused": f"{sum(n for _, _, n in queries.refused(name, period.start, period.end, version=version)):,}",
@@ -254,9 +254,9 @@ def _rates(
     return rates
 
 
-def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
+def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float | None]]:
     """In the middle of each bucket. `run` changes where buckets without requests lie between, so no line crosses them."""
-    points: list[dict[str, float]] = []
+    points: list[dict[str, float | None]] = []
     run, last = 0, None
     for slot in slots:
         run += last is not None and slot.at - last > timedelta(seconds=1.5 * seconds)
@@ -265,8 +265,8 @@ def _latencies(slots: Sequence[Slot], seconds: int) -> list[dict[str, float]]:
         points.append(
             {
                 "at": at,
-                "p50_ms": slot.p50_micros / 1000,
-                "p99_ms": slot.p99_micros / 1000,
+                "p50_ms": slot.p50_micros and slot.p50_micros / 1000,
+                "p99_ms": slot.p99_micros and slot.p99_micros / 1000,
                 "n": slot.requests,
                 "run": run,
             }
@@ -309,3 +309,8 @@ def alert(alert: Alert, now: datetime) -> dict[str, Any]:
 def ms(at: datetime) -> int:
     """Milliseconds since the epoch, which browsers read without guessing a time zone."""
     return round(at.timestamp() * 1000)
+
+
+def _ms(micros: float | None) -> str:
+    """A dash where nobody waited."""
+    return "–" if micros is None else f"{micros / 1000:,.2f}"

@@ -14,9 +14,9 @@ def answered(
     workspace: Workspace, model: str, version: str, start: datetime, end: datetime, *, slower_than: float
 ) -> tuple[int, int]:
     """Requests that a version (digest hex) answered in [start, end), and those that took longer than so many milliseconds in
-    the server."""
+    the server. Rows of tables, for which nobody waited, are none."""
     query = """SELECT count(*), count(*) FILTER (micros > ?) FROM found
-        WHERE "at" >= ? AND "at" < ? AND version = ? AND "row" = 0"""
+        WHERE "at" >= ? AND "at" < ? AND version = ? AND "row" = 0 AND micros > 0"""
     with connected(workspace, threads=1, found=table_of(model)) as connection:
         if connection is None:
             return 0, 0
@@ -31,7 +31,7 @@ def heard(
     counts as the last, too, for somebody asked."""
     span = """SELECT count(*) AS n, min("at") AS first, max("at") AS last FROM found
         WHERE "at" >= ? AND "at" < ? AND model = ?"""
-    n, first, last = _seen(workspace, table_of(model), span + ' AND "row" = 0', [start, end, model])
+    n, first, last = _seen(workspace, table_of(model), span + ' AND "row" = 0 AND micros > 0', [start, end, model])
     _, _, refused = _seen(workspace, REFUSALS, span, [start, end, model])
     return n, first, max((at for at in (last, refused) if at is not None), default=None)
 

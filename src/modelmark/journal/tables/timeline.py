@@ -14,14 +14,15 @@ from modelmark.journal.tables.schema import table_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One time bucket. micros are times in the server; refused counts requests, rows and requests answered ones."""
+    """One time bucket. micros are times in the server, None where nobody waited; refused counts requests, rows and requests
+    answered ones. Each row of a table that was answered whole is a request."""
 
     at: datetime
     requests: int
     rows: int
     fallbacks: int
-    p50_micros: float
-    p99_micros: float
+    p50_micros: float | None
+    p99_micros: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,8 @@ def timeline(
         )
         slots = _rows(
             connection,
-            """SELECT epoch_us("at") // ? AS slot, count(*) FILTER ("row" = 0), count(*), count(*) FILTER (fallback),
-                   quantile_cont(micros, [0.5, 0.99])
+            """SELECT epoch_us("at") // ? AS slot, count(*) FILTER ("row" = 0 OR micros = 0), count(*), count(*) FILTER (fallback),
+                   quantile_cont(micros, [0.5, 0.99]) FILTER (micros > 0)
             FROM seen GROUP BY slot ORDER BY slot""",
             [seconds * 1_000_000],
         )
@@ -86,10 +87,10 @@ def timeline(
                     requests=requests,
                     rows=n,
                     fallbacks=fallbacks,
-                    p50_micros=p50,
-                    p99_micros=p99,
+                    p50_micros=took and took[0],
+                    p99_micros=took and took[1],
                 )
-                for slot, requests, n, fallbacks, (p50, p99) in slots
+                for slot, requests, n, fallbacks, took in slots
             ),
             span=_span(connection, low, high, bins),
         )
@@ -98,7 +99,7 @@ def timeline(
 def _span(connection: Any, low: float, high: float, bins: int) -> Span:
     ((rows, requests, micros, fallbacks, mean, values),) = _rows(
         connection,
-        """SELECT count(*), count(*) FILTER ("row" = 0), quantile_cont(micros, [0.5, 0.99]),
+        """SELECT count(*), count(*) FILTER ("row" = 0 OR micros = 0), quantile_cont(micros, [0.5, 0.99]) FILTER (micros > 0),
                count(*) FILTER (fallback), avg(score), quantile_cont(value, [0.05, 0.5, 0.95])
         FROM seen""",
         [],
@@ -117,8 +118,8 @@ def _span(connection: Any, low: float, high: float, bins: int) -> Span:
     return Span(
         rows=rows,
         requests=requests,
-        p50_micros=micros[0],
-        p99_micros=micros[1],
+        p50_micros=micros and micros[0],
+        p99_micros=micros and micros[1],
         fallbacks=fallbacks,
         counts=tuple(counted.get(i, 0) for i in range(bins)) if counted else (),
         decided=dict(_rows(connection, decided, [])),
