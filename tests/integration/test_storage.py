@@ -22,13 +22,16 @@ from modelmark.domain.people import Account, ApiKey, Permission, Role, Session
 from modelmark.domain.ports import Delivery, Message, MonitoringStore
 from modelmark.domain.release import Comment, CommentKind, State, Waiver
 from modelmark.domain.routes import Arm, Route, Snapshot
+from modelmark.domain.version_record import VersionRecord
 from modelmark.storage import database as module
+from modelmark.storage import ledger as storage_ledger
 from modelmark.storage.account_store import SqlAccountStore
 from modelmark.storage.database import HEAD, Database
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.monitoring_store import SqlMonitoringStore
 from modelmark.storage.tables import metadata
 from modelmark.testing.account_store import MemoryAccountStore
+from modelmark.testing.ledger import MemoryLedger
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
 
 
@@ -88,6 +91,35 @@ def test_everything_a_ledger_is_told_comes_back_equal(database: Database) -> Non
     assert ledger.snapshot() == shot
 
 
+def test_what_is_known_of_many_versions_is_read_at_once_as_it_is_one_by_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_ledger, "_TOGETHER", 2)
+    ids = []
+    for ledger in (SqlLedger(database), MemoryLedger()):
+        for number in (1, 2, 3):
+            one = version(f"v{number}", number=number)
+            ledger.add_version(one)
+            for gate in ("load", "holdout")[: number - 1]:
+                ledger.add_evidence(evidence(one.id, gate=gate))
+            ledger.add_approval(approval(one, digest(f"evidence {number}")))
+            said = Comment(id=f"c{number}", version=one.id, evidence=digest("e"), kind=CommentKind.COMMENT, name="Ann",
+                           login="ann", text="?", at=NOON)  # fmt: skip
+            ledger.add_comment(said)
+            ids.append(one.id)
+        ledger.set_state(ids[0], State.CHECKED, expected=State.REGISTERED)
+        found = ledger.records(ids[:3])
+        assert list(found) == ids[:3]
+        for id, record in found.items():
+            assert record == VersionRecord(
+                version=ledger.version(id), state=ledger.state(id), evidence=ledger.evidence(id),
+                approvals=ledger.approvals(id), waivers=ledger.waivers(id), comments=ledger.comments(id),
+            )  # fmt: skip
+        assert [len(record.evidence) for record in found.values()] == [0, 1, 2]
+        with pytest.raises(Missing, match="no version"):
+            ledger.records([ids[0], digest("nobody")])
+
+
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     ledger = SqlLedger(database)
     with pytest.raises(Conflict), ledger.transaction():
@@ -142,6 +174,11 @@ def test_checkpoints_and_profiles_replace_what_stood_there(book: MonitoringStore
         book.add_profile("loans", "v", NOON, "age", counts)
     book.add_profile("loans", "v", NOON + timedelta(hours=1), "age", b"3")
     assert list(book.profiles("loans", "v", NOON, NOON + timedelta(hours=1))) == [(NOON, "age", b"2")]
+    book.add_profile("loans", "v", NOON, "pay", b"4")
+    both = list(book.profiles("loans", "v", NOON, NOON + timedelta(hours=1)))
+    assert both == [(NOON, "age", b"2"), (NOON, "pay", b"4")]
+    one = book.profiles("loans", "v", NOON, NOON + timedelta(hours=1), column="pay")
+    assert list(one) == [(NOON, "pay", b"4")]
 
 
 def test_one_story_is_one_alert_until_it_closes(book: MonitoringStore) -> None:

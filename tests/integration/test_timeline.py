@@ -12,7 +12,6 @@ import pytest
 from builders.domain import NOON
 from builders.journal import VERSION, journal, predicted, refused, schema
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.arms import answered
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import refusal_records, refusals
 from modelmark.journal.tables.rows import RowFilter, rows
@@ -63,7 +62,7 @@ def test_rows_of_a_table_are_requests_that_nobody_waited_for(tmp_path: Path):
     assert (second.requests, second.rows, second.p50_micros, second.p99_micros) == (2, 2, None, None)
     span = timeline(workspace, "loans", START, END, seconds=60).span
     assert (span.requests, span.p99_micros) == (6, 100)
-    (by_version,) = answered(workspace, "loans", START, END).values()
+    (by_version,) = timeline(workspace, "loans", START, END, seconds=60).arms.values()
     assert (by_version.requests, by_version.p50_micros) == (6, 100)
     assert served(workspace, "loans", VERSION, START, END, slower_than=0.01) == (1, 1)
     assert heard(workspace, "loans", START, END) == (1, NOON + timedelta(seconds=1), NOON + timedelta(seconds=1))
@@ -172,12 +171,38 @@ def test_a_model_without_a_table_and_a_span_without_rows_are_empty(known: Worksp
 
 def test_what_each_version_answered_stands_side_by_side(known: Workspace):
     whole = timeline(known, "loans", START, END, seconds=3600).span
-    each = answered(known, "loans", START, END)
+    each = timeline(known, "loans", START, END, seconds=3600).arms
     assert sum(one.requests for one in each.values()) == whole.requests
     assert sum(one.rows for one in each.values()) == whole.rows
     assert sum(one.fallbacks for one in each.values()) == whole.fallbacks
     assert all(one.p50_micros <= one.p99_micros for one in each.values())
-    assert answered(known, "nobody", START, END) == {}
+
+
+def test_the_whole_of_several_versions_is_measured_over_all_their_rows(tmp_path: Path):
+    other = "sha256:" + "e" * 64
+    told = [predicted("a", at=at(1), micros=100), predicted("b", at=at(2), micros=900, version=other)]
+    workspace = journal(tmp_path, *told)
+    compact(workspace)
+    whole = timeline(workspace, "loans", START, END, seconds=3600)
+    assert {id: one.p50_micros for id, one in whole.arms.items()} == {
+        VERSION.removeprefix("sha256:"): 100,
+        "e" * 64: 900,
+    }
+    assert (whole.span.rows, whole.span.p50_micros) == (2, 500)
+
+
+@pytest.mark.parametrize("folder", ["it's odd*?", "plain"])
+def test_inputs_that_came_later_are_empty_in_earlier_rows_wherever_the_workspace_lies(folder: str, tmp_path: Path):
+    workspace = Workspace(tmp_path / folder)
+    for number, numeric in enumerate((["age"], ["age", "pay"])):
+        with Writer(workspace.wal) as writer:
+            writer.declare(schema(numeric=numeric))
+            numbers = np.arange(1.0, 1 + len(numeric)).astype("<f8").tobytes()
+            writer.append(predicted(f"r{number}", at=at(number), numbers=numbers))
+        compact(workspace)
+    found = rows(workspace, "loans", RowFilter(start=START, end=END), limit=9).to_pylist()
+    assert [(row["num_age"], row["num_pay"]) for row in found] == [(1.0, 2.0), (1.0, None)]
+    assert timeline(workspace, "loans", START, END, seconds=3600).span.rows == 2
 
 
 def test_a_refused_code_leads_to_its_counts_with_the_version_that_would_have_answered(tmp_path: Path):

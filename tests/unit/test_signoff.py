@@ -375,11 +375,11 @@ def _outdated_evidence(office: Office, draw: random.Random) -> None:
 
 def _outdated_champion(office: Office, draw: random.Random) -> None:
     ticket = office.ticket()
-    office.desk.route = lambda _: draw.choice(office.other_routes)  # type: ignore[method-assign, attr-defined]
+    office.ledger.snapshot = lambda: office.elsewhere  # type: ignore[method-assign, attr-defined]
     try:
         office.redeem(ticket)
     finally:
-        del office.desk.route
+        del office.ledger.snapshot
 
 
 def _too_late(office: Office, draw: random.Random) -> None:
@@ -403,7 +403,7 @@ def test_of_a_thousand_replayed_forged_self_made_or_outdated_approvals_none_is_a
     elsewhere = Office()
     elsewhere.all_sign()
     elsewhere.desk.release(ONE, actor="cy", by=elsewhere.cy)
-    office.other_routes = [elsewhere.desk.route("loans")]  # type: ignore[attr-defined]
+    office.elsewhere = elsewhere.ledger.snapshot()  # type: ignore[attr-defined]
     office.twin, office.staging = Office(), Office("staging")  # type: ignore[attr-defined]
     office.used = [office.ticket() for _ in range(5)]  # type: ignore[attr-defined]
     for ticket in office.used:  # type: ignore[attr-defined]

@@ -123,6 +123,9 @@ class Book:
         found = self.known["champion"]
         return found.get(model) if isinstance(found, dict) else found
 
+    def champions(self):
+        return {model: found for model in self.models() if (found := self.champion(model)) is not None}
+
     def contract_of(self, _):
         return self.known["contract"]
 
@@ -150,9 +153,6 @@ class Book:
 
     def route(self, _):
         return self.known.get("route")
-
-    def answered(self, *_):
-        return self.known.get("answered", {})
 
     def acts(self, *_):
         return self.known["acts"]
@@ -520,7 +520,8 @@ def test_what_answers_now_stands_side_by_side_with_what_its_labels_say():
     did = Answered(requests=1200, rows=1300, fallbacks=4, p50_micros=400.0, p99_micros=2500.0, mean_score=0.25)
     judged = finding(monitor="performance", measured=0.9, low=0.85, high=0.95, n=300)
     book = Book(
-        route=Route(model="loans", arms=arms, previous=None), answered={ONE.id.hex: did}, reference=scored([0.5], [1, 1]),
+        route=Route(model="loans", arms=arms, previous=None),
+        timeline=Timeline(arms={ONE.id.hex: did}), reference=scored([0.5], [1, 1]),
         looks={"performance": [judged]}, refused=[("OUT_OF_RANGE", "age", 7)],
     )  # fmt: skip
     first, second = series.model(book, "loans", named("1h", NOON))["arms"]

@@ -19,6 +19,7 @@ from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import Row
 from modelmark.domain.suite import Suite, SuiteRun
 from modelmark.domain.version import Version
+from modelmark.domain.version_record import VersionRecord
 
 Clock = Callable[[], datetime]
 
@@ -31,6 +32,9 @@ class Ledger(Protocol):
     def add_version(self, version: Version) -> None: ...
     def version(self, id: Digest) -> Version: ...
     def versions(self, model: str | None = None) -> Sequence[Version]: ...
+    def records(self, ids: Collection[Digest]) -> Mapping[Digest, VersionRecord]:
+        """What is known of many versions, read together. Raises Missing (NO_VERSION) for one that is not there."""
+        ...
 
     def state(self, id: Digest) -> State: ...
     def set_state(self, id: Digest, state: State, *, expected: State) -> None: ...
@@ -166,8 +170,10 @@ class MonitoringStore(Protocol):
         ...
 
     def profiles(
-        self, model: str, version: str, start: datetime, end: datetime
-    ) -> Iterable[tuple[datetime, str, bytes]]: ...
+        self, model: str, version: str, start: datetime, end: datetime, *, column: str | None = None
+    ) -> Iterable[tuple[datetime, str, bytes]]:
+        """(bucket, column, counts) of buckets in [start, end), by both; of one column where given."""
+        ...
 
     def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:
         """Those in which any version of the model has counts of that column, in order."""

@@ -10,11 +10,11 @@ from typing import Final
 from modelmark.domain.audit import Act
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Conflict, Missing, ModelmarkError, NotPermitted, NotYet, Rejected, Tampered
-from modelmark.domain.evidence import Evidence, gate_verdicts
+from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, Rejected
+from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
-from modelmark.domain.release import SERVING, Approval, State, Waiver, WaiverRequest, move, open_requests
+from modelmark.domain.release import Approval, State, Waiver, WaiverRequest, move
 from modelmark.domain.routes import ArmRole, Route, Snapshot
 from modelmark.domain.version import MARK, Version
 from modelmark.governance.audit import Audit
@@ -22,6 +22,7 @@ from modelmark.governance.comments import Announcer, Comments
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
 from modelmark.governance.signoff import Now, SignOff, said_by
+from modelmark.governance.statuses import Statuses
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.mark import evidence_digest
 
@@ -61,9 +62,9 @@ class Releases:
         self._audit = audit
         self._clock = clock
         self._contract_of = contract_of
-        self._required = required
         self._effects = effects
         self._sign_off = sign_off
+        self._statuses = Statuses(ledger=ledger, contract_of=contract_of, required=required, sign_off=sign_off)
         self.routes = Routes(ledger, clock)
         self.comments = Comments(
             ledger=ledger, audit=audit, clock=clock, people=sign_off.people, announce=effects.announce
@@ -379,43 +380,14 @@ class Releases:
         return snapshot
 
     def status(self, version: Version) -> ReleaseStatus:
-        contract = self._contract_of(version)
-        evidence, state = self._ledger.evidence(version.id), self._ledger.state(version.id)
-        approvals = self._sign_off.valid_approvals(
-            self._ledger.approvals(version.id), self._now(version), serving=state in SERVING
-        )
-        signed = {(a.role, a.name) for a in approvals}
-        gates = gate_verdicts(evidence, candidate=version.id, required=self._required(contract))
-        return ReleaseStatus(
-            version=version,
-            state=state,
-            gates=gates,
-            not_run=frozenset(gates) - {item.gate for item in evidence},
-            waived=self._sign_off.valid_waivers(self._ledger.waivers(version.id), evidence, serving=state in SERVING),
-            approvals=approvals,
-            missing=tuple(p for p in contract.signers() if (p.role, p.name) not in signed),
-            unfilled=contract.unfilled(),
-            requests=open_requests(self._ledger.comments(version.id)),
-        )
+        return self._statuses.of(version)
 
     def statuses(self, versions: Iterable[Version]) -> tuple[list[ReleaseStatus], list[ModelmarkError]]:
-        """How each stands, and what is wrong with those whose files are gone or changed: they hide none of the others."""
-        found: list[ReleaseStatus] = []
-        lost: list[ModelmarkError] = []
-        for version in versions:
-            try:
-                found.append(self.status(version))
-            except (Missing, Tampered) as error:
-                lost.append(error)
-        return found, lost
+        """How each stands, and what is wrong with those whose files are gone or changed."""
+        return self._statuses.of_all(versions)
 
     def _now(self, version: Version) -> Now:
-        route = self.route(version.model)
-        seen = evidence_digest(self._ledger.evidence(version.id))
-        ended: list[datetime] = []
-        if self._ledger.state(version.id) is State.ROLLED_BACK:
-            ended = [e.at for e in self._ledger.events() if e.act == Act.ROLLED_BACK and e.subject == version.id]
-        return Now(evidence=seen, champion=route.champion.version if route else None, since=max(ended, default=None))
+        return self._statuses.now(version)
 
     def _now_for_signing(self, version: Version) -> Now:
         """With whose credential the version was registered, which only signing asks."""

@@ -31,6 +31,13 @@ class Routes:
         route = self.of(model)
         return self.ledger.version(route.champion.version) if route else None
 
+    def champions(self) -> dict[str, Version]:
+        """Of every model that has one, by its name."""
+        snapshot = self.ledger.snapshot()
+        served = {route.model: route.champion.version for route in snapshot.routes} if snapshot else {}
+        known = {version.id: version for version in self.ledger.versions()}
+        return {model: known[id] for model, id in served.items()}
+
     def seen(self, model: str) -> str:
         """What serves, in the words that an act names it with: `v4`, `v4+v5` beside a canary, `nothing` before the first."""
         route = self.of(model)

@@ -95,13 +95,19 @@ class SignOff:
         )
         return self.sign_approval(approval)
 
-    def valid_approvals(self, approvals: Sequence[Approval], now: Now, *, serving: bool) -> tuple[Approval, ...]:
+    def named(self) -> bool:
+        """Whether there are accounts, so that whoever acts has a name."""
+        return bool(self.people.accounts())
+
+    def valid_approvals(
+        self, approvals: Sequence[Approval], now: Now, *, serving: bool, named: bool
+    ) -> tuple[Approval, ...]:
         """Those that count now. serving: the version has its traffic already, so its predecessor is gone by nature.
+        named: as `named` says.
 
         Once there are accounts, what was said without one, or through a credential that was not recorded, no longer counts
         for a release.
         """
-        named = bool(self.people.accounts())
         about = [
             a
             for a in approvals
@@ -113,15 +119,14 @@ class SignOff:
         return tuple(a for a in about if authentic(a, self.verifier()))
 
     def valid_waivers(
-        self, waivers: Sequence[Waiver], evidence: Sequence[Evidence], *, serving: bool
+        self, waivers: Sequence[Waiver], evidence: Sequence[Evidence], *, at: datetime, serving: bool, named: bool
     ) -> tuple[Waiver, ...]:
-        """Those that hold now: made here, not over, about what their gate says now, and in the name of somebody who is
+        """Those that hold at a moment: made here, not over, about what their gate says now, and in the name of somebody who is
         known, as for approvals."""
-        now, named = self.clock(), bool(self.people.accounts())
         about = [
             w
             for w in waivers
-            if w.holds(now)
+            if w.holds(at)
             and w.environment == self.environment
             and w.evidence == said_by(w.gate, evidence)
             and (serving or (w.login and w.via) or not named)

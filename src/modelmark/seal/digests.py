@@ -8,12 +8,15 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from modelmark.domain.digest import Digest
 from modelmark.domain.later import LATER
+
+#: Types whose own values, but not those of types made from them, are JSON values as they are.
+_PLAIN: Final = frozenset({str, int, bool})
 
 
 def digest_bytes(data: bytes) -> Digest:
@@ -27,6 +30,8 @@ def digest_file(path: Path) -> Digest:
 
 def plain(value: Any) -> Any:
     """Dataclasses, enums and times as JSON values; NaN and infinities become null."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {
             item.name: plain(getattr(value, item.name))
@@ -54,7 +59,12 @@ def canonical(value: Any) -> bytes:
     >>> canonical({"b": 1, "a": [True, None]})
     b'{"a":[true,null],"b":1}'
     """
-    return msgspec.json.encode(plain(value), order="sorted")
+    return encoded(plain(value))
+
+
+def encoded(value: Any) -> bytes:
+    """`canonical` of what is plain already."""
+    return msgspec.json.encode(value, order="sorted")
 
 
 def digest_value(value: Any) -> Digest:

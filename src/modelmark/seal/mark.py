@@ -16,7 +16,7 @@ from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Waiver
 from modelmark.domain.version import Signature, Version
 from modelmark.seal import manifest
-from modelmark.seal.digests import digest_value, plain
+from modelmark.seal.digests import digest_bytes, digest_value, encoded, plain
 from modelmark.seal.envelope import unwrap, wrap
 from modelmark.seal.keys import Signer, Verifier
 from modelmark.seal.values import decode, decode_contract, restore
@@ -39,7 +39,8 @@ class Marked:
 
 def evidence_digest(evidence: Sequence[Evidence]) -> Digest:
     """One digest over all evidence about a candidate, in order of time. Approvals name it."""
-    return digest_value(sorted((plain(item) for item in evidence), key=lambda item: (item["at"], item["gate"])))
+    told = sorted((plain(item) for item in evidence), key=lambda item: (item["at"], item["gate"]))
+    return digest_bytes(encoded(told))
 
 
 def issue(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
@@ -17,6 +17,7 @@ from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import Row
 from modelmark.domain.version import Version
+from modelmark.domain.version_record import VersionRecord
 from modelmark.seal.digests import canonical
 from modelmark.seal.values import decode
 from modelmark.storage import tables
@@ -24,6 +25,8 @@ from modelmark.storage.database import Database, damaged
 from modelmark.storage.written import any_text, raw_rows
 
 T = TypeVar("T")
+#: Versions that one query asks about; databases bound the values of one.
+_TOGETHER: Final = 500
 
 
 class SqlLedger:
@@ -53,6 +56,16 @@ class SqlLedger:
         if model is not None:
             query = query.where(tables.versions.c.model == model)
         return self._bodies(query, Version)
+
+    def records(self, ids: Collection[Digest]) -> Mapping[Digest, VersionRecord]:
+        found: dict[Digest, VersionRecord] = {}
+        asked = list(ids)
+        with self._database.reading() as connection:
+            for first in range(0, len(asked), _TOGETHER):
+                found |= _records(connection, asked[first : first + _TOGETHER])
+        if missing := [id for id in asked if id not in found]:
+            raise _no_version(missing[0])
+        return {id: found[id] for id in asked}
 
     def state(self, id: Digest) -> State:
         return State(self._version_row(id).state)
@@ -198,8 +211,41 @@ class SqlLedger:
         with self._database.reading() as connection:
             row = connection.execute(select(tables.versions).where(tables.versions.c.id == id)).first()
         if row is None:
-            raise Missing(f"no version {id.short}", code="NO_VERSION", hint="modelmark status lists them")
+            raise _no_version(id)
         return row
+
+
+def _records(connection: Connection, ids: Sequence[Digest]) -> dict[Digest, VersionRecord]:
+    """Those of `ids` that are there, in one query a table."""
+    versions, comments = tables.versions, tables.comments
+
+    def about(table: Table, kind: type[T], *order: Any) -> dict[str, list[T]]:
+        query = select(table.c.version, table.c.body).where(table.c.version.in_(ids)).order_by(*order)
+        bodies: dict[str, list[T]] = {}
+        for id, body in connection.execute(query):
+            bodies.setdefault(id, []).append(decode(kind, body.encode()))
+        return bodies
+
+    evidence = about(tables.evidence, Evidence, tables.evidence.c.id)
+    approvals = about(tables.approvals, Approval, tables.approvals.c.id)
+    waivers = about(tables.waivers, Waiver, tables.waivers.c.id)
+    said = about(comments, Comment, comments.c.at, comments.c.id)
+    query = select(versions.c.id, versions.c.state, versions.c.body).where(versions.c.id.in_(ids))
+    return {
+        Digest(id): VersionRecord(
+            version=decode(Version, body.encode()),
+            state=State(state),
+            evidence=evidence.get(id, []),
+            approvals=approvals.get(id, []),
+            waivers=waivers.get(id, []),
+            comments=said.get(id, []),
+        )
+        for id, state, body in connection.execute(query)
+    }
+
+
+def _no_version(id: Digest) -> Missing:
+    return Missing(f"no version {id.short}", code="NO_VERSION", hint="modelmark status lists them")
 
 
 def _text(value: Any) -> str:

@@ -55,7 +55,7 @@ class SqlMonitoringStore:
             _upsert(connection, tables.profiles, row)
 
     def profiles(
-        self, model: str, version: str, start: datetime, end: datetime
+        self, model: str, version: str, start: datetime, end: datetime, *, column: str | None = None
     ) -> Iterable[tuple[datetime, str, bytes]]:
         table = tables.profiles
         query = (
@@ -64,6 +64,8 @@ class SqlMonitoringStore:
             .where(table.c.bucket >= start, table.c.bucket < end)
             .order_by(table.c.bucket, table.c.column)
         )
+        if column is not None:
+            query = query.where(table.c.column == column)
         with self._database.reading() as connection:
             return [(bucket, column, counts) for bucket, column, counts in connection.execute(query)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import Row
 from modelmark.domain.version import Version
+from modelmark.domain.version_record import VersionRecord
 from modelmark.seal.digests import canonical, digest_value
 from modelmark.testing.transactional import Transactional
 
@@ -46,6 +47,19 @@ class MemoryLedger(Transactional):
     def versions(self, model: str | None = None) -> Sequence[Version]:
         found = [version for version, _ in self._versions.values() if model in (None, version.model)]
         return sorted(found, key=lambda v: (v.model, v.number))
+
+    def records(self, ids: Collection[Digest]) -> Mapping[Digest, VersionRecord]:
+        return {
+            id: VersionRecord(
+                version=self.version(id),
+                state=self.state(id),
+                evidence=self.evidence(id),
+                approvals=self.approvals(id),
+                waivers=self.waivers(id),
+                comments=self.comments(id),
+            )
+            for id in ids
+        }
 
     def state(self, id: Digest) -> State:
         return self._row(id)[1]

@@ -47,12 +47,12 @@ class MemoryMonitoringStore(Transactional):
         self._profiles[model, version, bucket, column] = counts
 
     def profiles(
-        self, model: str, version: str, start: datetime, end: datetime
+        self, model: str, version: str, start: datetime, end: datetime, *, column: str | None = None
     ) -> Iterable[tuple[datetime, str, bytes]]:
         return [
-            (bucket, column, counts)
-            for (m, v, bucket, column), counts in sorted(self._profiles.items())
-            if (m, v) == (model, version) and start <= bucket < end
+            (bucket, named, counts)
+            for (m, v, bucket, named), counts in sorted(self._profiles.items())
+            if (m, v) == (model, version) and start <= bucket < end and column in (None, named)
         ]
 
     def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,7 +30,6 @@ from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
-from modelmark.journal.tables.arms import Answered, answered
 from modelmark.journal.tables.label_sources import LabelSource, label_sources
 from modelmark.journal.tables.rows import Cursor, RowFilter, rows
 from modelmark.journal.tables.schema import input_columns
@@ -100,6 +99,10 @@ class Queries:
     def champion(self, model: str) -> Version | None:
         return self.releases.champion(model)
 
+    def champions(self) -> dict[str, Version]:
+        """Of every model that has one, by its name."""
+        return self.releases.routes.champions()
+
     def versions(self, model: str | None = None) -> Sequence[Version]:
         return self.ledger.versions(model)
 
@@ -162,15 +165,9 @@ class Queries:
 
     def counts(self, version: Version, column: str, start: datetime, end: datetime) -> Counts | None:
         """What the steward counted of a column in [start, end), whole buckets; None where that is nothing."""
-        found = [
-            unpack(counts)
-            for _, name, counts in self.monitoring_store.profiles(version.model, version.id.hex, start, end)
-            if name == column
-        ]
+        kept = self.monitoring_store.profiles(version.model, version.id.hex, start, end, column=column)
+        found = [unpack(counts) for _, _, counts in kept]
         return sum(found[1:], found[0]) if found else None
-
-    def answered(self, model: str, start: datetime, end: datetime) -> Mapping[str, Answered]:
-        return answered(self.workspace, model, start, end)
 
     def timeline(self, model: str, start: datetime, end: datetime, seconds: int, ends: tuple[float, float]) -> Timeline:
         return timeline.timeline(self.workspace, model, start, end, seconds=seconds, low=ends[0], high=ends[1])

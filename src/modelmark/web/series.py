@@ -31,7 +31,11 @@ def overview(queries: Queries) -> dict[str, Any]:
     """Is anything wrong? The sentence, and one entry per model; those that need somebody come first."""
     end = queries.clock()
     alerts = [alert for alert in queries.alerts() if not alert.is_snoozed(end)]
-    models = [_card(queries, model, end, [a for a in alerts if a.model == model]) for model in queries.models()]
+    champions = queries.champions()
+    models = [
+        _card(queries, model, champions.get(model), end, [a for a in alerts if a.model == model])
+        for model in queries.models()
+    ]
     models.sort(key=lambda entry: (-entry["open"], entry["champion"] is None, entry["name"]))
     serving = sum(1 for entry in models if entry["champion"])
     fault = queries.disk() or queries.unwatched()
@@ -43,8 +47,9 @@ def overview(queries: Queries) -> dict[str, Any]:
     }
 
 
-def _card(queries: Queries, model: str, end: datetime, alerts: Sequence[Alert]) -> dict[str, Any]:
-    champion = queries.champion(model)
+def _card(
+    queries: Queries, model: str, champion: Version | None, end: datetime, alerts: Sequence[Alert]
+) -> dict[str, Any]:
     lately = named("15m", end)
     start, seconds = lately.start, lately.seconds
     seen = queries.timeline(model, start, end, seconds, (0.0, 1.0))
@@ -79,7 +84,7 @@ def model(queries: Queries, name: str, period: Period) -> dict[str, Any]:
         "wait": min(30_000, ceil((time.perf_counter() - began) * 1000 / SHARE)),
         "edges": [{"at": ms(start)}, {"at": ms(end)}],
         "marks": marks(queries, name, start, acts),
-        "arms": _arms(queries, name, period),
+        "arms": _arms(queries, name, period, seen),
         "inputs": [item.name for item in queries.contract_of(champion).inputs] if champion else [],
         "alerts": [alert(one, end) for one in sorted(queries.alerts(name), key=lambda one: one.is_snoozed(end))],
         "refused": [{"code": code, "field": field, "count": n} for code, field, n in refused],
@@ -168,15 +173,15 @@ def marks(queries: Queries, name: str, start: datetime, acts: Sequence[Event]) -
     return found
 
 
-def _arms(queries: Queries, name: str, period: Period) -> list[dict[str, Any]]:
+def _arms(queries: Queries, name: str, period: Period, seen: Timeline) -> list[dict[str, Any]]:
     """What answers now, side by side: the champion first. performance: the last word of its monitor about each."""
     route = queries.route(name)
     arms = list(route.answering) if route else []
     if not arms:
         return []
-    known, rows = queries.answered(name, period.start, period.end), []
+    rows = []
     for arm in arms:
-        version, did = queries.version(arm.version), known.get(arm.version.hex)
+        version, did = queries.version(arm.version), seen.arms.get(arm.version.hex)
         judged = [f for f in queries.last_look(version, "performance") if f.measured is not None]
         rows.append(
             {

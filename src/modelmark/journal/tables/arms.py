@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any, Final
 
-from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
-from modelmark.journal.tables.schema import table_of
+#: Each row of a table that was answered whole is a request that nobody waited for.
+REQUESTS: Final = """count(*) FILTER ("row" = 0 OR micros = 0)"""
+#: Half and 99 of 100 of those for which somebody waited took at most so long.
+MICROS: Final = "coalesce(quantile_cont(micros, [0.5, 0.99]) FILTER (micros > 0), [NULL, NULL])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +24,15 @@ class Answered:
     mean_score: float | None
 
 
-def answered(workspace: Workspace, model: str, start: datetime, end: datetime) -> Mapping[str, Answered]:
-    """By the version's digest hex; those that answered nothing in [start, end) are left out."""
-    query = """SELECT version, count(*) FILTER ("row" = 0 OR micros = 0) AS requests, count(*) AS rows,
-            count(*) FILTER (path <> 'model') AS fallbacks, quantile_cont(micros, 0.5) FILTER (micros > 0) AS p50_micros,
-            quantile_cont(micros, 0.99) FILTER (micros > 0) AS p99_micros, avg(coalesce(score, value)) AS mean_score
-        FROM found WHERE "at" >= ? AND "at" < ? AND model = ? GROUP BY version"""
-    with connected(workspace, threads=1, found=table_of(model)) as connection:
-        if connection is None:
-            return {}
-        rows = connection.sql(query, params=[start, end, model]).to_arrow_table().to_pylist()
-    return {row.pop("version"): Answered(**row) for row in rows}
+def arms_in(connection: Any, seen: str) -> Mapping[str, Answered]:
+    """By the version's digest hex; those that answered nothing are left out. seen: the rows, by name."""
+    found = connection.execute(
+        f"""SELECT version, {REQUESTS}, count(*), count(*) FILTER (fallback),
+            {MICROS}, avg(coalesce(score, value)) FROM {seen} GROUP BY version"""
+    ).fetchall()
+    return {
+        version: Answered(
+            requests=requests, rows=rows, fallbacks=fallbacks, p50_micros=p50, p99_micros=p99, mean_score=mean
+        )
+        for version, requests, rows, fallbacks, (p50, p99), mean in found
+    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.arms import MICROS, REQUESTS, Answered, arms_in
 from modelmark.journal.tables.connection import connected
 from modelmark.journal.tables.schema import table_of
 
@@ -15,7 +17,7 @@ from modelmark.journal.tables.schema import table_of
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """One time bucket. micros are times in the server, None where nobody waited; refused counts requests, rows and requests
-    answered ones. Each row of a table that was answered whole is a request."""
+    answered ones."""
 
     at: datetime
     requests: int
@@ -46,10 +48,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """A span of time: in buckets that hold at least one prediction, oldest first, and as a whole."""
+    """A span of time: in buckets that hold at least one prediction, oldest first, as a whole, and by the hexadecimal digest
+    of the version that answered."""
 
     slots: tuple[Slot, ...] = ()
     span: Span = Span()
+    arms: Mapping[str, Answered] = field(default_factory=dict)
 
 
 def timeline(
@@ -69,14 +73,14 @@ def timeline(
             return Timeline()
         connection.execute(
             """CREATE TEMP TABLE seen AS
-            SELECT "at", "row", path <> 'model' AS fallback, micros, score, value, prediction
+            SELECT "at", "row", version, path <> 'model' AS fallback, micros, score, value, prediction
             FROM found WHERE "at" >= ? AND "at" < ?""",
             [start, end],
         )
+        arms = arms_in(connection, "seen")
         slots = _rows(
             connection,
-            """SELECT epoch_us("at") // ? AS slot, count(*) FILTER ("row" = 0 OR micros = 0), count(*), count(*) FILTER (fallback),
-                   quantile_cont(micros, [0.5, 0.99]) FILTER (micros > 0)
+            f"""SELECT epoch_us("at") // ? AS slot, {REQUESTS}, count(*), count(*) FILTER (fallback), {MICROS}
             FROM seen GROUP BY slot ORDER BY slot""",
             [seconds * 1_000_000],
         )
@@ -87,45 +91,51 @@ def timeline(
                     requests=requests,
                     rows=n,
                     fallbacks=fallbacks,
-                    p50_micros=took and took[0],
-                    p99_micros=took and took[1],
+                    p50_micros=p50,
+                    p99_micros=p99,
                 )
-                for slot, requests, n, fallbacks, took in slots
+                for slot, requests, n, fallbacks, (p50, p99) in slots
             ),
-            span=_span(connection, low, high, bins),
+            span=_span(connection, arms, low, high, bins),
+            arms=arms,
         )
 
 
-def _span(connection: Any, low: float, high: float, bins: int) -> Span:
-    ((rows, requests, micros, fallbacks, mean, values),) = _rows(
-        connection,
-        """SELECT count(*), count(*) FILTER ("row" = 0 OR micros = 0), quantile_cont(micros, [0.5, 0.99]) FILTER (micros > 0),
-               count(*) FILTER (fallback), avg(score), quantile_cont(value, [0.05, 0.5, 0.95])
-        FROM seen""",
-        [],
-    )
-    if not rows:
+def _span(connection: Any, arms: Mapping[str, Answered], low: float, high: float, bins: int) -> Span:
+    if not arms:
         return Span()
-    counted = dict(
-        _rows(
-            connection,
-            """SELECT greatest(0, least(floor((coalesce(score, value) - ?) * ?), ? - 1))::INTEGER AS bin, count(*)
-            FROM seen WHERE coalesce(score, value) IS NOT NULL GROUP BY bin""",
-            [low, bins / (high - low), bins],
-        )
-    )
-    decided = "SELECT prediction, count(*) FROM seen WHERE prediction IS NOT NULL GROUP BY prediction"
+    ((mean, values),) = _rows(connection, "SELECT avg(score), quantile_cont(value, [0.05, 0.5, 0.95]) FROM seen", [])
+    counted: dict[int | None, int] = defaultdict(int)
+    decided: dict[str | None, int] = defaultdict(int)
+    for bin, prediction, n in _rows(
+        connection,
+        """SELECT greatest(0, least(floor((coalesce(score, value) - ?) * ?), ? - 1))::INTEGER AS bin, prediction, count(*)
+        FROM seen GROUP BY bin, prediction""",
+        [low, bins / (high - low), bins],
+    ):
+        counted[bin] += n
+        decided[prediction] += n
+    p50, p99 = _micros(connection, list(arms.values()))
+    known = any(bin is not None for bin in counted)
     return Span(
-        rows=rows,
-        requests=requests,
-        p50_micros=micros and micros[0],
-        p99_micros=micros and micros[1],
-        fallbacks=fallbacks,
-        counts=tuple(counted.get(i, 0) for i in range(bins)) if counted else (),
-        decided=dict(_rows(connection, decided, [])),
+        rows=sum(arm.rows for arm in arms.values()),
+        requests=sum(arm.requests for arm in arms.values()),
+        p50_micros=p50,
+        p99_micros=p99,
+        fallbacks=sum(arm.fallbacks for arm in arms.values()),
+        counts=tuple(counted[i] for i in range(bins)) if known else (),
+        decided={prediction: n for prediction, n in sorted(decided.items(), key=str) if prediction is not None},
         mean_score=mean,
         values=tuple(values) if values else None,
     )
+
+
+def _micros(connection: Any, arms: Sequence[Answered]) -> tuple[float | None, float | None]:
+    """Half and 99 of 100; what a lone version answered is all there is."""
+    if len(arms) == 1:
+        return arms[0].p50_micros, arms[0].p99_micros
+    (((p50, p99),),) = _rows(connection, f"SELECT {MICROS} FROM seen", [])
+    return p50, p99
 
 
 def _rows(connection: Any, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
