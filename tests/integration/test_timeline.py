@@ -200,6 +200,7 @@ def test_inputs_that_came_later_are_empty_in_earlier_rows_wherever_the_workspace
             numbers = np.arange(1.0, 1 + len(numeric)).astype("<f8").tobytes()
             writer.append(predicted(f"r{number}", at=at(number), numbers=numbers))
         compact(workspace)
+    shutil.copytree(workspace.root, tmp_path / "it's oddly like it")  # which a pattern would take for the other
     found = rows(workspace, "loans", RowFilter(start=START, end=END), limit=9).to_pylist()
     assert [(row["num_age"], row["num_pay"]) for row in found] == [(1.0, 2.0), (1.0, None)]
     assert timeline(workspace, "loans", START, END, seconds=3600).span.rows == 2
