@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +19,14 @@ from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback.labels import LabelImport, import_labels
+from modelmark.journal.tables import compact as compaction
+from modelmark.journal.tables import label_sources as module
 from modelmark.journal.tables.cohorts import cohort_sizes
-from modelmark.journal.tables.compact import compact
-from modelmark.journal.tables.label_sources import LabelSource, label_sources
+from modelmark.journal.tables.compact import Compactor, compact
+from modelmark.journal.tables.label_sources import NONE, LabelSource, label_sources
 from modelmark.journal.tables.query import find, labelled
+from modelmark.journal.tables.rows import RowFilter, rows
+from modelmark.journal.wal.records import Labelled
 from modelmark.journal.wal.writer import Writer
 
 
@@ -126,11 +132,11 @@ def test_a_label_that_comes_before_its_prediction_is_kept_aside_and_counts_once_
     space = journal(tmp_path, predicted(pid("p1")))
     assert bring(space, tmp_path, "id,label\np1,1\np7,0\n").unknown == 1
     compact(space)
-    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans")] == [(1, 1)]
+    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans").latest()] == [(1, 1)]
     journal(tmp_path, predicted(pid("p7")))
     compact(space)
     assert find(space, pid("p7"))[0]["label"] == "0"
-    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans")] == [(2, 0)]
+    assert [(s.accepted, s.unknown) for s in label_sources(space, "loans").latest()] == [(2, 0)]
 
 
 def test_a_later_label_settles_a_conflict_and_until_then_none_counts(tmp_path: Path) -> None:
@@ -158,8 +164,57 @@ def test_each_source_is_counted(tmp_path: Path) -> None:
     crm = [label(pid("p1"), 1), label(pid("p1"), 1, at=AT + 1), label(pid("p2"), 1, row=99), label(pid("p8"), 1)]
     both = [label(pid("p2"), side, row=1, at=AT + 9) for side in (0, 1)]
     space = journal(tmp_path, predicted(pid("p1")), two, *crm, *both, label(pid("p1"), 1, model="other"))
-    assert label_sources(space, "loans") == []
+    assert label_sources(space, "loans").latest() == []
     compact(space)
-    assert label_sources(space, "loans") == [
+    assert label_sources(space, "loans").latest() == [
         LabelSource(source="test", accepted=1, conflicting=1, unknown=1, no_such_row=1, last=NOON)
     ]
+
+
+def test_sums_by_source_that_are_kept_are_those_of_counting_anew_and_lead_to_as_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels early and late, again and otherwise, of rows that are not there, by three sources; files rewritten between."""
+    monkeypatch.setattr(compaction, "SMALL_FILES", 2)
+    draw, space, kept = random.Random(3), Workspace(tmp_path), NONE
+    names = [pid(f"p{k}") for k in range(12)]
+    for step in range(8):
+        told = [
+            predicted(name, ages=(1.0, 2.0), jobs=("a", "b")) for name in (names[step], names[-1 - step]) if step < 6
+        ]
+        said = [
+            Labelled(draw.choice([*names, pid("never")]), draw.choice([0, 1, 1, 7]), AT + draw.randrange(3), "loans",
+                     draw.choice([0, 1]), draw.choice(["crm", "file", "desk"]))
+            for _ in range(6)
+        ]  # fmt: skip
+        journal(tmp_path, *told, *said)
+        compact(space)
+        if step == 5:
+            Compactor(space).maintain()
+        kept, anew = label_sources(space, "loans", kept), label_sources(space, "loans")
+        assert (kept.latest(), kept.waiting) == (anew.latest(), anew.waiting), step
+        for one in kept.latest():
+            for count, asked in ((one.accepted, {"labelled": True}), (one.conflicting, {"conflicting": True})):
+                assert rows(space, "loans", RowFilter(source=one.source, **asked), limit=99).num_rows == count
+    counts = [(one.accepted, one.conflicting, one.unknown, one.no_such_row) for one in kept.latest()]
+    assert len(counts) == 3
+    assert all(map(any, zip(*counts, strict=True))), "each kind was there to be counted"
+
+
+def test_only_what_came_since_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = journal(tmp_path, predicted(pid("p1")), predicted(pid("p2")), label(pid("p1"), 1))
+    compact(space)
+    kept = label_sources(space, "loans")
+    assert label_sources(space, "loans", kept) is kept
+    journal(tmp_path, label(pid("p2"), 1))
+    compact(space)
+    touched: list[int] = []
+
+    def counted(connection: Any, model: str, labels: str, predictions: str) -> Any:
+        touched.extend(connection.execute("SELECT count(*) FROM touched").fetchall()[0])
+        return count(connection, model, labels, predictions)
+
+    count = module._counted
+    monkeypatch.setattr(module, "_counted", counted)
+    (one,) = label_sources(space, "loans", kept).latest()
+    assert (one.accepted, touched) == (2, [1, 1])

@@ -27,6 +27,7 @@ from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.tasks import tasks
 from modelmark.journal.tables.arms import Answered
+from modelmark.journal.tables.label_sources import NONE, LabelSources
 from modelmark.journal.tables.timeline import Slot, Span, Timeline
 from modelmark.stats.profile import Column
 from modelmark.testing.monitoring_store import MemoryMonitoringStore
@@ -529,6 +530,8 @@ def test_what_answers_now_stands_side_by_side_with_what_its_labels_say():
     assert (first.pop("rows"), first.pop("others")) == (
         f"/models/loans/rows?version=v1&{here}", f"/models/loans/rows?version=v1&path=fallback&{here}"
     )  # fmt: skip
+    assert first.pop("refusals") == "/models/loans/refusals?span=1h&version=v1"
+    assert first.pop("judged") == "/models/loans/rows?version=v1&label=any"
     assert first == {
         "label": "v1", "arm": "champion", "weight": "90%", "requests": "1,200", "p50_ms": "0.40", "p99_ms": "2.50",
         "score": "0.25", "fallbacks": "4", "refused": "7", "performance": "0.9 [0.85, 0.95], n = 300",
@@ -555,15 +558,13 @@ def test_a_monitors_point_leads_to_what_it_is_about():
     assert lead(subject="score", column=True).startswith("/models/loans/rows?from=")
 
 
-def test_labels_by_source_are_counted_when_the_tables_have_grown(monkeypatch, tmp_path):
+def test_labels_by_source_are_counted_on_from_what_was_known(monkeypatch, tmp_path):
     counted = []
-    monkeypatch.setattr("modelmark.web.queries.label_sources", lambda _, model: counted.append(model) or [model])
+    known = lambda _, model, before: counted.append((model, before)) or LabelSources(waiting=frozenset({model}))  # noqa: E731
+    monkeypatch.setattr("modelmark.web.queries.label_sources", known)
     queries = object.__new__(Queries)
     for name, value in (("workspace", Workspace(tmp_path)), ("_sources", {})):
         object.__setattr__(queries, name, value)
-    assert [queries.label_sources("loans"), queries.label_sources("loans")] == [["loans"], ["loans"]]
-    queries.label_sources("churn")
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "receipts.jsonl").write_text("{}")
-    queries.label_sources("loans")
-    assert counted == ["loans", "churn", "loans"]
+    for model in ("loans", "churn", "loans"):
+        assert queries.label_sources(model) == []
+    assert counted == [("loans", NONE), ("churn", NONE), ("loans", LabelSources(waiting=frozenset({"loans"})))]

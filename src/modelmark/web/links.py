@@ -17,6 +17,11 @@ def rows_of(model: str, **asked: object) -> str:
     return f"/models/{model}/rows?{urlencode(given)}" if given else f"/models/{model}/rows"
 
 
+def refusals_of(model: str, query: str, **asked: str) -> str:
+    """What callers were told over a span of time, given as an address says it. asked: code, field, version."""
+    return f"/models/{model}/refusals?{query}&{urlencode(asked)}" if asked else f"/models/{model}/refusals?{query}"
+
+
 def input_of(model: str, name: str, query: str) -> str:
     """The page of one input over a span of time, given as an address says it."""
     return f"/models/{model}/input?{urlencode({'name': name})}&{query}"

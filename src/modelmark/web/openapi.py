@@ -59,7 +59,7 @@ def document(models: Sequence[str]) -> Schema:
             ),
             "/api/models/{model}/refusals": _get(
                 "model.refusals", "What callers were told and how often, the newest first.", _object("refusals"),
-                path=[model], query={"code": _TEXT, "field": _TEXT, **span},
+                path=[model], query={"code": _TEXT, "field": _TEXT, "version": _TEXT, **span},
             ),
             "/api/models/{model}/rows": _get(
                 "rows", "Predictions, newest first. next: the address of the next page's web page, with its `after`.",

@@ -74,10 +74,11 @@ class Pages:
         return JSONResponse({"refusals": plain((await self._off(self._refusals, request))["refusals"])})
 
     def _refusals(self, request: Request) -> dict[str, Any]:
-        name, period = self._model(request)
-        code, field = (request.query_params.get(each) or None for each in ("code", "field"))
-        found = self._queries.refusal_records(name, period, code, field)
-        return {"name": name, "period": period, "code": code, "field": field, "refusals": found}
+        name = self._model(request)[0]
+        period = period_of(request.query_params, self._queries.clock(), whole=False)
+        asked = {each: request.query_params.get(each) or None for each in ("code", "field", "version")}
+        found = self._queries.refusal_records(name, period, **asked)
+        return {"name": name, "period": period, **asked, "refusals": found}
 
     async def input(self, request: Request) -> Response:
         name, period = self._model(request)

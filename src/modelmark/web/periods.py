@@ -58,8 +58,9 @@ def named(name: str, now: datetime) -> Period:
     return Period(start=floor(now - length, seconds), end=now, seconds=seconds, name=name)
 
 
-def period_of(params: Mapping[str, str], now: datetime) -> Period:
-    """`span`, or `from` and `to` (now, where that is left out, and not the other way round).
+def period_of(params: Mapping[str, str], now: datetime, *, whole: bool = True) -> Period:
+    """`span`, or `from` and `to` (now, where that is left out, and not the other way round). whole: from the beginning of
+    the bucket that `from` lies in.
 
     Raises Rejected (NO_SPAN, BAD_TIME, BAD_SPAN)."""
     if not params.get("from", "").strip():
@@ -78,7 +79,7 @@ def period_of(params: Mapping[str, str], now: datetime) -> Period:
             limit=f"a second to {_LONGEST.days} days before to, which is not after now",
         )  # fmt: skip
     seconds = next((s for s in _BUCKETS if (end - start).total_seconds() <= _MOST * s), _BUCKETS[-1])
-    return Period(start=floor(start, seconds), end=end, seconds=seconds)
+    return Period(start=floor(start, seconds) if whole else start, end=end, seconds=seconds)
 
 
 def floor(at: datetime, seconds: int) -> datetime:

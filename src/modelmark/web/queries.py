@@ -30,13 +30,15 @@ from modelmark.governance.releases import Releases
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
-from modelmark.journal.tables.label_sources import LabelSource, label_sources
+from modelmark.journal.tables.label_sources import NONE as NO_SOURCES
+from modelmark.journal.tables.label_sources import LabelSource, LabelSources, label_sources
 from modelmark.journal.tables.rows import Cursor, RowFilter, rows
 from modelmark.journal.tables.schema import input_columns
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Counts, Reference, unpack
 from modelmark.web.periods import Period
+from modelmark.web.row_filters import version_of
 
 
 class Notes(Protocol):
@@ -71,7 +73,7 @@ class Queries:
     environment: str
     documents: Documents
     verifier: Callable[[], Verifier]
-    _sources: dict[str, tuple[int, list[LabelSource]]] = field(default_factory=dict)
+    _sources: dict[str, LabelSources] = field(default_factory=dict)
 
     def verify_audit(self, events: Sequence[Event]) -> int:
         """The number of events, all linked up to the signed head. Raises Tampered naming the first bad one."""
@@ -179,10 +181,16 @@ class Queries:
         whose = None if version is None else version.id.hex
         return [(*why, n) for why, n in query.refusals(self.workspace, model, start, end, version=whose).items()]
 
-    def refusal_records(self, model: str, period: Period, code: str | None, field: str | None) -> list[dict[str, Any]]:
-        """Each count with the label of the version that would have answered, empty where that is not known."""
-        labels = {version.id.hex: version.label for version in self.versions(model)}
-        found = query.refusal_records(self.workspace, model, period.start, period.end, code=code, field=field)
+    def refusal_records(
+        self, model: str, period: Period, *, code: str | None, field: str | None, version: str | None
+    ) -> list[dict[str, Any]]:
+        """Each count with the label of the version that would have answered, empty where that is not known. version: as an
+        address says it. Raises Rejected (BAD_FILTER)."""
+        labels = {known.id.hex: known.label for known in self.versions(model)}
+        whose = None if version is None else version_of(version, self.versions(model))
+        found = query.refusal_records(
+            self.workspace, model, period.start, period.end, code=code, field=field, version=whose
+        )
         return [{**one, "label": labels.get(one["version"] or "", "")} for one in found]
 
     def progress(self) -> int:
@@ -211,13 +219,10 @@ class Queries:
         return found
 
     def label_sources(self, model: str) -> list[LabelSource]:
-        """Counted anew only when something was added to the tables since."""
-        now = self.progress()
-        at, found = self._sources.get(model, (-1, []))
-        if at != now:
-            found = label_sources(self.workspace, model)
-            self._sources[model] = (now, found)
-        return found
+        """Sums that are kept: only what was added to the tables since is counted."""
+        found = label_sources(self.workspace, model, self._sources.get(model, NO_SOURCES))
+        self._sources[model] = found
+        return found.latest()
 
 
 def alert_number(text: str) -> int:

@@ -19,7 +19,7 @@ FIELDS: Final = (
     "from", "to", "version", "path", "answer", "label", "wrong", "source", "flag", "score_from", "score_below", "input", "low",
     "high", "value", "gap",
 )  # fmt: skip
-ANY, NONE = "any", "none"
+ANY, NONE, CONFLICTING = "any", "none", "conflicting"
 #: `path` of whatever the model itself did not answer.
 FALLBACK: Final = "fallback"
 LONGEST: Final = 1000
@@ -57,7 +57,7 @@ def asked_rows(
         RowFilter(
             start=moment(asked["from"], now=now, field="from") if "from" in asked else None,
             end=moment(asked["to"], now=now, field="to") if "to" in asked else None,
-            version=_version(asked["version"], versions) if "version" in asked else None,
+            version=version_of(asked["version"], versions) if "version" in asked else None,
             path=None if text("path") == FALLBACK else text("path"),
             fallback=text("path") == FALLBACK,
             source=text("source"),
@@ -65,8 +65,9 @@ def asked_rows(
             score_below=_number(asked, "score_below"),
             answer=text("answer"),
             flag=text("flag"),
-            label=None if label in (ANY, NONE) else label,
+            label=None if label in (ANY, NONE, CONFLICTING) else label,
             labelled={ANY: True, NONE: False}.get(label or ""),
+            conflicting=label == CONFLICTING,
             wrong=_yes(asked, "wrong"),
             column=column,
             low=_number(asked, "low"),
@@ -78,7 +79,8 @@ def asked_rows(
     )
 
 
-def _version(said: str, versions: Sequence[Version]) -> str:
+def version_of(said: str, versions: Sequence[Version]) -> str:
+    """The digest, in hexadecimal, of a version that an address names by its label or by how its digest begins."""
     found = [v for v in versions if v.label == said or v.id.hex.startswith(said.removeprefix("sha256:").lower())]
     if not found:
         raise _refused("version", "one of " + ", ".join(v.label for v in versions[-20:]))

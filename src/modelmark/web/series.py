@@ -189,6 +189,8 @@ def _arms(queries: Queries, name: str, period: Period, seen: Timeline) -> list[d
                 "arm": arm.name,
                 "rows": links.rows_of(name, version=version.label, **period.between),
                 "others": links.rows_of(name, version=version.label, path="fallback", **period.between),
+                "refusals": links.refusals_of(name, period.query, version=version.label),
+                "judged": links.rows_of(name, version=version.label, label="any"),
                 "weight": f"{arm.weight:.0%}",
                 "requests": f"{did.requests:,}" if did else "0",
                 "p50_ms": _ms(did.p50_micros if did else None),

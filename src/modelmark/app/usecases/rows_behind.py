@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelmark.domain.contract import Contract
@@ -23,12 +23,15 @@ LABELLED: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """inputs: the columns that are shown of each row. refused: (code, field, how many)."""
+    """inputs: the columns that are shown of each row. refused: (code, field, how many), of `version` in [start, end)."""
 
     sentence: str
     inputs: Sequence[str] = ()
     rows: Sequence[Mapping[str, Any]] = ()
     refused: Sequence[tuple[str, str, int]] = ()
+    version: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,8 @@ class RowsBehind:
         if alert.subject in ("requests", "errors"):
             told = refusals(self.workspace, model, start, end, version=version)
             why = [(code, field, n) for (code, field), n in told.items()]
-            return Behind(sentence="What callers were told in the window; what they sent is not kept.", refused=why)
+            said = "What callers were told in the window; what they sent is not kept."
+            return Behind(sentence=said, refused=why, version=version, start=start, end=end)
         columns = input_columns([i.name for i in contract.numeric()], [i.name for i in contract.textual()])
         inputs = named(alert.subjects, columns)
         rows = predicted_rows(

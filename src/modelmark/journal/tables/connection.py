@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.receipts import table_names
@@ -14,32 +15,65 @@ from modelmark.journal.tables.receipts import table_names
 _PATTERN: Final = frozenset("*?[")
 
 
-@contextmanager
-def connected(workspace: Workspace, *, threads: int = 2, **tables: str) -> Iterator[Any]:
-    """A DuckDB connection in which each name stands for a Delta table, as it is now.
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """A Delta table as it is now. names: of its files, which never change, so that others hold what came since."""
 
-    None where one of the tables does not exist yet: an absent table is simply empty. Times come back in UTC.
-    """
-    if not set(tables.values()) <= set(table_names(workspace)):
-        yield None
-        return
+    folder: Path
+    names: frozenset[str]
+    _table: Any
+
+    @classmethod
+    def of(cls, workspace: Workspace, table: str) -> Self:
+        from deltalake import DeltaTable
+
+        folder = workspace.tables / table
+        found = DeltaTable(str(folder))
+        return cls(folder, frozenset(Path(uri).name for uri in found.file_uris()), found)
+
+    def call(
+        self, connection: Any, name: str, files: Collection[str] | None = None, *, every_column: bool = True
+    ) -> None:
+        """Let `name` stand for the table, or for some of its files. DuckDB reads Parquet itself where it can, in a third of
+        the time that it takes through pyarrow. every_column: also inputs that came later, for which every file is opened
+        first."""
+        chosen = sorted(self.names if files is None else files)
+        paths = [str(self.folder / each) for each in chosen]
+        if not paths or _PATTERN & set(str(self.folder)):
+            import pyarrow as pa
+            import pyarrow.dataset as ds
+
+            schema = pa.schema(self._table.schema().to_arrow())
+            connection.register(
+                name, ds.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
+            )
+            return
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        connection.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}]{', union_by_name = true' * every_column})"
+        )
+
+
+@contextmanager
+def opened(*, threads: int = 2) -> Iterator[Any]:
+    """A DuckDB connection that knows no table yet. Times come back in UTC."""
     import duckdb
 
     with duckdb.connect(config={"autoinstall_known_extensions": False, "threads": threads}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for name, path in tables.items():
-            _name(connection, name, workspace.tables / path)
         yield connection
 
 
-def _name(connection: Any, name: str, folder: Path) -> None:
-    """DuckDB reads Parquet itself where it can, in a third of the time that it takes through pyarrow."""
-    from deltalake import DeltaTable
+@contextmanager
+def connected(workspace: Workspace, *, threads: int = 2, **tables: str) -> Iterator[Any]:
+    """A DuckDB connection in which each name stands for a Delta table, as it is now.
 
-    table = DeltaTable(str(folder))
-    files = [str(folder / Path(uri).name) for uri in table.file_uris()]
-    if not files or _PATTERN & set(str(folder)):
-        connection.register(name, table.to_pyarrow_dataset())
-    else:
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)")
+    None where one of the tables does not exist yet: an absent table is simply empty.
+    """
+    if not set(tables.values()) <= set(table_names(workspace)):
+        yield None
+        return
+    with opened(threads=threads) as connection:
+        for name, path in tables.items():
+            TableFiles.of(workspace, path).call(connection, name)
+        yield connection

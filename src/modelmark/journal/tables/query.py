@@ -155,12 +155,14 @@ def refusal_records(
     *,
     code: str | None = None,
     field: str | None = None,
+    version: str | None = None,
     limit: int = 200,
 ) -> list[dict[str, Any]]:
     """What was refused in [start, end), as it was counted: at, code, field, count, version and arm (None in records of
-    earlier releases), the newest first. What a refused request held is not kept."""
+    earlier releases), the newest first. version: digest hex; only what it would have answered. What a refused request held
+    is not kept."""
     conditions, values = ['"at" >= ?', '"at" < ?', "model = ?"], [start, end, model]
-    for column, value in (("code", code), ("field", field)):
+    for column, value in (("code", code), ("field", field), ("version", version)):
         if value is not None:
             conditions.append(f"{column} = ?")
             values.append(value)
@@ -168,6 +170,8 @@ def refusal_records(
         if connection is None:
             return []
         told = "version" in connection.table("refusals").columns
+        if version is not None and not told:
+            return []
         query = f"""SELECT "at", code, field, count, {"version, arm" if told else "NULL AS version, NULL AS arm"}
             FROM refusals WHERE {" AND ".join(conditions)} ORDER BY "at" DESC, code, field LIMIT {int(limit)}"""
         found: list[dict[str, Any]] = connection.sql(query, params=values).to_arrow_table().to_pylist()

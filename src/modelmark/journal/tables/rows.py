@@ -15,6 +15,7 @@ from modelmark.journal.tables.receipts import table_names
 from modelmark.journal.tables.schema import LABELS, NUMERIC, table_of
 
 _ORDER: Final = '"at" DESC, id DESC, "row"'
+_SPOKEN: Final = '(p.id, p."row") IN (SELECT (id, "row") FROM labels WHERE model = ?'
 _BEHIND: Final = '("at" < ? OR ("at" = ? AND (id < ? OR (id = ? AND "row" > ?))))'
 
 
@@ -24,7 +25,8 @@ class RowFilter:
 
     start, end: answered in [start, end). version: digest hex. path: served by. answer: the predicted class as text. flag:
     `KIND` or `KIND:input`. label: as text. labelled: whether a label came. wrong: the label is another class than the
-    answer. source: of the label. fallback: not served by the model. score_from, score_below: ends of the score, of a value for
+    answer. source: that spoke of it, whatever others said since. conflicting: it was last spoken of in several ways at one
+    time, so that no label counts. fallback: not served by the model. score_from, score_below: ends of the score, of a value for
     regression, the first included. column: of the table, for an input; low, high: ends of its numbers, both included;
     value: its text; gap: it is missing.
     """
@@ -39,6 +41,7 @@ class RowFilter:
     labelled: bool | None = None
     wrong: bool = False
     source: str | None = None
+    conflicting: bool = False
     fallback: bool = False
     score_from: float | None = None
     score_below: float | None = None
@@ -50,7 +53,7 @@ class RowFilter:
 
     @property
     def asks_labels(self) -> bool:
-        return self.label is not None or self.labelled is not None or self.wrong or self.source is not None
+        return self.label is not None or self.labelled is not None or self.wrong or self.conflicting
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,6 @@ def _conditions(model: str, wanted: RowFilter, after: Cursor | None) -> tuple[li
         ("p.path = ?", wanted.path),
         ("p.prediction = ?", wanted.answer),
         ("l.label = ?", wanted.label),
-        ("l.label_source = ?", wanted.source),
         ("coalesce(p.score, p.value) >= ?", wanted.score_from),
         ("coalesce(p.score, p.value) < ?", wanted.score_below),
     ):
@@ -153,6 +155,10 @@ def _conditions(model: str, wanted: RowFilter, after: Cursor | None) -> tuple[li
         found.append((text, (wanted.flag if whole else f"{wanted.flag}:",)))
     if wanted.labelled is not None:
         found.append((f"l.label IS {'NOT ' if wanted.labelled else ''}NULL", ()))
+    if wanted.source is not None:
+        found.append((f"{_SPOKEN} AND source = ?)", (model, wanted.source)))
+    if wanted.conflicting:
+        found.append((f"{_SPOKEN}) AND l.label IS NULL", (model,)))
     if wanted.fallback:
         found.append(("p.path <> 'model'", ()))
     if wanted.wrong:
