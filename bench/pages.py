@@ -93,7 +93,8 @@ def _traffic(lived: Lived, many: Case, version: Version, rows: int) -> None:
                 id, at, "many", version.id.hex, "champion", "model", "", "", ROWS, numbers, [], [], packed, 400
             )
             writer.append_many([asked, Labelled(id, 0, at, "many", int(scores[0] >= 0.5), "bench")])
-    compact(lived.app.workspace, lived.app.witness)
+    while compact(lived.app.workspace, lived.app.witness).more:
+        pass
 
 
 def seconds(client: TestClient, address: str) -> float:
