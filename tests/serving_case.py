@@ -118,6 +118,7 @@ def build(
     marked: bool = True,
     flavour: str = names.ONNX,
     files: Mapping[str, bytes] | None = None,
+    golden: names.GoldenRequests | None = None,
 ) -> Built:
     """Write a version's folder, with its mark unless told otherwise. files: the model's, where it is not one graph."""
     agreed = agreed or contract()
@@ -135,6 +136,7 @@ def build(
         names.SIGNATURE: canonical(signature),
         names.LOCK: b"scikit-learn==1.9.1\n# %d\n" % number,
         names.REFERENCE: b"{}",
+        **({} if golden is None else {names.GOLDEN: canonical(golden)}),
     }
     listed = manifest.listed(contents)
     components = manifest.components(listed, flavour)

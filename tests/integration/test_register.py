@@ -1,5 +1,6 @@
 """Registering for real: the sandbox, the workspace and an MLflow on SQLite."""
 
+import json
 import subprocess
 from dataclasses import replace
 
@@ -12,15 +13,28 @@ from sklearn.preprocessing import OneHotEncoder
 
 import models
 import serving_case
+from modelmark.app.golden_answers import golden_answers
 from modelmark.domain import errors
 from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ARTIFACT, CONTRACT, DESCRIPTION, LOCK, REFERENCE, SIGNATURE
+from modelmark.domain.version import (
+    ARTIFACT,
+    CONTRACT,
+    DESCRIPTION,
+    GOLDEN,
+    LOCK,
+    PARITY,
+    REFERENCE,
+    SIGNATURE,
+    GoldenRequests,
+    ParitySample,
+)
 from modelmark.domain.workspace import Workspace
 from modelmark.registry import tensors
 from modelmark.registry.mlflow import Tracking, _mlflow, read_version
 from modelmark.registry.register import Registration, register
 from modelmark.seal.digests import canonical, digest_value
+from modelmark.seal.values import decode
 from modelmark.serving.predictor import LocalPredictor
 from modelmark.storage.artifacts import FolderArtifactStore
 
@@ -47,6 +61,7 @@ def registration(bench, number=1, **changes):
         "artifacts": FolderArtifactStore(workspace),
         "tracking": Tracking(workspace=workspace, progress=said.append),
         "reference": lambda contract, train, holdout, scores: f"{len(train)} {len(scores)}".encode(),
+        "golden": golden_answers,
         "number": number,
         "by": "ada",
         "metrics": lambda contract, holdout, scores: {"holdout.roc_auc": 0.9},
@@ -63,7 +78,7 @@ def version(bench):
 def test_a_version_is_whole_on_disk(bench, version):
     folder = bench[1].version(version.id)
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        ["model.onnx", "contract.json", "signature.json", "lock.txt", "reference.json", "parity.json", "version.json"]
+        [ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, GOLDEN, DESCRIPTION]
     )
     assert read_version(folder) == version
     assert (folder / REFERENCE).read_bytes() == b"400 200"
@@ -71,6 +86,17 @@ def test_a_version_is_whole_on_disk(bench, version):
     assert version.parity.rows == 200
     assert version.parity.flipped == 0
     assert not list(bench[1].versions.glob(".new-*"))
+
+
+def test_golden_requests_are_made_up_rows_as_the_version_answers_them(bench, version):
+    folder = bench[1].version(version.id)
+    requests = decode(GoldenRequests, (folder / GOLDEN).read_bytes()).requests
+    made = {probe.row: probe.family for probe in decode(ParitySample, (folder / PARITY).read_bytes()).probes}
+    assert GOLDEN in {file.path for file in version.files}
+    assert len(requests) == 16
+    assert {made[request.row] for request in requests} == set(made.values()), "something of each family"
+    served = LocalPredictor.of_candidate(folder, version.id).predict([json.loads(one.row) for one in requests])
+    assert [list(request.scores) for request in requests] == served
 
 
 def test_the_same_bytes_again_are_the_same_version(bench, version):
@@ -81,12 +107,12 @@ def test_the_same_bytes_again_are_the_same_version(bench, version):
 def test_an_onnx_file_is_registered_and_served_as_it_is(bench):
     base = bench[0]
     (base / "given.onnx").write_bytes(serving_case.gradient_boosting(2))
-    contract = models.contract(names=models.NUMERIC, source="given.onnx", outputs=Outputs(classes=(0, 1), positive=1))
+    contract = models.contract(names=models.NUMERIC, source="given.onnx")
     made = register(contract, registration(bench, number=7))
     folder = bench[1].version(made.id)
     assert (folder / ARTIFACT).read_bytes() == (base / "given.onnx").read_bytes()
     assert made.components.flavour == "onnx_file"
-    assert [file.path for file in made.files] == [ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE]
+    assert [file.path for file in made.files] == [ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE, GOLDEN]
     rows = [{"income per year": 50.0, "age": 40}, {"income per year": 20.0, "age": 70}]
     predicted = LocalPredictor.of_candidate(folder, made.id).predict(rows)
     session = tensors.session((folder / ARTIFACT).read_bytes())

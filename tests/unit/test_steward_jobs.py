@@ -133,6 +133,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
     assert [(job.name, job.interval.total_seconds(), job.checkpoint) for job in table] == [
         ("versions", 0, ""),
         ("disk", 0, ""),
+        ("workers", 0, ""),
         ("snapshot", 5, ""),
         ("compaction", 0, ""),
         ("versions", 0, ""),

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from builders.domain import ANN, BOB, NOON, contract, digest, evidence, finding, version
-from modelmark.domain.alerts.recording import SAID, end_journal_fault, journal_fault, tell_journal_fault
+from modelmark.domain.alerts.recording import end_journal_fault, journal_fault, tell_journal_fault
+from modelmark.domain.alerts.said import SAID
 from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Fallback, FallbackKind, Goal, Guardrail, ModelSource, Outputs, Question
 from modelmark.domain.evidence import Check, Evidence, Verdict

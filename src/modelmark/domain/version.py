@@ -18,11 +18,12 @@ SIGNATURE: Final = "signature.json"
 LOCK: Final = "lock.txt"
 REFERENCE: Final = "reference.json"  # what training data looked like: monitors compare with it
 PARITY: Final = "parity.json"  # what the original model answered on some holdout rows
+GOLDEN: Final = "golden.json"  # requests, and what was answered to them: a worker is ready once it answers the same
 DESCRIPTION: Final = "version.json"
 MARK: Final = "mark.dsse.json"
 SIGNED_FILES: Final = (ARTIFACT, CONTRACT, SIGNATURE, LOCK, REFERENCE)
 #: What stands beside the model's own files.
-_BESIDE: Final = frozenset({CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, DESCRIPTION, MARK})
+_BESIDE: Final = frozenset({CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, GOLDEN, DESCRIPTION, MARK})
 
 #: The kind of model of versions registered before there were several: a graph converted by us, fed by its signature.
 ONNX: Final = "onnx"
@@ -144,6 +145,23 @@ class ParitySample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenRequest:
+    """A made-up row, as JSON, and what the serving path answered at registration. label: the position in `outputs.classes` of
+    what it decided for; -1 for a value."""
+
+    row: str
+    scores: tuple[float, ...]
+    label: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenRequests:
+    """What a machine must answer the same before it serves a version; asked in one run."""
+
+    requests: tuple[GoldenRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """Where a version comes from."""
 
@@ -198,5 +216,5 @@ class Version:
 
     @property
     def deciding(self) -> tuple[File, ...]:
-        """Those of the manifest that decide answers: all but what monitors compare with."""
-        return tuple(file for file in self.manifest if file.path != REFERENCE)
+        """Those of the manifest that decide answers: all but what monitors and workers compare with."""
+        return tuple(file for file in self.manifest if file.path not in (REFERENCE, GOLDEN))

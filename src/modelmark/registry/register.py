@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from modelmark.domain.ports import ArtifactStore, Clock
 from modelmark.domain.version import (
     CONTRACT,
     DESCRIPTION,
+    GOLDEN,
     LOCK,
     ONNX,
     PARITY,
@@ -32,6 +33,7 @@ from modelmark.domain.version import (
 )
 from modelmark.registry import libraries, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
+from modelmark.registry.golden_rows import golden_rows
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal import manifest
@@ -46,6 +48,8 @@ LOCKED: Final = ("modelmark", "numpy", "onnx", "onnxruntime", "scikit-learn", "s
 
 #: (contract, training table, holdout, its scores) -> the bytes of reference.json.
 Reference = Callable[[Contract, "pd.DataFrame", "pd.DataFrame", "np.ndarray"], bytes]
+#: (contract, what the model is, rows to try as JSON) -> the bytes of golden.json; None where no row is answered.
+Golden = Callable[[Contract, Conversion, Sequence[str]], bytes | None]
 StageListener = Callable[[str], None]
 
 
@@ -58,7 +62,7 @@ class Registration:
     """Everything `register` needs besides the contract.
 
     base: the folder of modelmark.yaml. number: the number a new version gets. metrics: (contract, holdout, scores) ->
-    what MLflow shows beside parity.
+    what MLflow shows beside parity. golden: None keeps no golden requests.
     """
 
     base: Path
@@ -67,6 +71,7 @@ class Registration:
     reference: Reference
     number: int
     by: str
+    golden: Golden | None = None
     metrics: Callable[[Contract, pd.DataFrame, np.ndarray], Mapping[str, float]] = lambda *_: {}
     limits: sandbox.Limits = field(default_factory=sandbox.Limits)
     clock: Clock = _utc_now
@@ -106,6 +111,10 @@ def register(contract: Contract, how: Registration) -> Version:
     how.progress("describing the training data")
     texts = {item.name: as_texts(train[item.name], item.categories or ()) for item in contract.textual()}
     files[REFERENCE] = how.reference(contract, with_columns(train, texts), holdout, conversion.scores)
+    if how.golden is not None:
+        how.progress("asking for the golden answers")
+        answered = how.golden(contract, conversion, golden_rows(conversion.sample.probes, contract, train))
+        files |= {} if answered is None else {GOLDEN: answered}
     return _record(contract, how, conversion, files, holdout)
 
 

@@ -14,7 +14,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import NoMark, Tampered
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.release import Approval, Waiver
-from modelmark.domain.version import Signature, Version
+from modelmark.domain.version import GoldenRequests, Signature, Version
 from modelmark.seal import manifest
 from modelmark.seal.digests import digest_bytes, digest_value, encoded, plain
 from modelmark.seal.envelope import unwrap, wrap
@@ -28,13 +28,15 @@ PREDICATE_TYPE: Final = "https://modelmark.dev/mark/v1"
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A version whose every byte was checked against its mark. files: the model's own, by path, the main one first."""
+    """A version whose every byte was checked against its mark. files: the model's own, by path, the main one first. golden: None
+    for a version that was registered before there were any."""
 
     version: Version
     contract: Contract
     signature: Signature
     files: Mapping[str, bytes]
     statement: Mapping[str, Any]
+    golden: GoldenRequests | None = None
 
 
 def evidence_digest(evidence: Sequence[Evidence]) -> Digest:
@@ -106,6 +108,7 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
         signature=decode(Signature, contents[names.SIGNATURE]),
         files={file.path: contents[file.path] for file in names.model_files(version.manifest)},
         statement=statement,
+        golden=decode(GoldenRequests, contents[names.GOLDEN]) if names.GOLDEN in contents else None,
     )
 
 

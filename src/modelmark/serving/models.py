@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from modelmark.domain import version as names
 from modelmark.domain.classes import Decider, class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, Tampered
+from modelmark.domain.errors import Missing, OutputInvalid, Tampered
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.version import Signature, Version
 from modelmark.journal.wal.records import Schema
@@ -22,6 +22,7 @@ from modelmark.seal import manifest
 from modelmark.seal.keys import Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.seal.values import decode, decode_contract
+from modelmark.serving import golden
 from modelmark.serving.execution import Execution
 from modelmark.serving.flavours import Model
 from modelmark.serving.guard import Guard
@@ -58,6 +59,19 @@ class LoadedModel:
         """Everything a caller may call this version by."""
         return (self.label, self.label.removeprefix("v"), self.id.short, self.id.hex)
 
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+        """Implements `domain.ports.Predictor`: the serving path without its network. Raises Rejected as the endpoint refuses
+        (also TOO_MANY_ROWS), OutputInvalid as its guard does."""
+        batch = self.codec.batch(self.codec.from_mappings(rows))
+        scores = self.execution.run(batch.numbers, batch.texts)
+        bad = self.guard.check(scores, batch.received.count)
+        if bad is not None:
+            raise OutputInvalid(
+                "the model's answer is not finite or out of its range", field="outputs", row=int(bad.argmax())
+            )
+        found: list[list[float]] = scores.tolist()
+        return found
+
     def _try(self) -> None:
         """Run one plausible row: a version that cannot answer in the right shape never meets traffic."""
         numbers = np.array([[_plausible(c.minimum, c.maximum) for c in self.codec.numeric]])
@@ -73,10 +87,14 @@ def _plausible(low: float | None, high: float | None) -> float:
 
 
 def load_marked(folder: Path, verifier: Verifier, id: Digest) -> LoadedModel:
-    """Raises NoMark, Tampered, or whatever the model's runtime objects to."""
+    """Raises NoMark, Tampered, OutputInvalid where it does not answer its golden requests as it did, or whatever the model's
+    runtime objects to."""
     marked = open_marked(folder, verifier, expected=id)
     model = Model(marked.version.components.flavour, marked.files, marked.signature)
-    return LoadedModel(id, marked.version.label, marked.contract, model)
+    loaded = LoadedModel(id, marked.version.label, marked.contract, model)
+    if marked.golden is not None:
+        golden.require_same(loaded, marked.contract, marked.golden)
+    return loaded
 
 
 def load_candidate(folder: Path, id: Digest) -> LoadedModel:
@@ -137,9 +155,11 @@ class LiveRoute:
 
 
 def live_route(route: Route, loaded: Mapping[Digest, LoadedModel]) -> LiveRoute | None:
-    """The route over what could be loaded; None when its champion could not be."""
+    """The route over what could be loaded: where its champion could not be, all goes to the one before. None when neither
+    could be."""
     if route.champion.version not in loaded:
-        return None
+        before = loaded.get(route.previous) if route.previous else None
+        return LiveRoute.alone(before) if before else None
     arms, shadows = (
         tuple(LiveArm(arm.name, arm.weight, loaded[arm.version]) for arm in chosen if arm.version in loaded)
         for chosen in (route.answering, route.shadows)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import OutputInvalid
 from modelmark.seal.keys import Verifier
 from modelmark.serving.models import LoadedModel, load_candidate, load_marked
 
@@ -28,14 +27,5 @@ class LocalPredictor:
         return cls(load_candidate(folder, id))
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-        """Raises Rejected as the endpoint refuses (also TOO_MANY_ROWS), OutputInvalid as its guard does."""
-        version = self.version
-        batch = version.codec.batch(version.codec.from_mappings(rows))
-        scores = version.execution.run(batch.numbers, batch.texts)
-        bad = version.guard.check(scores, batch.received.count)
-        if bad is not None:
-            raise OutputInvalid(
-                "the model's answer is not finite or out of its range", field="outputs", row=int(bad.argmax())
-            )
-        found: list[list[float]] = scores.tolist()
-        return found
+        """As `LoadedModel.predict`."""
+        return self.version.predict(rows)

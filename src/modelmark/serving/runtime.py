@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from modelmark.domain.alerts.unserved import tell_unserved
 from modelmark.domain.alerts.watching import unwatched, unwatched_for
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Missing, ModelmarkError, NotYet
+from modelmark.domain.errors import Missing, ModelmarkError, NoMark, NotYet, Tampered
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled
@@ -56,6 +57,7 @@ class Plan:
     routes: Routes | None  # None: what serves stays
     failures: tuple[str, ...]
     unserved: tuple[str, ...] = ()  # models of the snapshot of which no version could be loaded
+    unfit: tuple[str, ...] = ()  # versions that are as signed, and cannot be served here
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Health:
     draining: bool = False
     failures: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
     sequence: int = -1
     unwatched: str | None = None
 
@@ -234,6 +237,7 @@ class Runtime:
         self._miss(unwatched(self.workspace))
         gauges["modelmark_ready"] = float(self.ready()[0])
         self.metrics.share()
+        tell_unserved(self.workspace, self.writer.id, self.health.unfit)
 
     def _miss(self, said: str | None) -> None:
         """The steward cannot tell of its own end: the log does, once, and readiness names it among the problems."""
@@ -264,9 +268,10 @@ class Runtime:
             version.id: version for route in routes.values() for version in route.versions
         }
         live: dict[str, LiveRoute] = {}
+        unfit: list[str] = []
         for route in snapshot.routes:
             kept = [s.route(route.model) for s in found.snapshots[1:]]
-            failures = list(self._load(route, verifier, loaded))
+            failures = list(self._load(route, verifier, loaded, unfit))
             chosen = self._chosen(route, [r for r in kept if r is not None], verifier, loaded, routes)
             if chosen is not None:
                 live[route.model] = chosen
@@ -275,7 +280,7 @@ class Runtime:
         problems += self._believed.keep(found.data, verifier, whole=all(_is_whole(r, loaded) for r in snapshot.routes))
         problems += self._damaged(live, verifier)
         problems += self._believed.copy({v.id for route in live.values() for v in route.versions}, self._well)
-        return Plan(snapshot.sequence, live, tuple(problems), unserved)
+        return Plan(snapshot.sequence, live, tuple(problems), unserved, tuple(unfit))
 
     def _chosen(
         self,
@@ -286,19 +291,21 @@ class Runtime:
         routes: Mapping[str, LiveRoute],
     ) -> LiveRoute | None:
         """The route as it is wanted; else, for half a change is no change, as it serves, or as it served before a
-        restart; else over what could be loaded."""
+        restart; else over what could be loaded, the champion before it included."""
         if _is_whole(route, loaded):
             return live_route(route, loaded)
         if route.model in routes:
             return routes[route.model]
         for before in kept:
-            list(self._load(before, verifier, loaded))  # what is wrong with those is no news
+            list(self._load(before, verifier, loaded, []))  # what is wrong with those is no news
             if _is_whole(before, loaded):
                 return live_route(before, loaded)
         return live_route(route, loaded)
 
-    def _load(self, route: Route, verifier: Verifier, loaded: dict[Digest, LoadedModel]) -> Iterator[str]:
-        """What a route needs into `loaded`. Yields what is wrong."""
+    def _load(
+        self, route: Route, verifier: Verifier, loaded: dict[Digest, LoadedModel], unfit: list[str]
+    ) -> Iterator[str]:
+        """What a route needs into `loaded`. Yields what is wrong; what is whole and cannot be served here goes into `unfit`."""
         for id in [arm.version for arm in route.arms] + ([route.previous] if route.previous else []):
             if id in loaded:
                 continue
@@ -306,7 +313,10 @@ class Runtime:
             try:
                 loaded[id], from_folder = self._believed.load(id, verifier)
             except Exception as error:  # noqa: BLE001  # a model's runtime raises what it likes
-                yield f"version {id.short} of {route.model} does not load: {error}"
+                said = f"version {id.short} of {route.model} does not load: {error}"
+                if not isinstance(error, (Tampered, NoMark, OSError)):
+                    unfit.append(said)
+                yield said
             else:
                 if from_folder:
                     self._well[id] = looks
@@ -332,7 +342,7 @@ class Runtime:
             for version in route.versions:
                 self.writer.declare(version.schema)
         self.routes = plan.routes
-        self.health.unserved = plan.unserved
+        self.health.unserved, self.health.unfit = plan.unserved, plan.unfit
         self.health.sequence = plan.sequence
         self._report(plan.failures)
 

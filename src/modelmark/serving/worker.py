@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol, cast
 import uvloop
 
 from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
+from modelmark.domain.alerts.unserved import tell_unserved
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
@@ -131,6 +132,7 @@ async def run(options: Options) -> None:
         await _serve(options, workspace, metrics, writer)
     finally:
         end_journal_fault(workspace, writer.id)
+        tell_unserved(workspace, writer.id, ())
         writer.close()
 
 

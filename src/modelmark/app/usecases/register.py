@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelmark.app.golden_answers import golden_answers
 from modelmark.app.training import describe
 from modelmark.contract.read import load
 from modelmark.domain.people import Permission, Principal
@@ -45,6 +46,7 @@ class Register:
             by=actor,
             clock=self.clock,
             progress=steps,
+            golden=golden_answers,
             metrics=holdout_metrics,
         )
         version = register(document.contract, how)

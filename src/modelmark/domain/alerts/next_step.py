@@ -25,6 +25,8 @@ _STEPS: Final = (
     ("steward", "disk", "Make room on the workspace's disk. The endpoint answers again by itself within seconds."),
     ("steward", "records", "Give the journal's folder room: its quota, its disk, or the limit on files of the server's process "
      "(ulimit -f). The endpoint answers again by itself within seconds."),
+    ("steward", "unserved", "What served before goes on. GET /v2/health/ready names the request that is answered otherwise here: "
+     "compare processor and libraries with lock.txt, or {undo}."),
     ("steward", "acts", "Mend what the sentence names. The steward tries again every few minutes."),
     ("steward", "", "Run modelmark verify, then modelmark journal salvage. When the loss is understood: "
      "modelmark alerts close {id} --reason WHY."),

@@ -15,9 +15,10 @@ from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.gates.behaviour import charts
 from modelmark.gates.behaviour.edits import Edited, EditRows, edit, noticed
 from modelmark.gates.case import Case
-from modelmark.gates.common.asking import ROUNDING, Array, ask, good_places, score_of
+from modelmark.gates.common.asking import Array, ask, good_places, score_of
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.stats.rates import clopper_pearson
+from modelmark.stats.rounding import ROUNDING
 
 _SHOWN: Final = 20  # failing rows per test
 _FEW: Final = 10  # rows; fewer that behave say nothing of the others

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,6 @@ from modelmark.stats.decisions import decided
 
 Array = NDArray[np.float64]
 Row = Mapping[str, Any]
-#: Graphs compute in float32: what should be equal may differ by so much of the answer itself.
-ROUNDING: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,6 @@ def decisions(scores: Array, contract: Contract) -> NDArray[np.int64]:
     positive = positive_of(contract) if contract.model.task is Task.BINARY else None
     found = decided(filled, positive=positive, threshold=contract.outputs.threshold)
     return np.asarray(np.where(known, found, -1), dtype=np.int64)
-
-
-def distance(left: Array, right: Array) -> Array:
-    """Per row the largest difference of any score; of the answer itself, where that is above 1. NaN stays NaN."""
-    return np.asarray(np.max(np.abs(left - right) / np.maximum(1.0, np.abs(left)), axis=1))
 
 
 def good_places(violations: Sequence[Violation], rows: int) -> list[int]:

@@ -11,7 +11,8 @@ from modelmark.contract.table import as_numbers, rows_of
 from modelmark.domain.contract import DataType, Input
 from modelmark.domain.metrics import Task
 from modelmark.gates.case import Case
-from modelmark.gates.common.asking import Array, Row, ask, decisions, distance, score_of
+from modelmark.gates.common.asking import Array, Row, ask, decisions, score_of
+from modelmark.stats.rounding import distance
 
 _ROWS: Final = 50
 _ASKED: Final = 5000  # holdout rows among which the nearest are looked for

@@ -18,13 +18,14 @@ from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import ONNX_FILE, PARITY, ParitySample
 from modelmark.gates.case import Case
-from modelmark.gates.common.asking import ROUNDING, Array, Row, ask, decisions, distance
+from modelmark.gates.common.asking import Array, Row, ask, decisions
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.parity import made_up
 from modelmark.gates.parity.shares import share_check
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.values import decode
 from modelmark.stats.rates import clopper_pearson
+from modelmark.stats.rounding import ROUNDING, distance
 
 _SHOWN = 20
 

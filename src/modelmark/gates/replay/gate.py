@@ -15,7 +15,7 @@ from modelmark.domain.errors import NotEnoughData
 from modelmark.domain.evidence import Bound, Check, Figure, Limit, Table
 from modelmark.gates.case import Case
 from modelmark.gates.common import traffic
-from modelmark.gates.common.asking import ROUNDING, Array, Asked, ask, distance, good_places, score_of
+from modelmark.gates.common.asking import Array, Asked, ask, good_places, score_of
 from modelmark.gates.common.edge_inputs import Promise
 from modelmark.gates.gate import GateProgress, Measurement
 from modelmark.gates.replay import charts
@@ -23,6 +23,7 @@ from modelmark.gates.replay.compare import Answered, Slice, by_slice, differs, o
 from modelmark.gates.replay.requests import Request, logged, simulated
 from modelmark.seal.digests import digest_bytes, digest_value
 from modelmark.stats.rates import clopper_pearson
+from modelmark.stats.rounding import ROUNDING, distance
 
 _OPEN: Final = 64  # requests on their way at once: compressed time must not become overload
 _BUSY_RATE: Final = 0.01

@@ -16,6 +16,7 @@ from modelmark.steward.jobs.deliver import Deliver
 from modelmark.steward.jobs.disk_room import DiskRoom
 from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.follow_releases import FollowReleases
+from modelmark.steward.jobs.hear_workers import HearWorkers
 from modelmark.steward.jobs.maintain import Maintain
 from modelmark.steward.jobs.monitor import MonitorVersions
 from modelmark.steward.jobs.profile import Profile
@@ -44,6 +45,7 @@ def builtin(
     return (
         follow,  # so that a fault below has somebody to be told to
         DiskRoom(workspace=workspace),
+        HearWorkers(workspace=workspace),
         Publish(catch_up=catch_up),
         *((finish,) if finish else ()),
         Compact(compactor=compactor),
