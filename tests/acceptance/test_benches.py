@@ -24,6 +24,7 @@ SMALL = {
     "interruptions.py": (["--points", "1", "--only", "init"], '"writes": '),
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
     "monitoring.py": (["--rows", "6000"], "All drift and quality answers for 6,000 rows"),
+    "keys.py": (["--times", "500"], "a key costs"),
     "kills.py": (["--kills", "3", "--alone", "--only", "worker", "supervisor"], "0 of "),
     "mutants.py": (
         [

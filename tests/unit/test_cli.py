@@ -20,6 +20,7 @@ from modelmark.cli.alerts import alerts
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
+from modelmark.cli.keys import key
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
 from modelmark.domain.alerts.recording import tell_journal_fault
@@ -64,6 +65,9 @@ JSON = {
     "account change": ("bob", "--role", "risk"),
     "account disable": ("bob",),
     "account password": ("bob", "--password-stdin"),
+    "key create": ("shop", "--scope", "predict"),
+    "key list": (),
+    "key revoke": ("shop",),
     "account key": ("bob", "--scope", "view", "--password-stdin"),
     "account keys": (),
     "account revoke": ("1f2e3d4c5b6a",),
@@ -73,7 +77,7 @@ JSON = {
 
 
 #: Every command that does something: those of a group by both words.
-GROUPS = {"account": account, "alerts": alerts, "journal": journal}
+GROUPS = {"account": account, "key": key, "alerts": alerts, "journal": journal}
 OF_GROUPS = [
     f"{name} {one.name or one.callback.__name__}" for name, of in GROUPS.items() for one in of.registered_commands
 ]
@@ -209,7 +213,7 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = spoken(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys", "audit", "alerts list", "journal salvage"):
+    if command in ("status", "account list", "account keys", "key list", "audit", "alerts list", "journal salvage"):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)

@@ -43,6 +43,7 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
 from modelmark.governance.checkpoints import Checkpoints
+from modelmark.governance.endpoint_keys import EndpointKeys
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
@@ -227,6 +228,17 @@ class Container:
             required=required_gates,
             effects=self.effects,
             sign_off=self.sign_off,
+        )
+
+    @cached_property
+    def endpoint_keys(self) -> EndpointKeys:
+        return EndpointKeys(
+            routes=self.releases.routes,
+            audit=self.audit,
+            clock=self.steady_clock,
+            people=self.people,
+            publish=self._publish,
+            owner=self.settings.actor,
         )
 
     @cached_property

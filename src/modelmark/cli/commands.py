@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "replay": "modelmark.cli.retrace:replay",
     "journal": "modelmark.cli.journal:journal",
     "audit-decisions": "modelmark.cli.audit_decisions:audit_decisions",
+    "key": "modelmark.cli.keys:key",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
     "steward": "modelmark.cli.run:steward",

@@ -41,7 +41,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
     wait = settings.journal_sync_ms
     sync = ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
     model = (f"--mlflow-model={settings.mlflow_model}",) if settings.mlflow_model else ()
-    return (*sync, *model, *(("--kserve-v1",) if settings.kserve_v1 else ()))
+    chosen = {"--kserve-v1": settings.kserve_v1, "--require-keys": settings.require_keys}
+    return (*sync, *model, *(name for name, wanted in chosen.items() if wanted))
 
 
 def started() -> int:

@@ -35,6 +35,10 @@ KServeV1 = Annotated[
     bool | None,
     typer.Option("--kserve-v1", help="Speak KServe's protocol V1 at /v1/models, where TensorFlow Serving's is else."),
 ]
+RequireKeys = Annotated[
+    bool | None,
+    typer.Option("--require-keys", help="Answer nobody without a key of the endpoint: modelmark key create."),
+]
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
 ]
@@ -47,6 +51,7 @@ def serve(
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
     kserve_v1: KServeV1 = None,
+    require_keys: RequireKeys = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -57,8 +62,9 @@ def serve(
     from modelmark.cli.endpoint import run
 
     settings = settings_of(
-        workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1
-    )
+        workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1,
+        require_keys=require_keys,
+    )  # fmt: skip
     return run(settings, lambda supervisor: _serving(supervisor, json))
 
 
@@ -136,6 +142,7 @@ def up(
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
     kserve_v1: KServeV1 = None,
+    require_keys: RequireKeys = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -153,6 +160,7 @@ def up(
         grpc_port=grpc_port,
         mlflow_model=mlflow_model,
         kserve_v1=kserve_v1,
+        require_keys=require_keys,
         dashboard_port=dashboard_port,
     )
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))

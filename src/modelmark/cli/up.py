@@ -19,7 +19,7 @@ from modelmark.serving.supervisor import PATIENCE
 #: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
 HEAD_START: Final = 3.0
 #: Settings that the command line may have given and the endpoint must know, beside its ports.
-HANDED_ON: Final = ("workers", "mlflow_model", "kserve_v1")
+HANDED_ON: Final = ("workers", "mlflow_model", "kserve_v1", "require_keys")
 
 
 class Up:

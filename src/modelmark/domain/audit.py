@@ -31,6 +31,8 @@ class Act(StrEnum):
     CONFIRMED_ACCOUNT = "confirmed account"
     ISSUED_KEY = "issued key"
     REVOKED_KEY = "revoked key"
+    CREATED_ENDPOINT_KEY = "created endpoint key"
+    REVOKED_ENDPOINT_KEY = "revoked endpoint key"
     TOOK_OVER = "took over"
     ACKNOWLEDGED_ALERT = "acknowledged alert"
     SNOOZED_ALERT = "snoozed alert"

@@ -7,13 +7,15 @@ ModelmarkError
 ├── ContractInvalid     modelmark.yaml breaks its schema
 ├── Missing             nothing goes by that name
 ├── NotPermitted        a rule of governance forbids it
-│   └── NoMark          no valid mark, so no traffic
+│   ├── NoMark          no valid mark, so no traffic
+│   └── NoKey           nobody known asks: no key, or one that opens nothing
 ├── Conflict            somebody else changed it first
 ├── Tampered            bytes are not what was signed or recorded
 ├── Unmeasured          a measurement could not be made, which is a failure
 │   └── NotEnoughData   too few rows to say anything
 ├── NotYet              not ready; ask again
 │   └── Overloaded      more waits than can be answered in time; ask again after `retry_after` seconds
+│       └── OverQuota   a key asked more often than it may
 ├── TimedOut            the deadline passed
 └── OutputInvalid       the model answered nonsense and no fallback was left
 """
@@ -137,6 +139,10 @@ class NoMark(NotPermitted):
     default_code = "NO_MARK"
 
 
+class NoKey(NotPermitted):
+    default_code = "NO_KEY"
+
+
 class Conflict(ModelmarkError):
     default_code = "CONFLICT"
 
@@ -163,6 +169,10 @@ class Overloaded(NotYet):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message, hint=f"try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+class OverQuota(Overloaded):
+    default_code = "OVER_QUOTA"
 
 
 class TimedOut(ModelmarkError):

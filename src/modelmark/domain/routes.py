@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Self
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.endpoint_keys import EndpointKey
 from modelmark.domain.later import later
 
 
@@ -100,11 +101,13 @@ def _whole(weight: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the data plane follows. sequence only grows: an older one is never followed."""
+    """What the data plane follows. sequence only grows: an older one is never followed. keys: those that open the endpoint;
+    what is revoked is not among them."""
 
     sequence: int
     issued_at: datetime
     routes: tuple[Route, ...]
+    keys: tuple[EndpointKey, ...] = later(default=())
 
     def route(self, model: str) -> Route | None:
         return next((route for route in self.routes if route.model == model), None)

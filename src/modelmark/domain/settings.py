@@ -27,6 +27,7 @@ class Settings:
     grpc_port: int | None = None  # None: no gRPC
     mlflow_model: str | None = None  # which one answers at MLflow's /invocations; None: the only one
     kserve_v1: bool = False  # /v1/models is KServe's, not TensorFlow Serving's
+    require_keys: bool = False  # nobody is answered at the endpoint without a key
     dashboard_port: int = 8081
     workers: int = 1
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
@@ -107,6 +108,7 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "port": _whole("PORT", 0, 65535),
     "grpc_port": _whole("GRPC_PORT", 0, 65535),
     "kserve_v1": _yes_or_no("KSERVE_V1"),
+    "require_keys": _yes_or_no("REQUIRE_KEYS"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),

@@ -10,7 +10,7 @@ from typing import Final
 from modelmark.domain.audit import Act
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
-from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, NotYet, Rejected
+from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted, Rejected
 from modelmark.domain.evidence import Evidence
 from modelmark.domain.people import Permission, Principal, Role, credential
 from modelmark.domain.ports import Clock, Ledger
@@ -19,6 +19,7 @@ from modelmark.domain.routes import ArmRole, Route, Snapshot
 from modelmark.domain.version import MARK, Version
 from modelmark.governance.audit import Audit
 from modelmark.governance.comments import Announcer, Comments
+from modelmark.governance.published import not_published
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
 from modelmark.governance.signoff import Now, SignOff, said_by
@@ -365,11 +366,7 @@ class Releases:
         try:
             self._effects.publish(snapshot)
         except (OSError, ModelmarkError) as error:
-            raise NotYet(
-                f"{done}, but workers do not know yet: the snapshot could not be written: {error}",
-                code="NOT_PUBLISHED",
-                hint="nothing is to be done again: the steward writes it as soon as it can be, and so does the next act",
-            ) from error
+            raise not_published(done, error) from error
 
     def republish(self) -> Snapshot | None:
         """Write the last snapshot again where it is not the published one, so that whatever came between commit and

@@ -7,6 +7,7 @@ from typing import Final
 
 from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
+from modelmark.domain.endpoint_keys import EndpointKey
 from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot
@@ -79,11 +80,23 @@ class Routes:
         """The snapshot in which this model's route is `route`, kept."""
         last = self.ledger.snapshot()
         others = tuple(r for r in last.routes if r.model != route.model) if last else ()
-        snapshot = Snapshot(
-            sequence=last.sequence + 1 if last else 1,
-            issued_at=self.clock(),
-            routes=tuple(sorted((*others, route), key=lambda r: r.model)),
-        )
+        return self._kept(tuple(sorted((*others, route), key=lambda r: r.model)), last.keys if last else ())
+
+    @property
+    def keys(self) -> tuple[EndpointKey, ...]:
+        """Those that open the endpoint now, the expired among them."""
+        last = self.ledger.snapshot()
+        return last.keys if last else ()
+
+    def next_with_keys(self, keys: tuple[EndpointKey, ...]) -> Snapshot:
+        """The snapshot in which these keys, and no others, open the endpoint; kept."""
+        last = self.ledger.snapshot()
+        return self._kept(last.routes if last else (), keys)
+
+    def _kept(self, routes: tuple[Route, ...], keys: tuple[EndpointKey, ...]) -> Snapshot:
+        last = self.ledger.snapshot()
+        number = last.sequence + 1 if last else 1
+        snapshot = Snapshot(sequence=number, issued_at=self.clock(), routes=routes, keys=keys)
         self.ledger.set_snapshot(snapshot)
         return snapshot
 

@@ -27,6 +27,7 @@ from modelmark.journal.wal.writer import Writer, refusal
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.serving import routing
+from modelmark.serving.access import Access
 from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.believed import Believed
@@ -86,7 +87,11 @@ class Runtime:
         key_problem: Callable[[], str | None] = lambda: None,
         max_requests: int = 1024,
         max_queue_bytes: int = 64 * 1024 * 1024,
+        require_keys: bool = False,
     ) -> None:
+        """require_keys: nobody is answered without one."""
+        self.access = Access(workspace.runtime / "rates", required=require_keys)
+        self._loop = asyncio.get_running_loop()
         self.workspace, self.writer, self.metrics = workspace, writer, metrics
         self.routes: Routes = {}
         self.health = Health()
@@ -99,7 +104,7 @@ class Runtime:
         self._look_at = 0.0
         self._metrics_text, self._metrics_at = b"", float("-inf")
         self.batcher = Batcher(
-            asyncio.get_running_loop(),
+            self._loop,
             writer,
             metrics,
             self.refusals,
@@ -163,8 +168,8 @@ class Runtime:
         return self._believed.released
 
     def require_release(self) -> None:
-        """Raises NotYet while no release has been read: until then nobody can say which models there are."""
-        if self.health.sequence < 0:
+        """Raises NotYet while no release has been read, or keys alone: until then nobody can say which models there are."""
+        if self.health.sequence < 0 or not (self.routes or self.health.unserved):
             raise NotYet(
                 "no release has been read yet, so nothing is answered",
                 code="NO_RELEASE",
@@ -228,6 +233,7 @@ class Runtime:
             self.writer.tick()
         except NotYet as error:
             self._report((error.message,))
+        self.access.count(self.metrics)
         gauges = self.metrics.gauges
         gauges["modelmark_queue_requests"] = self.batcher.outcomes.requests
         gauges["modelmark_snapshot_sequence"] = self.health.sequence
@@ -264,6 +270,7 @@ class Runtime:
             problems.append(f"snapshot {snapshot.sequence} is older than {sequence}, which is served: not followed")
         if snapshot.sequence < sequence or (snapshot.sequence == sequence and not again):
             return Plan(sequence, None, (*problems, *self._damaged(routes, verifier)))
+        self._loop.call_soon_threadsafe(self.access.follow, snapshot.keys)  # whatever it takes to load its versions
         loaded: dict[Digest, LoadedModel] = {
             version.id: version for route in routes.values() for version in route.versions
         }

@@ -77,7 +77,7 @@ class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
     read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
     the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
-    kserve_v1: /v1/models is KServe's."""
+    kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -95,6 +95,7 @@ class Options:
     metrics: str = "alone"
     mlflow_model: str | None = None
     kserve_v1: bool = False
+    require_keys: bool = False
 
     @property
     def protocols(self) -> dict[str, dict[str, Any]]:
@@ -153,6 +154,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         key_problem=key.problem,
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
+        require_keys=options.require_keys,
     )
     service = Service(runtime, installed(options.protocols))
     staged = options.candidate is not None
@@ -283,6 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--metrics", default="alone")
     parser.add_argument("--mlflow-model")
     parser.add_argument("--kserve-v1", action="store_true")
+    parser.add_argument("--require-keys", action="store_true")
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.errors import ModelmarkError, NotYet, TooLarge
+from modelmark.domain.errors import Missing, ModelmarkError, NotYet, TooLarge
 from modelmark.serving import routing
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.grpc import messages
+from modelmark.serving.grpc.access import sent
 from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel
@@ -112,15 +113,25 @@ class Calls:
 
         return call
 
-    def plain(self, kind: Callable[[], Any], act: Callable[[Any], Any]) -> Handler:
-        """A call that is answered at once, without a model."""
+    def plain(
+        self, kind: Callable[[], Any], act: Callable[[Any], Any], absent: Callable[[], Any] | None = None
+    ) -> Handler:
+        """A call that is answered at once, without a model. absent: the answer about a model that there is not, where that is no
+        error."""
 
         async def call(body: bytes, context: Context) -> bytes:
             responder = self.responder(context)
             try:
                 if len(body) > PLAIN:
                     raise TooLarge("the message is too large", limit=f"{PLAIN} bytes")
-                return bytes(act(messages.read(kind, body)).SerializeToString())
+                message = messages.read(kind, body)
+                try:
+                    self._require_model(context, _model_in(message))
+                except Missing:
+                    if absent is None:
+                        raise
+                    return bytes(absent().SerializeToString())
+                return bytes(act(message).SerializeToString())
             except ModelmarkError as error:
                 responder.refuse(error)
             except Exception as error:  # noqa: BLE001  # a defect of ours must not show
@@ -160,7 +171,7 @@ class Calls:
         try:
             question = await self._read(body, partial(read, body))
             due = received + (context.time_remaining() or inf)
-            await self._submit(question, body, responder, received, due, _caller(context))
+            await self._submit(question, body, responder, received, due, context)
         except ModelmarkError as error:
             self.runtime.refuse(responder, error, responder.route, responder.arm)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not show
@@ -174,12 +185,14 @@ class Calls:
         return await asyncio.get_running_loop().run_in_executor(self.runtime.reader, work)
 
     async def _submit(
-        self, question: Question, body: bytes, responder: GrpcResponder, received: float, due: float, caller: bytes
+        self, question: Question, body: bytes, responder: GrpcResponder, received: float, due: float, context: Context
     ) -> None:
         """due: the caller's own deadline, by `perf_counter`; the contract's holds as well."""
         if self.ending:
             raise NotYet("this worker ends", hint="try again")
+        self._require_model(context, question.model)
         responder.route = route = self.runtime.route(question.model)
+        caller = self._caller(context)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
             raise TooLarge("the message is too large", limit=f"{limit} bytes")
@@ -196,6 +209,17 @@ class Calls:
             PredictRequest(responder, route, arm, rows, entity, received, due, len(body), question.rows, caller)
         )
 
+    def _require_model(self, context: Context, model: str | None) -> None:
+        """Raises Missing for a model that the caller's key is not for."""
+        if self.runtime.access.watches:
+            self.runtime.access.require_sent_for(sent(context.invocation_metadata()), model)
+
+    def _caller(self, context: Context) -> bytes:
+        """Whom a call counts for when many want more than there is: as over HTTP."""
+        shown = sent(context.invocation_metadata())
+        known = self.runtime.access.caller(shown) if self.runtime.access.watches else None
+        return known or next(iter(shown), None) or str(context.peer().rpartition(":")[0]).encode()
+
     def _defect(self, responder: GrpcResponder, error: Exception) -> None:
         message = {"message": "a request handler failed", "exception": error}
         asyncio.get_running_loop().call_exception_handler(message)
@@ -205,8 +229,8 @@ class Calls:
         await context.abort(status_of(error), sentence(error), (*metadata_of(error), (REQUEST_ID, request_id)))
 
 
-def _caller(context: Context) -> bytes:
-    """Whom a call counts for when many want more than there is: as over HTTP."""
-    given = dict(context.invocation_metadata() or ())
-    named = given.get("authorization") or given.get("x-api-key") or context.peer().rpartition(":")[0]
-    return named if isinstance(named, bytes) else str(named).encode()
+def _model_in(message: Any) -> str | None:
+    """The model that a message is about, empty for all of them; None for what is about the server."""
+    if hasattr(message, "model_spec"):
+        return str(message.model_spec.name)
+    return next((str(getattr(message, name)) for name in ("model", "name") if hasattr(message, name)), None)

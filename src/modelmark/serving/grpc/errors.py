@@ -17,6 +17,7 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], grpc.StatusCode], ...]] =
     (errors.TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Rejected, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.Missing, grpc.StatusCode.NOT_FOUND),
+    (errors.NoKey, grpc.StatusCode.UNAUTHENTICATED),
     (errors.NotPermitted, grpc.StatusCode.PERMISSION_DENIED),
     (errors.Conflict, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),

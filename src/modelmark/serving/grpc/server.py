@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from modelmark.domain.errors import Conflict
+from modelmark.serving.grpc.access import AccessInterceptor
 from modelmark.serving.grpc.calls import Calls
 from modelmark.serving.grpc.generated import health_pb2, labels_pb2, open_inference_pb2, tensorflow_serving_pb2
 from modelmark.serving.grpc.health import HealthService
@@ -33,6 +34,7 @@ class GrpcServer:
         name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
         self._address = f"{name}:{port}"
         self._server: Any = grpc.aio.server(
+            interceptors=(AccessInterceptor(runtime.access, runtime.metrics),),
             maximum_concurrent_rpcs=max_calls,
             options=(
                 ("grpc.so_reuseport", 1),

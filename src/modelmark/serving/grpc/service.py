@@ -59,7 +59,9 @@ class InferenceService:
         calls: dict[str, Handler] = {
             "ServerLive": plain(pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
             "ServerReady": plain(pb.ServerReadyRequest, self._server_ready),
-            "ModelReady": plain(pb.ModelReadyRequest, self._model_ready),
+            "ModelReady": plain(
+                pb.ModelReadyRequest, self._model_ready, absent=lambda: pb.ModelReadyResponse(ready=False)
+            ),
             "ServerMetadata": plain(pb.ServerMetadataRequest, self._server_metadata),
             "ModelMetadata": plain(pb.ModelMetadataRequest, self._model_metadata),
             "ModelInfer": self._calls.predict(Infer.read),

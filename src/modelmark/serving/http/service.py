@@ -11,8 +11,9 @@ from typing import Final, Protocol
 import msgspec
 
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.domain.errors import Missing, ModelmarkError, NotYet, Overloaded, TimedOut, TooLarge
+from modelmark.domain.errors import Missing, ModelmarkError, NoKey, NotYet, Overloaded, TimedOut, TooLarge
 from modelmark.serving import routing
+from modelmark.serving.access import Need, need_of
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
@@ -78,6 +79,8 @@ def _refused(form: Callable[[ModelmarkError], Reply], error: ModelmarkError) -> 
     reply, extra = form(error), b""
     if isinstance(error, Overloaded):
         extra = b"retry-after: %d\r\n" % error.retry_after
+    elif isinstance(error, NoKey):
+        extra = b"www-authenticate: Bearer\r\n"
     elif isinstance(error, NotYet):
         extra = b"retry-after: 1\r\n"
     elif isinstance(error, MethodNotAllowed):
@@ -99,15 +102,22 @@ class Asked:
     __slots__ = ("apart", "arm", "body", "caller", "due", "exchange", "headers", "route", "size", "wire")
 
     def __init__(
-        self, exchange: Exchange, wire: Wire, route: LiveRoute, arm: int | None, headers: Headers, body: bytes
+        self,
+        exchange: Exchange,
+        wire: Wire,
+        route: LiveRoute,
+        arm: int | None,
+        headers: Headers,
+        body: bytes,
+        caller: bytes | None,
     ) -> None:
-        """arm: the only one that may answer, None to let the router choose."""
+        """arm: the only one that may answer, None to let the router choose. caller: whose key was shown."""
         self.exchange, self.wire, self.route, self.headers, self.body = exchange, wire, route, headers, body
         self.size = len(body)  # as it came
         self.apart = False  # it is read off the loop
         self.arm = 0 if arm is None and len(route.arms) == 1 else arm
         self.due = exchange.ready + route.arms[self.arm or 0].version.deadline
-        self.caller = headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
+        self.caller = caller or headers.get(b"authorization") or headers.get(b"x-api-key") or exchange.peer
 
     def require_room(self, runtime: Runtime) -> None:
         """Raises Overloaded when the version that would answer could not do so in time. Which that is may be in the body;
@@ -172,6 +182,7 @@ class Service:
         self.headers = frozenset().union(*(wire.headers for wire in wires))
         self._table: dict[bytes, dict[bytes, Endpoint]] = {}
         self._limits: dict[bytes, int] = {}
+        self._needs: dict[tuple[bytes, bytes], tuple[Need, str | None]] = {}
         self._max_body = DEFAULT_BODY
         self._routes: Routes | None = None
         self._reading = 0  # bytes of the bodies that are read off the loop, or wait for it
@@ -188,6 +199,7 @@ class Service:
                 if method == "GET":
                     methods[b"HEAD"] = endpoint
         self._table = table
+        self._needs = {}
         limits = {model: route.champion.contract.serving.max_body_bytes for model, route in routes.items()}
         self._limits = {
             path: limits[endpoint.model]
@@ -196,6 +208,21 @@ class Service:
             if isinstance(endpoint, Predict)
         }
         self._max_body = max(limits.values(), default=DEFAULT_BODY)
+
+    def _need(self, path: bytes, method: bytes, endpoint: Endpoint | None) -> tuple[Need, str | None]:
+        """What an address needs, and which model it names; remembered where there is one."""
+        found = self._needs.get((path, method))
+        if found is not None:
+            return found
+        address, predicts = path.decode("latin-1"), type(endpoint) is Predict
+        model = endpoint.model if isinstance(endpoint, Predict) else None
+        if model is None and (wire := self._wire_like(path)) is not None:
+            named = wire.unknown(address)
+            model = named if endpoint is None or named in self.runtime.routes else None
+        found = need_of(method.decode("latin-1"), address, predicts=predicts, model=model), model
+        if endpoint is not None:
+            self._needs[path, method] = found
+        return found
 
     def body_limit(self, url: bytes) -> int:
         """Largest body for an address, known before the body arrives."""
@@ -213,9 +240,17 @@ class Service:
             url = url.partition(b"?")[0]
             methods = self._table.get(url)
         endpoint = methods.get(method) if methods is not None else None
+        caller, access = None, self.runtime.access
+        try:
+            if access.watches:
+                need, model = self._need(url, method, endpoint)
+                caller = access.admit((headers.get(b"authorization"), headers.get(b"x-api-key")), need, model)
+        except ModelmarkError as error:  # of nobody known, it says nothing about a model
+            self._responder(exchange, self._form(url, endpoint, methods)).refuse(error)
+            return
         try:
             if type(endpoint) is Predict:
-                self._predict(exchange, endpoint, headers, body)
+                self._predict(exchange, endpoint, headers, body, caller)
             elif type(endpoint) is Plain:
                 reply = endpoint.act(self.runtime, *unpacked(body, headers, self._max_body))
                 exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
@@ -231,13 +266,15 @@ class Service:
             asked = self._routes.get(endpoint.model) if self._routes and type(endpoint) is Predict else None
             self.runtime.refuse(responder, error, asked, endpoint.arm if type(endpoint) is Predict else None)
 
-    def _predict(self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes) -> None:
+    def _predict(
+        self, exchange: Exchange, endpoint: Predict, headers: Headers, body: bytes, caller: bytes | None
+    ) -> None:
         wire, runtime = endpoint.wire, self.runtime
         route = runtime.route(endpoint.model)
         limit = route.champion.contract.serving.max_body_bytes
         if len(body) > limit:
             raise TooLarge("the body is too large", limit=f"{limit} bytes")
-        asked = Asked(exchange, wire, route, endpoint.arm, headers, body)
+        asked = Asked(exchange, wire, route, endpoint.arm, headers, body, caller)
         try:
             asked.require_room(runtime)
             if len(body) > LARGE_BODY or ENCODING in headers:

@@ -58,6 +58,7 @@ STATUS: Final[tuple[tuple[type[errors.ModelmarkError], int], ...]] = (
     (errors.Rejected, 422),
     (Unimplemented, 501),
     (errors.Missing, 404),
+    (errors.NoKey, 401),
     (errors.NotPermitted, 403),
     (errors.Conflict, 409),
     (errors.Overloaded, 429),
