@@ -27,7 +27,7 @@ from child_here import sandbox_here
 from foreign_clients import asked
 from modelmark import Client
 from modelmark.domain.contract import HowItRuns
-from modelmark.domain.version import ONNX, ONNX_FILE, ORIGINAL, Signature
+from modelmark.domain.version import ONNX, ONNX_FILE, ORIGINAL, PYTHON, Signature
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.serving import flavours
@@ -39,6 +39,24 @@ FRAME = pd.DataFrame(np.random.default_rng(3).normal(size=(40, 3)).astype(np.flo
 MISSING = "column f2 is missing"
 #: Of float32 graphs; the labels must be equal.
 TOLERANCE = 1e-6
+
+#: The author's own class around what was trained.
+CODE = """
+from pathlib import Path
+
+import joblib
+
+
+class Kept:
+    def __init__(self):
+        self.model = joblib.load(Path(__file__).parent / "kept.pkl")
+
+    def predict_proba(self, frame):
+        return self.model.predict_proba(frame)
+
+    def predict(self, frame):
+        return self.model.predict(frame)
+"""
 
 Heard = tuple[list[int], np.ndarray, str]
 
@@ -53,13 +71,16 @@ def trained() -> Any:
 
 def built(flavour: str, model: Any, folder: Path) -> case.Built:
     agreed, graph = case.contract(), None
-    if flavour == ORIGINAL:
-        path = folder / "model.pkl"
-        path.write_bytes(pickle.dumps(model))
+    if flavour in (ORIGINAL, PYTHON):
+        given = folder / "given"
+        given.mkdir()
+        (given / "kept.pkl").write_bytes(pickle.dumps(model))
+        (given / "model.py").write_text(CODE)
         agreed = replace(agreed, model=replace(agreed.model, run=HowItRuns.ISOLATED))
+        source = given if flavour == PYTHON else given / "kept.pkl"
         with sandbox_here():
-            found = convert(path, agreed, FRAME, limits=sandbox.Limits(), progress=lambda _: None)
-        return case.build(folder / "w", agreed, flavour=ORIGINAL, files=found.files, signature=found.signature)
+            found = convert(source, agreed, FRAME, limits=sandbox.Limits(), progress=lambda _: None)
+        return case.build(folder / "w", agreed, flavour=flavour, files=found.files, signature=found.signature)
     graph = case.converted(model, 3)
     silent = Signature(feeds=(), score_output="probabilities") if flavour == ONNX_FILE else None
     return case.build(folder / "w", agreed, graph, flavour=flavour, signature=silent)
@@ -170,7 +191,7 @@ def rendered(table: dict[str, dict[str, str]]) -> str:
 
 
 def test_every_protocol_answers_every_kind_of_model_as_its_author_s_object_does(found):
-    assert set(found) == set(flavours.BUILTIN) >= {ONNX, ONNX_FILE, ORIGINAL}
+    assert set(found) == set(flavours.BUILTIN) >= {ONNX, ONNX_FILE, ORIGINAL, PYTHON}
     assert {
         (flavour, name, how) for flavour, row in found.items() for name, how in row.items() if how != "same"
     } == set()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def init(
     model: Annotated[
-        str, typer.Argument(help="The trained model: a joblib, pickle or ONNX file, or runs:/… models:/…")
+        str,
+        typer.Argument(help="The trained model: a joblib, pickle, ONNX or .py file, a folder, or runs:/… models:/…"),
     ],
     *,
     train: Annotated[Path, typer.Option(help="The training table: CSV (.gz) or Parquet.")],

@@ -10,7 +10,6 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, progress, require_folder, say, say_json, table, written
-from modelmark.domain.version import ORIGINAL
 
 if TYPE_CHECKING:
     from modelmark.app.usecases.check_version import CheckResult
@@ -54,7 +53,7 @@ def register(
     parity = version.parity
     word = "registered" if new else "these exact bytes are registered already:"
     say(f"✓ {word} {version.model} {version.label} ({version.id.short})")
-    how = "as itself" if version.components.flavour == ORIGINAL else "conversion"
+    how = "as itself" if version.as_itself else "conversion"
     flipped = f"{parity.flipped} of {parity.rows} holdout decisions flipped"
     say(f"  {how}: {flipped}, largest difference {parity.max_difference:.2g}")
     say(f"  next: modelmark {f'check {version.argument}' if new else 'status'}")

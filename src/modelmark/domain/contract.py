@@ -76,7 +76,8 @@ class ModelSource:
     """Where the trained model comes from."""
 
     source: str
-    """A file beside this contract (joblib, pickle, ONNX), or in MLflow: runs:/RUN/path or models:/NAME/VERSION."""
+    """A file beside this contract (joblib, pickle, ONNX, a booster's own, Python), a folder with a model and the code it needs, or
+    in MLflow: runs:/RUN/path or models:/NAME/VERSION. `FILE.py:NAME` names one of several objects."""
     task: Task
     """What it answers."""
     run: HowItRuns = later(default=HowItRuns.CONVERTED)

@@ -29,9 +29,12 @@ _BESIDE: Final = frozenset({CONTRACT, SIGNATURE, LOCK, REFERENCE, PARITY, GOLDEN
 ONNX: Final = "onnx"
 ONNX_FILE: Final = "onnx_file"  # a graph somebody exported, served as it is
 ORIGINAL: Final = "original"  # the trained object itself, in a process of its own
-#: Of that flavour: the object as somebody saved it, and what it is asked with.
+PYTHON: Final = "python"  # likewise, with its author's own code
+#: Of the former: the object as somebody saved it, and what it is asked with.
 SAVED: Final = "model.saved"
-ASKED: Final = "asked.json"
+ASKED: Final = "asked.json"  # of both
+#: Of the latter: the folder with everything that its author gave.
+BESIDE: Final = "model"
 
 Dtype = Literal["float32", "float64", "int64", "bool", "string"]
 
@@ -196,6 +199,11 @@ class Version:
     @property
     def label(self) -> str:
         return f"v{self.number}"
+
+    @property
+    def as_itself(self) -> bool:
+        """Whether no conversion stands between the trained object and its answers."""
+        return self.components.flavour in (ORIGINAL, PYTHON)
 
     @property
     def argument(self) -> str:

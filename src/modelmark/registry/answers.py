@@ -51,7 +51,8 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What the reader that opens nothing found in a pickle. streams: bytes of each, as they lie in streams.bin. own: there is no
-    pickle, but a booster's own form."""
+    pickle, but a booster's own form. code: it needs code that came with it, or is such code; imports: modules which that asks
+    for."""
 
     reason: Annotated[str, Meta(max_length=40)] = ""
     kind: Annotated[str, Meta(max_length=40)] = ""
@@ -62,6 +63,10 @@ class Scanned(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     words: Annotated[list[Text], Meta(max_length=20_000)] = []
     streams: Annotated[list[Number], Meta(max_length=100_000)] = []
     own: bool = False
+    code: bool = False
+    imports: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,400}$")]], Meta(max_length=200)
+    ] = []
 
 
 class Walls(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -249,6 +254,41 @@ REASONS: Final[dict[str, Reason]] = {
         "CONVERSION_FAILED",
         "{first} leaves out stop words before it counts groups of words, which ONNX cannot do",
         "fit it without stop_words, or with ngram_range=(1, 1)",
+    ),
+    "no_python": Reason(
+        "NOT_A_MODEL", "{first} is no Python that can be compiled (line {a})", "mend it, and try again"
+    ),
+    "module_name_taken": Reason(
+        "NOT_A_MODEL", "{first} is also the name of an installed module, which would be imported instead", "rename it"
+    ),
+    "code_needs": Reason(
+        "MISSING_MODULE",
+        "the model's code imports {first}, which is neither installed here nor beside it",
+        "install it, or put it into the folder",
+    ),
+    "code_failed": Reason(
+        "MODEL_FAILED",
+        "{first} raises {kind} in line {a} when it is imported",
+        "run `python -c 'import …'` in its folder",
+    ),
+    "no_such_object": Reason(
+        "NOT_A_MODEL", "the model's code defines no {first}", "name a class, a function or an object in it"
+    ),
+    "several_models": Reason("NOT_A_MODEL", "several objects in it can predict: {names}", "name the one: FILE.py:NAME"),
+    "predicts_nothing_own": Reason(
+        "NOT_A_MODEL",
+        "nothing in {first} can predict",
+        "give it a class with predict(self, frame), or a function predict(frame)",
+    ),
+    "own_labels": Reason(
+        "NO_PROBABILITIES",
+        "{first} must answer {a} probabilities a row, as floats, a column for each class in the contract's order; it answers {b}"
+        " numbers a row, or labels",
+        "give it predict_proba(frame)",
+    ),
+    "own_numbers": Reason("WRONG_TASK", "{first} must answer a number for each row", "look at what predict returns"),
+    "own_rows": Reason(
+        "MODEL_FAILED", "{first} answers {a} rows of {b}", "answer each row that it is given, in their order"
     ),
     "is_a_classifier": Reason("WRONG_TASK", "{names} is a classifier, but model.task says regression"),
     "is_a_regressor": Reason("WRONG_TASK", "{names} is a regressor, but model.task asks for classes"),

@@ -21,9 +21,11 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.version import (
     ARTIFACT,
     ASKED,
+    BESIDE,
     ONNX,
     ONNX_FILE,
     ORIGINAL,
+    PYTHON,
     SAVED,
     Dtype,
     Feed,
@@ -33,7 +35,8 @@ from modelmark.domain.version import (
     Signature,
 )
 from modelmark.registry import answers, compare, graph, graph_facts, intake, libraries, sandbox, scan
-from modelmark.seal.digests import canonical, digest_file, plain
+from modelmark.seal import source as sources
+from modelmark.seal.digests import canonical, plain
 from modelmark.seal.values import restore
 
 if TYPE_CHECKING:
@@ -55,7 +58,8 @@ class Conversion:
     files: of the model, by path, the main one first. flavour: how it is served. scores: what is served answers, float64,
     shape (rows, classes) or (rows, 1). original: the original model's, which only the child that opened it can say. source:
     digest of the very bytes that were read. missing: walls that the kernel did not give the children, by name. libraries:
-    beside scikit-learn, that it needs. sample: rows of the holdout, and made-up ones, as the original answers them.
+    beside scikit-learn, that it needs, and modules that its author's code imports. sample: rows of the holdout, and made-up
+    ones, as the original answers them.
     """
 
     files: Mapping[str, bytes]
@@ -76,7 +80,8 @@ class Conversion:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
     """What the child that opened the original answered, its texts checked. model: the graph; None for an original that runs as
-    itself, whose answers to the table as it is served are `served`. labels: of the sampled holdout rows."""
+    itself, whose answers to the table as it is served are `served`. labels: of the sampled holdout rows. code: it needs its
+    author's."""
 
     model: bytes | None
     signature: Signature
@@ -90,6 +95,7 @@ class _Opened:
     notes: tuple[str, ...]
     missing: tuple[str, ...]
     libraries: tuple[str, ...]
+    code: bool
 
 
 def convert(
@@ -107,19 +113,19 @@ def convert(
 
     An ONNX source is only scored: it is the original, and its very bytes are what is served. What the graph takes and
     gives is read from its bytes here. An original that runs as itself is only asked.
-    Raises as `intake.take`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
+    Raises as `intake.take_all`, `scan.scan`, `graph_facts.read` and `sandbox.run` do.
     """
     request = request_of(contract)
     opened: _Opened | None = None
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
         folder = Path(name)
         as_it_is = source.suffix.lower() == ".onnx"
-        taken = folder / "taken"
-        intake.take(source, taken, min(limits.source_bytes, _MOST_ONNX) if as_it_is else limits.source_bytes)
+        most = min(limits.source_bytes, _MOST_ONNX) if as_it_is else limits.source_bytes
+        taken = intake.take_all(source, folder / "taken", most)
         holdout[[item.name for item in contract.inputs]].to_parquet(folder / "holdout.parquet")
         if as_it_is:
             progress("running the ONNX graph on the holdout")
-            model = taken.read_bytes()
+            model = taken.main.read_bytes()
         else:
             opened = _asked(taken, contract, holdout, holdout if train is None else train, limits, progress)
             if opened.model is None:
@@ -135,7 +141,6 @@ def convert(
             scores, signature = _array(answer, len(holdout), contract), _signature(answer)
             missing = answer.walls.missing
         require_fit(signature, facts, contract)
-        digest = digest_file(taken)
     flipped, distance = (0, 0.0) if opened is None else compare.parity(opened.scores, scores, request)
     return Conversion(
         files={ARTIFACT: model},
@@ -144,7 +149,7 @@ def convert(
         parity=Parity(rows=len(scores), flipped=flipped, max_difference=distance),
         scores=scores,
         original=scores if opened is None else opened.scores,
-        source=digest,
+        source=taken.digest,
         estimator="ONNX" if opened is None else opened.estimator,
         parameters={} if opened is None else opened.parameters,
         notes=() if opened is None else opened.notes,
@@ -155,7 +160,7 @@ def convert(
 
 
 def _asked(
-    taken: Path,
+    taken: intake.Taken,
     contract: Contract,
     holdout: pd.DataFrame,
     seen: pd.DataFrame,
@@ -167,22 +172,26 @@ def _asked(
     isolated = contract.model.run is HowItRuns.ISOLATED
     progress("unpickling and asking in the sandbox" if isolated else "unpickling and converting in the sandbox")
     made = probes(contract, seen)
-    made.frame.to_parquet(taken.parent / "probes.parquet")
-    return _open(taken, contract, holdout, made, {**request_of(contract), "seen": _seen(seen, contract)}, limits)
+    tables = taken.main.parent.parent
+    made.frame.to_parquet(tables / "probes.parquet")
+    request = {**request_of(contract), "main": taken.name, "seen": _seen(seen, contract)}
+    return _open(taken, tables, contract, holdout, made, request, limits)
 
 
-def _as_itself(opened: _Opened, taken: Path, contract: Contract, request: Mapping[str, Any]) -> Conversion:
-    """The original's very bytes, and what it is asked with."""
+def _as_itself(opened: _Opened, taken: intake.Taken, contract: Contract, request: Mapping[str, Any]) -> Conversion:
+    """The original's very bytes, those of the code that it needs, and what it is asked with."""
+    asked = {**request, "main": taken.name if opened.code else "", "libraries": opened.libraries}
+    files = {f"{BESIDE}/{name}": path.read_bytes() for name, path in taken.beside.items()} if opened.code else {}
     served = opened.scores if opened.served is None else opened.served
     flipped, distance = compare.parity(opened.scores, served, request)
     return Conversion(
-        files={SAVED: taken.read_bytes(), ASKED: canonical({**request, "libraries": opened.libraries})},
-        flavour=ORIGINAL,
+        files={**(files or {SAVED: taken.main.read_bytes()}), ASKED: canonical(asked)},
+        flavour=PYTHON if opened.code else ORIGINAL,
         signature=opened.signature,
         parity=Parity(rows=len(served), flipped=flipped, max_difference=distance),
         scores=served,
         original=opened.scores,
-        source=digest_file(taken),
+        source=taken.digest,
         estimator=opened.estimator,
         parameters=opened.parameters,
         notes=opened.notes,
@@ -217,7 +226,8 @@ def _sample(opened: _Opened | None, scores: np.ndarray) -> ParitySample:
 
 
 def _open(
-    taken: Path,
+    taken: intake.Taken,
+    tables: Path,
     contract: Contract,
     holdout: pd.DataFrame,
     made: Probes,
@@ -233,15 +243,17 @@ def _open(
     )
 
     def look() -> frozenset[str]:
-        scanned.append(scan.scan(taken, limits))
+        scanned.append(scan.scan(taken.main, limits, taken.name, taken.beside))
+        if scanned[0].code and not itself:
+            raise Rejected(
+                "the model is code of its author's, or needs it, and such is not converted", code="CONVERSION_FAILED",
+                field="model.run", hint="write run: isolated under model, so that it runs as itself",
+            )  # fmt: skip
         return scanned[0].words | named
 
-    files = {
-        "source.bin": taken,
-        **{f"{name}.parquet": taken.parent / f"{name}.parquet" for name in ("holdout", "probes")},
-    }
-    sampled = len(compare.sampled(len(holdout)))
-    with sandbox.run("convert", request, files, limits, before=look) as answer:
+    files = {**taken.shared, **{f"{name}.parquet": tables / f"{name}.parquet" for name in ("holdout", "probes")}}
+    sampled, itself = len(compare.sampled(len(holdout))), contract.model.run is HowItRuns.ISOLATED
+    with sandbox.run("convert", request, files, limits, before=look, imports=lambda: scanned[0].imports) as answer:
         found, words = answer.answer, scanned[0].words | named
         assert isinstance(found, answers.Answer)
         notes = [
@@ -250,7 +262,6 @@ def _open(
         notes += [f"{name} did not look at the pickle." for name in scanned[0].silent]
         notes += [_strange(*one) for one in found.strangers if one[0] in named]
         labels = _labels(answer, sampled + len(made.frame), contract)
-        itself = contract.model.run is HowItRuns.ISOLATED
         return _Opened(
             model=None if itself else answer.bytes_of("model.out.onnx", min(limits.file_bytes, _MOST_ONNX)),
             signature=_columns(contract) if itself else _signature(answer),
@@ -263,7 +274,8 @@ def _open(
             parameters=answers.plain_parameters(found.parameters, words),
             notes=tuple(notes),
             missing=answer.walls.missing,
-            libraries=tuple(libraries.named(scanned[0].words)),
+            libraries=(*libraries.named(scanned[0].words), *scanned[0].imports),
+            code=scanned[0].code,
         )
 
 
@@ -309,6 +321,7 @@ def request_of(contract: Contract) -> dict[str, Any]:
     return {
         "name": contract.name,
         "run": contract.model.run.value,
+        "object": sources.split(contract.model.source)[1],
         "task": contract.model.task.value,
         "classes": list(contract.outputs.classes),
         "positive": contract.outputs.positive if contract.model.task is Task.BINARY else None,

@@ -15,8 +15,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, Final
 
+from modelmark.domain.version import BESIDE
 from modelmark.registry import (
     compare,
     estimators,
@@ -32,6 +34,8 @@ from modelmark.registry import (
 )
 from modelmark.registry.drafting.learned_kinds import Learned, learned
 from modelmark.registry.original import asking, kinds, parts
+from modelmark.registry.original.author import AuthorsModel
+from modelmark.registry.original.opening import opened, own_modules
 from modelmark.registry.original.served import as_served
 from modelmark.registry.original.supported import require_answers
 from modelmark.registry.refusal import Refusal, kind_of
@@ -41,7 +45,7 @@ OUTPUTS: Final = (
     "ended.txt",
 )  # fmt: skip
 GO: Final = b"go"
-_GO_BYTES: Final = 200
+_GO_BYTES: Final = 1 << 17
 #: What each verb reads, by name.
 _TABLES: Final = {"convert": ("holdout", "probes"), "score": ("holdout",)}
 Tables = Mapping[str, Any]
@@ -68,6 +72,7 @@ def main(verb: str) -> None:
         statm=statm,
         report=out["ended.txt"].fileno(),
         native=native,
+        modules=own_modules(request),
     )
     _tell({"seccomp": filtered, "landlock": landlock_version, "left": sorted(left)})
     if sys.platform == "linux" and not filtered:
@@ -88,7 +93,10 @@ def tables_of(verb: str) -> Tables:
 def _wait_for_go() -> list[str]:
     """The parent has looked at the artifact by other means and lets us: the libraries it names beside scikit-learn. It says
     nothing when it does not."""
-    go, *names = os.read(0, _GO_BYTES).split() or [b""]
+    said = b""
+    while len(said) < _GO_BYTES and not said.endswith(b"\n") and (more := os.read(0, _GO_BYTES)):
+        said += more
+    go, *names = said.split() or [b""]
     if go != GO:
         os._exit(sandbox_child.REFUSED)
     return [name.decode() for name in names]
@@ -134,17 +142,20 @@ def _warm_up_all() -> None:
 
 
 def _scan(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    return reading.read("source.bin", int(request["most_bytes"]), out["streams.bin"])
+    most, streams = int(request["most_bytes"]), out["streams.bin"]
+    if request["main"]:
+        return reading.read_all(Path(BESIDE), request["main"], most, streams)
+    return reading.read("source.bin", most, streams)
 
 
 def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     """What the model says of itself: its kind, the columns it was fitted on or how many they were, its classes, its cut-off."""
-    saved = unpickle.load("source.bin")
+    saved = opened(request)
     model = estimators.unwrap(saved.model)
     estimators.require_estimator(model)
     with saved.told_apart():
         require_answers(model)
-        task = kinds.kind_of_model(model)
+        task = model.kind if isinstance(model, AuthorsModel) else kinds.kind_of_model(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
     columns = _learned(model, 0 if names is None else len(names))
@@ -169,7 +180,7 @@ def _learned(model: Any, count: int) -> list[Learned]:
 
 
 def _convert(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    saved = unpickle.load("source.bin")
+    saved = opened(request)
     with saved.told_apart():
         facts = _converted(saved.model, request, tables, out)
     return facts | {"written_by": list(saved.written_by)}

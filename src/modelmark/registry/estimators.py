@@ -154,7 +154,7 @@ def scores_of(model: Any, table: pd.DataFrame | np.ndarray, request: Mapping[str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             answers = model.predict(table) if request["task"] == "regression" else model.predict_proba(table)
-    except MemoryError:
+    except (MemoryError, Refusal):
         raise
     except Exception as error:  # noqa: BLE001 - any failure of foreign code is the artifact's fault
         raise Refusal("cannot_answer", names=names_of(model), kind=kind_of(error)) from None

@@ -1,16 +1,72 @@
-"""Taking a model file in: opened once, copied from that one descriptor, never read whole into memory."""
+"""Taking a model in: each file opened once, copied from that one descriptor, never read whole into memory."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, TooLarge
+from modelmark.domain.version import BESIDE
+from modelmark.gates.supply_chain import formats
+from modelmark.registry.original.foreign import is_text
+from modelmark.seal import source as sources
+from modelmark.seal.digests import digest_file
 
 _STEP: Final = 1 << 20
+_FIRST: Final = 4096
 _SPARSE: Final = 64 << 20  # smaller files may have holes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Copies of what was given. main: the model's file. name: its path within what was given; empty for a lone file that is no
+    text. beside: all files by such paths, the main one first; empty likewise. digest: of what was given."""
+
+    main: Path
+    digest: Digest
+    name: str = ""
+    beside: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> dict[str, Path]:
+        """As the child that may open it finds them."""
+        return {"source.bin": self.main, **{f"{BESIDE}/{name}": path for name, path in self.beside.items()}}
+
+
+def take_all(source: Path, target: Path, most: int) -> Taken:
+    """Copy a file, or every file of a folder, into the new folder `target`.
+
+    most: bytes of them all. Raises as `take`, `sources.files` and `sources.main_of` do.
+    """
+    target.mkdir()
+    if not source.is_dir():
+        take(source, target / "taken", most)
+        main = target / "taken"
+        if not _is_text(main):
+            return Taken(main=main, digest=digest_file(main))
+        name = source.name if source.suffix == ".py" else f"{source.stem}.py"
+        return Taken(main=main, digest=digest_file(main), name=name, beside={name: main})
+    found, left = sources.files(source), most
+    main_name = sources.main_of(found, source.name)
+    copies = {}
+    for at, name in enumerate(sorted(found, key=lambda name: name != main_name)):
+        take(found[name], target / str(at), left)
+        copies[name] = target / str(at)
+        left -= copies[name].stat().st_size
+    digests = {name: digest_file(copies[name]) for name in found}
+    return Taken(main=copies[main_name], digest=sources.digest_of(digests), name=main_name, beside=copies)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether somebody wrote it, and no booster."""
+    with path.open("rb") as file:
+        first = file.read(_FIRST)
+    return formats.own(first) is None and is_text(first)
 
 
 def take(source: Path, target: Path, most: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -55,20 +57,40 @@ def named(found: Collection[str]) -> list[str]:
     return [name for name, library in KNOWN.items() if not library.classes.isdisjoint(found)]
 
 
+def distributions(names: Collection[str]) -> frozenset[str]:
+    """What brought these libraries, or modules of whoever: the names of installed packages."""
+    roots = {name.partition(".")[0] for name in names}
+    brought = importlib.metadata.packages_distributions() if roots - KNOWN.keys() else {}
+    found = (KNOWN[root].distributions if root in KNOWN else brought.get(root, ()) for root in roots)
+    return frozenset(name for names in found for name in names if _is_there(name))
+
+
+def _is_there(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
 def warm_up(names: Collection[str]) -> None:
-    """Load what is native in them: after arming nothing can be loaded. One that is not installed is left out; whatever needs it
-    is refused by name."""
+    """Load what is native in them, or in modules that somebody's code asks for: after arming nothing can be loaded. One that is not
+    installed is left out; whatever needs it is refused by name."""
     import importlib
 
     import numpy as np
 
     rows, y_true = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
     for name in names:
-        if name not in KNOWN or not installed(name):
+        if name not in KNOWN:
+            with contextlib.suppress(Exception):  # what it lacks is said where it is used
+                importlib.import_module(name)
+            continue
+        if not installed(name):
             continue
         library = importlib.import_module(name)
         if name == "xgboost":

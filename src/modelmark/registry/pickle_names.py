@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
@@ -91,6 +92,11 @@ def allows(module: str, name: str) -> bool:
     is_class = name.lstrip("_")[:1].isupper()
     rebuilds = part == "_loss" and name.startswith("__pyx_unpickle_")  # as versions before 1.4 wrote losses
     return is_class or rebuilds or part in _FUNCTIONS
+
+
+def is_of(modules: Collection[str], module: str, name: str) -> bool:
+    """Whether it is a name of one of these modules, or of a package among them; a dotted name is none."""
+    return module.partition(".")[0] in modules and _IDENTIFIER.fullmatch(name) is not None
 
 
 def _is_ufunc_or_scalar(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from modelmark.domain.errors import Rejected
 from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import pickle_names
-from modelmark.registry.original import foreign, own_files
+from modelmark.registry.original import foreign, own_code, own_files
 from modelmark.registry.refusal import Refusal
 
 _WORDS: Final = 20_000
@@ -28,8 +28,19 @@ def warm_up() -> None:
     import numpy  # noqa: F401, ICN001
 
 
-def read(path: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
-    """Facts in the form of `answers.Scanned`. most: bytes it may unpack to. Writes the pickles, arrays cut out."""
+def read_all(folder: Path, main: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
+    """The same of a model with files beside it. main: its own file among them."""
+    data = (folder / main).read_bytes()
+    if own_code.holds_code(data):
+        own = own_code.read(folder)
+        return {"words": sorted(own.words), "imports": own.imports, "code": True}
+    several = len(own_code.names_in(folder)) > 1
+    return read(str(folder / main), most, streams, own_code.read(folder) if several else None)
+
+
+def read(path: str, most: int, streams: IO[bytes], own: own_code.OwnCode | None = None) -> dict[str, Any]:
+    """Facts in the form of `answers.Scanned`. most: bytes it may unpack to. own: code that came with it. Writes the pickles,
+    arrays cut out."""
     foreign.require_known(Path(path))
     try:
         kind, _, data = formats.content(Path(path), most)
@@ -42,14 +53,18 @@ def read(path: str, most: int, streams: IO[bytes]) -> dict[str, Any]:
         if error.code != "TOO_LARGE" and foreign.is_text(Path(path).read_bytes()):
             raise Refusal("a_text") from None
         raise Refusal(_REASONS.get(error.code, "not_a_pickle")) from None
-    refused = [(n.module, n.name) for n in found.names if not pickle_names.allows(n.module, n.name)]
+    modules = own.modules if own else ()
+    asked = [(n.module, n.name) for n in found.names if not pickle_names.allows(n.module, n.name)]
+    refused = [names for names in asked if not pickle_names.is_of(modules, *names)]
     small = sum(map(len, found.streams)) <= _FOR_SCANNERS and not refused
     if small:
         streams.writelines(found.streams)
     return {
         "refused": [(module[:100], name[:100]) for module, name in refused[:20]],
         "hostile": any(pickle_names.is_hostile(module) for module, _ in refused),
-        "words": sorted(_words(found))[:_WORDS],
+        "words": sorted(_words(found) | (own.words if own else set()))[:_WORDS],
+        "imports": own.imports if own and asked else [],
+        "code": len(asked) > len(refused),
         "streams": [len(stream) for stream in found.streams] if small else [],
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from modelmark.domain.errors import Missing, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.version import ARTIFACT, ORIGINAL, SIGNATURE, Signature
+from modelmark.domain.version import ARTIFACT, SIGNATURE, Signature
 from modelmark.gates.case import Case
 from modelmark.gates.common.evaluation_set import validation_set
 from modelmark.seal.values import decode
@@ -49,7 +49,7 @@ def recalibrate(case: Case, method: Method | None) -> Recalibrated:
     contract = case.contract
     if contract.model.task is not Task.BINARY:
         raise Rejected("only a binary model can be recalibrated", code="WRONG_TASK", field="model.task", limit="binary")
-    if case.version.components.flavour == ORIGINAL:
+    if case.version.as_itself:
         raise Rejected(
             "a model that runs as itself carries no map", code="WRONG_FLAVOUR", field="model.run", limit="converted",
             hint="calibrate it before it is saved (CalibratedClassifierCV), and register that",

@@ -35,9 +35,11 @@ from modelmark.registry import libraries, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
 from modelmark.registry.golden_rows import golden_rows
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
+from modelmark.registry.mlflow_folder import DESCRIPTION as DESCRIPTION_OF_MLFLOW
 from modelmark.registry.mlflow_folder import model_file
 from modelmark.seal import manifest
 from modelmark.seal.digests import canonical, digest_bytes, digest_file, digest_value
+from modelmark.seal.source import split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -216,16 +218,8 @@ def lock(more: Collection[str] = ()) -> bytes:
             return __version__
         return importlib.metadata.version(name)
 
-    brought = [d for name in more for d in libraries.KNOWN[name].distributions if _is_there(d)]
-    return "".join(f"{name}=={version_of(name)}\n" for name in sorted([*LOCKED, *brought])).encode()
-
-
-def _is_there(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    names = {*LOCKED, *libraries.distributions(more)}
+    return "".join(f"{name}=={version_of(name)}\n" for name in sorted(names)).encode()
 
 
 def git_state(base: Path) -> tuple[str | None, bool]:
@@ -245,7 +239,7 @@ def git_state(base: Path) -> tuple[str | None, bool]:
 @contextmanager
 def _source(contract: Contract, how: Registration) -> Iterator[Path]:
     """The model's file, fetched from MLflow where the contract says so."""
-    source = contract.model.source
+    source, _ = split(contract.model.source)
     if source.startswith(ADDRESSES):
         how.progress(f"fetching {source} from MLflow")
         with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
@@ -253,7 +247,7 @@ def _source(contract: Contract, how: Registration) -> Iterator[Path]:
         return
     path = how.base / source
     if path.is_dir():
-        yield model_file(path, source)[0]
+        yield model_file(path, source)[0] if (path / DESCRIPTION_OF_MLFLOW).is_file() else path
         return
     if not path.is_file():
         raise Missing(

@@ -82,17 +82,20 @@ def run(
     limits: Limits,
     *,
     before: Callable[[], Collection[str]] = frozenset,
+    imports: Callable[[], Collection[str]] = frozenset,
 ) -> Iterator[ChildResult]:
     """Run the child in a fresh folder that holds copies of `files`; the folder goes when the block ends.
 
     before: called while the child loads its libraries and before it may look at anything; what it raises, this raises.
-    It answers the texts that may be shown when the child repeats them.
+    It answers the texts that may be shown when the child repeats them. imports: asked after it, modules that the child is to load
+    beside its libraries.
     Raises Rejected with code UNSAFE_ARTIFACT (names what it tried), OUT_OF_MEMORY, CRASHED, or the child's own reason;
     TimedOut with code TOO_SLOW; NotPermitted with code NO_SANDBOX where the kernel filters no system calls.
     """
     with tempfile.TemporaryDirectory(prefix="modelmark-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for target, source in files.items():
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
             _share(source, folder / target)
         granted = {
             "memory_bytes": limits.memory_bytes,
@@ -100,7 +103,7 @@ def run(
             "file_bytes": limits.file_bytes,
         }
         (folder / "request.json").write_text(json.dumps({**request, **granted}), encoding="utf-8")
-        code, walls, vocabulary = _spawn(verb, folder, limits, before)
+        code, walls, vocabulary = _spawn(verb, folder, limits, before, imports)
         answer = _answer(code, folder, limits, Scanned if verb == "scan" else Answer, vocabulary)
         if walls is None:
             raise Rejected("the converter did not say how it is held", code="CRASHED")
@@ -116,7 +119,11 @@ def _share(source: Path, target: Path) -> None:
 
 
 def _spawn(
-    verb: Verb, folder: Path, limits: Limits, before: Callable[[], Collection[str]]
+    verb: Verb,
+    folder: Path,
+    limits: Limits,
+    before: Callable[[], Collection[str]],
+    imports: Callable[[], Collection[str]],
 ) -> tuple[int, Walls | None, Collection[str]]:
     """The exit code, negative for a signal; the child and all it may have started are gone when this returns."""
     # -s -P and our bare environment are what -I gives, and leave the hash seed to us: same model, same bytes.
@@ -136,7 +143,8 @@ def _spawn(
         ends = time.monotonic() + limits.seconds
         assert child.stdin is not None and child.stdout is not None  # noqa: PT018
         try:
-            child.stdin.write(b" ".join([GO, *(name.encode() for name in libraries.named(vocabulary))]) + b"\n")
+            names = [*libraries.named(vocabulary), *imports()]
+            child.stdin.write(b" ".join([GO, *(name.encode() for name in names)]) + b"\n")
             child.stdin.close()
         except BrokenPipeError:
             pass  # it ended already; its exit code says how

@@ -57,23 +57,28 @@ _BY_CTYPES: Final = frozenset(
     {"ctypes.cdata", "ctypes.cdata/buffer", "ctypes.create_string_buffer", "ctypes.addressof"}
 )
 
+#: What somebody's own code may do besides: look for its files, which are all there is to find.
+_BY_CODE: Final = frozenset(
+    {"glob.glob", "glob.glob/2", "pathlib.Path.glob", "pathlib.Path.rglob", "os.walk", "mmap.__new__"}
+)
+
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def arm(
     *, folder: str | None, memory_bytes: int, cpu_seconds: int | None, file_bytes: int, statm: int, report: int,
-    native: Collection[str] = (),
+    native: Collection[str] = (), modules: Collection[str] = (),
 ) -> tuple[int, bool]:  # fmt: skip
     """Narrow this process for good: from here on it may read an artifact. folder: what else it may read. cpu_seconds: None
-    for one that goes on for as long as it is asked. statm, report: descriptors that are open. native: `libraries` that reach
-    their native part by ctypes.
+    for one that goes on for as long as it is asked. statm, report: descriptors that are open. native: what was loaded for it,
+    `libraries` that reach their native part by ctypes among it. modules: code that came with it.
 
     Returns the version of Landlock that holds (0 for none) and whether the system calls are filtered.
     """
     landlock_version = landlock.read_only([*([folder] if folder else []), *readable()])
     limit(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, file_bytes=file_bytes, statm=statm)
     filtered = seccomp.install(syscalls.NARROW)
-    watch(report, native)
+    watch(report, native, modules)
     return landlock_version, filtered
 
 
@@ -116,16 +121,17 @@ def _mapped_bytes(statm: int | None) -> int:
     return int(os.pread(statm, 200, 0).split()[0]) * resource.getpagesize()
 
 
-def watch(report: int, native: Collection[str] = ()) -> None:
+def watch(report: int, native: Collection[str] = (), modules: Collection[str] = ()) -> None:
     """Arm the audit hook for the rest of this process. report: an open file; it takes the event's name."""
-    sys.addaudithook(_hook(report, native))
+    sys.addaudithook(_hook(report, [name for name in native if name in libraries.KNOWN], frozenset(modules)))
 
 
-def _hook(report: int, native: Collection[str]) -> Any:
+def _hook(report: int, native: Collection[str], modules: frozenset[str]) -> Any:
     # Bound here so that an artifact which rebinds module globals changes nothing for the hook.
-    end, write, allowed, writes = os._exit, os.write, ALLOWED | (_BY_CTYPES if native else frozenset()), _WRITES
+    end, write, writes = os._exit, os.write, _WRITES
+    allowed = ALLOWED | (_BY_CTYPES if native else frozenset()) | (_BY_CODE if modules else frozenset())
     symbols = tuple(prefix for name in native for prefix in libraries.KNOWN[name].symbols)
-    allows, text = pickle_names.allows, str
+    allows, is_of, text = pickle_names.allows, pickle_names.is_of, str
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in allowed:
@@ -140,7 +146,7 @@ def _hook(report: int, native: Collection[str]) -> Any:
                 return
         elif event == "pickle.find_class":
             module, name = args[0], args[1]
-            if allows(module, name):
+            if allows(module, name) or (type(module) is text and is_of(modules, module, name)):
                 return
         try:
             write(report, text(event)[:60].encode("utf-8", "replace"))

@@ -5,16 +5,19 @@ Our own reading is the rule: a closed list of names. Scanners are tripwires besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from modelmark.domain.errors import Rejected, Unmeasured
+from modelmark.domain.version import BESIDE
 from modelmark.gates.supply_chain import scanners
 from modelmark.registry import sandbox
 from modelmark.registry.answers import Scanned
+from modelmark.registry.original.own_code import modules_in
 
 #: The quick ones; the gate `supply_chain` asks all of its scanners again.
 SCANNERS: Final = ("picklescan", "fickling")
@@ -28,14 +31,19 @@ _HINT: Final = "do not open this file; find out where it comes from"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """words: short texts the file itself holds, which may be shown. silent: scanners that did not speak."""
+    """words: short texts the file itself holds, which may be shown. silent: scanners that did not speak. code: whether it needs
+    code of its author's. imports: modules of others that this asks for."""
 
     words: frozenset[str]
     silent: tuple[str, ...]
+    code: bool = False
+    imports: tuple[str, ...] = ()
 
 
-def scan(source: Path, limits: sandbox.Limits) -> Scan:
-    """Read the pickle in `source` without opening it.
+def scan(
+    source: Path, limits: sandbox.Limits, name: str = "", beside: Mapping[str, Path] = MappingProxyType({})
+) -> Scan:
+    """Read the pickle in `source` without opening it, or the Python. name, beside: as of `intake.Taken`.
 
     Raises Rejected: NOT_A_MODEL, TOO_LARGE for a bomb, UNSAFE_ARTIFACT for a name no model asks for or a scanner's
     finding, FOREIGN_CODE for a name of somebody's own code.
@@ -43,13 +51,16 @@ def scan(source: Path, limits: sandbox.Limits) -> Scan:
     size = source.stat().st_size
     most = max(_UNPACKED, _RATIO * size)
     granted = replace(limits, memory_bytes=max(limits.memory_bytes, 3 * size + (512 << 20)))
-    with sandbox.run("scan", {"most_bytes": most}, {"source.bin": source}, granted) as result:
+    files = {"source.bin": source, **{f"{BESIDE}/{path}": file for path, file in beside.items()}}
+    given = {*beside, *modules_in(beside)}
+    with sandbox.run("scan", {"most_bytes": most, "main": name}, files, granted, before=lambda: given) as result:
         found = result.answer
         assert isinstance(found, Scanned)
         _require_allowed(found)
         streams = _streams(result.bytes_of("streams.bin", granted.file_bytes), found.streams)
-    silent = () if found.own else _asked(streams) if streams else SCANNERS
-    return Scan(words=frozenset(found.words), silent=silent)
+    pickled = not (found.own or (found.code and not found.streams))
+    silent = () if not pickled else _asked(streams) if streams else SCANNERS
+    return Scan(words=frozenset(found.words), silent=silent, code=found.code, imports=tuple(found.imports))
 
 
 def _require_allowed(found: Scanned) -> None:
@@ -65,7 +76,7 @@ def _require_allowed(found: Scanned) -> None:
     raise Rejected(
         f"the model needs code of its own ({names}); it was not opened",
         code="FOREIGN_CODE",
-        hint="do that step in the table before the model, or export the model to ONNX yourself: such code is not run here",
+        hint="put that code in a module (.py) of its own, save the model again, and give a folder that holds both",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,16 +94,16 @@ class Saved:
             raise Refusal("other_version", kind=refusal.kind, names=self.written_by) from None
 
 
-def load(source: str | IO[bytes]) -> Saved:
+def load(source: str | IO[bytes], modules: Collection[str] = ()) -> Saved:
     """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container; or in a
-    booster's own file."""
+    booster's own file. modules: its author's own, which it may ask for as well."""
     kept = _own(source)
     if kept is not None:
         return Saved(model=own_files.load(*kept), taken="", written_by=())
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            found = _open(source)
+            found = _open(source, modules)
         except (MemoryError, Refusal):
             raise
         except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything
@@ -157,13 +157,13 @@ def _versions_in(path: str) -> set[str]:
     return found
 
 
-def _open(source: str | IO[bytes]) -> Any:
+def _open(source: str | IO[bytes], modules: Collection[str]) -> Any:
     import joblib
     from joblib import numpy_pickle
 
     class ClosedList(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
         def find_class(self, module: str, name: str) -> Any:
-            if not pickle_names.allows(module, name):
+            if not (pickle_names.allows(module, name) or pickle_names.is_of(modules, module, name)):
                 raise Refusal("name_not_allowed")
             found = super().find_class(module, name)
             if not pickle_names.is_what_it_says(module, found):

@@ -61,7 +61,10 @@ class Execution:
         kind = flavours.kind(model.flavour)
         if kind.runs is Runs.PROCESS:
             patience, program = max(PATIENCE, 4 * deadline), getattr(kind, "program", "")
-            return cls(Isolated(model, numeric=numeric, textual=textual, patience=patience, program=program))
+            unpacked = getattr(kind, "unpacked", False)
+            return cls(
+                Isolated(model, numeric=numeric, textual=textual, patience=patience, program=program, unpacked=unpacked)
+            )
         return cls(kind(model.files, model.signature, numeric=numeric, textual=textual))
 
     def run(self, numbers: Scores, texts: Sequence[str]) -> Scores:

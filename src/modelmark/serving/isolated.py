@@ -9,10 +9,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -50,12 +52,12 @@ class Isolated:
 
     def __init__(
         self, model: flavours.Model, *, numeric: Sequence[str], textual: Sequence[str], patience: float, program: str = "",
-        clock: Callable[[], float] = monotonic,
+        unpacked: bool = False, clock: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
         """patience: seconds for one run, after which its process is ended. program: the module that is the child [default:
-        ours]. Raises ChildFailed when it cannot be built."""
-        files = list(model.files.items())
-        self._build = Build(model.flavour, files, model.signature, list(numeric), list(textual))
+        ours]. unpacked: it finds the model's files in a folder. Raises ChildFailed when it cannot be built."""
+        sent, self._unpacked = ([], model.files) if unpacked else (list(model.files.items()), {})
+        self._build = Build(model.flavour, sent, model.signature, list(numeric), list(textual))
         self._patience, self._program, self._clock = patience, program or __name__, clock
         self._one_at_a_time = threading.Lock()
         self._child: _Child | None = None
@@ -86,7 +88,7 @@ class Isolated:
         if len(self._ended) == STRIKES and now - self._ended[0] < QUARANTINE:
             left = QUARANTINE - (now - self._ended[0])
             raise Quarantined(f"the model's process ended {STRIKES} times; it is tried again in {left:.0f} s")
-        child = _Child(self._program)
+        child = _Child(self._program, self._unpacked)
         weakref.finalize(self, child.end)
         try:
             told = child.ask(self._build, START)
@@ -102,11 +104,13 @@ class Isolated:
 class _Child:
     """The parent's end."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, unpacked: Mapping[str, bytes]) -> None:
+        """unpacked: files that it finds in a folder of its own, which goes when it ends."""
+        self._folder = _written(unpacked) if unpacked else None
         self._socket, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
-            command = [sys.executable, "-P", "-m", program, str(number)]
+            command = [sys.executable, "-P", "-m", program, str(number), *([self._folder.name] if self._folder else [])]
             bare = None if program == __name__ else environment()  # ours may need what a plugin is found by
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, pass_fds=(number,), env=bare)
 
@@ -139,6 +143,18 @@ class _Child:
         self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _written(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
+    """Raises OSError when the disk is full."""
+    folder = tempfile.TemporaryDirectory(prefix="modelmark-", ignore_cleanup_errors=True)
+    for name, data in files.items():
+        path = Path(folder.name) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
 
 
 # In the child

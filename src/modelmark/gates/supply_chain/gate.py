@@ -13,15 +13,20 @@ from typing import ClassVar, Final
 from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.version import ARTIFACT, ORIGINAL
+from modelmark.domain.version import ARTIFACT, BESIDE, PYTHON, File
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners
+from modelmark.seal import source as sources
 from modelmark.seal.digests import digest_bytes, digest_file
 
 _ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
 _NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
 _SHOWN: Final = 100
+_OF_CODE: Final = (
+    "The model is code of its author's, or needs it. No scanner judges that: somebody has to read it. It is imported in a process "
+    "with walls, and nowhere else."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class SupplyChain:
         found = Findings()
         self._source(case, found)
         progress(1, 4)
-        if case.version.components.flavour == ORIGINAL:
+        if case.version.as_itself:
             _itself(case, found)
         else:
             self._graph(case, found)
@@ -51,14 +56,21 @@ class SupplyChain:
 
     def _source(self, case: Case, found: Findings) -> None:
         """The file the contract names, as it was received."""
-        source, name = case.contract.model.source, "format of the source"
+        source, name, own = case.contract.model.source, "format of the source", False
         try:
             with _received(case) as path:
-                found.looked_at["source"] = digest_file(path)
+                found.looked_at["source"] = sources.digest(path)
                 if found.looked_at["source"] != case.version.lineage.source_digest:
                     raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
+                own = case.version.components.flavour == PYTHON
+                if own:
+                    found.notes.append(_OF_CODE)
+                path = path / _main(case) if path.is_dir() else path
                 kind, packing, data = formats.content(path)
         except Rejected as error:
+            if own and error.code == "WRONG_FORMAT":  # what was registered as code is no other format
+                found.checks.append(_fault(name, f"{source} is Python of its author's", 0, n=1))
+                return
             found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
             return
         except ModelmarkError as error:
@@ -164,15 +176,25 @@ class SupplyChain:
 
 def _itself(case: Case, found: Findings) -> None:
     """An original that runs as itself: what serves is what was received, so what was found of that is found of this."""
-    artifact = case.version.components.artifact
+    artifact, received = case.version.components.artifact, case.version.lineage.source_digest
     found.looked_at["artifact"] = artifact
-    same = artifact == case.version.lineage.source_digest
+    beside = {file.path.removeprefix(f"{BESIDE}/"): file.digest for file in case.version.files if _is_beside(file)}
+    same = received in (artifact, sources.digest_of(beside))
     said = (
         "What serves is the source itself, byte for byte; only a process with walls ever opens it"
         if same
         else "What serves is not the source, byte for byte"
     )
     found.checks.append(_fault("served object", said, int(not same), n=1))
+
+
+def _is_beside(file: File) -> bool:
+    return file.path.startswith(f"{BESIDE}/")
+
+
+def _main(case: Case) -> str:
+    """Of a source that is a folder: the model's file in it."""
+    return next(file.path.removeprefix(f"{BESIDE}/") for file in case.version.files if _is_beside(file))
 
 
 @contextmanager
@@ -185,8 +207,8 @@ def _received(case: Case) -> Iterator[Path]:
         with TemporaryDirectory(prefix="modelmark-source-") as folder:
             yield case.sources.download(source, Path(folder))
         return
-    path = case.base / source
-    if not path.is_file():
+    path = case.base / sources.split(source)[0]
+    if not path.exists():
         raise Missing(f"there is no file {source} beside the contract")
     yield path
 

@@ -18,8 +18,9 @@ from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.drafting.rehearsal import Rehearsal, rehearse
 from modelmark.registry.drafting.tolerance import with_tolerance
 from modelmark.registry.mlflow import ADDRESSES
-from modelmark.registry.mlflow_folder import model_file
+from modelmark.registry.mlflow_folder import DESCRIPTION, model_file
 from modelmark.seal.files import replace_file
+from modelmark.seal.source import split
 
 #: (address, folder) -> the file below it.
 Fetch = Callable[[str, Path], Path]
@@ -105,7 +106,8 @@ def prepare(
         names.require_model_name(name)
     base = out.resolve().parent
     in_mlflow = model.startswith(ADDRESSES)
-    if not in_mlflow and Path(model).is_dir():
+    model, named = (model, "") if in_mlflow else split(model)
+    if not in_mlflow and (Path(model) / DESCRIPTION).is_file():
         model = str(model_file(Path(model), model)[0])
     csv = step(progress, "looking at how the tables are written", lambda: table.dialect_of(train, holdout))
     frame = step(progress, "reading the training table", lambda: table.read_table(train, columns=[target], csv=csv))
@@ -114,8 +116,13 @@ def prepare(
     )
     known = {str(name) for name in frame.columns} | {str(value) for value in frame[target].unique()[:_MOST_KNOWN]}
     paths = _paths(name or names.name_from(base.name), model, train, holdout, target, base, csv)
+    paths = replace(paths, model=f"{paths.model}:{named}" if named else paths.model)
     with _at_hand(model, fetch if in_mlflow else _as_it_is) as file:
-        facts = step(progress, "asking the model, sandboxed", lambda: inspect(file, known)) if file else infer.Facts()
+        facts = (
+            step(progress, "asking the model, sandboxed", lambda: inspect(file, known, named=named))
+            if file
+            else infer.Facts()
+        )
         if types := facts.types():
             frame = table.read_table(train, columns=[target], csv=csv, inputs=types)
         found = infer.infer(frame, target=target, facts=facts, holdout=held_out)

@@ -16,27 +16,34 @@ from modelmark.registry.answers import Value
 T = TypeVar("T")
 
 
-def inspect(source: Path, known: Collection[str] = frozenset(), limits: sandbox.Limits | None = None) -> Facts:
+def inspect(
+    source: Path, known: Collection[str] = frozenset(), limits: sandbox.Limits | None = None, named: str = ""
+) -> Facts:
     """What the model says of itself; an ONNX graph says which columns its inputs are named like, or how many it takes.
 
     known: texts of the tables. A column or class whose name stands neither there nor in the file is not believed.
+    named: the object in it, of code that defines several.
     Raises as `intake.take`, `scan.scan` and `sandbox.run` do.
     """
-    if not source.is_file():
+    if not source.exists():
         raise Missing(f"there is no model file {source}", code="NO_MODEL", field="MODEL")
     limits = limits or sandbox.Limits()
     with tempfile.TemporaryDirectory(prefix="modelmark-") as name:
-        taken = Path(name) / "taken"
-        intake.take(source, taken, limits.source_bytes)
+        taken = intake.take_all(source, Path(name) / "taken", limits.source_bytes)
         if source.suffix.lower() == ".onnx":
-            return _of_graph(graph_facts.read(taken.read_bytes()), known)
+            return _of_graph(graph_facts.read(taken.main.read_bytes()), known)
+        seen: list[scan.Scan] = []
         words: list[frozenset[str]] = []
 
         def look() -> frozenset[str]:
-            words.append(scan.scan(taken, limits).words | frozenset(known))
+            seen.append(scan.scan(taken.main, limits, taken.name, taken.beside))
+            words.append(seen[0].words | frozenset(known))
             return words[0]
 
-        with sandbox.run("inspect", {}, {"source.bin": taken}, limits, before=look) as answer:
+        request = {"main": taken.name, "object": named}
+        with sandbox.run(
+            "inspect", request, taken.shared, limits, before=look, imports=lambda: seen[0].imports
+        ) as answer:
             found = answer.answer
             assert isinstance(found, answers.Answer)
             features = _features(found.features, words[0], known)

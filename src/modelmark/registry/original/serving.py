@@ -1,7 +1,8 @@
-"""A trained object that answers as itself: `python -P -m modelmark.registry.original.serving SOCKET`, started by a worker.
+"""A trained object that answers as itself: `python -P -m modelmark.registry.original.serving SOCKET [FOLDER]`, started by a worker.
 
-The same walls as conversion's, before the first byte of the object is looked at. It speaks `sandbox.frames` and ends with
-whoever started it. Where the kernel filters no system calls nothing is opened.
+Where its author's code belongs to it, its files lie in the folder. The same walls as conversion's, before the first byte of
+the object is looked at. It speaks `sandbox.frames` and ends with whoever started it. Where the kernel filters no system calls
+nothing is opened.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from modelmark.domain.version import ASKED, SAVED
 from modelmark.registry import answers, estimators, libraries, namespaces, sandbox_child, seccomp, syscalls, unpickle
+from modelmark.registry.original import opening
 from modelmark.registry.original.served import matrix_of, table_of
 from modelmark.registry.refusal import Refusal
 from modelmark.sandbox import frames
@@ -33,6 +37,7 @@ Answer = Callable[[Run], "np.ndarray"]
 
 def main() -> None:
     end = int(sys.argv[1])
+    sys.dont_write_bytecode = True  # its walls end whoever tries
     namespaces.no_new_privileges()
     statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
     namespaces.enter()
@@ -42,24 +47,27 @@ def main() -> None:
         build = msgspec.msgpack.decode(frames.read(end), type=Build)
     except ConnectionResetError:
         return
-    (_, data), (_, asked) = build.files
-    request: Mapping[str, Any] = json.loads(asked)
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    sent = dict(build.files)
+    request: Mapping[str, Any] = json.loads((folder / ASKED).read_bytes() if folder else sent[ASKED])
     unpickle.warm_up(converters=False)
     libraries.warm_up(request["libraries"])
     _, filtered = sandbox_child.arm(
-        folder=None,
+        folder=sys.argv[2] if folder else None,
         memory_bytes=MEMORY,
         cpu_seconds=None,
         file_bytes=1 << 20,
         statm=statm,
         report=2,
         native=request["libraries"],
+        modules=opening.own_modules(request, folder) if folder else (),
     )
     if sys.platform == "linux" and not filtered:
         frames.write(end, Told([], b"", "this kernel filters no system calls, so no model is opened here (NO_SANDBOX)"))
         return
     try:
-        answer = opened(data, request, build.numeric, build.textual)
+        saved = opening.opened(request, folder) if folder else unpickle.load(io.BytesIO(sent[SAVED]))
+        answer = answering(saved.model, request, build.numeric, build.textual)
     except Exception as error:  # noqa: BLE001  # whatever an object raises
         frames.write(end, Told([], b"", _said(error)))
         return
@@ -84,11 +92,11 @@ def serve(end: int, answer: Answer) -> None:
         frames.write(end, told)
 
 
-def opened(data: bytes, request: Mapping[str, Any], numeric: Sequence[str], textual: Sequence[str]) -> Answer:
+def answering(whole: Any, request: Mapping[str, Any], numeric: Sequence[str], textual: Sequence[str]) -> Answer:
     """The object as what answers rows. request: what it is asked with, as at registration. Raises Refusal."""
     import numpy as np
 
-    model = estimators.unwrap(unpickle.load(io.BytesIO(data)).model)
+    model = estimators.unwrap(whole)
     estimators.check(model, request)
 
     form = table_of if estimators.takes_names(model) else matrix_of

@@ -53,7 +53,7 @@ class FlavourKind(Protocol):
 
     runs is read before anything is built: a flavour that runs in a process of its own is only ever built there. Such a one
     may name a `program`, the module that is that process and builds it behind walls of its own [default:
-    `serving.isolated`].
+    `serving.isolated`], and say `unpacked`: the program finds the files in a folder of its own instead of the first frame.
     files: the model's, by path, the main one first. numeric, textual: input names in contract order.
     """
 
@@ -70,6 +70,7 @@ BUILTIN: Final[Mapping[str, str]] = {
     "onnx": "modelmark.serving.flavours.onnx:Onnx",
     "onnx_file": "modelmark.serving.flavours.onnx_file:OnnxFile",
     "original": "modelmark.serving.flavours.original:Original",
+    "python": "modelmark.serving.flavours.python:Python",
 }
 #: Entry points of third parties: the flavour's name in a version, and what makes it, a `FlavourKind`.
 GROUP: Final = "modelmark.flavours"
