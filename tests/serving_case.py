@@ -118,6 +118,7 @@ def build(
     marked: bool = True,
     flavour: str = names.ONNX,
     files: Mapping[str, bytes] | None = None,
+    reference: bytes = b"{}",
     golden: names.GoldenRequests | None = None,
 ) -> Built:
     """Write a version's folder, with its mark unless told otherwise. files: the model's, where it is not one graph."""
@@ -135,7 +136,7 @@ def build(
         names.CONTRACT: canonical(agreed),
         names.SIGNATURE: canonical(signature),
         names.LOCK: b"scikit-learn==1.9.1\n# %d\n" % number,
-        names.REFERENCE: b"{}",
+        names.REFERENCE: reference,
         **({} if golden is None else {names.GOLDEN: canonical(golden)}),
     }
     listed = manifest.listed(contents)
@@ -150,7 +151,7 @@ def build(
             source="test", source_digest=NOTHING, train_digest=NOTHING, holdout_digest=NOTHING, git_commit=None
         ),
         parity=Parity(rows=1, flipped=0, max_difference=0.0),
-        reference=digest_bytes(b"{}"),
+        reference=digest_bytes(reference),
         created_at=NOW,
         registered_by="a test",
         files=listed,

@@ -53,7 +53,7 @@ SMALL = {
     "slow_clients.py": (["--each", "20"], "after 12 s {'heads': 0, 'bodies': 0, 'readers': 0}"),
     "soak.py": (["--minutes", "0.1", "--swaps", "1"], "1 swaps: 0 not 200, 0 lost, 0 doubled"),
     "steward_memory.py": (["--rows", "1000", "--parts", "1", "--idle", "1"], '"mb_at_rest": '),
-    "tables.py": (["--rows", "3000", "--slices", "1", "--seconds", "0.3", "--times", "1"], "rows peak MB"),
+    "whole_tables.py": (["--rows", "3000", "--slices", "1", "--seconds", "0.3", "--times", "1"], "rows peak MB"),
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/dependence.py": (["--times", "4"], "clusters of 20 rows"),

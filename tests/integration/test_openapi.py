@@ -37,7 +37,7 @@ def test_every_address_does_what_its_description_says(address):
     # A row must be one of its prediction's, of which only the id says how many there are; columns are of one length, tensors
     # of a shape; and nothing is loaded over the network.
     beyond = ["label.", "v2.", "tfs.predict.", "tfs.regress.", "invocations"]
-    assert hold(address, "/openapi.json", beyond=beyond, examples=5) == 44
+    assert hold(address, "/openapi.json", beyond=beyond, examples=5) == 45
 
 
 def test_the_description_is_openapi_and_names_every_model(address):

@@ -13,8 +13,8 @@ import pytest
 
 import serving_case as case
 from modelmark import Client
+from modelmark.app import recorded as module
 from modelmark.app.container import Container
-from modelmark.app.usecases import replay as module
 from modelmark.app.usecases.replay import Replay
 from modelmark.domain.contract import Outputs
 from modelmark.domain.errors import Missing, Unmeasured

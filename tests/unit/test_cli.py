@@ -73,6 +73,7 @@ JSON = {
     "account revoke": ("1f2e3d4c5b6a",),
     "label": ("labels.csv",),
     "predict": ("t.csv", "-o", "answers.parquet"),
+    "explain": ("01a2b3c4",),
 }
 
 

@@ -26,10 +26,10 @@ from modelmark.contract.rules import rule_violations
 from modelmark.contract.table import check_table, rows_of
 from modelmark.domain.contract import DataType, Input, Policy
 from modelmark.domain.errors import ContractInvalid, Rejected
+from modelmark.explaining.encoder import RowEncoder
 from modelmark.gates.common.baselines import Encoder
 from modelmark.gates.common.edge_inputs import Promise, odd_requests
 from modelmark.gates.common.probe_model import matrix
-from modelmark.gates.explanation.encoder import RowEncoder
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.stats import profile

@@ -11,9 +11,10 @@ import journey
 import models
 from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.contract import DataType, Input
-from modelmark.gates.explanation.attribution import path_of, subject_of
-from modelmark.gates.explanation.encoder import RowEncoder
-from modelmark.gates.explanation.graph_parts import glass_box
+from modelmark.explaining.attribution import way_of
+from modelmark.explaining.encoder import RowEncoder
+from modelmark.explaining.graph_parts import glass_box
+from modelmark.gates.explanation.subject import subject_of
 
 
 def test_whole_numbers_stay_whole_inside_bounds_that_are_not():
@@ -40,7 +41,7 @@ def test_a_column_that_never_varies_in_the_background_is_still_explained(tmp_pat
     settings = ExplanationGate(rows=50, background=5)
     subject = subject_of(case, settings)
     assert not subject.background_frame["bonus"].any()
-    path = path_of(case, subject, settings)
+    path = way_of(case.folder, subject, settings)
     assert "TreeExplainer" in path.words
     found = path.explain(subject, 0)
     assert np.abs(found.phi[subject.frame["bonus"] > 0, 2]).min() > 0.5

@@ -22,12 +22,13 @@ from modelmark.domain.catalogue.gates import GATES
 from modelmark.domain.contract import Data, DataType, Input, Objective, Outputs
 from modelmark.domain.evidence import Verdict
 from modelmark.domain.metrics import Metric, Task
+from modelmark.explaining.attribution import way_of
+from modelmark.explaining.graph_parts import Linear, glass_box, part_of
+from modelmark.explaining.shap_values import exact
 from modelmark.gates.case import truth_of
-from modelmark.gates.explanation.attribution import path_of, subject_of
 from modelmark.gates.explanation.gate import Explanation
 from modelmark.gates.explanation.glass_boxes import EBM, LINEAR, challengers
-from modelmark.gates.explanation.graph_parts import Linear, glass_box, part_of
-from modelmark.gates.explanation.shap_values import exact
+from modelmark.gates.explanation.subject import subject_of
 from modelmark.gates.runner import run_gate
 from modelmark.stats.bootstrap import interval
 from modelmark.stats.shapley import enumerated, sampled
@@ -183,7 +184,7 @@ def test_shap_and_brute_force_agree_on_the_diabetes_forest(tmp_path):
     part = part_of(case.folder, 0)
     theirs = exact(part.model, part.features(subject.frame), part.features(subject.background_frame))
     assert np.abs(theirs.phi - brute.phi).max() < 1e-4
-    assert "TreeExplainer" in path_of(case, subject, ExplanationGate()).words
+    assert "TreeExplainer" in way_of(case.folder, subject, ExplanationGate()).words
 
 
 def test_brute_force_is_additive_to_the_last_digits():
@@ -304,7 +305,7 @@ def test_text_behind_a_linear_model_is_summed_by_column(tmp_path):
     model = make_pipeline(encode, LogisticRegression()).fit(train[models.FEATURES], train["y"])
     case = cases.case(tmp_path, train=train, holdout=models.frame(300, 2), model=model)
     subject = subject_of(case, QUICK)
-    path = path_of(case, subject, QUICK)
+    path = way_of(case.folder, subject, QUICK)
     assert "linear model" in path.words
     found = path.explain(subject, 0)
     assert found.phi.shape == (20, 4)

@@ -12,6 +12,7 @@ import pytest
 import serving_case as case
 from modelmark.contract.rows import RowCodec
 from modelmark.seal import keys
+from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.models import LiveArm, LiveRoute, load_marked
 from modelmark.serving.wire import installed, openapi
 from modelmark.serving.wire.openapi import document
@@ -30,7 +31,8 @@ def test_every_address_is_described_and_every_description_is_answered(versions, 
     arms = (LiveArm("champion", 0.9, versions[0]), LiveArm("canary", 0.1, versions[1]))
     routes = {name: LiveRoute(name, arms, None) for name in models}
     options = Options(workspace=Path(), **choices)
-    answered = {(method, path) for wire in installed(options.protocols) for method, path, _ in wire.endpoints(routes)}
+    spoken = installed({**options.protocols, "explain": {"pool": Explanations(Path(), lambda: pytest.fail("asked"))}})
+    answered = {(method, path) for wire in spoken for method, path, _ in wire.endpoints(routes)}
     described: set[tuple[str, str]] = set()
     for path, operations in document(routes, **options.protocols["openapi"])["paths"].items():
         for method, operation in operations.items():

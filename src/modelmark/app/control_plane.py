@@ -79,6 +79,7 @@ class ControlPlane(Workbench):
                 scorecards=self.scorecards,
                 audit_at=self.audit_at,
                 replay=self.replay,
+                explain=self.explain,
                 rows_behind=self.rows_behind,
             ),
         )

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
+from modelmark.app.usecases.explain_prediction import ExplainPrediction
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.predict_table import PredictTable
@@ -15,6 +16,7 @@ from modelmark.app.usecases.replay import Replay
 from modelmark.app.usecases.rows_behind import RowsBehind
 from modelmark.app.usecases.salvage_journal import SalvageJournal
 from modelmark.registry.suite import ChildSuites
+from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.staging import LocalStaging
 
 
@@ -72,6 +74,15 @@ class Workbench(Reporting):
     @cached_property
     def predict(self) -> PredictTable:
         return PredictTable(workspace=self.workspace, verifier=lambda: self.verifier)
+
+    @cached_property
+    def explain(self) -> ExplainPrediction:
+        return ExplainPrediction(
+            workspace=self.workspace,
+            artifacts=self.artifacts,
+            verifier=lambda: self.verifier,
+            pool=Explanations(self.workspace.root, lambda: self.verifier),
+        )
 
     @cached_property
     def rows_behind(self) -> RowsBehind:

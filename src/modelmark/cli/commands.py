@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "checkpoint": "modelmark.cli.trust:checkpoint",
     "audit": "modelmark.cli.retrace:audit",
     "replay": "modelmark.cli.retrace:replay",
+    "explain": "modelmark.cli.retrace:explain",
     "journal": "modelmark.cli.journal:journal",
     "audit-decisions": "modelmark.cli.audit_decisions:audit_decisions",
     "key": "modelmark.cli.keys:key",

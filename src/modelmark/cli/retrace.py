@@ -1,4 +1,4 @@
-"""Looking back: audit, what was live and who had agreed; replay, whether a version answers as it did."""
+"""Looking back: audit, what was live and who had agreed; replay, whether a version answers as it did; explain, why it did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import typer
 
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
-from modelmark.cli.output import OK, REFUSED, say, say_json
+from modelmark.cli.output import OK, REFUSED, say, say_json, table
+from modelmark.domain.explanations import Method
 
 if TYPE_CHECKING:
     from modelmark.app.usecases.audit_at import Live
@@ -79,3 +80,39 @@ def _plain(value: object) -> dict[str, object]:
 
     found: dict[str, object] = plain(value)
     return found
+
+
+def explain(
+    id: Annotated[str, typer.Argument(help="A prediction's id, as its answer gave it.")],
+    row: Annotated[int, typer.Option(min=0, help="Which of its rows.")] = 0,
+    method: Annotated[
+        Method, typer.Option(help="How; glass_box only where the model is a sum of terms.")
+    ] = Method.SHAP,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Why a prediction was what it was: what each column added, by the version that gave it. Exit code 2: that cannot be told.
+
+    Example: modelmark explain 01a2b3c4 --method lime
+    """
+    ask = open_workbench(workspace).explain
+    try:
+        found = ask(id, row, method)
+    finally:
+        ask.pool.close()
+    if json:
+        say_json(_plain(found))
+        return OK
+    told = found.explanation
+    of = "" if told.of is None else f" of {told.of}"
+    say(f"{found.model} {found.label}, prediction {found.id[:12]}, row {found.row}: score{of} {told.score:.6g}")
+    say(f"  {told.how}{'' if told.exact else '; not exact'}")
+    if told.base is not None and told.total is not None:
+        say(f"  from {told.base:.4g} to {told.total:.4g} in {told.scale}")
+    ordered = sorted(told.parts, key=lambda part: -abs(part.adds))
+    rows = [
+        (part.column, "missing" if part.value is None else str(part.value), f"{part.adds:+.4g}", f"{part.error:.2g}")
+        for part in ordered
+    ]
+    table(("column", "value", "adds", "standard error"), rows)
+    return OK

@@ -36,6 +36,8 @@ class Need(StrEnum):
     EXPLAIN = Scope.EXPLAIN.value
 
 
+#: Addresses that explain what they answer.
+EXPLAINS: Final = re.compile(r".*:explain|.*/explain(/[^/]+)?")
 #: (methods, address) -> need, of every address over HTTP that is none of predictions; first match counts. What stands nowhere
 #: needs a key for its model; one for all of them, where the address names none.
 HTTP: Final[tuple[tuple[str, re.Pattern[str], Need], ...]] = tuple(
@@ -44,15 +46,15 @@ HTTP: Final[tuple[tuple[str, re.Pattern[str], Need], ...]] = tuple(
         ("GET HEAD", r"/v2/health/(live|ready)|/ping|/health|/", Need.OPEN),
         ("GET HEAD", r"/v2|/version", Need.KEY),
         ("POST", r".*/labels", Need.LABEL),
-        ("POST", r".*:explain|.*/explain(/[^/]+)?", Need.EXPLAIN),
+        ("POST", EXPLAINS.pattern, Need.EXPLAIN),
         ("POST", r"/invocations", Need.PREDICT),
     )
 )
 
 
 def need_of(method: str, address: str, *, predicts: bool, model: str | None) -> Need:
-    """predicts: it answers predictions. model: the one that the address names."""
-    if predicts:
+    """predicts: it answers predictions, and no more than that. model: the one that the address names."""
+    if predicts and not EXPLAINS.fullmatch(address):
         return Need.PREDICT
     for methods, pattern, need in HTTP:
         if method in methods.split() and pattern.fullmatch(address):

@@ -31,6 +31,7 @@ from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.background import Work, go_on
 from modelmark.serving.descriptors import connections
+from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.heartbeat import beat, is_supervised
 from modelmark.serving.http.connection import Connection
 from modelmark.serving.http.edge import Edge
@@ -156,8 +157,9 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_queue_bytes=options.max_queue_bytes,
         require_keys=options.require_keys,
     )
-    service = Service(runtime, installed(options.protocols))
     staged = options.candidate is not None
+    pool = None if staged else Explanations(workspace.root, key)
+    service = Service(runtime, installed({**options.protocols, "explain": {"pool": pool}}))
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     limits = Limits(connections=connections(Limits().connections))
     edge = Edge(service, metrics, hosts=host_names(options.host), limits=limits, loop=loop, extra=extra)
@@ -188,6 +190,8 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
             metrics.failed("drain", problem)
     for task in tasks:
         task.cancel()
+    if pool is not None:
+        pool.close()
     runtime.tidy()
 
 

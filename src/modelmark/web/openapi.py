@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelmark import __version__
+from modelmark.domain.explanations import METHODS
 from modelmark.web.periods import SPANS
 from modelmark.web.row_filters import LONGEST
 
@@ -67,9 +68,10 @@ def document(models: Sequence[str]) -> Schema:
                 path=[model], query=_ROW_FIELDS,
             ),
             "/api/models/{model}/predictions/{id}": _get(
-                "prediction", "One prediction; replay: the same version is asked the same again.",
-                _object("id", "model", "rows", "replayed"),
-                path=[model, ("id", {"type": "string", "minLength": 1})], query={"replay": _YES},
+                "prediction", "One prediction; replay: the same version is asked the same again; why: what each column added.",
+                _object("id", "model", "rows", "replayed", "explained", "unexplained"),
+                path=[model, ("id", {"type": "string", "minLength": 1})],
+                query={"replay": _YES, "why": {"enum": [*METHODS]}, "row": {"type": "integer", "minimum": 0, "maximum": 99_999}},
             ),
             "/api/alerts": _get(
                 "alerts", "What needs somebody, the most harmful first.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from modelmark.domain import errors
 from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.explanations import METHODS, Method
 from modelmark.journal.tables.query import ANSWER
 from modelmark.journal.tables.rows import Cursor
 from modelmark.seal.digests import plain
@@ -55,7 +57,9 @@ class Predictions:
 
     async def prediction_data(self, request: Request) -> Response:
         about = await run_in_threadpool(self._prediction, request)
-        return JSONResponse({name: plain(about[name]) for name in ("id", "model", "rows", "replayed")})
+        told = {name: plain(about[name]) for name in ("id", "model", "rows", "replayed", "explained")}
+        fault = about["unexplained"]
+        return JSONResponse({**told, "unexplained": fault and fault.facts()})
 
     def _asked(self, request: Request) -> AskedRows:
         name = request.path_params["model"]
@@ -125,7 +129,25 @@ class Predictions:
             rows.append({**self._row(known, labels), "inputs": inputs})
         again = request.query_params.get("replay") == "yes"
         replayed, fault = self._replayed(id) if again else (None, None)
-        return {"name": name, "model": name, "id": id, "rows": rows, "replayed": replayed, "fault": fault}
+        explained, unexplained = self._explained(id, request.query_params)
+        return {
+            "name": name, "model": name, "id": id, "rows": rows, "replayed": replayed, "fault": fault,
+            "explained": explained, "unexplained": unexplained, "methods": METHODS,
+        }  # fmt: skip
+
+    def _explained(self, id: str, asked: Mapping[str, str]) -> tuple[Any, ModelmarkError | None]:
+        """why: the method; row: of which row."""
+        method, row = asked.get("why"), asked.get("row", "0")
+        if method is None:
+            return None, None
+        if method not in METHODS:
+            raise errors.Rejected("there is no such method", code="NO_METHOD", field="why", limit=", ".join(METHODS))
+        if not (row.isascii() and row.isdigit() and len(row) < 6):
+            raise errors.Rejected("this is no row", code="OUT_OF_RANGE", field="row", limit="0 to 99999")
+        try:
+            return self._queries.documents.explain(id, int(row), Method(method)), None
+        except ModelmarkError as error:
+            return None, error
 
     def _replayed(self, id: str) -> tuple[Any, ModelmarkError | None]:
         try:

@@ -15,6 +15,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault, free_bytes
 from modelmark.domain.errors import Missing, no_alert
+from modelmark.domain.explanations import Method
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
@@ -56,6 +57,7 @@ class Documents:
     scorecards: Callable[[Version], tuple[Scorecard, Scorecard]]
     audit_at: Callable[[datetime], Any]
     replay: Callable[[str], Any]
+    explain: Callable[[str, int, Method], Any]
     rows_behind: Callable[[Alert], Any]
 
 

@@ -13,14 +13,15 @@ from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.metrics import LOSSES, Metric, Task
 from modelmark.domain.version import ARTIFACT
+from modelmark.explaining.attribution import Subject, Way, way_of
+from modelmark.explaining.graph_parts import glass_box
+from modelmark.explaining.lime_weights import weights as lime_weights
 from modelmark.gates.case import Array, Case, truth_of
 from modelmark.gates.common.evaluation_set import evaluation_set_of
 from modelmark.gates.explanation import charts
-from modelmark.gates.explanation.attribution import Path, Subject, path_of, subject_of
 from modelmark.gates.explanation.glass_boxes import challengers
-from modelmark.gates.explanation.graph_parts import glass_box
 from modelmark.gates.explanation.importance import dependence, permuted, sample
-from modelmark.gates.explanation.lime_weights import weights as lime_weights
+from modelmark.gates.explanation.subject import subject_of
 from modelmark.gates.gate import MORE_THAN_NOTHING, Findings, GateProgress, Measurement
 from modelmark.seal.digests import digest_bytes
 from modelmark.stats.bootstrap import Interval, interval
@@ -48,7 +49,7 @@ class Explanation:
     def measure(self, case: Case, progress: GateProgress) -> Measurement:
         found, steps = Findings(), 6 + len(case.contract.inputs)
         subject = subject_of(case, self.settings)
-        path = path_of(case, subject, self.settings)
+        path = way_of(case.folder, subject, self.settings)
         progress(1, steps)
         runs = [path.explain(subject, seed) for seed in range(_SEEDS)]
         found.checks.append(self._additive(subject, path, runs[0]))
@@ -69,7 +70,7 @@ class Explanation:
         found.looked_at["background"] = digest_bytes(subject.background_frame.to_csv(index=False).encode())
         return found.measurement()
 
-    def _additive(self, subject: Subject, path: Path, run: Explained) -> Check:
+    def _additive(self, subject: Subject, path: Way, run: Explained) -> Check:
         """Every value and the base must add up to the endpoint's own answer, asked separately."""
         n = len(run.phi)
         off = np.abs(path.link(run.phi.sum(axis=1) + run.base) - subject.scores[:n]) / subject.spread
@@ -86,7 +87,7 @@ class Explanation:
             f"{limit.value:g} is tolerated.",
         )
 
-    def _brute(self, subject: Subject, path: Path, found: Findings) -> None:
+    def _brute(self, subject: Subject, path: Way, found: Findings) -> None:
         """Every coalition, asked of the endpoint, against what the graph's part says, on a few rows."""
         columns = subject.rows.shape[1]
         if path.part is None or columns > _COLUMNS or not np.isfinite(subject.rows).all():

@@ -18,7 +18,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
-from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, Wire
+from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.compression import ENCODING, unpacked
 from modelmark.serving.wire.errors import Doubtful, Heavy, MethodNotAllowed, refusal
 
@@ -53,7 +53,7 @@ class HttpResponder(msgspec.Struct, eq=False):
     request_id: str
     metrics: Metrics
     refusal: Callable[[ModelmarkError], Reply]
-    render: Callable[[Answer], Reply] | None = None
+    render: Callable[[Answer], Reply | Later] | None = None
 
     @property
     def gone(self) -> bool:
@@ -63,6 +63,12 @@ class HttpResponder(msgspec.Struct, eq=False):
         if self.render is None:
             raise TypeError("nothing was parsed, so nothing can be answered")
         reply = self.render(answer)
+        if isinstance(reply, Later):
+            reply.begin(self._send)
+        else:
+            self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
         self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
 
     def refuse(self, error: ModelmarkError) -> None:

@@ -31,13 +31,20 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     extra: bytes = b""
 
 
+class Later(msgspec.Struct, frozen=True):
+    """A reply that takes longer than the answer did. begin: is told where to send it, which may be said in any turn of the event
+    loop, once."""
+
+    begin: Callable[[Callable[[Reply], None]], None]
+
+
 @dataclass(slots=True)
 class Parsed:
     """A body read with one version's codec. render: the answer's bytes; it may remember what the caller asked for."""
 
     rows: Rows
     entity: str
-    render: Callable[[Answer], Reply]
+    render: Callable[[Answer], Reply | Later]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Wire(Protocol):
 #: Spelled out, so `grep` finds every protocol. Of two with one address the later has it.
 BUILTIN: Final[Mapping[str, str]] = {
     "native": "modelmark.serving.wire.native:Native",
+    "explain": "modelmark.serving.wire.explain:Explain",
     "oip": "modelmark.serving.wire.oip:Oip",
     "tfs": "modelmark.serving.wire.tfs:Tfs",
     "kserve": "modelmark.serving.wire.kserve:KServe",

@@ -15,6 +15,7 @@ from modelmark.contract.rows import RowCodec
 from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError
+from modelmark.domain.explanations import METHODS
 from modelmark.domain.metrics import Task
 from modelmark.domain.prediction import ServedBy
 from modelmark.serving.models import LiveRoute
@@ -63,7 +64,11 @@ def document(routes: Mapping[str, LiveRoute], *, kserve: bool = False, mlflow_mo
         "/metrics": {"get": _metrics()},
         **openapi_protocols.common(kserve=kserve),
     }
-    schemas: dict[str, Schema] = {"Error": parts.ERROR, "MlflowError": openapi_protocols.MLFLOW_ERROR}
+    schemas: dict[str, Schema] = {
+        "Error": parts.ERROR,
+        "Explanation": parts.EXPLANATION,
+        "MlflowError": openapi_protocols.MLFLOW_ERROR,
+    }
     for model, route in routes.items():
         version = route.champion
         schemas[f"{model}.Row"] = parts.row_schema(version.codec)
@@ -72,6 +77,7 @@ def document(routes: Mapping[str, LiveRoute], *, kserve: bool = False, mlflow_mo
         about = {"type": "object", "required": ["name", "task", "versions", "inputs", "outputs", "limits"]}
         paths[f"/models/{model}"] = {"get": parts.get(f"describe.{model}", f"What {model} takes and answers.", about)}
         paths[f"/models/{model}/predict"] = {"post": _predict(model, version.contract)}
+        paths[f"/models/{model}/explain"] = {"post": _explain(model)}
         labels = _labels(model, version.contract)
         paths[f"/models/{model}/labels"] = {"post": labels}
         paths[f"/v2/models/{model}/labels"] = {"post": {**labels, "operationId": f"v2.label.{model}"}}
@@ -135,6 +141,21 @@ def _predict(model: str, contract: Contract) -> Schema:
     answer = {"$ref": f"#/components/schemas/{model}.Answer"}
     return parts.post(
         f"predict.{model}", f"Predictions of {model}: {contract.purpose}".strip(": "), body, answer, parts.PREDICT
+    )
+
+
+def _explain(model: str) -> Schema:
+    row = {"$ref": f"#/components/schemas/{model}.Row"}
+    entity = {"type": ["string", "null"], "maxLength": MAX_ENTITY}
+    body = parts.record({"row": row, "method": {"enum": [*METHODS]}, "entity": entity}, "row")
+    more = {"explanation": {"$ref": "#/components/schemas/Explanation"}, "explanation_refused": {"type": "object"}}
+    answer = {"allOf": [{"$ref": f"#/components/schemas/{model}.Answer"}, {"type": "object", "properties": more}]}
+    return parts.post(
+        f"explain.{model}",
+        f"A prediction of one row by {model}, and what each column added.",
+        body,
+        answer,
+        parts.PREDICT,
     )
 
 

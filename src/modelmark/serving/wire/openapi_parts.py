@@ -8,6 +8,7 @@ from typing import Any, Final
 from modelmark.contract.columns import EXACT, Numeric, Text
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import DataType, Policy
+from modelmark.domain.explanations import METHODS
 
 Schema = dict[str, Any]
 ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
@@ -21,6 +22,35 @@ ERROR: Final[Schema] = {
         "row": {"type": "integer", "minimum": 0},
         "limit": {"type": "string"},
         "hint": {"type": "string"},
+    },
+}
+_AMOUNT: Final[Schema] = {"type": ["number", "null"]}
+EXPLANATION: Final[Schema] = {
+    "type": "object",
+    "required": ["method", "of", "scale", "base", "total", "score", "how", "exact", "parts", "reasons"],
+    "properties": {
+        "method": {"enum": [*METHODS]},
+        "of": {"type": ["string", "null"], "description": "the class whose probability is explained"},
+        "scale": {"enum": ["score", "log-odds"]},
+        "base": _AMOUNT,
+        "total": {**_AMOUNT, "description": "base and all that the parts add"},
+        "score": {"type": "number"},
+        "how": {"type": "string"},
+        "exact": {"type": "boolean"},
+        "parts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["column", "value", "adds", "error"],
+                "properties": {
+                    "column": {"type": "string"},
+                    "value": {"type": ["number", "string", "null"]},
+                    "adds": {"type": "number"},
+                    "error": {"type": "number", "minimum": 0},
+                },
+            },
+        },
+        "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
 #: What any address may answer beside its own; docs/serving.md says when.

@@ -37,6 +37,6 @@ def weights(
         found = np.zeros(rows.shape)
         for r, row in enumerate(rows):
             said = explainer.explain_instance(row, ask, num_features=rows.shape[1], num_samples=samples)
-            for column, weight in next(iter(said.as_map().values())):
+            for column, weight in said.as_map()[1]:  # 0 is the same with other signs
                 found[r, column] = weight
     return found

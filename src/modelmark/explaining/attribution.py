@@ -1,24 +1,20 @@
-"""Which path explains this model, and the Shapley values it gives for a sample of holdout rows."""
+"""Which way a model can be explained, and the Shapley values that it gives for some rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.dtypes import with_columns
-from modelmark.contract.table import check_table, violating_rows
 from modelmark.domain.catalogue.gate_settings import ExplanationGate
-from modelmark.domain.classes import positive_of
-from modelmark.domain.errors import NotEnoughData
-from modelmark.domain.metrics import Task
-from modelmark.gates.case import Case
-from modelmark.gates.explanation.encoder import RowEncoder
-from modelmark.gates.explanation.graph_parts import GraphPart, Linear, part_of
-from modelmark.gates.explanation.shap_values import exact
+from modelmark.explaining.encoder import RowEncoder
+from modelmark.explaining.graph_parts import GraphPart, Linear, part_of
+from modelmark.explaining.shap_values import exact
 from modelmark.stats.shapley import Explained, enumerated, sampled
 
 if TYPE_CHECKING:
@@ -28,6 +24,8 @@ Array = NDArray[np.float64]
 
 _COLUMNS: Final = 12  # as many as coalitions are enumerated for
 _ENOUGH: Final = 20  # rows and background rows without which enumeration says too little
+_ENUMERATED: Final = "every coalition of columns"
+_SAMPLED: Final = "sampled permutations and their reverses"
 _REPRODUCED: Final = 1e-4  # how well a graph's part must give the endpoint's own scores to be believed
 
 
@@ -47,79 +45,42 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
-    """One way to explain. link: from what the values add up to, to the score."""
+class Way:
+    """One way to explain. link: from what the values add up to, to the score. scale: what they add up to."""
 
     words: str
     exact: bool
     explain: Callable[[Subject, int], Explained]
     link: Callable[[Array], Array] = field(default=lambda x: x)
     part: GraphPart | None = None
+    scale: str = "score"
 
 
-def subject_of(case: Case, settings: ExplanationGate) -> Subject:
-    """Seeded samples of the holdout and of train. Raises NotEnoughData where fewer than ten rows got an answer."""
-    answered = np.flatnonzero(np.isfinite(case.scores).all(axis=1))
-    if len(answered) < 10 or len(case.train) < 10:
-        raise NotEnoughData(f"{len(answered)} holdout rows got an answer; ten are the least")
-    rng = np.random.default_rng(0)
-    some = np.sort(rng.choice(answered, min(settings.rows, len(answered)), replace=False))
-    frame = case.holdout.iloc[some].reset_index(drop=True)
-    usable = _answerable(case)
-    back = np.sort(rng.choice(usable, min(settings.background, len(usable)), replace=False))
-    known = case.train.iloc[back].reset_index(drop=True)
-    encoder, output = RowEncoder(case.contract, case.train, case.holdout), output_of(case)
-    regression = case.contract.model.task is Task.REGRESSION
-    return Subject(
-        encoder=encoder,
-        ask=encoder.asker(case.predictor, output),
-        output=output,
-        rows=encoder.encode(frame),
-        frame=frame,
-        background=encoder.encode(known),
-        background_frame=known,
-        scores=case.scores[some, output],
-        spread=float(np.std(case.scores[answered, output])) or 1.0 if regression else 1.0,
-    )
+def way_of(folder: Path, subject: Subject, settings: ExplanationGate, *, rows: int | None = None) -> Way:
+    """The exact way that the model allows, else sampling. A graph is only read where it gives the endpoint's own scores.
 
-
-def _answerable(case: Case) -> NDArray[np.int64]:
-    bad = set(violating_rows(check_table(case.train, case.contract)))
-    return np.array([i for i in range(len(case.train)) if i not in bad], dtype=np.int64)
-
-
-def output_of(case: Case) -> int:
-    """The positive class; of several classes the one decided most often; the value."""
-    if case.contract.model.task is Task.REGRESSION:
-        return 0
-    if case.contract.model.task is Task.BINARY:
-        return positive_of(case.contract)
-    said = np.argmax(np.nan_to_num(case.scores), axis=1)
-    return int(np.bincount(said).argmax())
-
-
-def path_of(case: Case, subject: Subject, settings: ExplanationGate) -> Path:
-    """The exact path the model allows, else sampling. A graph is only read where it gives the endpoint's own scores."""
-    found = _graph_path(case, subject)
+    rows: how many are explained, once each, where all evaluations may go into them; None: a sample, by several seeds.
+    """
+    found = _graph_path(folder, subject)
     if found is not None:
         return found
-    columns = subject.rows.shape[1]
-    each = settings.max_evaluations // (3 * _ENOUGH * 2**columns) if columns <= _COLUMNS else 0
+    columns, budget = subject.rows.shape[1], settings.max_evaluations
+    if rows is not None:
+        if columns <= _COLUMNS and budget // (rows * 2**columns) >= _ENOUGH:
+            return Way(words=_ENUMERATED, exact=True, explain=lambda s, seed: _enumerate_all(s, budget, seed))
+        return Way(words=_SAMPLED, exact=False, explain=lambda s, seed: _sample_all(s, budget, seed))
+    each = budget // (3 * _ENOUGH * 2**columns) if columns <= _COLUMNS else 0
     if each >= _ENOUGH:
-        return Path(
-            words="every coalition of columns", exact=True, explain=lambda s, seed: _enumerate(s, settings, seed)
-        )
-    return Path(
-        words="sampled permutations and their reverses", exact=False, explain=lambda s, seed: _sample(s, settings, seed)
-    )
+        return Way(words=_ENUMERATED, exact=True, explain=lambda s, seed: _enumerate(s, settings, seed))
+    return Way(words=_SAMPLED, exact=False, explain=lambda s, seed: _sample(s, settings, seed))
 
 
-def _graph_path(case: Case, subject: Subject) -> Path | None:
-    part = part_of(case.folder, subject.output)
+def _graph_path(folder: Path, subject: Subject) -> Way | None:
+    part = part_of(folder, subject.output)
     if part is None:
         return None
     features, back = part.features(subject.frame), part.features(subject.background_frame)
-    owner = _owners(part, subject, features.shape[1])
+    owner = owners(part, subject, features.shape[1])
     if owner is None or not np.isfinite(back).all():
         return None
     mine = exact(part.model, features[:_ENOUGH], back)
@@ -134,7 +95,14 @@ def _graph_path(case: Case, subject: Subject) -> Path | None:
             )
             scale = " (on the log-odds)" if link is links[1] else ""
             explain = _grouped(part, owner, features)
-            return Path(words=kind + scale, exact=True, explain=explain, link=link, part=part)
+            return Way(
+                words=kind + scale,
+                exact=True,
+                explain=explain,
+                link=link,
+                part=part,
+                scale="log-odds" if scale else "score",
+            )
     return None
 
 
@@ -151,7 +119,7 @@ def _grouped(part: GraphPart, owner: NDArray[np.int64], features: Array) -> Call
     return explain
 
 
-def _owners(part: GraphPart, subject: Subject, width: int) -> NDArray[np.int64] | None:
+def owners(part: GraphPart, subject: Subject, width: int) -> NDArray[np.int64] | None:
     """The column behind each feature, by changing one column at a time; -1: none moves it.
 
     None where a feature mixes columns, or where trees see one column as several features: the sum of their values is
@@ -197,3 +165,17 @@ def _sample(subject: Subject, settings: ExplanationGate, seed: int) -> Explained
     rows = max(5, settings.max_evaluations // (3 * 2 * permutations * columns * size))
     background = _background(subject, seed, size)[0]
     return sampled(subject.ask, subject.rows[:rows], background, permutations=permutations, seed=seed)
+
+
+def _enumerate_all(subject: Subject, budget: int, seed: int) -> Explained:
+    """Every row, against as much of the background as the budget allows."""
+    size = int(np.clip(budget // (2 ** subject.rows.shape[1] * len(subject.rows)), _ENOUGH, len(subject.background)))
+    return enumerated(subject.ask, subject.rows, _background(subject, seed, size)[0])
+
+
+def _sample_all(subject: Subject, budget: int, seed: int) -> Explained:
+    """Every row, with as many permutations as the budget allows, two at the least."""
+    size = min(_ENOUGH, len(subject.background))
+    permutations = max(2, budget // (2 * len(subject.rows) * (subject.rows.shape[1] + 1) * size))
+    background = _background(subject, seed, size)[0]
+    return sampled(subject.ask, subject.rows, background, permutations=permutations, seed=seed)

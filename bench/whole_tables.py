@@ -1,4 +1,4 @@
-"""`modelmark predict` beside the endpoint: rows a second, and memory as tables grow: `python bench/tables.py`.
+"""`modelmark predict` beside the endpoint: rows a second, and memory as tables grow: `python bench/whole_tables.py`.
 
 The same rows of 30 numbers, of 4 numbers and 12 texts: as CSV and Parquet through one process; as requests of one row over 64
 connections, and of 256 rows over 4, through one worker. Both journal. Slices alternate; the median of their ratios is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,13 @@ from numpy.typing import NDArray
 
 from modelmark.contract.table import as_numbers, text_of
 from modelmark.domain.contract import Contract, DataType
-from modelmark.domain.ports import Predictor
-from modelmark.gates.case import score
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+#: Rows as a table -> the endpoint's scores, (rows, classes) or (rows, 1).
+Scores = Callable[["pd.DataFrame"], Array]
 
 
 class RowEncoder:
@@ -73,8 +74,8 @@ class RowEncoder:
                 found[:, place] = np.clip(found[:, place], *bounds)
         return found
 
-    def asker(self, predictor: Predictor, output: int) -> _Ask:
-        return _Ask(self, predictor, output)
+    def asker(self, scores: Scores, output: int) -> _Ask:
+        return _Ask(self, scores, output)
 
 
 def _written(value: object) -> str:
@@ -85,11 +86,11 @@ def _written(value: object) -> str:
 class _Ask:
     """Coded rows -> one of the endpoint's scores. Counts what it asked; distinct rows are asked once a call."""
 
-    def __init__(self, encoder: RowEncoder, predictor: Predictor, output: int) -> None:
-        self.encoder, self.predictor, self.output, self.asked = encoder, predictor, output, 0
+    def __init__(self, encoder: RowEncoder, scores: Scores, output: int) -> None:
+        self.encoder, self.scores, self.output, self.asked = encoder, scores, output, 0
 
     def __call__(self, rows: Array) -> Array:
         distinct, place = np.unique(rows, axis=0, return_inverse=True)
         self.asked += len(distinct)
-        found = score(self.predictor, self.encoder.decode(distinct), self.encoder.contract, set())
+        found = self.scores(self.encoder.decode(distinct))
         return np.asarray(found[:, self.output][place.reshape(-1)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.gates.explanation.graph_parts import Linear, Trees
+from modelmark.explaining.graph_parts import Linear, Trees
 from modelmark.stats.shapley import Explained
 
 Array = NDArray[np.float64]
