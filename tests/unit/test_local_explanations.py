@@ -65,7 +65,9 @@ def test_a_linear_model_is_the_sum_of_its_terms_whatever_is_asked(tmp_path: Path
 
 def test_many_columns_are_sampled_with_their_errors_and_still_add_up(tmp_path: Path) -> None:
     train = drawn(16)
-    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=300, random_state=0).fit(train.to_numpy(np.float32), 3 * train["f0"] ** 2)
+    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=300, random_state=0).fit(
+        train.to_numpy(np.float32), 3 * train["f0"] ** 2
+    )
     agreed = case.contract(task=Task.REGRESSION, outputs=Outputs(), inputs=case.numbers(16))
     explained, scores = explained_of(tmp_path, agreed, case.converted(model, 16), train)
     row = train.iloc[0].to_dict()
