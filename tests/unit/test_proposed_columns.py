@@ -128,6 +128,18 @@ def test_a_year_that_the_split_follows_is_time_and_a_birthday_never():
     assert keys(train.drop(columns="Year"), holdout, target="y").time is None
 
 
+def test_what_grows_with_the_rows_is_asked_about_whatever_its_name():
+    table = pd.DataFrame({"reading": np.arange(400), "y": [0, 1] * 200})
+    found = keys(table[:300], table[300:].reset_index(drop=True), target="y")
+    assert found.time is None
+    assert found.reasons["data.time"] == (
+        "'reading' never goes back along the rows of train and then of the holdout: name it, or say row_order, if rows are in "
+        "the order of time"
+    )
+    mixed = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    assert "data.time" not in keys(mixed[:300], mixed[300:].reset_index(drop=True), target="y").reasons
+
+
 def test_a_column_of_one_table_alone_is_not_proposed():
     train, holdout = tables({"patient_id": [k % 100 for k in range(300)]}, {"x": range(100)})
     assert keys(train, holdout, target="y").group is None

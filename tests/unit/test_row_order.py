@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from modelmark.contract.row_order import ordered_columns
 from modelmark.domain.evidence import Verdict
 from modelmark.gates.common.clocks import clocks
 from modelmark.gates.holdout.row_order import order_check
@@ -94,3 +95,22 @@ def test_a_clock_is_what_never_goes_back_in_time(names, time, found):
     table = pd.concat([YEARS, SERIES[["seen", "price"]]], axis=1)
     train, holdout = table[:800].sample(frac=1, random_state=0) if time != "row_order" else table[:800], table[800:]
     assert clocks(train, holdout, names, time) == found
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("as they came", ["instant", "seen", "year"]),
+        ("drawn and kept in order", []),
+        ("shuffled", []),
+        ("begun anew", ["year"]),
+    ],
+)
+def test_what_only_grows_with_the_rows_of_both_tables_is_seen_without_a_declared_time(case, expected):
+    table = SERIES.assign(year=2010 + np.arange(N) // 150, flat=7.0, half=np.arange(N) // (N // 2))
+    here = np.isin(np.arange(N), MIXED[0]) if case == "drawn and kept in order" else np.arange(N) < 800
+    table = table.sample(frac=1, random_state=1) if case == "shuffled" else table
+    train, holdout = (table[side].reset_index(drop=True) for side in (here, ~here))
+    if case == "begun anew":  # numbers of rows, which say nothing of time
+        train, holdout = train.drop(columns="seen"), holdout.assign(instant=np.arange(1, len(holdout) + 1))
+    assert list(ordered_columns(train, holdout, [name for name in train if name != "y"])) == expected

@@ -186,6 +186,30 @@ def test_a_clock_is_named_and_never_alarms() -> None:
     assert found(view(known(None), MONDAY), "year", Cycle.NONE).outcome is Outcome.ALERT, "without times it looks moved"
 
 
+@pytest.mark.parametrize(
+    ("live", "outcome"),
+    [("goes on", Outcome.OK), ("as training, shuffled", Outcome.OK), ("its beginning", Outcome.ALERT)],
+)
+def test_a_counter_of_a_table_without_a_time_is_a_clock_as_long_as_it_goes_on(live: str, outcome: Outcome) -> None:
+    """Sorted rows are no clock: what comes back to where training was is compared like any other input."""
+    counter, rng = np.arange(40_000), np.random.default_rng(0)
+    table = pd.DataFrame({"load": rng.normal(size=40_000), "year": counter})
+    score = rng.uniform(size=10_000)
+    made = describe(contract(None), table[:30_000], table[30_000:], np.stack([1 - score, score], axis=1))
+    of = Reference.from_bytes(made)
+    values = {"goes on": np.arange(40_000, 40_400), "as training, shuffled": rng.integers(0, 30_000, 400),
+              "its beginning": np.arange(400)}[live]  # fmt: skip
+    seen = tally(of, {"load": rng.normal(size=400), "year": values, SCORE: rng.uniform(size=400)})
+    shown = replace(quiet_view(10), reference=of, window=Window(start=MONDAY, end=MONDAY + HOUR),
+                    observed=Recorded(profiles=seen, refused={}, earlier={}))  # fmt: skip
+    said = found(shown, "year", Cycle.NONE)
+    assert said.outcome is outcome, said.sentence
+    assert ("is a clock" in said.sentence) == (live == "goes on")
+    if live == "goes on":
+        assert "grew with the order of rows" in said.sentence
+        assert "data.time" in said.sentence
+
+
 def test_a_reference_keeps_its_season_and_refuses_one_that_does_not_fit() -> None:
     of = known()
     again = Reference.from_bytes(of.to_bytes())

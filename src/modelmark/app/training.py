@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.row_order import ordered_columns
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.contract import Contract
 from modelmark.gates.common.clocks import ROW_ORDER, clocks
@@ -26,7 +27,8 @@ def describe(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sco
     when = _times(contract, train), _times(contract, holdout)
     scored = when[1] if when[1] is not None and len(when[1]) == len(scores) else None
     found = clocks(train, holdout, names, contract.data.time)
-    return reference(contract, train, scores, Times(train=when[0], scored=scored, clocks=found))
+    counters = tuple(ordered_columns(train, holdout, names)) if contract.data.time is None else ()
+    return reference(contract, train, scores, Times(train=when[0], scored=scored, clocks=found, counters=counters))
 
 
 def _times(contract: Contract, table: pd.DataFrame) -> Array | None:

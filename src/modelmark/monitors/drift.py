@@ -25,6 +25,8 @@ NAME: Final = "drift"
 #: A Jensen-Shannon distance that hours do not explain: a machine that is off for all but a quarter of the day, seen while it is
 #: on, is at 0.74 from its day as a whole; one that is on for half of it, at 0.56.
 FAR: Final = 0.75
+#: Share of a window that lies past training's end where a counter goes on.
+_AHEAD: Final = 0.5
 #: Rows of the window's hours that the table must have.
 _LEAST: Final = 100
 #: Hours of the cycle that a table must cover before it is believed whatever the hour.
@@ -61,8 +63,8 @@ class Drift:
         for name, column in view.reference.columns.items():
             counts = view.profiles.get(name)
             n = 0 if counts is None else int(column.histogram(counts).sum())
-            if column.clock:
-                found.append(_clock(view, name, n))
+            if column.clock or (counts is not None and _goes_on(column, counts)):
+                found.append(_clock(view, column, n))
                 continue
             basis = self._basis(view, column)
             if counts is None or n < self._settings.min_rows or not column.histogram(column.counts).sum():
@@ -159,11 +161,20 @@ class Drift:
         )
 
 
-def _clock(view: MonitorContext, name: str, n: int) -> Finding:
-    sentence = (
-        f"{named(name)} is a clock: at training time it only went forward, so it is bound to leave the reference."
-    )
-    return view.finding(NAME, subject_of(name), Outcome.OK, sentence, n=n, column=True)
+def _goes_on(column: Column, counts: Counts) -> bool:
+    """Whether what grew along the rows of the table does so still; rows that were merely sorted come back to where they were."""
+    return column.counter and column.ahead(counts) > _AHEAD
+
+
+def _clock(view: MonitorContext, column: Column, n: int) -> Finding:
+    why = "at training time it only went forward, so it is bound to leave the reference."
+    if column.counter:
+        why = (
+            "it only grew with the order of rows of the tables and goes on from there, so it is bound to leave the reference; "
+            "name in data.time what says when the rows were."
+        )
+    sentence = f"{named(column.name)} is a clock: {why}"
+    return view.finding(NAME, subject_of(column.name), Outcome.OK, sentence, n=n, column=True)
 
 
 def _of(profile: Mapping[str, Counts], column: Column) -> Basis | None:

@@ -44,6 +44,7 @@ class Column:
     closed: values outside `values` are unseen, as for categories, and not just rare, as for free text. hours: of the
     longest cycle that the training rows' times cover, 168, 24 or 0. season: what the hours of that cycle look like, where
     they differ. clock: it only ever went forward with time.
+    counter: it only grew along the rows of the table, of which nobody said that they are in the order of time.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Column:
     hours: int = 0
     season: Season | None = None
     clock: bool = False
+    counter: bool = False
 
     @property
     def size(self) -> int:
@@ -72,6 +74,11 @@ class Column:
     def outside(self, counts: Counts) -> int:
         """Values out of the contract's range, or not among its categories."""
         return int(counts[-1] if self.numeric else counts[-2])
+
+    def ahead(self, counts: Counts) -> float:
+        """Share of the rows that are past all but the last twentieth of the reference's values; of texts, outside them."""
+        rows, last = self.histogram(counts), len(self.edges)
+        return float(rows[last if self.numeric else -2] / rows.sum()) if rows.sum() else 0.0
 
     def unseen(self, errors: float = 0.0) -> float:
         """Share of further rows to expect outside `values`: as many as were there, and as many as had a value that came
@@ -161,11 +168,12 @@ class Reference:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """When the rows were, in microseconds since 1970, NaN where unknown; None where nothing says so. clocks: inputs that only
-    ever went forward with time."""
+    ever went forward with time. counters: that only grew along the rows."""
 
     train: Array | None = None
     scored: Array | None = None
     clocks: tuple[str, ...] = ()
+    counters: tuple[str, ...] = ()
 
 
 def reference(contract: Contract, train: Any, scores: Array, times: Times = Times()) -> bytes:
@@ -180,7 +188,9 @@ def reference(contract: Contract, train: Any, scores: Array, times: Times = Time
     columns = {}
     for item in contract.inputs:
         column, values = _input(item, train[item.name])
-        columns[item.name] = replace(_in_season(column, values, hours), clock=item.name in times.clocks)
+        columns[item.name] = replace(
+            _in_season(column, values, hours), clock=item.name in times.clocks, counter=item.name in times.counters
+        )
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
     score = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
     columns[SCORE] = _in_season(score, answers, _hours(times.scored))
@@ -337,7 +347,7 @@ def _codes(values: Array) -> list[str | None]:
 
 def _plain(column: Column) -> dict[str, Any]:
     """What came later is left out where there is none, so that a reference without it keeps its bytes."""
-    later: dict[str, Any] = {"clock": True} if column.clock else {}
+    later: dict[str, Any] = {name: True for name in ("clock", "counter") if getattr(column, name)}
     if column.hours:
         later["hours"] = column.hours
     if column.season is not None:
@@ -363,7 +373,8 @@ def _column(name: str, item: Mapping[str, Any]) -> Column:
     if len(counts) != found.size or (counts < 0).any() or (np.diff(found.edges) <= 0).any():
         raise ValueError(f"the counts of {name!r} do not fit its bins")
     season = _season(found, item["season"]) if "season" in item else None
-    return replace(found, hours=int(item.get("hours", 0)), season=season, clock=bool(item.get("clock", False)))
+    clock, counter = (bool(item.get(told, False)) for told in ("clock", "counter"))
+    return replace(found, hours=int(item.get("hours", 0)), season=season, clock=clock, counter=counter)
 
 
 def _season(column: Column, rows: Any) -> Season:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from modelmark.contract.proposals.names import words_of
+from modelmark.contract.row_order import ordered_columns
 from modelmark.contract.table import as_texts
 from modelmark.contract.timestamps import timestamps
 
@@ -100,6 +101,11 @@ def _time(train: pd.DataFrame, holdout: pd.DataFrame, names: Sequence[str], reas
                 f"{name!r} looks like time, but {early:.0%} of the holdout's rows are not after train's last: name it, "
                 "and split by it, if answers are for rows to come"
             )
+    if asked is None and (growing := next(ordered_columns(train, holdout, names), None)) is not None:
+        asked = (
+            f"{growing!r} never goes back along the rows of train and then of the holdout: name it, or say row_order, if rows "
+            "are in the order of time"
+        )
     if asked is not None:
         reasons["data.time"] = asked
     return None

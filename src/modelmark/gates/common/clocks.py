@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from modelmark.contract.row_order import BACK, KNOWN, is_dated
 from modelmark.contract.timestamps import timestamps
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-#: Share of steps that may go back, and of rows that must have a value.
-_BACK, _KNOWN = 0.001, 0.9
 ROW_ORDER: Final = "row_order"
-
-
-def runs(values: Array, least: int) -> bool:
-    """Whether the values, in order, never go back. least: distinct ones."""
-    known = values[np.isfinite(values)]
-    if len(known) < _KNOWN * len(values) or len(np.unique(known)) < min(least, len(values)):
-        return False
-    return bool((np.diff(known) < 0).mean() <= _BACK)
-
-
-def is_dated(column: pd.Series) -> bool:
-    """Numbers, dates, and texts that are dates."""
-    if column.dtype.kind in "iufM":
-        return True
-    known = column.dropna().head(50).astype(str)
-    return bool(len(known) and known.str.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").all())
 
 
 def clocks(train: pd.DataFrame, holdout: pd.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
@@ -56,10 +39,10 @@ def clocks(train: pd.DataFrame, holdout: pd.DataFrame, names: Sequence[str], tim
 def _goes_with(values: Array, at: Array) -> bool:
     """Whether no value is below one of an earlier time, and not all are equal. Rows of one time may stand in any order."""
     known = np.isfinite(values) & np.isfinite(at)
-    if known.mean() < _KNOWN:
+    if known.mean() < KNOWN:
         return False
     values, (times, place) = values[known], np.unique(at[known], return_inverse=True)
     highest = np.full(len(times), -np.inf)
     np.maximum.at(highest, place, values)
     before = np.concatenate([[-np.inf], np.maximum.accumulate(highest)[:-1]])[place]
-    return bool((values < before).mean() <= _BACK and values.min() < values.max())
+    return bool((values < before).mean() <= BACK and values.min() < values.max())

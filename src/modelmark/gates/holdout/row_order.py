@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from modelmark.contract.row_order import is_dated, runs
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.gates.case import Array
-from modelmark.gates.common.clocks import is_dated, runs
 
 if TYPE_CHECKING:
     import pandas as pd
