@@ -12,9 +12,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from catboost import CatBoostClassifier
 from lightgbm import LGBMClassifier
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -105,6 +107,27 @@ def test_it_answers_as_its_author_s_model_does(tmp_path, model, libraries):
     expected = model.predict_proba(numbers[models.FEATURES])
     assert served(found, numbers).tolist() == expected.tolist(), "to the last bit"
     assert all(any(line.startswith(f"{name}") for line in lock(libraries).decode().splitlines()) for name in libraries)
+
+
+def test_a_skops_file_is_converted_and_runs_as_itself_behind_the_real_walls(tmp_path):
+    train, holdout = models.frame(300, 1), models.frame(60, 2)
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(handle_unknown="ignore"), models.TEXT), remainder="passthrough"),
+        RandomForestClassifier(5, random_state=0),
+    ).fit(train[models.FEATURES], train["y"])
+    skops.io.dump(model, tmp_path / "model.skops")
+    taken = lambda agreed: convert(  # noqa: E731
+        tmp_path / "model.skops", agreed, holdout, train=train, limits=sandbox.Limits(), progress=lambda _: None
+    )
+    with sandbox_here():
+        converted = taken(models.contract())
+    itself = taken(isolated(models.contract()))
+    assert (converted.flavour, converted.parity.flipped, converted.libraries) == ("onnx", 0, ("skops.io",))
+    assert (itself.flavour, itself.files[SAVED]) == (ORIGINAL, (tmp_path / "model.skops").read_bytes())
+    assert any(line.startswith("skops==") for line in lock(itself.libraries).decode().splitlines())
+    inside = holdout[holdout["income per year"].between(-50, 150)]
+    expected = model.predict_proba(inside[models.FEATURES])
+    assert served(itself, inside, models.contract()).tolist() == expected.tolist()
 
 
 def xgboost_file(folder, frame, y):

@@ -68,7 +68,7 @@ TORCH_OF_OLD = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "HDF5"),
         (zipped("archive/data.pkl", "archive/version"), "a PyTorch model"),
         (TORCH_OF_OLD + b"more", "a PyTorch model"),
-        (zipped("schema.json", "0.npy"), "skops's, the form in which MLflow 3"),
+        (zipped("schema.json", "0.npy"), "skops's and cannot be followed"),
         (zipped("a.npy", "b.npy"), "NumPy's arrays"),
         (zipped("model/MLmodel", "model/model.pkl"), "an MLflow model's folder, packed"),
         (zipped("readme"), "a zip archive of nothing we know"),

@@ -124,12 +124,12 @@ REASONS: Final[dict[str, Reason]] = {
         "the file is a PyTorch model",
         "torch.onnx.export(model, example, 'model.onnx', dynamo=True, external_data=False), and give that file",
     ),
-    "skops": Reason(
-        "NOT_A_MODEL",
-        "the file is skops's, the form in which MLflow 3 saves scikit-learn models unless told otherwise",
-        "joblib.dump(skops.io.load(path, trusted=…), 'model.joblib'), and give that file; in MLflow, log the model with "
-        "serialization_format='cloudpickle'",
+    "missing_skops": Reason(
+        "MISSING_MODULE",
+        "the file is skops's, the form in which MLflow 3 saves scikit-learn models, and skops is not installed here",
+        "install it: pip install 'modelmark[skops]'",
     ),
+    "damaged_skops": Reason("NOT_A_MODEL", "the file is skops's and cannot be followed to its end", _SAVE),
     "xgboost_of_old": Reason(
         "NOT_A_MODEL",
         "the file is XGBoost's own, in the binary form of years ago",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from modelmark.domain.errors import Rejected
-from modelmark.gates.supply_chain import formats, pickled
-from modelmark.registry import pickle_names
-from modelmark.registry.original import foreign, own_code, own_files
+from modelmark.gates.supply_chain import formats, pickled, skops_file
+from modelmark.registry import libraries, pickle_names
+from modelmark.registry.original import foreign, own_code, own_files, skops_files
 from modelmark.registry.refusal import Refusal
 
 _WORDS: Final = 20_000
@@ -48,6 +48,8 @@ def read(path: str, most: int, streams: IO[bytes], own: own_code.OwnCode | None 
             raise Refusal("graph_by_another_name")
         if kind in formats.OWN:
             return {"words": sorted(own_files.words(kind, data))[:_WORDS], "own": True}
+        if kind is formats.Format.SKOPS:
+            return _of_skops(data, most)
         found = pickled.read(data)
     except Rejected as error:
         if error.code != "TOO_LARGE" and foreign.is_text(Path(path).read_bytes()):
@@ -69,7 +71,22 @@ def read(path: str, most: int, streams: IO[bytes], own: own_code.OwnCode | None 
     }
 
 
-_REASONS: Final = {"WRONG_FORMAT": "wrong_format", "TOO_LARGE": "bomb"}
+def _of_skops(data: bytes, most: int) -> dict[str, Any]:
+    """Facts of a skops file, whose library is loaded before the walls stand."""
+    found = skops_file.read(data, most)
+    if not libraries.installed(skops_files.LIBRARY):
+        raise Refusal("missing_skops")
+    refused = [(n.module, n.name) for n in found.names if not skops_files.allows(n.module, n.name)]
+    return {
+        "refused": [(module[:100], name[:100]) for module, name in refused[:20]],
+        "hostile": any(pickle_names.is_hostile(module) for module, _ in refused),
+        "words": sorted(found.words)[:_WORDS],
+        "imports": [skops_files.MODULE],
+        "own": True,
+    }
+
+
+_REASONS: Final = {"WRONG_FORMAT": "wrong_format", "TOO_LARGE": "bomb", "NOT_SKOPS": "damaged_skops"}
 
 
 def _words(found: pickled.Read) -> set[str]:

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 from modelmark.domain.errors import Rejected
 from modelmark.gates.supply_chain import formats, pickled
 from modelmark.registry import libraries, pickle_names
-from modelmark.registry.original import own_files
+from modelmark.registry.original import own_files, skops_files
 from modelmark.registry.original.contained import the_estimator
 from modelmark.registry.refusal import Refusal, kind_of
 
@@ -95,15 +95,16 @@ class Saved:
 
 
 def load(source: str | IO[bytes], modules: Collection[str] = ()) -> Saved:
-    """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container; or in a
-    booster's own file. modules: its author's own, which it may ask for as well."""
+    """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container; or in
+    skops's or a booster's own file. modules: its author's own, which it may ask for as well."""
     kept = _own(source)
     if kept is not None:
         return Saved(model=own_files.load(*kept), taken="", written_by=())
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            found = _open(source, modules)
+            data = skops_files.content(source)
+            found = skops_files.load(data) if skops_files.is_one(data) else _open(source, modules)
         except (MemoryError, Refusal):
             raise
         except Exception as error:  # noqa: BLE001 - a damaged pickle may raise anything

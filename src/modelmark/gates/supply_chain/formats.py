@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelmark.domain.errors import Rejected
+from modelmark.gates.supply_chain import skops_file
 
 _MOST: Final = 4 << 30  # bytes a file may unpack to; more is a bomb or no model for one machine
 _STEP: Final = 1 << 20
@@ -24,18 +25,19 @@ class Format(StrEnum):
     XGBOOST = "XGBoost (JSON or UBJSON)"
     LIGHTGBM = "LightGBM (text)"
     CATBOOST = "CatBoost (cbm)"
+    SKOPS = "skops"
 
 
 #: Forms in which boosters keep themselves: trees and numbers, and no code.
 OWN: Final = frozenset({Format.XGBOOST, Format.LIGHTGBM, Format.CATBOOST})
-_TAKEN: Final = "a pickle (joblib, compressed too), ONNX, or a booster's own"
+_TAKEN: Final = "a pickle (joblib, compressed too), ONNX, skops, or a booster's own"
 _FIRST: Final = 4096
 _OBJECTS: Final = (b"{L", b"{l", b"{I", b"{i", b"{U")  # how an object of UBJSON may begin
 
 
 #: First bytes of formats that are not taken, so that the refusal can say what it found.
 _KNOWN: Final = (
-    (b"PK\x03\x04", "a zip archive (PyTorch, Keras, NumPy or skops)"),
+    (b"PK\x03\x04", "a zip archive (PyTorch, Keras or NumPy)"),
     (b"\x89HDF", "HDF5 (Keras)"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x7fELF", "a program"),
@@ -101,6 +103,8 @@ def _kind(data: bytes) -> Format:
     kept = own(data)
     if kept is not None:
         return kept
+    if skops_file.is_one(data):
+        return Format.SKOPS
     for start, what in _KNOWN:
         if data.startswith(start):
             raise Rejected(

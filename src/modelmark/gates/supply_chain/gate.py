@@ -16,13 +16,14 @@ from modelmark.domain.evidence import Bound, Check, Limit, Table
 from modelmark.domain.version import ARTIFACT, BESIDE, PYTHON, File
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Findings, GateProgress, Measurement
-from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners
+from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners, skops_file
 from modelmark.seal import source as sources
 from modelmark.seal.digests import digest_bytes, digest_file
 
 _ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
 _NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
 _SHOWN: Final = 100
+_MOST_SKOPS: Final = 4 << 30  # bytes it may unpack to; the sandbox asked for less
 _OF_CODE: Final = (
     "The model is code of its author's, or needs it. No scanner judges that: somebody has to read it. It is imported in a process "
     "with walls, and nowhere else."
@@ -86,6 +87,8 @@ class SupplyChain:
             found.notes.append(
                 f"{source} holds trees and numbers in a booster's own form, and no code; its library reads it behind walls."
             )
+        elif kind is formats.Format.SKOPS:
+            _skops(source, data, found)
         else:
             self._pickle(source, data, found)
 
@@ -96,17 +99,7 @@ class SupplyChain:
         except Rejected as error:
             found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
             return
-        families = ", ".join(f"{module} ({count})" for module, count in pickled.families(read.names))
-        found.checks.append(
-            _fault(
-                name,
-                f"{source} can be followed to its end; it imports from {families or 'nothing'}",
-                0,
-                n=len(read.streams),
-            )
-        )
-        rows = tuple((n.module, n.name) for n in read.names[:_SHOWN])
-        found.tables.append(Table(title="What the pickle imports", columns=("module", "name"), rows=rows))
+        _imports(name, f"{source} can be followed to its end", read.names, len(read.streams), found)
         found.notes.append(
             "Scanners are tripwires: each has been bypassed before. Nothing but the sandbox ever opens the file."
         )
@@ -172,6 +165,27 @@ class SupplyChain:
             (k.package, k.version, k.id, ", ".join(k.aliases), ", ".join(k.fixed)) for k in known
         ]
         return f"{count:,} records of {path.name}", rows
+
+
+def _skops(source: str, data: bytes, found: Findings) -> None:
+    name = "description in the file"
+    try:
+        read = skops_file.read(data, _MOST_SKOPS)
+    except Rejected as error:
+        found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
+        return
+    _imports(name, f"{source} holds a description and arrays, and no pickle", read.names, 1, found)
+    found.notes.append(
+        "Scanners of pickles do not look at skops files. Nothing but the sandbox ever opens the file, and from a closed list."
+    )
+
+
+def _imports(name: str, said: str, names: tuple[pickled.Name, ...], n: int, found: Findings) -> None:
+    """What it would import, as a check and as a table."""
+    families = ", ".join(f"{module} ({count})" for module, count in pickled.families(names))
+    found.checks.append(_fault(name, f"{said}; it imports from {families or 'nothing'}", 0, n=n))
+    rows = tuple((one.module, one.name) for one in names[:_SHOWN])
+    found.tables.append(Table(title="What the model imports", columns=("module", "name"), rows=rows))
 
 
 def _itself(case: Case, found: Findings) -> None:

@@ -28,7 +28,6 @@ _STARTS: Final = (
 _IN_ZIP: Final = (
     ("model.weights.h5", "keras"),
     ("data.pkl", "torch"),
-    ("schema.json", "skops"),
     (".npy", "an_array"),
     ("MLmodel", "packed_folder"),
 )
@@ -65,12 +64,14 @@ def _of_start(first: bytes) -> str | None:
     return None
 
 
-def _of_zip(path: Path) -> str:
+def _of_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as packed:
             names = packed.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return "a_zip"
+    if "schema.json" in names:  # of skops
+        return None
     return next((reason for end, reason in _IN_ZIP if any(name.endswith(end) for name in names)), "a_zip")
 
 
