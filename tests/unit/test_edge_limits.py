@@ -39,6 +39,9 @@ class Transport:
         self.reading = True
 
     def set_write_buffer_limits(self, high: int) -> None: ...
+    def get_extra_info(self, name: str) -> object:
+        return None
+
     def can_write_eof(self) -> bool:
         return False
 

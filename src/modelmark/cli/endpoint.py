@@ -16,8 +16,10 @@ from modelmark.cli.opening import settings_of
 from modelmark.cli.output import OK, say
 from modelmark.cli.still_there import still_there
 from modelmark.domain.settings import Settings
+from modelmark.serving.exposure import Exposure
 from modelmark.serving.heartbeat import follow_parent
 from modelmark.serving.supervisor import Supervisor, serve
+from modelmark.serving.tls import TlsFiles
 
 
 def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:
@@ -31,9 +33,16 @@ def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:
             grpc_port=settings.grpc_port,
             workers=settings.workers,
             worker_options=_worker_options(settings),
+            exposure=exposure_of(settings),
             on_ready=on_ready,
         )
     return OK
+
+
+def exposure_of(settings: Settings) -> Exposure:
+    """Raises Rejected (BAD_TLS) for half of what TLS takes."""
+    tls = TlsFiles.of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    return Exposure(tls=tls, behind_proxy=settings.behind_proxy)
 
 
 def _worker_options(settings: Settings) -> tuple[str, ...]:
@@ -47,7 +56,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
 
 def started() -> int:
     given = json.loads(sys.argv[1])
-    return run(settings_of(Path(given.pop("workspace")), **given), _tell)
+    paths = {name: Path(given.pop(name)) for name in ("tls_cert", "tls_key", "tls_client_ca") if given.get(name)}
+    return run(settings_of(Path(given.pop("workspace")), **given, **paths), _tell)
 
 
 def _tell(supervisor: Supervisor) -> None:

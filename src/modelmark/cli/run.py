@@ -35,6 +35,17 @@ KServeV1 = Annotated[
     bool | None,
     typer.Option("--kserve-v1", help="Speak KServe's protocol V1 at /v1/models, where TensorFlow Serving's is else."),
 ]
+Host = Annotated[
+    str | None, typer.Option(help="Where the endpoint listens; elsewhere takes TLS and keys [default: 127.0.0.1].")
+]
+TlsCert = Annotated[Path | None, typer.Option(help="The endpoint's certificate with its chain, PEM [default: no TLS].")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
+TlsClientCa = Annotated[
+    Path | None, typer.Option(help="Let in only callers with a certificate of these authorities, PEM.")
+]
+BehindProxy = Annotated[
+    bool | None, typer.Option("--behind-proxy", help="A proxy in front has TLS and knows its callers.")
+]
 RequireKeys = Annotated[
     bool | None,
     typer.Option("--require-keys", help="Answer nobody without a key of the endpoint: modelmark key create."),
@@ -51,6 +62,11 @@ def serve(
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
     kserve_v1: KServeV1 = None,
+    host: Host = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -63,6 +79,7 @@ def serve(
 
     settings = settings_of(
         workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1,
+        host=host, tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, behind_proxy=behind_proxy,
         require_keys=require_keys,
     )  # fmt: skip
     return run(settings, lambda supervisor: _serving(supervisor, json))
@@ -122,17 +139,19 @@ def _ready(what: str, address: str, json: bool) -> None:
 
 def _dashboard(pages: Application, settings: Settings, json: bool) -> None:
     """Serve the pages until SIGTERM or SIGINT."""
+    from modelmark.cli.up import dashboard_host
     from modelmark.serving.http.listening import reserve
     from modelmark.serving.supervisor import PATIENCE
     from modelmark.web.transport import server as server_of
 
-    listener = reserve(settings.host, settings.dashboard_port, PATIENCE)
+    host = dashboard_host(settings)
+    listener = reserve(host, settings.dashboard_port, PATIENCE)
     listener.listen(64)
     server = server_of(pages)
     # uvicorn raises the signal again when it has drained; ours make that the ordinary end, so the steward ends well too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    _ready("dashboard", f"http://{settings.host}:{listener.getsockname()[1]}", json)
+    _ready("dashboard", f"http://{host}:{listener.getsockname()[1]}", json)
     server.run(sockets=[listener])
 
 
@@ -142,6 +161,11 @@ def up(
     grpc_port: GrpcPort = None,
     mlflow_model: MlflowModel = None,
     kserve_v1: KServeV1 = None,
+    host: Host = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
@@ -160,6 +184,11 @@ def up(
         grpc_port=grpc_port,
         mlflow_model=mlflow_model,
         kserve_v1=kserve_v1,
+        host=host,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        behind_proxy=behind_proxy,
         require_keys=require_keys,
         dashboard_port=dashboard_port,
     )

@@ -10,29 +10,37 @@ from collections.abc import Callable
 from socket import socket
 from typing import Final
 
+from modelmark.cli.endpoint import exposure_of
 from modelmark.domain.errors import Conflict
 from modelmark.domain.settings import Settings
 from modelmark.serving.child import Child, keep_alive
+from modelmark.serving.exposure import is_loopback
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import PATIENCE
 
 #: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
 HEAD_START: Final = 3.0
 #: Settings that the command line may have given and the endpoint must know, beside its ports.
-HANDED_ON: Final = ("workers", "mlflow_model", "kserve_v1", "require_keys")
+HANDED_ON: Final = ("host", "workers", "mlflow_model", "kserve_v1", "require_keys", "behind_proxy")
+#: Those that name files.
+FILES: Final = ("tls_cert", "tls_key", "tls_client_ca")
 
 
 class Up:
     """The endpoint and the steward of one workspace as child processes. The dead are replaced; the end is passed on."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """Raises Conflict when a port is taken, before anything starts. Ports are held as long as we live, so that a
-        replaced process comes back to the same address."""
+        """Raises Conflict when a port is taken, NotPermitted where strangers could ask, before anything starts. Ports are held as
+        long as we live, so that a replaced process comes back to the same address."""
         root = str(settings.place.root)
+        exposure_of(settings).require_allowed(settings.place, settings.host)
         self._held = _reserved(settings)
         ports = {name: held.getsockname()[1] for name, held in self._held.items()}
         watched = ports.pop("dashboard_port")
-        serve = json.dumps({"workspace": root, **{name: getattr(settings, name) for name in HANDED_ON}, **ports})
+        named = {name: getattr(settings, name) for name in FILES}
+        files = {name: str(path.resolve()) for name, path in named.items() if path is not None}
+        chosen = {name: getattr(settings, name) for name in HANDED_ON}
+        serve = json.dumps({"workspace": root, **chosen, **files, **ports})
         watch = ["steward", "--dashboard-port", str(watched), "--workspace", root]
         self._children = [
             Child([sys.executable, "-m", "modelmark.cli.endpoint", serve], say),
@@ -65,6 +73,11 @@ class Up:
             held.close()
 
 
+def dashboard_host(settings: Settings) -> str:
+    """Pages are for this machine alone, wherever the endpoint listens."""
+    return settings.host if is_loopback(settings.host) else "127.0.0.1"
+
+
 def _reserved(settings: Settings) -> dict[str, socket]:
     """Setting -> its port, held. Raises Conflict."""
     wanted = {"port": settings.port, "grpc_port": settings.grpc_port, "dashboard_port": settings.dashboard_port}
@@ -72,7 +85,8 @@ def _reserved(settings: Settings) -> dict[str, socket]:
     try:
         for name, port in wanted.items():
             if port is not None:
-                held[name] = reserve(settings.host, port, PATIENCE)
+                host = dashboard_host(settings) if name == "dashboard_port" else settings.host
+                held[name] = reserve(host, port, PATIENCE, elsewhere=not is_loopback(host))
     except Conflict as error:
         for taken in held.values():
             taken.close()

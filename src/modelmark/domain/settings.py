@@ -27,6 +27,10 @@ class Settings:
     grpc_port: int | None = None  # None: no gRPC
     mlflow_model: str | None = None  # which one answers at MLflow's /invocations; None: the only one
     kserve_v1: bool = False  # /v1/models is KServe's, not TensorFlow Serving's
+    tls_cert: Path | None = None  # of the endpoint, PEM, the chain
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None  # only callers with a certificate of these authorities
+    behind_proxy: bool = False  # a proxy in front has TLS and knows its callers
     require_keys: bool = False  # nobody is answered at the endpoint without a key
     dashboard_port: int = 8081
     workers: int = 1
@@ -108,6 +112,10 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "port": _whole("PORT", 0, 65535),
     "grpc_port": _whole("GRPC_PORT", 0, 65535),
     "kserve_v1": _yes_or_no("KSERVE_V1"),
+    "tls_cert": Path,
+    "tls_key": Path,
+    "tls_client_ca": Path,
+    "behind_proxy": _yes_or_no("BEHIND_PROXY"),
     "require_keys": _yes_or_no("REQUIRE_KEYS"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _whole("WORKERS", 1, 256),

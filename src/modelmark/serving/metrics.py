@@ -32,6 +32,7 @@ NAMES: Final = {
     "modelmark_errors_total": ("counter", "Requests that got an error, by HTTP status and code."),
     "modelmark_labels_total": ("counter", "Labels taken in."),
     "modelmark_key_requests_total": ("counter", "Requests with a key that may ask, by the key's id."),
+    "modelmark_handshakes_failed_total": ("counter", "Connections that ended before TLS was agreed on."),
     "modelmark_model_runs_total": ("counter", "Runs of a model; one run answers all requests that wait for it."),
     "modelmark_model_rows_total": ("counter", "Rows that a model was run on."),
     "modelmark_abandoned_total": ("counter", "Requests dropped before the model: the caller had gone."),

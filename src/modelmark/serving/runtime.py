@@ -64,7 +64,7 @@ class Plan:
 @dataclass(slots=True)
 class Health:
     """Why a worker is ready or not: drained, no snapshot yet, or what it could not load. unwatched: the steward is missed,
-    which keeps nobody from answering."""
+    which keeps nobody from answering. also: what a transport has to say that keeps nobody from answering either."""
 
     draining: bool = False
     failures: tuple[str, ...] = ()
@@ -72,6 +72,7 @@ class Health:
     unfit: tuple[str, ...] = ()
     sequence: int = -1
     unwatched: str | None = None
+    also: Callable[[], str | None] = lambda: None
 
 
 class Runtime:
@@ -154,6 +155,8 @@ class Runtime:
             problems.append(f"the journal cannot take records: {self.writer.failure}")
         if self.health.sequence < 0:
             problems.append("no release snapshot has been read yet")
+        if said := self.health.also():
+            problems.append(said)
         if self.health.unwatched:
             problems.append(self.health.unwatched)
         dumb = bool(self.health.unserved) and not self.routes

@@ -14,7 +14,8 @@ from modelmark.domain.errors import Missing, NotYet, Tampered
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.public import OneKey, packed
 from modelmark.serving.child import Child, keep_alive
-from modelmark.serving.http.listening import require_loopback, reserve
+from modelmark.serving.exposure import Exposure, is_loopback
+from modelmark.serving.http.listening import reserve
 from modelmark.serving.shared_folder import SharedFolder
 
 GRACE: Final = 30.0
@@ -23,10 +24,12 @@ START: Final = 30.0
 REST: Final = 5.0
 #: How long `serve` waits for a port: the workers of a supervisor that was killed let go of it.
 PATIENCE: Final = 2.0
+#: Where nobody but this machine asks.
+LOCAL: Final = Exposure()
 
 
 class Supervisor:
-    """Workers on one port of loopback."""
+    """Workers on one port."""
 
     def __init__(
         self,
@@ -38,22 +41,25 @@ class Supervisor:
         workers: int = 1,
         worker_options: tuple[str, ...] = (),
         patience: float = 0.0,
+        exposure: Exposure = LOCAL,
     ) -> None:
         """A port of 0 picks a free one; grpc_port None: no gRPC. worker_options: further arguments for `serving.worker`.
         patience: how long a port may be taken, in seconds.
 
-        Raises NotPermitted for a host that is not loopback, Conflict when the port is taken, Tampered for a public key that
-        is none. The key is read once: what becomes of its file later changes nothing.
+        Raises NotPermitted for a host that `exposure` does not allow, Rejected for TLS files that are no good, Conflict when the
+        port is taken, Tampered for a public key that is none. The key is read once: what becomes of its file later changes
+        nothing.
         """
         self._key = OneKey(workspace.keys)
         with suppress(Missing):  # before the first release there is none
             self._key()
-        require_loopback(host)
+        exposure.require_allowed(workspace, host)
+        self._tls, elsewhere = exposure.tls is not None, not is_loopback(host)
         self._shared = SharedFolder(workspace.runtime / "metrics")
         with ExitStack() as undone:
             undone.callback(self._shared.close)
-            self._socket = undone.enter_context(reserve(host, port, patience))
-            self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port, patience)
+            self._socket = undone.enter_context(reserve(host, port, patience, elsewhere=elsewhere))
+            self._grpc_socket = None if grpc_port is None else reserve(host, grpc_port, patience, elsewhere=elsewhere)
             undone.pop_all()
         self.host = host
         self.port: int = self._socket.getsockname()[1]
@@ -61,6 +67,7 @@ class Supervisor:
         self._snapshot, self._released = workspace.snapshot, False
         command = [sys.executable, "-m", "modelmark.serving.worker", "--workspace", str(workspace.root.resolve())]
         command += ["--host", host, "--port", str(self.port), "--metrics", self._shared.path.name, *worker_options]
+        command += exposure.worker_options(host)
         if self.grpc_port is not None:
             command += ["--grpc-port", str(self.grpc_port)]
         self.workers = [Child(command, more=self._handed) for _ in range(workers)]
@@ -77,7 +84,7 @@ class Supervisor:
 
     @property
     def address(self) -> str:
-        return f"http://{self._host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
 
     @property
     def grpc_address(self) -> str | None:
@@ -146,10 +153,10 @@ def serve(
     grpc_port: int | None = None,
     workers: int = 1,
     worker_options: tuple[str, ...] = (),
+    exposure: Exposure = LOCAL,
     on_ready: Callable[[Supervisor], None] = lambda it: print(f"serving on {it.address}", flush=True),  # noqa: T201
 ) -> None:
     """Serve until SIGTERM or SIGINT. on_ready is told, with the addresses known, once every worker listens."""
-    require_loopback(host)
     supervisor = Supervisor(
         workspace,
         host=host,
@@ -158,6 +165,7 @@ def serve(
         workers=workers,
         worker_options=worker_options,
         patience=PATIENCE,
+        exposure=exposure,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.request_stop())
@@ -176,9 +184,14 @@ def running(
     port: int = 0,
     grpc_port: int | None = None,
     worker_options: tuple[str, ...] = (),
+    host: str = "127.0.0.1",
+    exposure: Exposure = LOCAL,
 ) -> Iterator[Supervisor]:
     """A server for the length of a block, watched by a thread."""
-    supervisor = Supervisor(workspace, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options)
+    supervisor = Supervisor(
+        workspace, host=host, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options,
+        exposure=exposure,
+    )  # fmt: skip
     supervisor.start()
     watcher = threading.Thread(target=supervisor.watch, daemon=True)
     watcher.start()

@@ -44,6 +44,7 @@ from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
 from modelmark.serving.telling import tell
+from modelmark.serving.tls import Tls, TlsFiles
 from modelmark.serving.wire import installed
 
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
@@ -78,7 +79,8 @@ class Options:
     """candidate: serve this version folder alone, unmarked, outside all traffic (staging). public_key: as the supervisor
     read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
     the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
-    kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one."""
+    kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one. elsewhere:
+    others than this machine may reach us, as the supervisor allows. any_name: the Host header may name anything."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -97,6 +99,11 @@ class Options:
     mlflow_model: str | None = None
     kserve_v1: bool = False
     require_keys: bool = False
+    elsewhere: bool = False
+    any_name: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
 
     @property
     def protocols(self) -> dict[str, dict[str, Any]]:
@@ -157,21 +164,26 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_queue_bytes=options.max_queue_bytes,
         require_keys=options.require_keys,
     )
+    files = TlsFiles.of(options.tls_cert, options.tls_key, options.tls_client_ca)
+    tls = None if files is None else Tls(files)
     staged = options.candidate is not None
     pool = None if staged else Explanations(workspace.root, key)
     service = Service(runtime, installed({**options.protocols, "explain": {"pool": pool}}))
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
+    extra += b"strict-transport-security: max-age=31536000\r\n" if tls else b""
     limits = Limits(connections=connections(Limits().connections))
-    edge = Edge(service, metrics, hosts=host_names(options.host), limits=limits, loop=loop, extra=extra)
+    hosts = None if options.any_name else host_names(options.host)
+    edge = Edge(service, metrics, hosts=hosts, limits=limits, loop=loop, extra=extra)
     if options.candidate is not None and options.candidate_id is not None:
         runtime.serve_only(load_candidate(options.candidate, options.candidate_id))
     else:
         await _read_release(runtime, stop, released=options.released)
     if stop.is_set():
         return
-    listener = Listener(bind(options.host, options.port), partial(Connection, edge), metrics, loop, edge.has_room)
+    listening = bind(options.host, options.port, elsewhere=options.elsewhere)
+    listener = Listener(listening, partial(Connection, edge), metrics, loop, edge.has_room, tls)
     listener.start()
-    beside = await _grpc(runtime, options)
+    beside = await _grpc(runtime, options, tls)
     settle()
     kept: dict[str, Work] = {
         "deadlines": edge.sweep,
@@ -179,6 +191,8 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         "memory": partial(give_back, lambda: len(edge.connections)),
         "journal": partial(_keep_journal, writer, workspace),
     }
+    if tls is not None:
+        kept["certificates"], runtime.health.also = tls.follow, tls.problem
     if not staged:
         kept["snapshot"] = runtime.follow
     tasks += [loop.create_task(go_on(name, work, metrics)) for name, work in kept.items()]
@@ -206,12 +220,12 @@ async def _read_release(runtime: Runtime, stop: asyncio.Event, *, released: bool
         await runtime.refresh()
 
 
-async def _grpc(runtime: Runtime, options: Options) -> list[Transport]:
+async def _grpc(runtime: Runtime, options: Options, tls: Tls | None) -> list[Transport]:
     if options.grpc_port is None:
         return []
     kind = plugins.load("grpc", GRPC)
-    limits = {"max_message": options.max_queue_bytes, "max_calls": options.max_requests}
-    transport = cast(Transport, kind(runtime, host=options.host, port=options.grpc_port, **limits))
+    limits: dict[str, Any] = {"max_message": options.max_queue_bytes, "max_calls": options.max_requests}
+    transport = cast(Transport, kind(runtime, host=options.host, port=options.grpc_port, tls=tls, **limits))
     await transport.start()
     return [transport]
 
@@ -290,6 +304,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mlflow-model")
     parser.add_argument("--kserve-v1", action="store_true")
     parser.add_argument("--require-keys", action="store_true")
+    parser.add_argument("--elsewhere", action="store_true")
+    parser.add_argument("--any-name", action="store_true")
+    parser.add_argument("--tls-cert", type=Path)
+    parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--tls-client-ca", type=Path)
     found = vars(parser.parse_args(arguments))
     for name in ("workspace", "candidate"):
         found[name] = found[name].resolve() if found[name] else None

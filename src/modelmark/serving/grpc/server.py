@@ -18,6 +18,7 @@ from modelmark.serving.grpc.reflection import ReflectionService
 from modelmark.serving.grpc.service import InferenceService
 from modelmark.serving.grpc.tensorflow import TensorflowServices
 from modelmark.serving.runtime import Runtime
+from modelmark.serving.tls import Tls
 
 #: How long new calls are refused in words before the port closes, in seconds.
 NOTICE: Final = 0.1
@@ -26,13 +27,15 @@ NOTICE: Final = 0.1
 class GrpcServer:
     """Implements `worker.Transport`. The port is shared by the workers (SO_REUSEPORT)."""
 
-    def __init__(self, runtime: Runtime, *, host: str, port: int, max_message: int, max_calls: int) -> None:
+    def __init__(
+        self, runtime: Runtime, *, host: str, port: int, max_message: int, max_calls: int, tls: Tls | None = None
+    ) -> None:
         """max_message: bytes that any message may have; each model's contract says less. max_calls: at a time.
 
         Compressed messages are not taken: what they unpack to would have no limit.
         """
         name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
-        self._address = f"{name}:{port}"
+        self._address, self._tls = f"{name}:{port}", tls
         self._server: Any = grpc.aio.server(
             interceptors=(AccessInterceptor(runtime.access, runtime.metrics),),
             maximum_concurrent_rpcs=max_calls,
@@ -61,7 +64,10 @@ class GrpcServer:
     async def start(self) -> int:
         """Listen; the port. Raises Conflict when it is not to be had."""
         try:
-            port = int(self._server.add_insecure_port(self._address))
+            if self._tls is None:
+                port = int(self._server.add_insecure_port(self._address))
+            else:
+                port = int(self._server.add_secure_port(self._address, _credentials(self._tls)))
         except RuntimeError:
             raise Conflict(f"{self._address} is not free for gRPC", code="PORT_TAKEN", field="grpc_port") from None
         await self._server.start()
@@ -73,3 +79,16 @@ class GrpcServer:
         self._calls.ending = True
         await asyncio.sleep(NOTICE)
         await self._server.stop(grace)
+
+
+def _credentials(tls: Tls) -> Any:
+    """The newest of the files, asked for at each handshake."""
+
+    def newest() -> Any:
+        found = tls.credentials
+        return grpc.ssl_server_certificate_configuration(
+            [(found.key, found.chain)], root_certificates=found.authorities
+        )
+
+    asks = tls.credentials.authorities is not None
+    return grpc.dynamic_ssl_server_credentials(newest(), newest, require_client_authentication=asks)

@@ -20,6 +20,8 @@ from modelmark.serving.metrics import key
 
 #: No request is shorter, in bytes.
 SHORTEST: Final = 16
+#: What a handshake may leave to be sent, in bytes.
+HANDSHAKE_BYTES: Final = 16 * 1024
 
 
 class Request:
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
         self.paused = self.reading_paused = False
-        self.closing = self.ended = self.spare = False
+        self.closing = self.ended = self.spare = self.secure = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.whole = b""
         self.remembered: RememberedHead | None = None
@@ -89,7 +91,9 @@ class Connection(asyncio.Protocol):
                 self.abort()
                 return
         self.edge.connections.add(self)
-        self.transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once starts the clock
+        self.secure = self.transport.get_extra_info("sslcontext") is not None
+        # whatever the kernel does not take at once starts the clock, beyond what TLS itself has to say at first
+        self.transport.set_write_buffer_limits(high=HANDSHAKE_BYTES if self.secure else 0)
         self.message = Message(self.edge, self)
 
     @cached_property
@@ -110,6 +114,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client that half-closes still gets what it asked for, when that takes no time: it may have gone altogether."""
         self.ended = True
+        if self.secure:
+            return False  # TLS knows no half-closed connection
         if self.unread:
             return True
         if not self.waiting:

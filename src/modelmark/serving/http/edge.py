@@ -42,12 +42,12 @@ class Edge:
         service: Service,
         metrics: Metrics,
         *,
-        hosts: frozenset[bytes],
+        hosts: frozenset[bytes] | None,
         limits: Limits | None = None,
         loop: asyncio.AbstractEventLoop,
         extra: bytes = b"",
     ) -> None:
-        """hosts: names a caller may use for us, without port: nobody else's web page may talk to us under its own."""
+        """hosts: names a caller may use for us, without port: nobody else's web page may talk to us under its own. None: any."""
         self.service, self.metrics, self.hosts, self.loop = service, metrics, hosts, loop
         self.limits = limits or Limits()
         self.connections: set[Connected] = set()
@@ -73,7 +73,7 @@ class Edge:
         return f"{self._id_head}-{self._count:x}"
 
     def allows(self, host: bytes) -> bool:
-        if host in self._known_hosts:
+        if self.hosts is None or host in self._known_hosts:
             return True
         name = host.rpartition(b":")[0] if re.search(rb":\d{0,5}$", host) else host
         if name.lower() in self.hosts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
 from modelmark.serving.metrics import Metrics
+from modelmark.serving.tls import HANDSHAKE, Tls
 
 BACKLOG: Final = 1024
 #: Connections taken in one turn of the loop.
@@ -26,9 +28,10 @@ class Listener:
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
         has_room: Callable[[int], bool] = lambda coming: True,
+        tls: Tls | None = None,
     ) -> None:
         """sock: bound, and not blocking. has_room: whether one more may be taken in while so many are on their way."""
-        self._has_room = has_room
+        self._has_room, self._tls = has_room, tls
         self._sock, self._protocol, self._metrics, self._loop = sock, protocol, metrics, loop
         self.coming: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -81,7 +84,16 @@ class Listener:
 
     async def _begin(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, connection)
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(self._protocol, connection)
+                return
+            await self._loop.connect_accepted_socket(
+                self._protocol, connection, ssl=self._tls.context, ssl_handshake_timeout=HANDSHAKE,
+                ssl_shutdown_timeout=HANDSHAKE,
+            )  # fmt: skip
+        except (ssl.SSLError, ConnectionError, TimeoutError):  # the caller's: it says nothing of us
+            connection.close()
+            self._metrics.add("modelmark_handshakes_failed_total")
         except OSError as error:
             connection.close()
             self._metrics.failed("accept", error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
 from typing import Final
 
 from modelmark.domain.errors import Conflict, NotPermitted
+from modelmark.serving.exposure import is_loopback
 
 #: What connections have from the socket that listens. Answers that a client does not read wait in 128 KiB of the kernel's (it
 #: doubles the number), then with us, where they can be counted; and the kernel, too, ends a connection whose client has taken
@@ -20,18 +20,13 @@ INHERITED: Final = [
 
 
 def require_loopback(host: str) -> None:
-    """Raises NotPermitted for anything but this machine itself: there is no authentication yet."""
-    try:
-        fine = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        fine = False
-    if not fine:
+    """Raises NotPermitted for anything but this machine itself."""
+    if not is_loopback(host):
         raise NotPermitted(
-            f"serving on {host} would let others in without authentication",
+            f"listening on {host} would let others in without authentication",
             code="NOT_LOOPBACK",
             field="host",
             limit="127.0.0.1, ::1 or localhost",
-            hint="put a reverse proxy with TLS and authentication in front of it",
         )
 
 
@@ -40,9 +35,11 @@ def host_names(host: str) -> frozenset[bytes]:
     return frozenset({b"localhost", b"127.0.0.1", b"[::1]", host.lower().encode()})
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket other workers may share. Raises Conflict when the port is not to be had."""
-    require_loopback(host)
+def bind(host: str, port: int, *, elsewhere: bool = False) -> socket.socket:
+    """A socket other workers may share. elsewhere: others may reach it, as `exposure` allows. Raises Conflict when the port is not
+    to be had."""
+    if not elsewhere:
+        require_loopback(host)
     name = "127.0.0.1" if host == "localhost" else host
     found = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,10 +57,11 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def reserve(host: str, port: int, patience: float = 0.0) -> socket.socket:
+def reserve(host: str, port: int, patience: float = 0.0, *, elsewhere: bool = False) -> socket.socket:
     """Hold a port without listening on it; 0 picks a free one. Raises Conflict when anybody listens there already, and still
     does after `patience` seconds."""
-    require_loopback(host)
+    if not elsewhere:
+        require_loopback(host)
     until = time.monotonic() + patience
     while port:
         taken = _taken(host, port)
@@ -73,7 +71,7 @@ def reserve(host: str, port: int, patience: float = 0.0) -> socket.socket:
             hint = "end what listens there, or choose another port"
             raise Conflict(f"port {port} of {host} is taken: {taken}", code="PORT_TAKEN", field="port", hint=hint)
         time.sleep(0.05)
-    return bind(host, port)
+    return bind(host, port, elsewhere=elsewhere)
 
 
 def _taken(host: str, port: int) -> str | None:
