@@ -35,10 +35,9 @@ from modelmark.serving.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
+from burning import COLUMNS, graph  # noqa: E402
 
 MODEL: Final = "churn"
-COLUMNS: Final = 3
-WIDTH: Final = 64
 #: Connections of a client at the most, and how long it waits for the last answers, in seconds.
 CONNECTIONS: Final = 1500
 LAST: Final = 3.0
@@ -47,42 +46,6 @@ PROBE: Final = 0.1
 
 
 # A model that burns the processor
-
-
-def graph(turns: int) -> bytes:
-    """For each row, alone: so many products of a vector and a matrix, one after the other."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    draw = np.random.default_rng(0)
-    matrices = {
-        "into": draw.normal(0, 0.1, (COLUMNS, WIDTH)), "turn": draw.normal(0, 0.1, (WIDTH, WIDTH)),
-        "out": draw.normal(0, 0.1, (WIDTH, 2)),
-    }  # fmt: skip
-    f, node = TensorProto.FLOAT, helper.make_node
-    given = [numpy_helper.from_array(m.astype(np.float32), name) for name, m in matrices.items()]
-    given += [numpy_helper.from_array(np.array(turns, np.int64), "turns")]
-    once = helper.make_graph(
-        [node("MatMul", ["v", "turn"], ["w"]), node("Tanh", ["w"], ["v_next"]), node("Identity", ["go"], ["go_next"])],
-        "once",
-        [helper.make_tensor_value_info("at", TensorProto.INT64, []),
-         helper.make_tensor_value_info("go", TensorProto.BOOL, []), helper.make_tensor_value_info("v", f, [WIDTH])],
-        [helper.make_tensor_value_info("go_next", TensorProto.BOOL, []), helper.make_tensor_value_info("v_next", f, [WIDTH])],
-    )  # fmt: skip
-    row = helper.make_graph(
-        [node("MatMul", ["x", "into"], ["v0"]), node("Loop", ["turns", "", "v0"], ["v1"], body=once),
-         node("MatMul", ["v1", "out"], ["logits"]), node("Softmax", ["logits"], ["p"], axis=0)],
-        "row", [helper.make_tensor_value_info("x", f, [COLUMNS])], [helper.make_tensor_value_info("p", f, [2])],
-    )  # fmt: skip
-    whole = helper.make_graph(
-        [node("Scan", ["X"], ["probabilities"], body=row, num_scan_inputs=1)],
-        "rows",
-        [helper.make_tensor_value_info("X", f, [None, COLUMNS])],
-        [helper.make_tensor_value_info("probabilities", f, [None, 2])],
-        given,
-    )
-    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    return bytes(model.SerializeToString())
 
 
 def burning(milliseconds: float) -> bytes:
@@ -101,7 +64,8 @@ def burning(milliseconds: float) -> bytes:
     turns = 200
     for _ in range(3):
         turns = max(1, round(turns * milliseconds / 1000 / max(cost(turns), 1e-6)))
-    return graph(turns)
+    found: bytes = graph(turns)
+    return found
 
 
 # The client, in a process of its own

@@ -24,6 +24,8 @@ from modelmark.cli.keys import key
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
 from modelmark.domain.alerts.recording import tell_journal_fault
+from modelmark.domain.worker_bounds import WorkerBounds
+from modelmark.domain.workers_now import tell_workers
 from modelmark.domain.workspace import Workspace
 from spoken import spoken
 
@@ -175,7 +177,7 @@ def test_a_bare_call_shows_the_help_with_every_command():
         pytest.param(("rlease",), "Did you mean 'release'", id="a misspelt command"),
         pytest.param(("status", "--jsno"), "No such option: --jsno", id="an unknown option"),
         pytest.param(("serve", "--port", "99999"), "less than or equal to 65535", id="a port out of range"),
-        pytest.param(("serve", "--workers", "0"), "greater than or equal to 1", id="no workers"),
+        pytest.param(("serve", "--workers", "0"), "1 to 256, bounds such as 1..4, or auto", id="no workers"),
         pytest.param(
             ("approve", "--role", "boss", "--name", "x"), "'data_science', 'engineering'", id="a role nobody has"
         ),
@@ -202,6 +204,8 @@ def test_misuse_is_one_json_document_for_machines(tmp_path):
 def test_status_says_that_nothing_can_be_recorded(tmp_path):
     (tmp_path / ".modelmark").mkdir()
     tell_journal_fault(Workspace(tmp_path / ".modelmark"), "0f", "OSError: Disk quota exceeded")
+    tell_workers(Workspace(tmp_path / ".modelmark"), "of-x", 2, WorkerBounds(1, 4))
+    assert json.loads(spoken("status", "--json", folder=tmp_path).stdout)["workers"] == "2 of 1..4"
     said = json.loads(spoken("status", "--json", folder=tmp_path).stdout)["unrecorded"]
     assert said.startswith("the journal takes no records (OSError: Disk quota exceeded)")
 

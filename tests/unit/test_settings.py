@@ -8,13 +8,14 @@ import pytest
 
 from modelmark.domain.errors import Rejected
 from modelmark.domain.settings import Settings
+from modelmark.domain.worker_bounds import WorkerBounds
 
 READABLE = "printable text, at most 4096 characters"
 
 
 def test_the_command_line_wins_over_the_environment():
     found = Settings.read({"MODELMARK_PORT": "9000", "MODELMARK_WORKERS": "3"}, port=9001, workers=None)
-    assert (found.port, found.workers) == (9001, 3)
+    assert (found.port, found.workers) == (9001, WorkerBounds(3, 3))
 
 
 def test_what_is_not_said_has_its_default():
@@ -37,7 +38,8 @@ def test_every_setting_can_be_said_in_the_environment():
         }
     )
     assert found == Settings(
-        workspace=Path("w"), database="postgresql://u@h/d", host="::1", port=0, grpc_port=0, dashboard_port=1, workers=2,
+        workspace=Path("w"), database="postgresql://u@h/d", host="::1", port=0, grpc_port=0, dashboard_port=1,
+        workers=WorkerBounds(2, 2),
         notify=("json://a", "json://b"), actor="ann", journal_sync_ms=0,
     )  # fmt: skip
 
@@ -49,7 +51,7 @@ def test_every_setting_can_be_said_in_the_environment():
         pytest.param("MODELMARK_PORT", "-1", "0 to 65535", id="a negative port"),
         pytest.param("MODELMARK_PORT", "http", "0 to 65535", id="a port by name"),
         pytest.param("MODELMARK_PORT", "٨٠", "0 to 65535", id="digits of another script"),
-        pytest.param("MODELMARK_WORKERS", "0", "1 to 256", id="no workers"),
+        pytest.param("MODELMARK_WORKERS", "0", "1 to 256, bounds such as 1..4, or auto", id="no workers"),
         pytest.param("MODELMARK_JOURNAL_SYNC_MS", "1.5", "0 to 10000", id="a fraction"),
         pytest.param("MODELMARK_PORT", "9" * 3000, "0 to 65535", id="a port of 3,000 digits"),
         pytest.param("MODELMARK_PORT", "9" * 5000, READABLE, id="a port of 5,000 digits"),

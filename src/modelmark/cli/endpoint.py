@@ -16,6 +16,7 @@ from modelmark.cli.opening import settings_of
 from modelmark.cli.output import OK, say
 from modelmark.cli.still_there import still_there
 from modelmark.domain.settings import Settings
+from modelmark.domain.worker_bounds import WorkerBounds
 from modelmark.serving.exposure import Exposure
 from modelmark.serving.heartbeat import follow_parent
 from modelmark.serving.supervisor import Supervisor, serve
@@ -57,7 +58,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
 def started() -> int:
     given = json.loads(sys.argv[1])
     paths = {name: Path(given.pop(name)) for name in ("tls_cert", "tls_key", "tls_client_ca") if given.get(name)}
-    return run(settings_of(Path(given.pop("workspace")), **given, **paths), _tell)
+    workers = WorkerBounds.read(given.pop("workers"))
+    return run(settings_of(Path(given.pop("workspace")), workers=workers, **given, **paths), _tell)
 
 
 def _tell(supervisor: Supervisor) -> None:

@@ -184,6 +184,7 @@ def status(
     from modelmark.domain.alerts.watching import unwatched
     from modelmark.domain.disk import disk_fault, free_bytes
     from modelmark.domain.waived import waived
+    from modelmark.domain.workers_now import workers_now
 
     unrecorded = disk_fault(free_bytes(app.workspace)) or journal_fault(app.workspace)
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
@@ -193,7 +194,12 @@ def status(
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
         unreadable = [error.facts() for error in lost]
-        left = {"pending": app.finish.pending(), "unwatched": unwatched(app.workspace), "unrecorded": unrecorded}
+        left = {
+            "pending": app.finish.pending(),
+            "unwatched": unwatched(app.workspace),
+            "unrecorded": unrecorded,
+            "workers": workers_now(app.workspace),
+        }
         say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left})
         return OK
     if not statuses and not lost:
@@ -225,6 +231,8 @@ def status(
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     _say_alerts(alerts, unrecorded, unwatched(app.workspace))
+    if workers := workers_now(app.workspace):
+        say(f"  the endpoint has {workers} workers, as the load asks")
     return OK
 
 

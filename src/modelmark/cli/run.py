@@ -14,6 +14,8 @@ from modelmark.cli import options
 from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
 from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
 from modelmark.cli.still_there import still_there
+from modelmark.domain.errors import Rejected
+from modelmark.domain.worker_bounds import WorkerBounds
 
 if TYPE_CHECKING:
     from modelmark.domain.settings import Settings
@@ -53,7 +55,10 @@ RequireKeys = Annotated[
 DashboardPort = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 picks one [default: 8081].")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Worker processes [default: 1].")]
+Workers = Annotated[
+    str | None,
+    typer.Option(help="Worker processes: 2, bounds within which they follow the load: 1..4, or auto [default: 1]."),
+]
 
 
 def serve(
@@ -78,7 +83,7 @@ def serve(
     from modelmark.cli.endpoint import run
 
     settings = settings_of(
-        workspace, workers=workers, port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1,
+        workspace, workers=_bounds(workers), port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1,
         host=host, tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, behind_proxy=behind_proxy,
         require_keys=require_keys,
     )  # fmt: skip
@@ -113,6 +118,14 @@ def steward(
             loop.join()
             app.checkpoint.last()  # what is sealed by now cannot be cut unseen while nobody watches
     return OK
+
+
+def _bounds(text: str | None) -> WorkerBounds | None:
+    """Raises BadParameter."""
+    try:
+        return None if text is None else WorkerBounds.read(text)
+    except Rejected as error:
+        raise typer.BadParameter(f"{error.message}: {error.limit}", param_hint="--workers") from None
 
 
 def _watch(steward: Steward, stop: threading.Event) -> None:
@@ -179,7 +192,7 @@ def up(
 
     settings = settings_of(
         workspace,
-        workers=workers,
+        workers=_bounds(workers),
         port=port,
         grpc_port=grpc_port,
         mlflow_model=mlflow_model,

@@ -21,7 +21,7 @@ from modelmark.serving.supervisor import PATIENCE
 #: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
 HEAD_START: Final = 3.0
 #: Settings that the command line may have given and the endpoint must know, beside its ports.
-HANDED_ON: Final = ("host", "workers", "mlflow_model", "kserve_v1", "require_keys", "behind_proxy")
+HANDED_ON: Final = ("host", "mlflow_model", "kserve_v1", "require_keys", "behind_proxy")
 #: Those that name files.
 FILES: Final = ("tls_cert", "tls_key", "tls_client_ca")
 
@@ -40,7 +40,7 @@ class Up:
         named = {name: getattr(settings, name) for name in FILES}
         files = {name: str(path.resolve()) for name, path in named.items() if path is not None}
         chosen = {name: getattr(settings, name) for name in HANDED_ON}
-        serve = json.dumps({"workspace": root, **chosen, **files, **ports})
+        serve = json.dumps({"workspace": root, "workers": str(settings.workers), **chosen, **files, **ports})
         watch = ["steward", "--dashboard-port", str(watched), "--workspace", root]
         self._children = [
             Child([sys.executable, "-m", "modelmark.cli.endpoint", serve], say),

@@ -66,7 +66,7 @@ def require_scopes(named: Collection[str]) -> tuple[Scope, ...]:
 
 def read_life(text: str) -> timedelta:
     """Of `30d`. Raises Rejected (BAD_DAYS)."""
-    found = re.fullmatch(r"(\d{1,3})d", text.strip())
+    found = re.fullmatch(r"([0-9]{1,3})d", text.strip())
     if found is None or not 1 <= int(found[1]) <= MOST_DAYS:
         raise Rejected(
             "a key's life is outside its range", code="BAD_DAYS", field="expires", limit=f"1d to {MOST_DAYS}d"
@@ -80,7 +80,7 @@ def read_rate(text: str) -> float:
     >>> read_rate("100/s"), read_rate("600/m")
     (100.0, 10.0)
     """
-    found = re.fullmatch(r"(\d{1,9})/([smh])", text.strip())
+    found = re.fullmatch(r"([0-9]{1,9})/([smh])", text.strip())
     if found is None or int(found[1]) == 0:
         raise Rejected(
             "a rate is of another form",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from modelmark.domain.errors import Rejected
 from modelmark.domain.printable import one_line
+from modelmark.domain.worker_bounds import ONE, WorkerBounds
 from modelmark.domain.workspace import Workspace
 
 PREFIX: Final = "MODELMARK_"
@@ -33,7 +34,7 @@ class Settings:
     behind_proxy: bool = False  # a proxy in front has TLS and knows its callers
     require_keys: bool = False  # nobody is answered at the endpoint without a key
     dashboard_port: int = 8081
-    workers: int = 1
+    workers: WorkerBounds = ONE
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
@@ -107,6 +108,13 @@ def _yes_or_no(name: str) -> Callable[[str], bool]:
     return form
 
 
+def _workers(text: str) -> WorkerBounds:
+    try:
+        return WorkerBounds.read(text)
+    except Rejected as error:
+        raise Rejected(error.message, code="BAD_SETTING", field=f"{PREFIX}WORKERS", limit=error.limit) from None
+
+
 _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "workspace": Path,
     "port": _whole("PORT", 0, 65535),
@@ -118,7 +126,7 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "behind_proxy": _yes_or_no("BEHIND_PROXY"),
     "require_keys": _yes_or_no("REQUIRE_KEYS"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
-    "workers": _whole("WORKERS", 1, 256),
+    "workers": _workers,
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),
     "checkpoint_minutes": _whole("CHECKPOINT_MINUTES", 1, 1440),

@@ -100,6 +100,11 @@ class Batcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
+    def look(self) -> tuple[int, bool]:
+        """(requests that wait for a run, whether one goes on)"""
+        lanes = self._lanes.values()
+        return sum(len(lane.waiting) for lane in lanes), any(not lane.idle for lane in lanes)
+
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
         """Before anything is made of a request: raises Overloaded when it could not be answered in time."""
         lane = self._lanes.get(id(version)) if self._lanes else None

@@ -7,10 +7,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from modelmark.serving.heartbeat import ALIVE
 from modelmark.serving.telling import tell
 
 #: A child that lived less than this crashed at its start; the next one waits.
@@ -44,6 +46,7 @@ class Child:
         self.ready, self.waiting = threading.Event(), threading.Event()
         self.started_at = self.heard_at = 0.0
         self._heard = False
+        self.said = ""  # with its last sign of life
         self.delay = 0.0
         self.due_at = 0.0
 
@@ -56,7 +59,7 @@ class Child:
         environment = {**os.environ, "MODELMARK_SUPERVISED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.ready.clear()
         self.waiting.clear()
-        self._heard = False
+        self._heard, self.said = False, ""
         self.started_at = self.heard_at = time.monotonic()
         self.process = subprocess.Popen(
             [*self._command, *self._more()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -70,6 +73,8 @@ class Child:
                 if process is not self.process:
                     continue  # it was replaced
                 self.heard_at, self._heard = time.monotonic(), True
+                if line.startswith(ALIVE):
+                    self.said = line.removeprefix(ALIVE).strip()
                 if line.startswith("waiting"):
                     self.waiting.set()
                 if line.startswith("ready"):
@@ -130,6 +135,14 @@ class Child:
                 self.process.kill()
             else:
                 self.process.terminate()
+
+    def tell(self, line: str) -> None:
+        """On its standard input; one that has ended hears nothing."""
+        process = self.process
+        if process is not None and process.stdin is not None:
+            with suppress(OSError, ValueError):
+                process.stdin.write(f"{line}\n")
+                process.stdin.flush()
 
     def join(self, until: float) -> None:
         if self.process is None:

@@ -11,6 +11,8 @@ from typing import Final
 
 #: Seconds between two lines.
 EVERY: Final = 0.25
+#: Begins each.
+ALIVE: Final = "alive"
 
 
 def is_supervised() -> bool:
@@ -18,18 +20,18 @@ def is_supervised() -> bool:
     return bool(os.environ.get("MODELMARK_SUPERVISED"))
 
 
-def beat(lives: Callable[[], bool] = lambda: True) -> None:
+def beat(lives: Callable[[], bool] = lambda: True, more: Callable[[], str] = str) -> None:
     """In a process that a `Child` started: say on standard output, from a thread of its own, that we live, while `lives`
-    says so. A parent that reads no more holds up that thread alone."""
+    says so. A parent that reads no more holds up that thread alone. more: what else is said each time, on the same line."""
     if is_supervised():
-        threading.Thread(target=_beat, args=(lives,), name="heartbeat", daemon=True).start()
+        threading.Thread(target=_beat, args=(lives, more), name="heartbeat", daemon=True).start()
 
 
-def _beat(lives: Callable[[], bool]) -> None:
+def _beat(lives: Callable[[], bool], more: Callable[[], str]) -> None:
     while True:
         if lives():
             try:
-                os.write(1, b"alive\n")
+                os.write(1, f"{ALIVE} {more()}".rstrip().encode() + b"\n")
             except OSError:
                 return  # it has gone
         time.sleep(EVERY)

@@ -11,11 +11,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 from modelmark.domain.errors import Missing, NotYet, Tampered
+from modelmark.domain.worker_bounds import WorkerBounds
+from modelmark.domain.workers_now import end_workers, tell_workers
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.public import OneKey, packed
 from modelmark.serving.child import Child, keep_alive
+from modelmark.serving.crew import Crew
 from modelmark.serving.exposure import Exposure, is_loopback
 from modelmark.serving.http.listening import reserve
+from modelmark.serving.scaling import CALM, Scaling
 from modelmark.serving.shared_folder import SharedFolder
 
 GRACE: Final = 30.0
@@ -24,6 +28,8 @@ START: Final = 30.0
 REST: Final = 5.0
 #: How long `serve` waits for a port: the workers of a supervisor that was killed let go of it.
 PATIENCE: Final = 2.0
+#: How often it is said how many workers there are, in seconds.
+TOLD: Final = 5.0
 #: Where nobody but this machine asks.
 LOCAL: Final = Exposure()
 
@@ -38,12 +44,14 @@ class Supervisor:
         host: str = "127.0.0.1",
         port: int = 8080,
         grpc_port: int | None = None,
-        workers: int = 1,
+        workers: int | WorkerBounds = 1,
         worker_options: tuple[str, ...] = (),
         patience: float = 0.0,
         exposure: Exposure = LOCAL,
+        calm: float = CALM,
     ) -> None:
-        """A port of 0 picks a free one; grpc_port None: no gRPC. worker_options: further arguments for `serving.worker`.
+        """A port of 0 picks a free one; grpc_port None: no gRPC. workers: how many, or bounds between which they follow the load;
+        calm: seconds of little to do until there is one less. worker_options: further arguments for `serving.worker`.
         patience: how long a port may be taken, in seconds.
 
         Raises NotPermitted for a host that `exposure` does not allow, Rejected for TLS files that are no good, Conflict when the
@@ -70,8 +78,16 @@ class Supervisor:
         command += exposure.worker_options(host)
         if self.grpc_port is not None:
             command += ["--grpc-port", str(self.grpc_port)]
-        self.workers = [Child(command, more=self._handed) for _ in range(workers)]
+        bounds = WorkerBounds(workers, workers) if isinstance(workers, int) else workers
+        command += ["--follows"] if bounds.follows else []
+        self._command, self._workspace = command, workspace
+        self.workers = [Child(command, more=self._handed) for _ in range(bounds.least)]
+        self._crew = Crew(self.workers, Scaling(bounds, calm=calm), self._another)
+        self._told = 0, 0.0  # how many there were, and when that was said
         self._stop = threading.Event()
+
+    def _another(self) -> Child:
+        return Child(self._command, more=self._handed)
 
     def _handed(self) -> list[str]:
         """What a worker that starts is told: the key, once there is one, and whether there has been a release."""
@@ -119,9 +135,16 @@ class Supervisor:
 
     def watch(self) -> None:
         """Replace workers that die or stand still, until `stop` or `request_stop`."""
-        keep_alive(
-            self.workers, self._stop, 0.05, self._handed
-        )  # it reads the first key there is, which may come after us
+        keep_alive(self.workers, self._stop, 0.05, self._look)
+
+    def _look(self) -> None:
+        self._handed()  # it reads the first key there is, which may come after us
+        if self._crew.follows:
+            now = time.monotonic()
+            self._crew.look(now)
+            if len(self.workers) != self._told[0] or now - self._told[1] >= TOLD:
+                self._told = len(self.workers), now
+                tell_workers(self._workspace, self._shared.path.name, len(self.workers), self._crew.bounds)
 
     @property
     def stopping(self) -> bool:
@@ -134,11 +157,13 @@ class Supervisor:
     def stop(self) -> None:
         """SIGTERM to every worker; those that do not drain within the grace period are killed."""
         self._stop.set()
-        for worker in self.workers:
+        everybody = [*self.workers, *self._crew.leaving]
+        for worker in everybody:
             worker.end()
         until = time.monotonic() + GRACE
-        for worker in self.workers:
+        for worker in everybody:
             worker.join(until)
+        end_workers(self._workspace, self._shared.path.name)
         self._socket.close()
         if self._grpc_socket is not None:
             self._grpc_socket.close()
@@ -151,7 +176,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     grpc_port: int | None = None,
-    workers: int = 1,
+    workers: int | WorkerBounds = 1,
     worker_options: tuple[str, ...] = (),
     exposure: Exposure = LOCAL,
     on_ready: Callable[[Supervisor], None] = lambda it: print(f"serving on {it.address}", flush=True),  # noqa: T201
@@ -180,17 +205,18 @@ def serve(
 def running(
     workspace: Workspace,
     *,
-    workers: int = 1,
+    workers: int | WorkerBounds = 1,
     port: int = 0,
     grpc_port: int | None = None,
     worker_options: tuple[str, ...] = (),
     host: str = "127.0.0.1",
     exposure: Exposure = LOCAL,
+    calm: float = CALM,
 ) -> Iterator[Supervisor]:
     """A server for the length of a block, watched by a thread."""
     supervisor = Supervisor(
         workspace, host=host, port=port, grpc_port=grpc_port, workers=workers, worker_options=worker_options,
-        exposure=exposure,
+        exposure=exposure, calm=calm,
     )  # fmt: skip
     supervisor.start()
     watcher = threading.Thread(target=supervisor.watch, daemon=True)

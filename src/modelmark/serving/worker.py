@@ -39,6 +39,7 @@ from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
+from modelmark.serving.load import Loads
 from modelmark.serving.memory import give_back, settle
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
@@ -80,7 +81,8 @@ class Options:
     read it; empty: this process reads it. released: there has been a release, so nobody is answered before it is read. metrics:
     the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
     kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one. elsewhere:
-    others than this machine may reach us, as the supervisor allows. any_name: the Host header may name anything."""
+    others than this machine may reach us, as the supervisor allows. any_name: the Host header may name anything.
+    follows: the number of workers follows the load."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -101,6 +103,7 @@ class Options:
     require_keys: bool = False
     elsewhere: bool = False
     any_name: bool = False
+    follows: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -149,10 +152,8 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _watch_parent(loop, stop)
     turning = Turning()
     tasks = [loop.create_task(go_on("turning", turning.turn, metrics))]
-    beat(turning.lives)
     key = OneKey(workspace.keys, options.public_key)
     runtime = Runtime(
         workspace,
@@ -166,6 +167,8 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     )
     files = TlsFiles.of(options.tls_cert, options.tls_key, options.tls_client_ca)
     tls = None if files is None else Tls(files)
+    loads = Loads(runtime.batcher.look)
+    beat(turning.lives, loads if options.follows else str)
     staged = options.candidate is not None
     pool = None if staged else Explanations(workspace.root, key)
     service = Service(runtime, installed({**options.protocols, "explain": {"pool": pool}}))
@@ -174,6 +177,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     limits = Limits(connections=connections(Limits().connections))
     hosts = None if options.any_name else host_names(options.host)
     edge = Edge(service, metrics, hosts=hosts, limits=limits, loop=loop, extra=extra)
+    _watch_parent(loop, stop, edge)
     if options.candidate is not None and options.candidate_id is not None:
         runtime.serve_only(load_candidate(options.candidate, options.candidate_id))
     else:
@@ -191,6 +195,8 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         "memory": partial(give_back, lambda: len(edge.connections)),
         "journal": partial(_keep_journal, writer, workspace),
     }
+    if options.follows:
+        kept["load"] = loads.watch
     if tls is not None:
         kept["certificates"], runtime.health.also = tls.follow, tls.problem
     if not staged:
@@ -224,7 +230,11 @@ async def _grpc(runtime: Runtime, options: Options, tls: Tls | None) -> list[Tra
     if options.grpc_port is None:
         return []
     kind = plugins.load("grpc", GRPC)
-    limits: dict[str, Any] = {"max_message": options.max_queue_bytes, "max_calls": options.max_requests}
+    limits: dict[str, Any] = {
+        "ages": options.follows,
+        "max_message": options.max_queue_bytes,
+        "max_calls": options.max_requests,
+    }
     transport = cast(Transport, kind(runtime, host=options.host, port=options.grpc_port, tls=tls, **limits))
     await transport.start()
     return [transport]
@@ -266,17 +276,23 @@ async def _drain(runtime: Runtime, edge: Edge, listener: Listener) -> None:
     edge.abort_all()
 
 
-def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """The supervisor holds the other end of standard input; when it dies, so do we, in good order."""
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, edge: Edge) -> None:
+    """The supervisor holds the other end of standard input; when it dies, so do we, in good order. What it writes there is which
+    part of our connections should come anew, since another worker listens."""
     if not is_supervised():
         return
 
-    def gone() -> None:
-        if not os.read(0, 4096):
+    def heard() -> None:
+        said = os.read(0, 4096)
+        if not said:
             loop.remove_reader(0)
             stop.set()
+        for line in said.splitlines():
+            word, _, share = line.partition(b" ")
+            if word == b"spread":
+                edge.spread(float(share))
 
-    loop.add_reader(0, gone)
+    loop.add_reader(0, heard)
 
 
 def _say(line: str) -> None:
@@ -306,6 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--require-keys", action="store_true")
     parser.add_argument("--elsewhere", action="store_true")
     parser.add_argument("--any-name", action="store_true")
+    parser.add_argument("--follows", action="store_true")
     parser.add_argument("--tls-cert", type=Path)
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--tls-client-ca", type=Path)

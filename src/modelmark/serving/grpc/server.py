@@ -22,15 +22,26 @@ from modelmark.serving.tls import Tls
 
 #: How long new calls are refused in words before the port closes, in seconds.
 NOTICE: Final = 0.1
+#: How long a connection lasts where workers come and go, and then has to finish its calls, in milliseconds.
+AGE: Final = 30_000
 
 
 class GrpcServer:
     """Implements `worker.Transport`. The port is shared by the workers (SO_REUSEPORT)."""
 
     def __init__(
-        self, runtime: Runtime, *, host: str, port: int, max_message: int, max_calls: int, tls: Tls | None = None
+        self,
+        runtime: Runtime,
+        *,
+        host: str,
+        port: int,
+        max_message: int,
+        max_calls: int,
+        tls: Tls | None = None,
+        ages: bool = False,
     ) -> None:
-        """max_message: bytes that any message may have; each model's contract says less. max_calls: at a time.
+        """max_message: bytes that any message may have; each model's contract says less. max_calls: at a time. ages: connections
+        come anew now and then, since workers come and go.
 
         Compressed messages are not taken: what they unpack to would have no limit.
         """
@@ -45,6 +56,7 @@ class GrpcServer:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.compression_enabled_algorithms_bitset", 1),
                 ("grpc.max_metadata_size", 16 * 1024),
+                *((("grpc.max_connection_age_ms", AGE), ("grpc.max_connection_age_grace_ms", AGE)) if ages else ()),
             ),
         )
         self._calls = Calls(runtime)

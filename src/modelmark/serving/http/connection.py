@@ -44,8 +44,9 @@ class Request:
         return self.connection.transport is None
 
     def reply(self, status: int, body: bytes, content_type: bytes, extra: bytes) -> None:
-        edge = self.connection.edge
-        if edge.draining:
+        connection = self.connection
+        edge = connection.edge
+        if edge.draining or (connection.leaves and connection.waiting[-1] is self):
             self.keep = False
         self.response = b"".join(
             (
@@ -58,8 +59,8 @@ class Request:
                 b"" if self.head else body,
             )
         )
-        if status != 429 or not edge.late.hold(self.connection):
-            self.connection.send()
+        if status != 429 or not edge.late.hold(connection):
+            connection.send()
 
 
 class Connection(asyncio.Protocol):
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
         self.started = self.touched = 0.0
         self.stalled_at = self.lingering_at = 0.0
         self.paused = self.reading_paused = False
-        self.closing = self.ended = self.spare = self.secure = False
+        self.closing = self.ended = self.spare = self.secure = self.leaves = False
         self.unread, self.taken, self.resuming = b"", 0, False
         self.whole = b""
         self.remembered: RememberedHead | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections import deque
 from collections.abc import Sized
@@ -19,7 +20,10 @@ LOOK: Final = 0.05
 
 
 class Connected(Protocol):
-    """What the edge knows of a connection. waiting: requests whose answers have not left; touched: when it last asked."""
+    """What the edge knows of a connection. waiting: requests whose answers have not left; touched: when it last asked; leaves: it
+    ends after its next answer."""
+
+    leaves: bool
 
     @property
     def waiting(self) -> Sized: ...
@@ -119,6 +123,11 @@ class Edge:
     def busy(self) -> int:
         """Requests received whose answers have not left."""
         return sum(len(connection.waiting) for connection in self.connections)
+
+    def spread(self, share: float) -> None:
+        """Have so large a part of the connections come anew, each after its next answer: another worker may take them."""
+        for connection in self.connections:
+            connection.leaves = connection.leaves or random.random() < share
 
     def drain(self) -> None:
         """From now on every answer closes its connection."""
