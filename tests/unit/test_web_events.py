@@ -83,6 +83,12 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
         {"failures_in_the_last_hour": 3},
         "failed to sign in; 3 in the last hour from there",
     ),
+    Act.CREATED_ENDPOINT_KEY: (
+        "a1b2",
+        {"name": "shop", "scopes": ["predict", "label"], "model": None, "expires_at": "2027-01-01T00:00:00Z"},
+        "key of the endpoint made for predict, label of every model, until 2027-01-01",
+    ),
+    Act.REVOKED_ENDPOINT_KEY: ("a1b2", {"name": "shop"}, "key of the endpoint revoked"),
     Act.SIGNED_OUT: ("bob", {}, "signed out"),
     Act.TOOK_OVER: (
         "earlier records",
@@ -106,7 +112,7 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     assert found.sentence == sentence
     assert (found.about, found.address) in (
         ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
-        ("earlier records", ""), ("alert 7", "/alerts/7"),
+        ("earlier records", ""), ("the endpoint's key shop (a1b2)", ""), ("alert 7", "/alerts/7"),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 

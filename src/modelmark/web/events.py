@@ -39,6 +39,8 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
         about, address = f"the version {event.subject[7:19]}, which is not here", ""
     elif event.act == Act.TOOK_OVER:
         about, address = event.subject, ""
+    elif event.act in (Act.CREATED_ENDPOINT_KEY, Act.REVOKED_ENDPOINT_KEY):
+        about, address = f"the endpoint's key {event.details.get('name', '?')} ({event.subject})", ""
     elif event.subject.startswith("alert "):
         about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:
@@ -97,6 +99,10 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.CONFIRMED_ACCOUNT: lambda d: f"confirmed by {d['confirmed_by']}: its person, and nobody else, holds it",
     Act.ISSUED_KEY: lambda d: f"key made for {', '.join(d['scopes'])}, until {str(d['expires_at'])[:10]}",
     Act.REVOKED_KEY: lambda d: "key revoked",
+    Act.CREATED_ENDPOINT_KEY: lambda d: (
+        f"key of the endpoint made for {', '.join(d['scopes'])} of {d['model'] or 'every model'}, until {str(d['expires_at'])[:10]}"
+    ),
+    Act.REVOKED_ENDPOINT_KEY: lambda d: "key of the endpoint revoked",
     Act.ACKNOWLEDGED_ALERT: lambda d: f"acknowledged by {d['name']}: {d['alert']}",
     Act.SNOOZED_ALERT: lambda d: f"snoozed by {d['name']} until {str(d['until'])[:16]}: {d['alert']}",
     Act.ASSIGNED_ALERT: lambda d: f"assigned to {d['to']} by {d['name']}: {d['alert']}",
