@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "modelmark.cli.run:up",
     "predict": "modelmark.cli.predict:predict",
     "label": "modelmark.cli.run:label",
+    "attack": "modelmark.cli.attack:attack",
     "demo": "modelmark.cli.demo:demo",
 }
 

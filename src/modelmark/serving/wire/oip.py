@@ -160,6 +160,8 @@ class Oip:
         if raw is not None:
             oip_tensors.require_rows(message.inputs, codec)
             oip_binary.fill(message.inputs, raw)
+        else:
+            oip_binary.require_none(message.inputs)
         wanted = [output.name for output in message.outputs or ()] or None
         oip_tensors.require_outputs(wanted or (), codec.task)
         _require_parameters(message)

@@ -87,6 +87,16 @@ def fill(tensors: Sequence[Tensor], raw: bytes) -> None:
         raise Malformed("there are bytes that no tensor names", code="BAD_BINARY", limit=f"{at} bytes")
 
 
+def require_none(tensors: Sequence[Tensor]) -> None:
+    """Raises Malformed for a tensor that says its bytes follow, in a request that says that none do: which of them is meant?"""
+    for tensor in tensors:
+        if _SIZE in (tensor.parameters or {}):
+            raise Malformed(
+                "a tensor says that its bytes follow, and the request says that none do", code="BAD_BINARY",
+                field=jsontext.shown(tensor.name), limit=f"data without {_SIZE}, or the header {FRAME.decode()}",
+            )  # fmt: skip
+
+
 def chosen(parameters: Parameters, outputs: Sequence[Wanted] | None) -> Callable[[str], bool]:
     """Whether an output is to be sent as bytes: as it says itself, else as the request does."""
     usual = (parameters or {}).get("binary_data_output") is True
