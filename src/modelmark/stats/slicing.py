@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.errors import NotEnoughData
-from modelmark.stats.metrics import Array
+from modelmark.stats.metrics import Array, total
 
 Mask = NDArray[np.bool_]
 _EDGES: Final = (0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97)
@@ -188,4 +188,4 @@ def strongest(
 
 def _bound_of(mask: Mask, loss: Array) -> float:
     inside = loss[mask]
-    return float(_bound(float(len(inside)), float(inside.sum()), float(inside @ inside), loss))
+    return float(_bound(float(len(inside)), float(inside.sum()), total(inside, inside), loss))

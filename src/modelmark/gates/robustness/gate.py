@@ -23,6 +23,7 @@ from modelmark.gates.robustness import charts, perturb
 from modelmark.gates.robustness.adversary import attacked, flips
 from modelmark.gates.robustness.perturbation_set import Mask, PerturbationSet, perturbation_set_of
 from modelmark.stats.bootstrap import interval
+from modelmark.stats.metrics import mean_of
 from modelmark.stats.rates import wilson
 
 _SIZES: Final = (0.5, 1.0, 2.0, 5.0)  # of the noise that is judged
@@ -127,7 +128,7 @@ class Robustness:
     def _against(self, right: dict[str, Array]) -> Check:
         (_, ours), (name, theirs) = right.items()
         gain = ours - theirs
-        found = interval(lambda w: float(w @ gain / w.sum()), len(gain))
+        found = interval(mean_of(gain), len(gain))
         limit = Limit(bound=Bound.AT_LEAST, value=-self.settings.champion_margin)
         verb = "not surely" if limit.holds(found.high) else "surely"
         return Check(
