@@ -23,6 +23,7 @@ from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal import keys
 from modelmark.serving.answers import PredictRequest
 from modelmark.serving.batching import Batcher
+from modelmark.serving.cache import Cache
 from modelmark.serving.execution import Execution
 from modelmark.serving.flavours import Runs
 from modelmark.serving.metrics import Metrics
@@ -88,12 +89,13 @@ class Caller:
 class Bench:
     """A batcher with a journal of its own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, cache_bytes: int = 0) -> None:
         self.writer = Writer(Workspace(root).wal, sync=Sync.NEVER)
         self.metrics = Metrics(None)
         self.observers = Observers(self.metrics)
         loop = asyncio.get_running_loop()
-        self.batcher = Batcher(loop, self.writer, self.metrics, Refusals(), self.observers)
+        self.cache = Cache(cache_bytes, self.metrics) if cache_bytes else None
+        self.batcher = Batcher(loop, self.writer, self.metrics, Refusals(), self.observers, cache=self.cache)
         self.callers: list[Caller] = []
 
     def ask(
@@ -153,9 +155,9 @@ def loader(root: Path):
 def runner(root: Path):
     """Runs a test's coroutine with a bench; gives back what the journal then holds."""
 
-    def go(work: Callable[[Bench], object]) -> list[Predicted]:
+    def go(work: Callable[[Bench], object], **how: int) -> list[Predicted]:
         async def inside() -> list[Predicted]:
-            bench = Bench(root / "own")
+            bench = Bench(root / "own", **how)
             await work(bench)
             await bench.heard()
             return bench.records(root / "own")

@@ -52,7 +52,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
     sync = ("--sync", "always") if wait == 0 else ("--sync", "interval", "--sync-ms", str(wait))
     model = (f"--mlflow-model={settings.mlflow_model}",) if settings.mlflow_model else ()
     chosen = {"--kserve-v1": settings.kserve_v1, "--require-keys": settings.require_keys}
-    return (*sync, *model, *(name for name, wanted in chosen.items() if wanted))
+    cache = (f"--cache-mb={settings.cache_mb}",) if settings.cache_mb else ()
+    return (*sync, *cache, *model, *(name for name, wanted in chosen.items() if wanted))
 
 
 def started() -> int:

@@ -182,6 +182,7 @@ def status(
     from modelmark.domain.alerts.harm import by_harm
     from modelmark.domain.alerts.recording import journal_fault
     from modelmark.domain.alerts.watching import unwatched
+    from modelmark.domain.cache_now import cache_off
     from modelmark.domain.disk import disk_fault, free_bytes
     from modelmark.domain.waived import waived
     from modelmark.domain.workers_now import workers_now
@@ -199,6 +200,7 @@ def status(
             "unwatched": unwatched(app.workspace),
             "unrecorded": unrecorded,
             "workers": workers_now(app.workspace),
+            "cache": cache_off(app.workspace),
         }
         say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left})
         return OK
@@ -231,9 +233,15 @@ def status(
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     _say_alerts(alerts, unrecorded, unwatched(app.workspace))
-    if workers := workers_now(app.workspace):
-        say(f"  the endpoint has {workers} workers, as the load asks")
+    _say_endpoint(workers_now(app.workspace), cache_off(app.workspace))
     return OK
+
+
+def _say_endpoint(workers: str | None, cache: str | None) -> None:
+    if workers:
+        say(f"  the endpoint has {workers} workers, as the load asks")
+    if cache:
+        say(f"  {cache}")
 
 
 def _say_late(late: timedelta | None) -> None:

@@ -48,6 +48,10 @@ TlsClientCa = Annotated[
 BehindProxy = Annotated[
     bool | None, typer.Option("--behind-proxy", help="A proxy in front has TLS and knows its callers.")
 ]
+CacheMb = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_536, help="Megabytes of answers that may be given again [default: 0, none is]."),
+]
 RequireKeys = Annotated[
     bool | None,
     typer.Option("--require-keys", help="Answer nobody without a key of the endpoint: modelmark key create."),
@@ -73,6 +77,7 @@ def serve(
     tls_client_ca: TlsClientCa = None,
     behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
+    cache_mb: CacheMb = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -86,6 +91,7 @@ def serve(
         workspace, workers=_bounds(workers), port=port, grpc_port=grpc_port, mlflow_model=mlflow_model, kserve_v1=kserve_v1,
         host=host, tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, behind_proxy=behind_proxy,
         require_keys=require_keys,
+        cache_mb=cache_mb,
     )  # fmt: skip
     return run(settings, lambda supervisor: _serving(supervisor, json))
 
@@ -180,6 +186,7 @@ def up(
     tls_client_ca: TlsClientCa = None,
     behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
+    cache_mb: CacheMb = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -203,6 +210,7 @@ def up(
         tls_client_ca=tls_client_ca,
         behind_proxy=behind_proxy,
         require_keys=require_keys,
+        cache_mb=cache_mb,
         dashboard_port=dashboard_port,
     )
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))

@@ -35,6 +35,7 @@ class Settings:
     require_keys: bool = False  # nobody is answered at the endpoint without a key
     dashboard_port: int = 8081
     workers: WorkerBounds = ONE
+    cache_mb: int = 0  # of answers that may be given again, in each worker; 0: none is
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
@@ -127,6 +128,7 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "require_keys": _yes_or_no("REQUIRE_KEYS"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _workers,
+    "cache_mb": _whole("CACHE_MB", 0, 65_536),
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),
     "checkpoint_minutes": _whole("CHECKPOINT_MINUTES", 1, 1440),

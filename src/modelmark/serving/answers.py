@@ -29,6 +29,7 @@ class Answer(msgspec.Struct, eq=False):
     scores: list[float]
     packed: bytes
     rows: Rows
+    cached: bool = False  # computed for an earlier request
 
 
 class Responder(Protocol):
@@ -59,8 +60,8 @@ class PredictRequest(msgspec.Struct, eq=False):
     reparse: the same bytes read with another version's codec, for fallbacks and other arms. caller: whom it counts for when
     many want more than there is.
     answer and all after it are the batcher's notes. apart: it waits for a run off the loop; alone: it must have it alone.
-    checked: its rows as the contract lets them through. turn, entered, predicted: its place in a lane, when it was let in,
-    and how many seconds it was to take.
+    checked: its rows as the contract lets them through. key: to keep its answer by. turn, entered, predicted: its place in a
+    lane, when it was let in, and how many seconds it was to take.
     """
 
     responder: Responder
@@ -79,6 +80,7 @@ class PredictRequest(msgspec.Struct, eq=False):
     apart: bool = False
     alone: bool = False
     checked: Checked | None = None
+    key: bytes = b""
     turn: float = 0.0
     entered: float = 0.0
     predicted: float = 0.0

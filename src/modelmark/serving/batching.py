@@ -25,6 +25,7 @@ from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.cache import Cache
 from modelmark.serving.execution import Execution
 from modelmark.serving.lanes import Lane
 from modelmark.serving.metrics import Metrics, key
@@ -91,7 +92,10 @@ class Batcher:
         *,
         max_requests: int = 1024,
         max_bytes: int = 64 * 1024 * 1024,
+        cache: Cache | None = None,
     ) -> None:
+        """cache: None asks the model each time."""
+        self._cache = cache
         self._loop, self._writer, self._metrics = loop, writer, metrics
         self.outcomes = Outcomes(loop, writer, metrics, refusals, observers)
         self._max_requests, self.max_bytes = max_requests, max_bytes
@@ -168,8 +172,11 @@ class Batcher:
                 self._run_apart(version, group)
                 return
             checked, kept = self._checked_in_time(version, group)
+            if self._cache is not None and kept:
+                checked, kept = self._not_cached(self._cache, version, checked, kept)
             if not kept:
                 return
+            begun = perf_counter()
             try:
                 scores = self._run(version, checked.numbers, checked.texts)
             except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
@@ -179,8 +186,54 @@ class Batcher:
                         self._answer_group([request])
                 return
             self._judge(version, kept, [_flags(checked, at) for at in range(len(kept))], scores)
+            self._keep(version, kept, perf_counter() - begun)
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self.outcomes.defect(group, "a flush failed", error)
+
+    def _not_cached(
+        self, cache: Cache, version: LoadedModel, checked: Checked, kept: list[PredictRequest]
+    ) -> tuple[Checked, list[PredictRequest]]:
+        """Those that must be computed; the others have their answer."""
+        left: list[PredictRequest] = []
+        for at, request in enumerate(kept):
+            start, end = checked.spans[at], checked.spans[at + 1]
+            width = len(checked.texts) // len(checked.numbers)
+            found = self._look_up(
+                cache, version, request, checked.numbers[start:end], checked.texts[start * width : end * width],
+                _flags(checked, at),
+            )  # fmt: skip
+            if not found:
+                left.append(request)
+        if len(left) == len(kept):
+            return checked, kept
+        return (version.codec.check([request.rows for request in left]) if left else checked), left
+
+    def _look_up(
+        self,
+        cache: Cache,
+        version: LoadedModel,
+        request: PredictRequest,
+        numbers: Scores,
+        texts: Sequence[str],
+        flags: list[Flag],
+    ) -> bool:
+        """Answer a request as the same one was answered before. False where it was not."""
+        request.key, scores = cache.look_up(version.id, f"{version.model} {version.label}", numbers, texts)
+        if scores is None:
+            return False
+        self._judge(version, [request], [flags], scores)
+        if request.answer is not None:
+            request.answer.cached = True
+        return True
+
+    def _keep(self, version: LoadedModel, answered: list[PredictRequest], seconds: float) -> None:
+        """seconds: what their run took."""
+        if self._cache is None:
+            return
+        for request in answered:
+            answer = request.answer
+            if request.key and answer is not None and answer.version is version and answer.served_by is _MODEL:
+                self._cache.keep(version.id, request.key, answer.packed, seconds / len(answered))
 
     def _checked_in_time(
         self, version: LoadedModel, group: list[PredictRequest]
@@ -282,6 +335,10 @@ class Batcher:
         if checked.refused:
             request.error = checked.refused[0]
             return
+        if self._cache is not None and self._look_up(
+            self._cache, version, request, checked.numbers, checked.texts, _flags(checked, 0)
+        ):
+            return
         now = perf_counter()
         try:
             if now > request.due:
@@ -328,6 +385,7 @@ class Batcher:
             else:
                 if scores is not None:
                     self._judge(version, requests, [_own_flags(request) for request in requests], scores)
+                    self._keep(version, requests, sum(seconds for _, seconds in took))
         except asyncio.CancelledError:  # the worker itself ends
             self._give_up(lane.leave_all())
             raise

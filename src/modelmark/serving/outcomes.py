@@ -18,6 +18,8 @@ from modelmark.serving.refusals import Refusals
 
 #: The longest that a caller is told to stay away, in seconds.
 LONGEST: Final = 30
+#: The flag, in the journal, of rows that were answered as they were before, without a run; of no input.
+CACHED: Final = "CACHED"
 
 
 class Outcomes:
@@ -132,7 +134,7 @@ def _record(request: PredictRequest, at: int, now: float) -> Predicted:
         rows.count,
         rows.numbers,
         rows.texts,
-        answer.flags,
+        [*answer.flags, *((row, "", CACHED) for row in range(rows.count))] if answer.cached else answer.flags,
         answer.packed,
         int((now - request.received) * 1e6),
     )

@@ -17,6 +17,7 @@ from typing import Final
 
 from modelmark.domain.alerts.unserved import tell_unserved
 from modelmark.domain.alerts.watching import unwatched, unwatched_for
+from modelmark.domain.cache_now import tell_cache_off
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, NoMark, NotYet, Tampered
 from modelmark.domain.routes import Route
@@ -31,6 +32,7 @@ from modelmark.serving.access import Access
 from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.believed import Believed
+from modelmark.serving.cache import Cache
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
@@ -89,8 +91,10 @@ class Runtime:
         max_requests: int = 1024,
         max_queue_bytes: int = 64 * 1024 * 1024,
         require_keys: bool = False,
+        cache_bytes: int = 0,
     ) -> None:
-        """require_keys: nobody is answered without one."""
+        """require_keys: nobody is answered without one. cache_bytes: of answers that may be given again; 0: none is."""
+        self.cache = Cache(cache_bytes, metrics) if cache_bytes else None
         self.access = Access(workspace.runtime / "rates", required=require_keys)
         self._loop = asyncio.get_running_loop()
         self.workspace, self.writer, self.metrics = workspace, writer, metrics
@@ -112,6 +116,7 @@ class Runtime:
             self.observers,
             max_requests=max_requests,
             max_bytes=max_queue_bytes,
+            cache=self.cache,
         )
 
     @cached_property
@@ -245,6 +250,8 @@ class Runtime:
             gauges["modelmark_steward_seconds"] = seconds
         self._miss(unwatched(self.workspace))
         gauges["modelmark_ready"] = float(self.ready()[0])
+        if self.cache is not None:
+            tell_cache_off(self.workspace, self.writer.id, self.cache.count())
         self.metrics.share()
         tell_unserved(self.workspace, self.writer.id, self.health.unfit)
 
@@ -352,6 +359,8 @@ class Runtime:
             for version in route.versions:
                 self.writer.declare(version.schema)
         self.routes = plan.routes
+        if self.cache is not None:
+            self.cache.purge({version.id for route in plan.routes.values() for version in route.versions})
         self.health.unserved, self.health.unfit = plan.unserved, plan.unfit
         self.health.sequence = plan.sequence
         self._report(plan.failures)

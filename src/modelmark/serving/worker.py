@@ -22,6 +22,7 @@ import uvloop
 
 from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.alerts.unserved import tell_unserved
+from modelmark.domain.cache_now import tell_cache_off
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
@@ -82,7 +83,7 @@ class Options:
     the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
     kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one. elsewhere:
     others than this machine may reach us, as the supervisor allows. any_name: the Host header may name anything.
-    follows: the number of workers follows the load."""
+    follows: the number of workers follows the load. cache_mb: of answers that may be given again."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -104,6 +105,7 @@ class Options:
     elsewhere: bool = False
     any_name: bool = False
     follows: bool = False
+    cache_mb: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -145,6 +147,7 @@ async def run(options: Options) -> None:
     finally:
         end_journal_fault(workspace, writer.id)
         tell_unserved(workspace, writer.id, ())
+        tell_cache_off(workspace, writer.id, ())
         writer.close()
 
 
@@ -164,6 +167,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_requests=options.max_requests,
         max_queue_bytes=options.max_queue_bytes,
         require_keys=options.require_keys,
+        cache_bytes=options.cache_mb * 1024 * 1024,
     )
     files = TlsFiles.of(options.tls_cert, options.tls_key, options.tls_client_ca)
     tls = None if files is None else Tls(files)
@@ -323,6 +327,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--elsewhere", action="store_true")
     parser.add_argument("--any-name", action="store_true")
     parser.add_argument("--follows", action="store_true")
+    parser.add_argument("--cache-mb", type=int, default=0)
     parser.add_argument("--tls-cert", type=Path)
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--tls-client-ca", type=Path)
