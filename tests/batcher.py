@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, load_marked
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.shared_cache import SharedCache
 
 
 def spin(seconds: float) -> None:
@@ -89,12 +91,12 @@ class Caller:
 class Bench:
     """A batcher with a journal of its own."""
 
-    def __init__(self, root: Path, *, cache_bytes: int = 0) -> None:
+    def __init__(self, root: Path, *, cache_bytes: int = 0, shared: SharedCache | None = None) -> None:
         self.writer = Writer(Workspace(root).wal, sync=Sync.NEVER)
         self.metrics = Metrics(None)
         self.observers = Observers(self.metrics)
         loop = asyncio.get_running_loop()
-        self.cache = Cache(cache_bytes, self.metrics) if cache_bytes else None
+        self.cache = Cache(cache_bytes, self.metrics, shared) if cache_bytes else None
         self.batcher = Batcher(loop, self.writer, self.metrics, Refusals(), self.observers, cache=self.cache)
         self.callers: list[Caller] = []
 
@@ -155,7 +157,7 @@ def loader(root: Path):
 def runner(root: Path):
     """Runs a test's coroutine with a bench; gives back what the journal then holds."""
 
-    def go(work: Callable[[Bench], object], **how: int) -> list[Predicted]:
+    def go(work: Callable[[Bench], object], **how: Any) -> list[Predicted]:
         async def inside() -> list[Predicted]:
             bench = Bench(root / "own", **how)
             await work(bench)

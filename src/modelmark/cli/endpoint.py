@@ -19,12 +19,15 @@ from modelmark.domain.settings import Settings
 from modelmark.domain.worker_bounds import WorkerBounds
 from modelmark.serving.exposure import Exposure
 from modelmark.serving.heartbeat import follow_parent
+from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.supervisor import Supervisor, serve
 from modelmark.serving.tls import TlsFiles
 
 
 def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:
     """Until SIGTERM or SIGINT, or until whoever started us is gone."""
+    if settings.cache_redis is not None:
+        SharedCache(settings.cache_redis)  # what is no address ends the start, not each worker's
     follow_parent()
     with still_there(settings.place.root):
         serve(

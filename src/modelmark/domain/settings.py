@@ -36,6 +36,7 @@ class Settings:
     dashboard_port: int = 8081
     workers: WorkerBounds = ONE
     cache_mb: int = 0  # of answers that may be given again, in each worker; 0: none is
+    cache_redis: str | None = None  # where workers share those answers; a secret where it holds one, never printed
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone

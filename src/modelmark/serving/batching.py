@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,13 @@ from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.cache import Cache
-from modelmark.serving.execution import Execution
 from modelmark.serving.lanes import Lane
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
 from modelmark.serving.outcomes import Outcomes
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.run import Run
 from modelmark.serving.telling import tell
 
 #: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
@@ -47,36 +47,6 @@ WATCH: Final = 0.05
 Scores = NDArray[np.float64]
 #: Looked up once: until Python 3.12 a member of an enum is found, and its `value` read, by a function in Python.
 _MODEL: Final = ServedBy.MODEL
-
-
-class Run:
-    """One run off the loop, in slices: between two of them it ends when nobody waits for it any more.
-
-    Called in a thread, which touches nothing but the model; took: rows and seconds of each slice, for the loop to read.
-    """
-
-    def __init__(self, execution: Execution, requests: list[PredictRequest], slice_rows: int) -> None:
-        self._execution, self._requests, self._slice_rows = execution, requests, slice_rows
-        parts = [cast(Checked, request.checked) for request in requests]
-        self.numbers = parts[0].numbers if len(parts) == 1 else np.concatenate([part.numbers for part in parts])
-        self.texts = parts[0].texts if len(parts) == 1 else [text for part in parts for text in part.texts]
-        self.took: list[tuple[int, float]] = []
-
-    def __call__(self) -> Scores | None:
-        """The scores; None when it ended early. Raises what the model does."""
-        found: list[Scores] = []
-        rows, size = len(self.numbers), self._slice_rows
-        width = len(self.texts) // rows
-        for at in range(0, rows, size):
-            if all(request.done or request.responder.gone for request in self._requests):
-                return None
-            numbers, texts = self.numbers[at : at + size], self.texts[at * width : (at + size) * width]
-            started = perf_counter()
-            try:
-                found.append(self._execution.run(numbers, texts))
-            finally:
-                self.took.append((len(numbers), perf_counter() - started))
-        return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 class Batcher:
@@ -315,6 +285,15 @@ class Batcher:
         except ModelmarkError as error:
             request.error = error
 
+    def _keep_shared(self, version: LoadedModel, run: Run) -> None:
+        """What a run computed, and what it heard that other workers had."""
+        for request in run.heard:
+            if request.answer is not None:
+                request.answer.cached = True
+        self._keep(version, run.computed, sum(seconds for _, seconds in run.took))
+        if self._cache is not None:
+            self._cache.note_shared(version.id, len(run.heard), run.asking)
+
     # Off the loop
 
     def _run_apart(self, version: LoadedModel, requests: list[PredictRequest]) -> None:
@@ -371,7 +350,7 @@ class Batcher:
         for request in requests:
             request.apart = False
         try:
-            run = Run(version.execution, requests, lane.run_rows)
+            run = Run(version.execution, requests, lane.run_rows, self._cache.shared if self._cache else None)
             took = run.took
             self._metrics.add("modelmark_model_runs_total")
             future = self._loop.run_in_executor(version.execution.threads, run)
@@ -385,7 +364,7 @@ class Batcher:
             else:
                 if scores is not None:
                     self._judge(version, requests, [_own_flags(request) for request in requests], scores)
-                    self._keep(version, requests, sum(seconds for _, seconds in took))
+                    self._keep_shared(version, run)
         except asyncio.CancelledError:  # the worker itself ends
             self._give_up(lane.leave_all())
             raise

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from modelmark.domain.digest import Digest
 from modelmark.serving.metrics import Metrics, key
+from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
 
 Scores = NDArray[np.float64]
@@ -62,7 +63,9 @@ class Known:
 class Cache:
     """One a worker, asked on its event loop alone. limit: bytes of all versions together."""
 
-    def __init__(self, limit: int, metrics: Metrics) -> None:
+    def __init__(self, limit: int, metrics: Metrics, shared: SharedCache | None = None) -> None:
+        """shared: with other workers; runs off the loop ask it."""
+        self.shared = shared
         self._limit, self._metrics = limit, metrics
         self._known: dict[Digest, Known] = {}
 
@@ -102,6 +105,13 @@ class Cache:
             known.bytes += len(packed) + OVERHEAD
         while self.bytes > self._limit:
             _drop_oldest(max(self._known.values(), key=lambda one: one.bytes))
+
+    def note_shared(self, version: Digest, found: int, seconds: float) -> None:
+        """What asking the shared one took, and found."""
+        known = self._known.get(version)
+        if known is not None and self.shared is not None:
+            known.hits += found
+            known.seconds += seconds
 
     @property
     def bytes(self) -> int:

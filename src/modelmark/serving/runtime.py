@@ -37,6 +37,7 @@ from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
 
 POLL: Final = 0.2
@@ -92,9 +93,10 @@ class Runtime:
         max_queue_bytes: int = 64 * 1024 * 1024,
         require_keys: bool = False,
         cache_bytes: int = 0,
+        shared_cache: SharedCache | None = None,
     ) -> None:
         """require_keys: nobody is answered without one. cache_bytes: of answers that may be given again; 0: none is."""
-        self.cache = Cache(cache_bytes, metrics) if cache_bytes else None
+        self.cache = Cache(cache_bytes, metrics, shared_cache) if cache_bytes else None
         self.access = Access(workspace.runtime / "rates", required=require_keys)
         self._loop = asyncio.get_running_loop()
         self.workspace, self.writer, self.metrics = workspace, writer, metrics

@@ -45,6 +45,7 @@ from modelmark.serving.memory import give_back, settle
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
+from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
 from modelmark.serving.tls import Tls, TlsFiles
 from modelmark.serving.wire import installed
@@ -168,6 +169,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         max_queue_bytes=options.max_queue_bytes,
         require_keys=options.require_keys,
         cache_bytes=options.cache_mb * 1024 * 1024,
+        shared_cache=SharedCache(address) if (address := os.environ.get("MODELMARK_CACHE_REDIS")) else None,
     )
     files = TlsFiles.of(options.tls_cert, options.tls_key, options.tls_client_ca)
     tls = None if files is None else Tls(files)
