@@ -76,6 +76,7 @@ JSON = {
     "label": ("labels.csv",),
     "predict": ("t.csv", "-o", "answers.parquet"),
     "explain": ("01a2b3c4",),
+    "export": ("-o", "out"),
     "attack": ("http://127.0.0.1:9",),
 }
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.explain_prediction import ExplainPrediction
+from modelmark.app.usecases.export_release import ExportRelease
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
 from modelmark.app.usecases.predict_table import PredictTable
@@ -83,6 +84,10 @@ class Workbench(Reporting):
             verifier=lambda: self.verifier,
             pool=Explanations(self.workspace.root, lambda: self.verifier),
         )
+
+    @cached_property
+    def export(self) -> ExportRelease:
+        return ExportRelease(workspace=self.workspace, artifacts=self.artifacts, verifier=lambda: self.verifier)
 
     @cached_property
     def rows_behind(self) -> RowsBehind:

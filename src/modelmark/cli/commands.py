@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "key": "modelmark.cli.keys:key",
     "account": "modelmark.cli.accounts:account",
     "serve": "modelmark.cli.run:serve",
+    "export": "modelmark.cli.export:export",
     "steward": "modelmark.cli.run:steward",
     "up": "modelmark.cli.run:up",
     "predict": "modelmark.cli.predict:predict",

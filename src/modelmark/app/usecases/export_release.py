@@ -1,0 +1,109 @@
+"""What is released, in the forms of other servers and of clusters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from modelmark.domain.errors import Conflict, Missing
+from modelmark.domain.ports import ArtifactStore
+from modelmark.domain.routes import Snapshot
+from modelmark.domain.version import ARTIFACT, LOCK
+from modelmark.domain.workspace import Workspace
+from modelmark.registry.export import image, triton
+from modelmark.seal.keys import PUBLIC, Verifier
+from modelmark.seal.mark import Marked, open_marked
+from modelmark.seal.snapshot import read_snapshot
+
+
+class Form(StrEnum):
+    """IMAGE: a folder that an image is built from, with what Kubernetes and KServe are told. TRITON: a model repository."""
+
+    IMAGE = "image"
+    TRITON = "triton"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """models: by name, the label of each version that is in it. files: paths in the folder."""
+
+    folder: str
+    form: Form
+    models: Mapping[str, tuple[str, ...]]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRelease:
+    workspace: Workspace
+    artifacts: ArtifactStore
+    verifier: Callable[[], Verifier]
+
+    def __call__(self, out: Path, form: Form, *, model: str | None = None) -> Exported:
+        """model: of a Triton repository, that one alone; an image takes the signed snapshot, and so every model in it.
+
+        Raises Missing where nothing serves, NoMark and Tampered as a worker does, Conflict where `out` holds something,
+        Rejected for what the form cannot take.
+        """
+        if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+            raise Conflict(
+                f"{out} is there already, and is not empty", code="EXISTS", field="--out", limit="a new folder"
+            )
+        snapshot = read_snapshot(self.workspace.snapshot, self.verifier())
+        marked = self._marked(snapshot, model)
+        found = self._triton(marked) if form is Form.TRITON else self._image(snapshot, marked)
+        scratch = out.with_name(f".{out.name}.part")
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            for path, data in found.items():
+                place = scratch / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+            if out.exists():
+                out.rmdir()
+            scratch.rename(out)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        models: dict[str, tuple[str, ...]] = {}
+        for one in marked:
+            models[one.version.model] = (*models.get(one.version.model, ()), one.version.label)
+        return Exported(folder=str(out), form=form, models=models, files=tuple(sorted(found)))
+
+    def _marked(self, snapshot: Snapshot, model: str | None) -> list[Marked]:
+        """Every version that answers or stands in, verified."""
+        routes = [route for route in snapshot.routes if model in (None, route.model)]
+        if not routes:
+            known = ", ".join(route.model for route in snapshot.routes) or "none"
+            raise Missing(
+                "nothing of that name is released", code="NOTHING_SERVES", field="--model", limit=f"serves: {known}"
+            )
+        ids = dict.fromkeys(
+            id for route in routes for id in (*(arm.version for arm in route.arms), route.previous) if id is not None
+        )
+        return [open_marked(self.artifacts.folder(id), self.verifier(), expected=id) for id in ids]
+
+    def _triton(self, marked: list[Marked]) -> Mapping[str, bytes]:
+        found: dict[str, bytes] = {}
+        for one in marked:
+            graph = one.files.get(ARTIFACT, b"")
+            found.update(triton.repository(one.version, one.contract, one.signature, graph))
+        return found
+
+    def _image(self, snapshot: Snapshot, marked: list[Marked]) -> Mapping[str, bytes]:
+        models = [route.model for route in snapshot.routes]
+        kept: dict[str, bytes] = {
+            f"workspace/{self.workspace.snapshot.name}": self.workspace.snapshot.read_bytes(),
+            f"workspace/{self.workspace.keys.name}/{PUBLIC}": (self.workspace.keys / PUBLIC).read_bytes(),
+        }
+        locks = []
+        for one in marked:
+            folder = self.artifacts.folder(one.version.id)
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                name = f"workspace/{self.workspace.versions.name}/{folder.name}/{path.relative_to(folder).as_posix()}"
+                kept[name] = path.read_bytes()
+            locks.append((folder / LOCK).read_text("utf-8", "replace"))
+        name = models[0] if len(models) == 1 else "modelmark"
+        return {**kept, **image.files(name, models, locks)}

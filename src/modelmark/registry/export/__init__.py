@@ -1,0 +1,1 @@
+"""What other servers and clusters take, written from a marked version."""
