@@ -20,6 +20,7 @@ MAP = str(Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}" / "map.json")
 SMALL = {
     "check.py": (["--rows", "700", "--fast"], "holdout"),
     "false_alarms.py": (["--problems", "1", "--processes", "1", "--sparse", "2", "--first", "1"], "refused"),
+    "grpc_serving.py": (["--slices", "1", "--seconds", "0.3", "--cases", "1"], "bare grpc.aio"),
     "growth.py": (["--rows", "400", "--only", "data_contract"], "data_contract"),
     "interruptions.py": (["--points", "1", "--only", "init"], '"writes": '),
     "journal_tables.py": (["--rows", "3000", "--kills", "1"], "rows"),
