@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from postgres_server import Server, binaries
+
+#: In an environment of their own: scripts/test-flavours.
+collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["flavours/*"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

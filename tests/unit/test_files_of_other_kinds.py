@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import child_here
 from modelmark.domain.errors import Malformed, ModelmarkError, Rejected
-from modelmark.registry import scan
+from modelmark.registry import libraries, scan
 from modelmark.registry.drafting.inspect import inspect
 from modelmark.registry.mlflow_folder import model_file
 from modelmark.registry.refusal import Refusal
@@ -64,10 +64,11 @@ TORCH_OF_OLD = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (zipped("metadata.json", "config.json", "model.weights.h5"), "a Keras model"),
+        (zipped("variables/variables.index", "saved_model.pb"), "this is a TensorFlow SavedModel"),
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "HDF5"),
-        (zipped("archive/data.pkl", "archive/version"), "a PyTorch model"),
-        (TORCH_OF_OLD + b"more", "a PyTorch model"),
+        (zipped("archive/data.pkl", "archive/version"), "a PyTorch state_dict"),
+        (zipped("archive/data.pkl", "archive/constants.pkl"), "TorchScript"),
+        (TORCH_OF_OLD + b"more", "a PyTorch module, pickled"),
         (zipped("schema.json", "0.npy"), "skops's and cannot be followed"),
         (zipped("a.npy", "b.npy"), "NumPy's arrays"),
         (zipped("model/MLmodel", "model/model.pkl"), "an MLflow model's folder, packed"),
@@ -92,6 +93,27 @@ TORCH_OF_OLD = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, data, words):
     error = said(tmp_path, data)
     assert (error.code, words in error.message) == ("NOT_A_MODEL", True), error.message
+
+
+@pytest.mark.parametrize(
+    ("names", "library"),
+    [
+        (["metadata.json", "config.json", "model.weights.h5"], "keras"),
+        (["m/archive_format", "m/models/model.json", "m/data/sample_inputs/model.pt"], "torch"),
+    ],
+)
+def test_a_network_whose_library_is_not_installed_says_how_to_get_it(tmp_path, monkeypatch, names, library):
+    monkeypatch.setattr(libraries, "installed", lambda _: False)
+    error = said(tmp_path, zipped(*names))
+    assert (error.code, f"needs {library}, which is not installed" in error.message) == ("MISSING_MODULE", True)
+    assert "modelmark[networks]" in str(error.hint)
+
+
+def test_a_folder_of_tensorflow_is_refused_by_name(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    with pytest.raises(Rejected, match="this is a TensorFlow SavedModel") as caught:
+        inspect(tmp_path)
+    assert (caught.value.code, "tf2onnx" in str(caught.value.hint)) == ("NOT_A_MODEL", True)
 
 
 def test_the_one_estimator_of_a_dict_is_taken_and_its_key_said(tmp_path):

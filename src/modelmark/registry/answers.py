@@ -103,6 +103,11 @@ _EXPORT: Final = "use estimators that skl2onnx supports, or export the model to 
 _NAMES: Final = "list the inputs under the model's names and in its order"
 _ELSEWHERE: Final = "do that in the table before the model is fitted, or export the model to ONNX yourself"
 _EXPORTED: Final = "export the model to ONNX, and give that file"
+_PROGRAM: Final = (
+    "torch.export.save(torch.export.export(model.eval(), (example,), dynamic_shapes=({0: torch.export.Dim('rows')},)), "
+    "'model.pt2'), and give that file"
+)
+_SAVED_MODEL: Final = "save it with Keras, model.save('model.keras'), or convert it with tf2onnx, and give that file"
 _SUPERVISED: Final = "register a classifier or a regressor"
 _UNSAFE: Final = "do not open this file; find out where it comes from"
 
@@ -111,18 +116,44 @@ REASONS: Final[dict[str, Reason]] = {
     "failed": Reason("CONVERSION_FAILED", "the conversion ended with an error ({kind})", _EXPORT),
     "wrong_format": Reason("NOT_A_MODEL", "the file is neither a pickle (joblib, compressed too) nor ONNX", _SAVE),
     "empty": Reason("NOT_A_MODEL", "the file is empty", _SAVE),
-    "keras": Reason(
-        "NOT_A_MODEL", "the file is a Keras model", "model.export('model.onnx', format='onnx'), and give that file"
-    ),
     "hdf5": Reason(
         "NOT_A_MODEL",
         "the file is HDF5, as Keras wrote models",
-        "load it with Keras, model.export('model.onnx', format='onnx'), and give that file",
+        "load it with Keras, model.save('model.keras'), and give that file",
     ),
-    "torch": Reason(
-        "NOT_A_MODEL",
-        "the file is a PyTorch model",
-        "torch.onnx.export(model, example, 'model.onnx', dynamo=True, external_data=False), and give that file",
+    "torch": Reason("NOT_A_MODEL", "the file is a PyTorch module, pickled (torch.save)", _PROGRAM),
+    "torch_weights": Reason(
+        "NOT_A_MODEL", "the file is a PyTorch state_dict: weights, and not what computes with them", _PROGRAM
+    ),
+    "torchscript": Reason("NOT_A_MODEL", "the file is TorchScript", _PROGRAM),
+    "saved_model": Reason("NOT_A_MODEL", "this is a TensorFlow SavedModel", _SAVED_MODEL),
+    "network_inputs": Reason(
+        "COLUMNS_DIFFER",
+        "the network takes {a} tensors; one of shape (rows, …) is needed",
+        "wrap it in a module that takes one tensor",
+    ),
+    "network_outputs": Reason(
+        "WRONG_TASK", "the network answers no single tensor", "wrap it in a module that answers one tensor"
+    ),
+    "fixed_rows": Reason(
+        "CONVERSION_FAILED",
+        "the network takes {a} rows at a time, and no other number",
+        "export it with dynamic_shapes=({0: torch.export.Dim('rows')}},)",
+    ),
+    "keras_code": Reason(
+        "FOREIGN_CODE",
+        "the network holds {first}, which is code of its author's and not of Keras's",
+        "build it of Keras's own layers, or give a Python file that answers with it (docs/flavours/python.md)",
+    ),
+    "open_shape": Reason(
+        "COLUMNS_DIFFER",
+        "the shape of what the network takes is open beyond its rows",
+        "fix all but the number of rows",
+    ),
+    "no_shares": Reason(
+        "NO_PROBABILITIES",
+        "{first} answers numbers that are no probabilities: below 0, above 1, or not 1 together",
+        "end it with a softmax, or with a sigmoid for two classes",
     ),
     "missing_skops": Reason(
         "MISSING_MODULE",
@@ -171,7 +202,7 @@ REASONS: Final[dict[str, Reason]] = {
     "missing_library": Reason(
         "MISSING_MODULE",
         "the model needs {first}, which is not installed here",
-        "install it: pip install 'modelmark[boosters]', or the library itself",
+        "install it: pip install 'modelmark[{extra}]', or the library itself",
     ),
     "not_an_estimator": Reason(
         "NOT_A_MODEL", "the file holds no scikit-learn estimator ({first})", "save the fitted pipeline itself"
@@ -370,7 +401,9 @@ def refusal(answer: Answer | Scanned, vocabulary: Collection[str], limit: str | 
         a=a,
         b=b,
     )
-    return reason.error(said, code=reason.code, hint=reason.hint or None, limit=limit)
+    extra = libraries.KNOWN[names[0]].extra if names and names[0] in libraries.KNOWN else "boosters"
+    hint = reason.hint.replace("{extra}", extra)
+    return reason.error(said, code=reason.code, hint=hint or None, limit=limit)
 
 
 def plain_parameters(found: dict[str, Any], vocabulary: Collection[str]) -> dict[str, str]:

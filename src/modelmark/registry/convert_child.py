@@ -33,8 +33,8 @@ from modelmark.registry import (
     unpickle,
 )
 from modelmark.registry.drafting.learned_kinds import Learned, learned
-from modelmark.registry.original import asking, kinds, parts
-from modelmark.registry.original.author import AuthorsModel
+from modelmark.registry.original import asking, kinds, network, parts
+from modelmark.registry.original.adapted import Adapted, require_shares
 from modelmark.registry.original.opening import opened, own_modules
 from modelmark.registry.original.served import as_served
 from modelmark.registry.original.supported import require_answers
@@ -64,6 +64,7 @@ def main(verb: str) -> None:
     tables = tables_of(verb)
     native = _wait_for_go()
     libraries.warm_up(native)
+    network.warm_up(native, exporting=verb == "convert" and request.get("run") == "converted")
     landlock_version, filtered = sandbox_child.arm(
         folder=os.getcwd(),
         memory_bytes=request["memory_bytes"],
@@ -155,7 +156,7 @@ def _inspect(request: Mapping[str, Any], tables: Tables, out: Mapping[str, IO[by
     estimators.require_estimator(model)
     with saved.told_apart():
         require_answers(model)
-        task = model.kind if isinstance(model, AuthorsModel) else kinds.kind_of_model(model)
+        task = model.kind if isinstance(model, Adapted) else kinds.kind_of_model(model)
     names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     count = getattr(model, "n_features_in_", None)
     columns = _learned(model, 0 if names is None else len(names))
@@ -190,6 +191,7 @@ def _converted(whole: Any, request: Mapping[str, Any], tables: Tables, out: Mapp
     model = estimators.unwrap(whole)
     estimators.check(model, request)
     original = estimators.original_scores(model, tables["holdout"], request)
+    require_shares(model, original)
     asked = asking.ask(whole, tables["probes"], request)
     if request.get("run") == "isolated":
         served = estimators.original_scores(model, as_served(tables["holdout"], request), request)

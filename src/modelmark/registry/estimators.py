@@ -20,6 +20,7 @@ from modelmark.domain.classes import class_text, same_classes
 from modelmark.registry import compare, tensors
 from modelmark.registry.original import functions, imputing, number_codes, powers
 from modelmark.registry.original.kinds import REGRESSOR, kind_of_model
+from modelmark.registry.original.network import Network
 from modelmark.registry.original.parts import walk
 from modelmark.registry.original.supported import ask_plainly, require_answers, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
@@ -169,6 +170,9 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
 
     A plan that takes too long is left; the best of the others stands.
     """
+    if isinstance(model, Network):
+        data, signature = _exported(model, request)
+        return Converted(model=data, signature=signature, plan="float32")
     prepared = copy.deepcopy(model)
     ask_plainly(prepared)
     gaps = frame.isna().any()
@@ -195,6 +199,15 @@ def convert(model: Any, frame: pd.DataFrame, original: np.ndarray, request: Mapp
     if best is None:
         raise _explain(model, failures[0])
     return best[1]
+
+
+def _exported(network: Network, request: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    try:
+        return network.to_onnx(request)
+    except (MemoryError, Refusal):
+        raise
+    except Exception as error:  # noqa: BLE001 - an exporter raises what it likes
+        raise Refusal("not_convertible", names=names_of(network), kind=kind_of(error)) from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, TooLarge
 from modelmark.domain.version import BESIDE
 from modelmark.gates.supply_chain import formats
+from modelmark.registry import answers
 from modelmark.registry.original.foreign import is_text
 from modelmark.seal import source as sources
 from modelmark.seal.digests import digest_file
@@ -52,6 +53,8 @@ def take_all(source: Path, target: Path, most: int) -> Taken:
         name = source.name if source.suffix == ".py" else f"{source.stem}.py"
         return Taken(main=main, digest=digest_file(main), name=name, beside={name: main})
     found, left = sources.files(source), most
+    if "saved_model.pb" in found:
+        raise answers.refusal(answers.Answer(reason="saved_model"), frozenset())
     main_name = sources.main_of(found, source.name)
     copies = {}
     for at, name in enumerate(sorted(found, key=lambda name: name != main_name)):

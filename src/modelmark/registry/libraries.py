@@ -15,15 +15,18 @@ from modelmark.registry.words import words
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
     """names: module -> the classes a pickle may name. distributions: what may bring it. symbols: how its native functions
-    begin, where Python looks them up by name."""
+    begin, where Python looks them up by name. marks: words by which a file that is no pickle says that it is needed. extra: of
+    ours, that brings it."""
 
     names: Mapping[str, frozenset[str]]
     distributions: tuple[str, ...]
     symbols: tuple[str, ...] = ()
+    marks: frozenset[str] = frozenset()
+    extra: str = "boosters"
 
     @property
     def classes(self) -> frozenset[str]:
-        return frozenset().union(*self.names.values()) - {"Booster"}
+        return frozenset().union(*self.names.values(), self.marks) - {"Booster"}
 
 
 KNOWN: Final[Mapping[str, Library]] = {
@@ -42,6 +45,10 @@ KNOWN: Final[Mapping[str, Library]] = {
     ),
     "catboost": Library(
         names={"catboost.core": words("CatBoost CatBoostClassifier CatBoostRegressor")}, distributions=("catboost",)
+    ),
+    "torch": Library(names={}, distributions=("torch", "onnxscript"), marks=words("ExportedProgram"), extra="networks"),
+    "keras": Library(
+        names={}, distributions=("keras", "torch", "onnxscript"), marks=words("KerasModel"), extra="networks"
     ),
 }
 
@@ -90,8 +97,8 @@ def warm_up(names: Collection[str]) -> None:
             with contextlib.suppress(Exception):  # what it lacks is said where it is used
                 importlib.import_module(name)
             continue
-        if not installed(name):
-            continue
+        if not installed(name) or KNOWN[name].extra == "networks":
+            continue  # `original.network` warms those up
         library = importlib.import_module(name)
         if name == "xgboost":
             library.XGBClassifier(n_estimators=1, n_jobs=1).fit(rows, y_true).predict_proba(rows)

@@ -96,7 +96,7 @@ class Saved:
 
 def load(source: str | IO[bytes], modules: Collection[str] = ()) -> Saved:
     """The estimator in a joblib (compressed too), pickle or cloudpickle file, alone or the only one of a container; or in
-    skops's or a booster's own file. modules: its author's own, which it may ask for as well."""
+    skops's, a booster's or a network's own file. modules: its author's own, which it may ask for as well."""
     kept = _own(source)
     if kept is not None:
         return Saved(model=own_files.load(*kept), taken="", written_by=())
@@ -162,7 +162,9 @@ def _open(source: str | IO[bytes], modules: Collection[str]) -> Any:
     import joblib
     from joblib import numpy_pickle
 
-    class ClosedList(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
+    plain: Any = getattr(numpy_pickle.NumpyUnpickler, "plain", numpy_pickle.NumpyUnpickler)
+
+    class ClosedList(plain):  # type: ignore[misc]
         def find_class(self, module: str, name: str) -> Any:
             if not (pickle_names.allows(module, name) or pickle_names.is_of(modules, module, name)):
                 raise Refusal("name_not_allowed")
@@ -171,5 +173,6 @@ def _open(source: str | IO[bytes], modules: Collection[str]) -> Any:
                 raise Refusal("name_not_allowed")
             return found
 
+    ClosedList.plain = plain  # what another file, with other modules, is held by
     numpy_pickle.NumpyUnpickler = ClosedList
     return joblib.load(source)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -26,18 +28,21 @@ class Format(StrEnum):
     LIGHTGBM = "LightGBM (text)"
     CATBOOST = "CatBoost (cbm)"
     SKOPS = "skops"
+    TORCH = "PyTorch (torch.export)"
+    KERAS = "Keras"
 
 
-#: Forms in which boosters keep themselves: trees and numbers, and no code.
-OWN: Final = frozenset({Format.XGBOOST, Format.LIGHTGBM, Format.CATBOOST})
-_TAKEN: Final = "a pickle (joblib, compressed too), ONNX, skops, or a booster's own"
+#: Forms in which boosters and networks keep themselves: trees, layers and numbers, and no code.
+OWN: Final = frozenset({Format.XGBOOST, Format.LIGHTGBM, Format.CATBOOST, Format.TORCH, Format.KERAS})
+_TAKEN: Final = "a pickle (joblib, compressed too), ONNX, skops, or a booster's or network's own"
 _FIRST: Final = 4096
+_ZIP: Final = b"PK\x03\x04"
 _OBJECTS: Final = (b"{L", b"{l", b"{I", b"{i", b"{U")  # how an object of UBJSON may begin
 
 
 #: First bytes of formats that are not taken, so that the refusal can say what it found.
 _KNOWN: Final = (
-    (b"PK\x03\x04", "a zip archive (PyTorch, Keras or NumPy)"),
+    (_ZIP, "a zip archive (pickles of PyTorch, or NumPy)"),
     (b"\x89HDF", "HDF5 (Keras)"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x7fELF", "a program"),
@@ -68,8 +73,8 @@ def content_of(data: bytes, most: int = _MOST) -> tuple[Format, str, bytes]:
     """The same of bytes that are at hand."""
     for start, packing, make in _UNPACK:
         if data.startswith(start):
-            return _kind(inner := _unpacked(data, make(), packing, most)), packing, inner
-    return _kind(data), "", data
+            return _kind(inner := _unpacked(data, make(), packing, most), most), packing, inner
+    return _kind(data, most), "", data
 
 
 def _unpacked(data: bytes, machine: Any, packing: str, most: int) -> bytes:
@@ -99,8 +104,29 @@ def own(data: bytes) -> Format | None:
     return Format.XGBOOST if json_like or (first.startswith(_OBJECTS) and b"learner" in first) else None
 
 
-def _kind(data: bytes) -> Format:
-    kept = own(data)
+def packed(names: Collection[str]) -> Format | None:
+    """Which network keeps itself in a zip of files with these names; None for anything else."""
+    if "config.json" in names and "model.weights.h5" in names:
+        return Format.KERAS
+    ends = {name.partition("/")[2] for name in names}
+    return Format.TORCH if {"archive_format", "models/model.json"} <= ends else None
+
+
+def _packed(data: bytes, most: int) -> Format | None:
+    """Raises Rejected for one that unpacks to more than `most` bytes."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            inside = file.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+    kind = packed([one.filename for one in inside])
+    if kind is not None and sum(one.file_size for one in inside) > most:
+        raise Rejected(f"the archive unpacks to more than {most >> 20:,} MiB", code="TOO_LARGE")
+    return kind
+
+
+def _kind(data: bytes, most: int) -> Format:
+    kept = _packed(data, most) if data.startswith(_ZIP) else own(data)
     if kept is not None:
         return kept
     if skops_file.is_one(data):

@@ -85,7 +85,7 @@ class SupplyChain:
             found.checks.append(_graph_check(f"graph of {source}", data))
         elif kind in formats.OWN:
             found.notes.append(
-                f"{source} holds trees and numbers in a booster's own form, and no code; its library reads it behind walls."
+                f"{source} holds trees or layers, and numbers, in its library's own form, and no code; that reads it behind walls."
             )
         elif kind is formats.Format.SKOPS:
             _skops(source, data, found)

@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+from modelmark.registry.original.adapted import Adapted, as_objects
 from modelmark.registry.original.kinds import CLASSIFIER, REGRESSOR
 from modelmark.registry.original.own_code import module_of, modules_in, names_in
 from modelmark.registry.refusal import Refusal, kind_of
@@ -92,8 +93,8 @@ def _made(found: Any, module: ModuleType) -> Any:
         raise _failed(error, f"{module.__name__}.py") from None
 
 
-class AuthorsModel:
-    """What scikit-learn calls an estimator, around the author's object. It is given a copy of each table."""
+class AuthorsModel(Adapted):
+    """Around the author's object. It is given a copy of each table."""
 
     def __init__(self, found: Any, request: Mapping[str, Any]) -> None:
         """Raises Refusal for an object that cannot predict."""
@@ -103,29 +104,12 @@ class AuthorsModel:
         self._predict: Callable[[Any], Any] = predict
         self._probabilities = getattr(found, PROBABILITIES, None)
         self._says_labels = callable(self._probabilities)
-        classes = _listed(getattr(found, "classes_", None)) or request.get("classes")
-        regression = request.get("task") == "regression"
-        #: Empty: it does not say, and the target will.
-        self.kind = CLASSIFIER if classes or (self._says_labels and not regression) else REGRESSOR if regression else ""
-        if classes:
-            self.classes_ = _array(classes)
-        columns = _listed(getattr(found, "feature_names_in_", None)) or [i["name"] for i in request.get("inputs", ())]
-        if columns:
-            self.feature_names_in_ = _array(columns)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        return {}
-
-    def fit(self, *_: Any) -> NoReturn:
-        raise NotImplementedError("it was trained where it comes from")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import Tags, TargetTags
-
-        return Tags(estimator_type=self.kind or None, target_tags=TargetTags(required=True))
+        if classes := _listed(getattr(found, "classes_", None)):
+            self.classes_ = as_objects(classes)
+        if columns := _listed(getattr(found, "feature_names_in_", None)):
+            self.feature_names_in_ = as_objects(columns)
+        self.kind = CLASSIFIER if classes or self._says_labels else ""
+        self.bind(request)
 
     def predict(self, table: Any) -> np.ndarray:
         """One number a row; of a classifier its labels."""
@@ -140,18 +124,8 @@ class AuthorsModel:
         return found
 
     def predict_proba(self, table: Any) -> np.ndarray:
-        """(rows, classes). One number a row is the probability of the second of two classes."""
-        import numpy as np
-
-        found = self._answer(self._probabilities if self._says_labels else self._predict, table)
-        count = len(self.classes_)
-        if found.dtype.kind == "f" and found.ndim == 2 and found.shape[1] == count:
-            return found
-        if found.dtype.kind != "f" or count != 2 or found.size != len(table):
-            width = found.size // max(len(table), 1)
-            raise Refusal("own_labels", names=[type(self).__name__], numbers=[count, width])
-        second = found.reshape(-1)
-        return np.column_stack([1 - second, second])
+        """(rows, classes)."""
+        return self.shares(self._answer(self._probabilities if self._says_labels else self._predict, table))
 
     def _answer(self, ask: Any, table: Any) -> np.ndarray:
         import numpy as np
@@ -172,11 +146,3 @@ def _name(found: Any) -> str:
 def _listed(values: Any) -> list[Any]:
     found = values.tolist() if hasattr(values, "tolist") else values
     return list(found) if isinstance(found, (list, tuple)) else []
-
-
-def _array(values: list[Any]) -> np.ndarray:
-    import numpy as np
-
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found

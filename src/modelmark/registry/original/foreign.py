@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
-from modelmark.gates.supply_chain.formats import own
+from modelmark.gates.supply_chain import formats
 from modelmark.registry.refusal import Refusal
 
 _FIRST: Final = 4096
+_PICKLE: Final = 1 << 20
 _TORCH_OF_OLD: Final = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # its magic number, pickled before everything else
 #: (how a file begins, the reason in `answers.REASONS`), the first that fits.
 _STARTS: Final = (
@@ -26,7 +28,8 @@ _STARTS: Final = (
 )
 #: (what one of the names in a zip ends with, the reason); the first that fits.
 _IN_ZIP: Final = (
-    ("model.weights.h5", "keras"),
+    ("saved_model.pb", "saved_model"),
+    ("constants.pkl", "torchscript"),
     ("data.pkl", "torch"),
     (".npy", "an_array"),
     ("MLmodel", "packed_folder"),
@@ -38,9 +41,9 @@ def require_known(path: Path) -> None:
     """Raises Refusal for a format that we know and do not read; says nothing of any other file."""
     with path.open("rb") as file:
         first = file.read(_FIRST)
-    if own(first) is not None:
+    if formats.own(first) is not None:
         return
-    reason = _of_zip(path) if first.startswith(b"PK\x03\x04") else _of_start(first)
+    reason: str | None = _of_zip(path) if first.startswith(b"PK\x03\x04") else _of_start(first)
     if reason is not None:
         raise Refusal(reason)
 
@@ -68,11 +71,22 @@ def _of_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as packed:
             names = packed.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            if formats.packed(names) is not None:
+                return None
+            pickle = next((name for name in names if name.endswith("/data.pkl")), None)
+            if pickle and not any(name.endswith("/constants.pkl") for name in names):
+                with packed.open(pickle) as file:
+                    return "torch" if _names_modules(file.read(_PICKLE)) else "torch_weights"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, zlib.error):
         return "a_zip"
     if "schema.json" in names:  # of skops
         return None
     return next((reason for end, reason in _IN_ZIP if any(name.endswith(end) for name in names)), "a_zip")
+
+
+def _names_modules(pickle: bytes) -> bool:
+    """Whether it pickles layers, and not only what they learned."""
+    return b"torch.nn" in pickle or b"__main__" in pickle or b"_modules" in pickle
 
 
 def is_text(data: bytes) -> bool:

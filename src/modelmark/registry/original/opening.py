@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from modelmark.domain.version import BESIDE
 from modelmark.registry import unpickle
 from modelmark.registry.original import author
+from modelmark.registry.original.adapted import Adapted
 from modelmark.registry.original.own_code import holds_code, modules_in, names_in
 from modelmark.registry.unpickle import Saved
 
@@ -18,6 +19,14 @@ def own_modules(request: Mapping[str, Any], folder: Path = Path()) -> Collection
     return modules_in(names_in(folder / BESIDE)) if request.get("main") else ()
 
 
+def of_file(source: str | IO[bytes], request: Mapping[str, Any]) -> Saved:
+    """Of a lone file. Raises Refusal."""
+    saved = unpickle.load(source)
+    if isinstance(saved.model, Adapted):
+        saved.model.bind(request)
+    return saved
+
+
 def opened(request: Mapping[str, Any], folder: Path = Path()) -> Saved:
     """request: as `convert.request_of` makes it, and `main`: the model's file among those that came, empty for a lone file.
 
@@ -25,7 +34,7 @@ def opened(request: Mapping[str, Any], folder: Path = Path()) -> Saved:
     """
     main, beside = str(request.get("main") or ""), folder / BESIDE
     if not main:
-        return unpickle.load(str(folder / "source.bin"))
+        return of_file(str(folder / "source.bin"), request)
     is_code = holds_code((beside / main).read_bytes())
     modules = author.make_importable(beside) if is_code or len(names_in(beside)) > 1 else frozenset[str]()
     if is_code:

@@ -1,4 +1,4 @@
-"""Boosters from the files in which they keep themselves, as estimators. Runs in the child: their own code reads the bytes."""
+"""Boosters and networks from the files in which they keep themselves, as estimators. Runs in the child: their code reads them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from modelmark.gates.supply_chain.formats import Format
 from modelmark.registry import libraries
+from modelmark.registry.original.network import from_keras, from_torch
 from modelmark.registry.refusal import Refusal, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 LIBRARY: Final[Mapping[Format, str]] = {
-    Format.XGBOOST: "xgboost", Format.LIGHTGBM: "lightgbm", Format.CATBOOST: "catboost",
+    Format.XGBOOST: "xgboost", Format.LIGHTGBM: "lightgbm", Format.CATBOOST: "catboost", Format.TORCH: "torch",
+    Format.KERAS: "keras",
 }  # fmt: skip
 _XGB_CLASSES: Final = ("binary:logistic", "multi:softprob")
 _XGB_VALUES: Final = ("reg:", "count:")
@@ -36,7 +38,7 @@ def load(kind: Format, data: bytes) -> Any:
     name = LIBRARY[kind]
     if not libraries.installed(name):
         raise Refusal("missing_library", names=[name])
-    read = {Format.XGBOOST: _xgboost, Format.LIGHTGBM: _lightgbm, Format.CATBOOST: _catboost}[kind]
+    read = _READERS[kind]
     try:
         return read(data)
     except (MemoryError, Refusal):
@@ -155,3 +157,9 @@ def _named(around: type, kind: str, names: list[str]) -> Any:
     if names:
         model.feature_names_in_ = np.array(names, dtype=object)
     return model
+
+
+_READERS: Final[Mapping[Format, Callable[[bytes], Any]]] = {
+    Format.XGBOOST: _xgboost, Format.LIGHTGBM: _lightgbm, Format.CATBOOST: _catboost, Format.TORCH: from_torch,
+    Format.KERAS: from_keras,
+}  # fmt: skip

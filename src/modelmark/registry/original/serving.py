@@ -19,7 +19,7 @@ import msgspec
 
 from modelmark.domain.version import ASKED, SAVED
 from modelmark.registry import answers, estimators, libraries, namespaces, sandbox_child, seccomp, syscalls, unpickle
-from modelmark.registry.original import opening
+from modelmark.registry.original import network, opening
 from modelmark.registry.original.served import matrix_of, table_of
 from modelmark.registry.refusal import Refusal
 from modelmark.sandbox import frames
@@ -52,6 +52,7 @@ def main() -> None:
     request: Mapping[str, Any] = json.loads((folder / ASKED).read_bytes() if folder else sent[ASKED])
     unpickle.warm_up(converters=False)
     libraries.warm_up(request["libraries"])
+    network.warm_up(request["libraries"], exporting=False)
     _, filtered = sandbox_child.arm(
         folder=sys.argv[2] if folder else None,
         memory_bytes=MEMORY,
@@ -66,7 +67,7 @@ def main() -> None:
         frames.write(end, Told([], b"", "this kernel filters no system calls, so no model is opened here (NO_SANDBOX)"))
         return
     try:
-        saved = opening.opened(request, folder) if folder else unpickle.load(io.BytesIO(sent[SAVED]))
+        saved = opening.opened(request, folder) if folder else opening.of_file(io.BytesIO(sent[SAVED]), request)
         answer = answering(saved.model, request, build.numeric, build.textual)
     except Exception as error:  # noqa: BLE001  # whatever an object raises
         frames.write(end, Told([], b"", _said(error)))

@@ -1,0 +1,5 @@
+"""Keras computes with PyTorch here, as in the sandbox."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
