@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from child_here import sandbox_here
 from foreign_clients import asked
 from modelmark import Client
 from modelmark.domain.contract import HowItRuns
-from modelmark.domain.version import ONNX, ONNX_FILE, ORIGINAL, PYTHON, Signature
+from modelmark.domain.version import ONNX, ONNX_FILE, ORIGINAL, PYTHON, UPSTREAM, Signature
 from modelmark.registry import sandbox
 from modelmark.registry.convert import convert
 from modelmark.serving import flavours
@@ -69,8 +70,22 @@ def trained() -> Any:
     )
 
 
-def built(flavour: str, model: Any, folder: Path) -> case.Built:
+@contextmanager
+def elsewhere(model: Any, folder: Path) -> Iterator[Path]:
+    """The graph on a server of its own, and the file that says where."""
+    version = case.build(folder / "elsewhere", case.contract(), case.converted(model, 3))
+    case.release(version)
+    with running(version.workspace) as server:
+        place = folder / "upstream.yaml"
+        place.write_text(f"protocol: v2\nurl: {server.address}\nmodel: churn\n")
+        yield place
+
+
+def built(flavour: str, model: Any, folder: Path, place: Path) -> case.Built:
     agreed, graph = case.contract(), None
+    if flavour == UPSTREAM:
+        found = convert(place, agreed, FRAME, limits=sandbox.Limits(), progress=lambda _: None)
+        return case.build(folder / "w", agreed, flavour=flavour, files=found.files, signature=found.signature)
     if flavour in (ORIGINAL, PYTHON):
         given = folder / "given"
         given.mkdir()
@@ -175,11 +190,12 @@ def cell(told: Heard, labels: list[int], shares: np.ndarray) -> str:
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     model, table = trained(), {}
     labels, shares = model.predict(FRAME).tolist(), model.predict_proba(FRAME)
-    for flavour in flavours.BUILTIN:
-        version = built(flavour, model, tmp_path_factory.mktemp(flavour))
-        case.release(version)
-        with running(version.workspace, grpc_port=0) as server:
-            table[flavour] = {name: cell(told, labels, shares) for name, told in heard(server).items()}
+    with elsewhere(model, tmp_path_factory.mktemp("elsewhere")) as place:
+        for flavour in flavours.BUILTIN:
+            version = built(flavour, model, tmp_path_factory.mktemp(flavour), place)
+            case.release(version)
+            with running(version.workspace, grpc_port=0) as server:
+                table[flavour] = {name: cell(told, labels, shares) for name, told in heard(server).items()}
     return table
 
 
@@ -191,7 +207,7 @@ def rendered(table: dict[str, dict[str, str]]) -> str:
 
 
 def test_every_protocol_answers_every_kind_of_model_as_its_author_s_object_does(found):
-    assert set(found) == set(flavours.BUILTIN) >= {ONNX, ONNX_FILE, ORIGINAL, PYTHON}
+    assert set(found) == set(flavours.BUILTIN) >= {ONNX, ONNX_FILE, ORIGINAL, PYTHON, UPSTREAM}
     assert {
         (flavour, name, how) for flavour, row in found.items() for name, how in row.items() if how != "same"
     } == set()

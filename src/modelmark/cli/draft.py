@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def init(
     model: Annotated[
         str,
-        typer.Argument(help="The trained model: a joblib, pickle, ONNX or .py file, a folder, or runs:/… models:/…"),
+        typer.Argument(help="The trained model: a file (joblib, ONNX, .py …), a folder, or runs:/… models:/…"),
     ],
     *,
     train: Annotated[Path, typer.Option(help="The training table: CSV (.gz) or Parquet.")],

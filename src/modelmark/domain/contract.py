@@ -76,8 +76,9 @@ class ModelSource:
     """Where the trained model comes from."""
 
     source: str
-    """A file beside this contract (joblib, pickle, ONNX, a booster's own, Python), a folder with a model and the code it needs, or
-    in MLflow: runs:/RUN/path or models:/NAME/VERSION. `FILE.py:NAME` names one of several objects."""
+    """A file beside this contract (joblib, pickle, ONNX, a booster's or network's own, Python, or one that names an upstream), a
+    folder with a model and the code it needs, or in MLflow: runs:/RUN/path or models:/NAME/VERSION. `FILE.py:NAME` names one of
+    several objects."""
     task: Task
     """What it answers."""
     run: HowItRuns = later(default=HowItRuns.CONVERTED)

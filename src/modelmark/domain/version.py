@@ -30,7 +30,11 @@ ONNX: Final = "onnx"
 ONNX_FILE: Final = "onnx_file"  # a graph somebody exported, served as it is
 ORIGINAL: Final = "original"  # the trained object itself, in a process of its own
 PYTHON: Final = "python"  # likewise, with its author's own code
-#: Of the former: the object as somebody saved it, and what it is asked with.
+UPSTREAM: Final = "upstream"  # on somebody else's server
+#: Of that flavour: where it is, and what it said of itself and answered at registration.
+PLACE: Final = "upstream.yaml"
+ANSWERED: Final = "answered.json"
+#: Of an original: the object as somebody saved it, and what it is asked with.
 SAVED: Final = "model.saved"
 ASKED: Final = "asked.json"  # of both
 #: Of the latter: the folder with everything that its author gave.
@@ -203,7 +207,7 @@ class Version:
     @property
     def as_itself(self) -> bool:
         """Whether no conversion stands between the trained object and its answers."""
-        return self.components.flavour in (ORIGINAL, PYTHON)
+        return self.components.flavour in (ORIGINAL, PYTHON, UPSTREAM)
 
     @property
     def argument(self) -> str:

@@ -19,14 +19,17 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import (
+    ANSWERED,
     ARTIFACT,
     ASKED,
     BESIDE,
     ONNX,
     ONNX_FILE,
     ORIGINAL,
+    PLACE,
     PYTHON,
     SAVED,
+    UPSTREAM,
     Dtype,
     Feed,
     Parity,
@@ -35,6 +38,7 @@ from modelmark.domain.version import (
     Signature,
 )
 from modelmark.registry import answers, compare, graph, graph_facts, intake, libraries, sandbox, scan
+from modelmark.registry.from_upstream import FromUpstream
 from modelmark.seal import source as sources
 from modelmark.seal.digests import canonical, plain
 from modelmark.seal.values import restore
@@ -123,6 +127,9 @@ def convert(
         most = min(limits.source_bytes, _MOST_ONNX) if as_it_is else limits.source_bytes
         taken = intake.take_all(source, folder / "taken", most)
         holdout[[item.name for item in contract.inputs]].to_parquet(folder / "holdout.parquet")
+        if (place := intake.upstream_of(taken)) is not None:
+            progress("asking the server that the model is on")
+            return _elsewhere(place, taken, contract, holdout)
         if as_it_is:
             progress("running the ONNX graph on the holdout")
             model = taken.main.read_bytes()
@@ -198,6 +205,28 @@ def _as_itself(opened: _Opened, taken: intake.Taken, contract: Contract, request
         missing=opened.missing,
         sample=_sample(opened, served),
         libraries=opened.libraries,
+    )
+
+
+def _elsewhere(place: bytes, taken: intake.Taken, contract: Contract, holdout: pd.DataFrame) -> Conversion:
+    """A model that stays on its server: where that is, and what it answers now. It is the original."""
+    signature = _columns(contract)
+    there = FromUpstream(place, contract, signature)
+    scores = there.scores(holdout)
+    return Conversion(
+        files={PLACE: place, ANSWERED: there.golden(holdout, scores)},
+        flavour=UPSTREAM,
+        signature=signature,
+        parity=Parity(rows=len(scores), flipped=0, max_difference=0.0),
+        scores=scores,
+        original=scores,
+        source=taken.digest,
+        estimator="upstream",
+        parameters={},
+        notes=(),
+        missing=(),
+        sample=_sample(None, scores),
+        libraries=(),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from modelmark.contract.yamltext import MAX_BYTES
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, TooLarge
 from modelmark.domain.version import BESIDE
@@ -17,6 +18,7 @@ from modelmark.registry import answers
 from modelmark.registry.original.foreign import is_text
 from modelmark.seal import source as sources
 from modelmark.seal.digests import digest_file
+from modelmark.upstream.settings import names_upstream
 
 _STEP: Final = 1 << 20
 _FIRST: Final = 4096
@@ -63,6 +65,14 @@ def take_all(source: Path, target: Path, most: int) -> Taken:
         left -= copies[name].stat().st_size
     digests = {name: digest_file(copies[name]) for name in found}
     return Taken(main=copies[main_name], digest=sources.digest_of(digests), name=main_name, beside=copies)
+
+
+def upstream_of(taken: Taken) -> bytes | None:
+    """The file, where all that it says is on which server the model is."""
+    if not taken.name or len(taken.beside) > 1 or taken.main.stat().st_size > MAX_BYTES:
+        return None
+    data = taken.main.read_bytes()
+    return data if names_upstream(data) else None
 
 
 def _is_text(path: Path) -> bool:

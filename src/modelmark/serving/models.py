@@ -59,6 +59,11 @@ class LoadedModel:
         """Everything a caller may call this version by."""
         return (self.label, self.label.removeprefix("v"), self.id.short, self.id.hex)
 
+    @property
+    def astray(self) -> str:
+        """Why it no longer is the model that was registered; empty for one that is, as all are whose bytes are here."""
+        return str(getattr(self.execution.flavour, "astray", ""))
+
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """Implements `domain.ports.Predictor`: the serving path without its network. Raises Rejected as the endpoint refuses
         (also TOO_MANY_ROWS), OutputInvalid as its guard does."""

@@ -255,7 +255,13 @@ class Runtime:
         if self.cache is not None:
             tell_cache_off(self.workspace, self.writer.id, self.cache.count())
         self.metrics.share()
-        tell_unserved(self.workspace, self.writer.id, self.health.unfit)
+        tell_unserved(self.workspace, self.writer.id, (*self.health.unfit, *self._astray()))
+
+    def _astray(self) -> Iterator[str]:
+        """Versions that serve, and have since become another model where they are."""
+        for version in {v.id: v for route in self.routes.values() for v in route.versions}.values():
+            if said := version.astray:
+                yield f"version {version.id.short} of {version.model}: {said}"
 
     def _miss(self, said: str | None) -> None:
         """The steward cannot tell of its own end: the log does, once, and readiness names it among the problems."""

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from modelmark.domain.catalogue.gate_settings import SupplyChainGate, Vulnerabilities
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected, Unmeasured
 from modelmark.domain.evidence import Bound, Check, Limit, Table
-from modelmark.domain.version import ARTIFACT, BESIDE, PYTHON, File
+from modelmark.domain.version import ARTIFACT, BESIDE, PYTHON, UPSTREAM, File
 from modelmark.gates.case import Case
 from modelmark.gates.gate import Findings, GateProgress, Measurement
 from modelmark.gates.supply_chain import formats, onnx_rules, osv, packages, pickled, scanners, skops_file
@@ -24,10 +24,18 @@ _ADDRESSES: Final = ("runs:/", "models:/")  # of MLflow
 _NONE: Final = Limit(bound=Bound.AT_MOST, value=0)
 _SHOWN: Final = 100
 _MOST_SKOPS: Final = 4 << 30  # bytes it may unpack to; the sandbox asked for less
-_OF_CODE: Final = (
-    "The model is code of its author's, or needs it. No scanner judges that: somebody has to read it. It is imported in a process "
-    "with walls, and nowhere else."
-)
+#: Flavour -> what its source is, and what nobody looked at.
+_SAID: Final = {
+    PYTHON: (
+        "is Python of its author's",
+        "The model is code of its author's, or needs it. No scanner judges that: somebody has to read it. It is imported in a "
+        "process with walls, and nowhere else.",
+    ),
+    UPSTREAM: (
+        "says on which server the model is",
+        "The model is on another server. What that runs nobody looked at here: it is held to what it answered at registration.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +65,20 @@ class SupplyChain:
 
     def _source(self, case: Case, found: Findings) -> None:
         """The file the contract names, as it was received."""
-        source, name, own = case.contract.model.source, "format of the source", False
+        source, name, said = case.contract.model.source, "format of the source", None
         try:
             with _received(case) as path:
                 found.looked_at["source"] = sources.digest(path)
                 if found.looked_at["source"] != case.version.lineage.source_digest:
                     raise Unmeasured(f"{source} has changed since {case.version.label} was registered")
-                own = case.version.components.flavour == PYTHON
-                if own:
-                    found.notes.append(_OF_CODE)
+                said = _SAID.get(case.version.components.flavour)
+                if said:
+                    found.notes.append(said[1])
                 path = path / _main(case) if path.is_dir() else path
                 kind, packing, data = formats.content(path)
         except Rejected as error:
-            if own and error.code == "WRONG_FORMAT":  # what was registered as code is no other format
-                found.checks.append(_fault(name, f"{source} is Python of its author's", 0, n=1))
+            if said and error.code == "WRONG_FORMAT":  # what was registered as such is no other format
+                found.checks.append(_fault(name, f"{source} {said[0]}", 0, n=1))
                 return
             found.checks.append(_fault(name, f"{source} is refused: {error.message}", 1, n=1))
             return
@@ -194,11 +202,7 @@ def _itself(case: Case, found: Findings) -> None:
     found.looked_at["artifact"] = artifact
     beside = {file.path.removeprefix(f"{BESIDE}/"): file.digest for file in case.version.files if _is_beside(file)}
     same = received in (artifact, sources.digest_of(beside))
-    said = (
-        "What serves is the source itself, byte for byte; only a process with walls ever opens it"
-        if same
-        else "What serves is not the source, byte for byte"
-    )
+    said = "What serves is the source itself, byte for byte" if same else "What serves is not the source, byte for byte"
     found.checks.append(_fault("served object", said, int(not same), n=1))
 
 

@@ -12,6 +12,7 @@ from modelmark.domain.errors import Missing
 from modelmark.domain.printable import one_line
 from modelmark.registry import answers, graph, graph_facts, intake, sandbox, scan
 from modelmark.registry.answers import Value
+from modelmark.registry.from_upstream import facts_of
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ def inspect(
         taken = intake.take_all(source, Path(name) / "taken", limits.source_bytes)
         if source.suffix.lower() == ".onnx":
             return _of_graph(graph_facts.read(taken.main.read_bytes()), known)
+        if (place := intake.upstream_of(taken)) is not None:
+            return _of_upstream(place, known)
         seen: list[scan.Scan] = []
         words: list[frozenset[str]] = []
 
@@ -68,6 +71,14 @@ def _of_graph(found: graph_facts.GraphFacts, known: Collection[str]) -> Facts:
         return Facts(estimator="ONNX", width=next(iter(found.widths.values())))
     shown = (column or one_line(name) for column, name in zip(named, found.inputs, strict=True))
     return Facts(estimator="ONNX", features=tuple(shown))
+
+
+def _of_upstream(place: bytes, known: Collection[str]) -> Facts:
+    """Its inputs, where they are called like columns of the tables."""
+    settings, described = facts_of(place)
+    inputs = list(described.get("inputs", ()))
+    columns = tuple(inputs) if inputs and set(known).issuperset(inputs) else None
+    return Facts(estimator=f"upstream ({settings.protocol})", features=columns)
 
 
 def _features(found: list[str] | None, words: frozenset[str], known: Collection[str]) -> tuple[str, ...] | None:

@@ -71,6 +71,7 @@ BUILTIN: Final[Mapping[str, str]] = {
     "onnx_file": "modelmark.serving.flavours.onnx_file:OnnxFile",
     "original": "modelmark.serving.flavours.original:Original",
     "python": "modelmark.serving.flavours.python:Python",
+    "upstream": "modelmark.serving.flavours.upstream:UpstreamModel",
 }
 #: Entry points of third parties: the flavour's name in a version, and what makes it, a `FlavourKind`.
 GROUP: Final = "modelmark.flavours"
