@@ -56,7 +56,8 @@ def _worker_options(settings: Settings) -> tuple[str, ...]:
     model = (f"--mlflow-model={settings.mlflow_model}",) if settings.mlflow_model else ()
     chosen = {"--kserve-v1": settings.kserve_v1, "--require-keys": settings.require_keys}
     cache = (f"--cache-mb={settings.cache_mb}",) if settings.cache_mb else ()
-    return (*sync, *cache, *model, *(name for name, wanted in chosen.items() if wanted))
+    traces = (f"--trace={settings.trace}", f"--trace-percent={settings.trace_percent}") if settings.trace else ()
+    return (*sync, *traces, *cache, *model, *(name for name, wanted in chosen.items() if wanted))
 
 
 def started() -> int:

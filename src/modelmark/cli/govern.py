@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelmark.domain.people import Person, Principal
     from modelmark.domain.release import Approval
     from modelmark.domain.routes import Route
+    from modelmark.domain.workspace import Workspace
     from modelmark.governance.release_status import ReleaseStatus
 
 
@@ -182,10 +183,8 @@ def status(
     from modelmark.domain.alerts.harm import by_harm
     from modelmark.domain.alerts.recording import journal_fault
     from modelmark.domain.alerts.watching import unwatched
-    from modelmark.domain.cache_now import cache_off
     from modelmark.domain.disk import disk_fault, free_bytes
     from modelmark.domain.waived import waived
-    from modelmark.domain.workers_now import workers_now
 
     unrecorded = disk_fault(free_bytes(app.workspace)) or journal_fault(app.workspace)
     statuses, lost = app.releases.statuses(app.ledger.versions(model))
@@ -195,14 +194,10 @@ def status(
             _facts(item, app.releases.route(item.version.model), app.signatures(item).approvals) for item in statuses
         ]
         unreadable = [error.facts() for error in lost]
-        left = {
-            "pending": app.finish.pending(),
-            "unwatched": unwatched(app.workspace),
-            "unrecorded": unrecorded,
-            "workers": workers_now(app.workspace),
-            "cache": cache_off(app.workspace),
-        }
-        say_json({"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left})
+        left = {"pending": app.finish.pending(), "unwatched": unwatched(app.workspace), "unrecorded": unrecorded}
+        say_json(
+            {"versions": facts, "unreadable": unreadable, "open_alerts": alerts, **left, **_endpoint(app.workspace)}
+        )
         return OK
     if not statuses and not lost:
         say("Nothing is registered yet. Next: modelmark init MODEL --help, then modelmark register")
@@ -222,10 +217,8 @@ def status(
         for s in statuses
     ]
     table(("model", "version", "digest", "state", "traffic", "gates", "approved by"), rows)
-    for s in statuses:
-        for a in app.signatures(s).approvals:
-            if a.via:
-                say(f"  {s.version.label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
+    for label, a in ((s.version.label, a) for s in statuses for a in app.signatures(s).approvals if a.via):
+        say(f"  {label}: {a.name} ({a.role.replace('_', ' ')}) approved {a.credential}")
     for waiver in (w for s in statuses for w in s.waived):
         say(f"! {app.ledger.version(waiver.version).label}: {waived(waiver)}")
     for sentence in app.finish.pending():
@@ -233,8 +226,15 @@ def status(
     for error in lost:
         say(f"✕ {error.message}" + (f" → {error.hint}" if error.hint else ""))
     _say_alerts(alerts, unrecorded, unwatched(app.workspace))
-    _say_endpoint(workers_now(app.workspace), cache_off(app.workspace))
+    _say_endpoint(**_endpoint(app.workspace))
     return OK
+
+
+def _endpoint(workspace: Workspace) -> dict[str, str | None]:
+    from modelmark.domain.cache_now import cache_off
+    from modelmark.domain.workers_now import workers_now
+
+    return {"workers": workers_now(workspace), "cache": cache_off(workspace)}
 
 
 def _say_endpoint(workers: str | None, cache: str | None) -> None:

@@ -52,6 +52,9 @@ CacheMb = Annotated[
     int | None,
     typer.Option(min=0, max=65_536, help="Megabytes of answers that may be given again [default: 0, none is]."),
 ]
+Trace = Annotated[
+    str | None, typer.Option(help="Where OpenTelemetry traces of requests go: otlp://HOST[:4318] [default: nowhere].")
+]
 RequireKeys = Annotated[
     bool | None,
     typer.Option("--require-keys", help="Answer nobody without a key of the endpoint: modelmark key create."),
@@ -78,6 +81,7 @@ def serve(
     behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
     cache_mb: CacheMb = None,
+    trace: Trace = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
@@ -92,6 +96,7 @@ def serve(
         host=host, tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, behind_proxy=behind_proxy,
         require_keys=require_keys,
         cache_mb=cache_mb,
+        trace=trace,
     )  # fmt: skip
     return run(settings, lambda supervisor: _serving(supervisor, json))
 
@@ -187,6 +192,7 @@ def up(
     behind_proxy: BehindProxy = None,
     require_keys: RequireKeys = None,
     cache_mb: CacheMb = None,
+    trace: Trace = None,
     dashboard_port: DashboardPort = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
@@ -211,6 +217,7 @@ def up(
         behind_proxy=behind_proxy,
         require_keys=require_keys,
         cache_mb=cache_mb,
+        trace=trace,
         dashboard_port=dashboard_port,
     )
     together = Up(settings, lambda line: _ready(line.split()[1], line.split()[3], json))

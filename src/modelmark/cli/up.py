@@ -21,7 +21,16 @@ from modelmark.serving.supervisor import PATIENCE
 #: Seconds for which the steward, which loads much, leaves the processors to an endpoint that starts.
 HEAD_START: Final = 3.0
 #: Settings that the command line may have given and the endpoint must know, beside its ports.
-HANDED_ON: Final = ("host", "cache_mb", "mlflow_model", "kserve_v1", "require_keys", "behind_proxy")
+HANDED_ON: Final = (
+    "host",
+    "cache_mb",
+    "trace",
+    "trace_percent",
+    "mlflow_model",
+    "kserve_v1",
+    "require_keys",
+    "behind_proxy",
+)
 #: Those that name files.
 FILES: Final = ("tls_cert", "tls_key", "tls_client_ca")
 

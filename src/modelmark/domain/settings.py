@@ -37,6 +37,8 @@ class Settings:
     workers: WorkerBounds = ONE
     cache_mb: int = 0  # of answers that may be given again, in each worker; 0: none is
     cache_redis: str | None = None  # where workers share those answers; a secret where it holds one, never printed
+    trace: str | None = None  # where traces of requests go: otlp://HOST; None: nowhere
+    trace_percent: int = 100  # of requests whose caller says nothing of a trace
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
@@ -129,6 +131,7 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "require_keys": _yes_or_no("REQUIRE_KEYS"),
     "dashboard_port": _whole("DASHBOARD_PORT", 0, 65535),
     "workers": _workers,
+    "trace_percent": _whole("TRACE_PERCENT", 1, 100),
     "cache_mb": _whole("CACHE_MB", 0, 65_536),
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),

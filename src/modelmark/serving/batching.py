@@ -34,6 +34,7 @@ from modelmark.serving.outcomes import Outcomes
 from modelmark.serving.refusals import Refusals
 from modelmark.serving.run import Run
 from modelmark.serving.telling import tell
+from modelmark.serving.timing_requests import begin_batch, part
 
 #: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024
@@ -92,6 +93,8 @@ class Batcher:
         if outcomes.requests >= self._max_requests or outcomes.bytes + request.size > self.max_bytes:
             raise Overloaded("too many requests are waiting", retry_after=outcomes.seconds())
         outcomes.expect(request)
+        if request.timing is not None:
+            outcomes.timed = True
         if request.rows.count > LARGE_ROWS and not request.version.execution.stays_on_loop:
             try:
                 self._run_apart(request.version, [request])
@@ -136,12 +139,16 @@ class Batcher:
     def _answer_group(self, group: list[PredictRequest]) -> None:
         """Requests of one version: answered, refused, or in a lane. A defect of ours is a refusal, never silence."""
         version = group[0].version
+        taken = perf_counter()
         try:
             rows = group[0].rows.count if len(group) == 1 else sum([request.rows.count for request in group])
             if not version.execution.fits_loop(rows):
                 self._run_apart(version, group)
                 return
             checked, kept = self._checked_in_time(version, group)
+            if self.outcomes.timed:
+                begin_batch(group, taken)
+                part(group, "validate", taken, perf_counter())
             if self._cache is not None and kept:
                 checked, kept = self._not_cached(self._cache, version, checked, kept)
             if not kept:
@@ -155,8 +162,12 @@ class Batcher:
                     for request in kept:
                         self._answer_group([request])
                 return
+            ran = perf_counter()
             self._judge(version, kept, [_flags(checked, at) for at in range(len(kept))], scores)
-            self._keep(version, kept, perf_counter() - begun)
+            self._keep(version, kept, ran - begun)
+            if self.outcomes.timed:
+                part(kept, "model", begun, ran)
+                part(kept, "guard", ran, perf_counter())
         except Exception as error:  # noqa: BLE001  # a defect of ours must not leave callers without an answer
             self.outcomes.defect(group, "a flush failed", error)
 
@@ -310,7 +321,9 @@ class Batcher:
             self._next_run(version, lane)
 
     def _enter(self, version: LoadedModel, lane: Lane, request: PredictRequest) -> None:
+        begun = perf_counter()
         checked = request.checked = version.codec.check([request.rows])
+        part([request], "validate", begun, perf_counter())
         if checked.refused:
             request.error = checked.refused[0]
             return
@@ -353,8 +366,11 @@ class Batcher:
             run = Run(version.execution, requests, lane.run_rows, self._cache.shared if self._cache else None)
             took = run.took
             self._metrics.add("modelmark_model_runs_total")
+            begun = perf_counter()
+            begin_batch(requests, begun)
             future = self._loop.run_in_executor(version.execution.threads, run)
             await self._watch_deadlines(future, requests, lane)
+            ran = perf_counter()
             self._metrics.add("modelmark_model_rows_total", sum(rows for rows, _ in took))
             try:
                 scores = future.result()
@@ -365,6 +381,8 @@ class Batcher:
                 if scores is not None:
                     self._judge(version, requests, [_own_flags(request) for request in requests], scores)
                     self._keep_shared(version, run)
+                    part(requests, "model", begun, ran)
+                    part(requests, "guard", ran, perf_counter())
         except asyncio.CancelledError:  # the worker itself ends
             self._give_up(lane.leave_all())
             raise

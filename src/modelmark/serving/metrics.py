@@ -36,6 +36,7 @@ NAMES: Final = {
     "modelmark_cache_lookups_total": ("counter", "Requests looked up among earlier ones, by outcome: found or new."),
     "modelmark_cache_bytes": ("gauge", "Bytes of answers that may be given again."),
     "modelmark_cache_off": ("gauge", "Versions that do without the cache now, since it cost more than it saved."),
+    "modelmark_spans_dropped_total": ("counter", "Spans of traces that could not be sent."),
     "modelmark_model_runs_total": ("counter", "Runs of a model; one run answers all requests that wait for it."),
     "modelmark_model_rows_total": ("counter", "Rows that a model was run on."),
     "modelmark_abandoned_total": ("counter", "Requests dropped before the model: the caller had gone."),

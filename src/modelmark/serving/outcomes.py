@@ -15,6 +15,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.timing_requests import end_batch, part
 
 #: The longest that a caller is told to stay away, in seconds.
 LONGEST: Final = 30
@@ -36,6 +37,7 @@ class Outcomes:
         self._loop, self._writer, self._metrics = loop, writer, metrics
         self._refusals, self._observers = refusals, observers
         self.requests = self.bytes = 0
+        self.timed = False  # there was a request whose time somebody wants to know
         self.rate = 1000.0  # answers a second, smoothed
         self._told_at = perf_counter()
         self._keys: dict[tuple[str, str, str], tuple[str, str, Histogram]] = {}
@@ -67,10 +69,16 @@ class Outcomes:
                     request.answer, request.error = None, error
             except Exception as error:  # noqa: BLE001  # without its record no answer leaves
                 self.defect(answered, "a record could not be written", error)
+            if self.timed:
+                part(answered, "journal", now, perf_counter())
         for request in requests:
             if not request.apart and not request.done:
                 self.forget(request)
+                if request.timing is not None:
+                    end_batch(request)
                 self._tell(request, now)
+                if request.timing is not None:
+                    request.timing.end(perf_counter())
         if self._observers.active:
             told = [(request, request.answer) for request in answered if request.done and request.answer is not None]
             self._loop.call_soon(self._observers.tell, told)

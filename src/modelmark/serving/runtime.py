@@ -39,6 +39,7 @@ from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
 from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
+from modelmark.serving.timing import Timing, Traces
 
 POLL: Final = 0.2
 RETRY: Final = 5.0
@@ -94,8 +95,10 @@ class Runtime:
         require_keys: bool = False,
         cache_bytes: int = 0,
         shared_cache: SharedCache | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """require_keys: nobody is answered without one. cache_bytes: of answers that may be given again; 0: none is."""
+        self._traces = traces
         self.cache = Cache(cache_bytes, metrics, shared_cache) if cache_bytes else None
         self.access = Access(workspace.runtime / "rates", required=require_keys)
         self._loop = asyncio.get_running_loop()
@@ -196,6 +199,15 @@ class Runtime:
         """Journal labels. Raises NotYet when the journal cannot take them."""
         self.writer.append_many(labels)
         self.metrics.add("modelmark_labels_total", len(labels))
+
+    def timing(self, received: float, headers: Mapping[bytes, bytes]) -> Timing | None:
+        """For a request whose caller asks where its time goes, or that is traced. headers: `server-timing: 1`, `traceparent`."""
+        asked = headers.get(b"server-timing") == b"1"
+        if self._traces is not None:
+            found = self._traces.begin(received, headers.get(b"traceparent"), asked=asked)
+            if found is not None:
+                return found
+        return Timing(received, asked=True) if asked else None
 
     def require_room(self, version: LoadedModel, caller: bytes, due: float) -> None:
         """Before a request is read: raises Overloaded when it could not be answered in time anyway."""

@@ -47,6 +47,7 @@ from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
 from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
+from modelmark.serving.timing import Traces
 from modelmark.serving.tls import Tls, TlsFiles
 from modelmark.serving.wire import installed
 
@@ -63,6 +64,8 @@ JOURNAL_NOTICE = 2.0
 
 #: Loaded only when a port for it is given: it is heavy, and may not be installed.
 GRPC: Final = "modelmark.serving.grpc.server:GrpcServer"
+#: Loaded only where traces are wanted.
+TRACER: Final = "modelmark.serving.tracing:Tracer"
 
 
 class Transport(Protocol):
@@ -84,7 +87,8 @@ class Options:
     the folder in `run/metrics` that the workers of one supervisor share. mlflow_model: the one that answers at /invocations.
     kserve_v1: /v1/models is KServe's. require_keys: nobody is answered without one. elsewhere:
     others than this machine may reach us, as the supervisor allows. any_name: the Host header may name anything.
-    follows: the number of workers follows the load. cache_mb: of answers that may be given again."""
+    follows: the number of workers follows the load. cache_mb: of answers that may be given again.
+    trace: where traces go; trace_percent: of requests whose caller says nothing of a trace."""
 
     workspace: Path
     host: str = "127.0.0.1"
@@ -107,6 +111,8 @@ class Options:
     any_name: bool = False
     follows: bool = False
     cache_mb: int = 0
+    trace: str | None = None
+    trace_percent: int = 100
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -158,19 +164,9 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
         loop.add_signal_handler(number, stop.set)
     turning = Turning()
     tasks = [loop.create_task(go_on("turning", turning.turn, metrics))]
+    traces = _traces(options, metrics)
     key = OneKey(workspace.keys, options.public_key)
-    runtime = Runtime(
-        workspace,
-        writer,
-        metrics,
-        verifier=key,
-        key_problem=key.problem,
-        max_requests=options.max_requests,
-        max_queue_bytes=options.max_queue_bytes,
-        require_keys=options.require_keys,
-        cache_bytes=options.cache_mb * 1024 * 1024,
-        shared_cache=SharedCache(address) if (address := os.environ.get("MODELMARK_CACHE_REDIS")) else None,
-    )
+    runtime = _runtime(options, workspace, metrics, writer, key, traces)
     files = TlsFiles.of(options.tls_cert, options.tls_key, options.tls_client_ca)
     tls = None if files is None else Tls(files)
     loads = Loads(runtime.batcher.look)
@@ -210,15 +206,52 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     tasks += [loop.create_task(go_on(name, work, metrics)) for name, work in kept.items()]
     _say(f"ready {listener.port}")
     await stop.wait()
-    ends = [_drain(runtime, edge, listener), *(_drain_beside(transport) for transport in beside)]
-    for problem in await asyncio.gather(*ends, return_exceptions=True):
-        if isinstance(problem, Exception):
-            metrics.failed("drain", problem)
+    await _end(runtime, edge, listener, beside)
     for task in tasks:
         task.cancel()
     if pool is not None:
         pool.close()
     runtime.tidy()
+    if traces is not None:
+        await asyncio.to_thread(traces.close)
+
+
+def _runtime(
+    options: Options,
+    workspace: Workspace,
+    metrics: Metrics,
+    writer: RenewedWriter,
+    key: OneKey,
+    traces: Traces | None,
+) -> Runtime:
+    redis = os.environ.get("MODELMARK_CACHE_REDIS")  # no argument: it may hold a password
+    return Runtime(
+        workspace,
+        writer,
+        metrics,
+        verifier=key,
+        key_problem=key.problem,
+        max_requests=options.max_requests,
+        max_queue_bytes=options.max_queue_bytes,
+        require_keys=options.require_keys,
+        cache_bytes=options.cache_mb * 1024 * 1024,
+        shared_cache=SharedCache(redis) if redis else None,
+        traces=traces,
+    )
+
+
+async def _end(runtime: Runtime, edge: Edge, listener: Listener, beside: list[Transport]) -> None:
+    """Every way in drains; what fails in one holds up no other."""
+    ends = [_drain(runtime, edge, listener), *(_drain_beside(transport) for transport in beside)]
+    for problem in await asyncio.gather(*ends, return_exceptions=True):
+        if isinstance(problem, Exception):
+            runtime.metrics.failed("drain", problem)
+
+
+def _traces(options: Options, metrics: Metrics) -> Traces | None:
+    if options.trace is None:
+        return None
+    return cast(Traces, plugins.load("traces", TRACER)(options.trace, metrics, share=options.trace_percent / 100))
 
 
 async def _read_release(runtime: Runtime, stop: asyncio.Event, *, released: bool) -> None:
@@ -330,6 +363,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--any-name", action="store_true")
     parser.add_argument("--follows", action="store_true")
     parser.add_argument("--cache-mb", type=int, default=0)
+    parser.add_argument("--trace")
+    parser.add_argument("--trace-percent", type=int, default=100)
     parser.add_argument("--tls-cert", type=Path)
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--tls-client-ca", type=Path)

@@ -20,6 +20,7 @@ from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import LARGE_BODY, Runtime
+from modelmark.serving.timing import Timing
 from modelmark.serving.wire import provenance
 from modelmark.serving.wire.errors import sentence
 
@@ -70,6 +71,7 @@ class GrpcResponder:
         self.route: LiveRoute | None = None  # of whom an answer is wanted, once that is known
         self.arm: int | None = None
         self.told: tuple[tuple[str, str], ...] = ()  # which prediction the answer is
+        self.timing: Timing | None = None
         self._metrics = metrics
 
     @property
@@ -80,6 +82,9 @@ class GrpcResponder:
         if self.render is None:
             raise TypeError("nothing was parsed, so nothing can be answered")
         rendered, self.told = self.render(answer), provenance.pairs(answer)
+        if self.timing is not None and self.timing.asked:
+            name, _, value = self.timing.header().decode().strip().partition(": ")
+            self.told += ((name, value),)
         self._tell(rendered)
 
     def refuse(self, error: ModelmarkError) -> None:
@@ -205,8 +210,11 @@ class Calls:
         due = min(due, received + version.deadline)
         self.runtime.require_room(version, caller, due)
         rows = await self._read(body, partial(question.rows, version.codec))
+        timing = responder.timing = self.runtime.timing(received, _timing_asked(context))
+        if timing is not None:
+            timing.part("parse", received, perf_counter())
         self.runtime.submit(
-            PredictRequest(responder, route, arm, rows, entity, received, due, len(body), question.rows, caller)
+            PredictRequest(responder, route, arm, rows, entity, received, due, len(body), question.rows, caller, timing)
         )
 
     def _require_model(self, context: Context, model: str | None) -> None:
@@ -227,6 +235,15 @@ class Calls:
 
     async def _abort(self, context: Context, error: Any, request_id: str) -> None:
         await context.abort(status_of(error), sentence(error), (*metadata_of(error), (REQUEST_ID, request_id)))
+
+
+def _timing_asked(context: Context) -> dict[bytes, bytes]:
+    """What stands in the metadata of what HTTP has as headers."""
+    return {
+        name.encode(): value.encode()
+        for name, value in context.invocation_metadata() or ()
+        if name in ("server-timing", "traceparent") and isinstance(value, str)
+    }
 
 
 def _model_in(message: Any) -> str | None:

@@ -28,6 +28,8 @@ READ: Final = frozenset(
         b"x-request-id",
         b"authorization",
         b"x-api-key",
+        b"server-timing",
+        b"traceparent",
     }
 )
 

@@ -18,6 +18,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
+from modelmark.serving.timing import Timing
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.compression import ENCODING, unpacked
 from modelmark.serving.wire.errors import Doubtful, Heavy, MethodNotAllowed, refusal
@@ -54,6 +55,7 @@ class HttpResponder(msgspec.Struct, eq=False):
     metrics: Metrics
     refusal: Callable[[ModelmarkError], Reply]
     render: Callable[[Answer], Reply | Later] | None = None
+    timing: Timing | None = None
 
     @property
     def gone(self) -> bool:
@@ -69,7 +71,9 @@ class HttpResponder(msgspec.Struct, eq=False):
             self._send(reply)
 
     def _send(self, reply: Reply) -> None:
-        self.exchange.reply(reply.status, reply.body, reply.content_type, reply.extra)
+        timing = self.timing
+        extra = reply.extra if timing is None or not timing.asked else reply.extra + timing.header()
+        self.exchange.reply(reply.status, reply.body, reply.content_type, extra)
 
     def refuse(self, error: ModelmarkError) -> None:
         if type(error) is Overloaded:
@@ -170,11 +174,16 @@ class Asked:
     def submit(self, runtime: Runtime, arm: int, parsed: Parsed) -> None:
         """Raises NotYet and Overloaded, having taken nothing."""
         exchange, ready = self.exchange, self.exchange.ready
-        responder = HttpResponder(exchange, exchange.request_id, runtime.metrics, self.wire.refusal, parsed.render)
+        timing = runtime.timing(ready, self.headers)
+        if timing is not None:
+            timing.part("parse", ready, perf_counter())
+        responder = HttpResponder(
+            exchange, exchange.request_id, runtime.metrics, self.wire.refusal, parsed.render, timing
+        )
         due, size = ready + self.route.arms[arm].version.deadline, len(self.body)
         runtime.submit(
             PredictRequest(
-                responder, self.route, arm, parsed.rows, parsed.entity, ready, due, size, self.rows, self.caller
+                responder, self.route, arm, parsed.rows, parsed.entity, ready, due, size, self.rows, self.caller, timing
             )
         )
 
