@@ -139,15 +139,8 @@ def convert(
                 return _as_itself(opened, taken, contract, request)
             model = opened.model
             progress("comparing original and converted on every holdout row")
-        facts = graph_facts.read(model)
-        (folder / "model.onnx").write_bytes(model)
-        wanted = {**request, "signature": plain(opened.signature) if opened else None}
-        files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
-        known = frozenset(map(_shown, (*facts.inputs, *(item.name for item in contract.inputs))))
-        with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
-            scores, signature = _array(answer, len(holdout), contract), _signature(answer)
-            missing = answer.walls.missing
-        require_fit(signature, facts, contract)
+        signature = opened.signature if opened else None
+        scores, signature, missing = _scored(folder, model, signature, contract, len(holdout), limits)
     flipped, distance = (0, 0.0) if opened is None else compare.parity(opened.scores, scores, request)
     return Conversion(
         files={ARTIFACT: model},
@@ -164,6 +157,22 @@ def convert(
         sample=_sample(opened, scores),
         libraries=() if opened is None else opened.libraries,
     )
+
+
+def _scored(
+    folder: Path, model: bytes, signature: Signature | None, contract: Contract, rows: int, limits: sandbox.Limits
+) -> tuple[np.ndarray, Signature, tuple[str, ...]]:
+    """What a graph answers to the holdout that lies in the folder, how it is fed, and which walls were missing."""
+    facts = graph_facts.read(model)
+    (folder / "model.onnx").write_bytes(model)
+    wanted = {**request_of(contract), "signature": plain(signature) if signature else None}
+    files = {"model.onnx": folder / "model.onnx", "holdout.parquet": folder / "holdout.parquet"}
+    known = frozenset(map(_shown, (*facts.inputs, *(item.name for item in contract.inputs))))
+    with sandbox.run("score", wanted, files, limits, before=lambda: known) as answer:
+        scores, found = _array(answer, rows, contract), _signature(answer)
+        missing = answer.walls.missing
+    require_fit(found, facts, contract)
+    return scores, found, missing
 
 
 def _asked(

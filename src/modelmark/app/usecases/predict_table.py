@@ -83,7 +83,7 @@ class PredictTable:
             scoring = Scoring(live, writer.ids, f"table:{read.digest[:16]}")
             run = _Run(read, scoring, columns, form, output, writer)
             rows = before
-            for count in run(job.part_rows):
+            for count in run.parts(job.part_rows):
                 rows += count
                 progress("predict", min(rows, read.rows), read.rows)
             counts = output.finish()
@@ -141,7 +141,7 @@ class _Run:
     output: Output
     writer: Writer
 
-    def __call__(self, part_rows: int) -> Iterator[int]:
+    def parts(self, part_rows: int) -> Iterator[int]:
         """How many rows each part had, once it is whole."""
         parts = self.read.parts(part_rows, after=self.output.done)
         first = self.output.done * part_rows
