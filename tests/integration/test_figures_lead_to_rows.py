@@ -75,3 +75,13 @@ def test_a_code_that_an_alert_names_leads_to_the_window_and_the_version_it_is_ab
     page = place.pages.get(f"/alerts/{alert.id}").text
     (link,) = re.findall(r'href="(/models/churn/refusals[^"]+)"', page)
     assert place.refused(unescape(link)) == 4
+
+
+def test_an_input_of_a_prediction_leads_to_the_rows_that_have_it(place: Place):
+    (id,) = place.lived.predict("churn", [place.lived.now - timedelta(minutes=5)])
+    page = place.pages.get(f"/models/churn/predictions/{id}").text
+    links = [unescape(link) for link in re.findall(r'href="(/models/churn/rows\?input=[^"]+)"', page)]
+    assert [re.findall(r"input=(\w+)", link)[0] for link in links] == ["tenure", "calls", "spend", "age"]
+    for link in links:
+        found = place.pages.get(link.replace("/models/", "/api/models/", 1)).json()["rows"]
+        assert [row["id"] for row in found] == [id], link

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -133,6 +134,7 @@ class Predictions:
         return {
             "name": name, "model": name, "id": id, "rows": rows, "replayed": replayed, "fault": fault,
             "explained": explained, "unexplained": unexplained, "methods": METHODS,
+            "quoted": {name: quote(name, safe="") for name in (rows[0]["inputs"] if rows else ())},
         }  # fmt: skip
 
     def _explained(self, id: str, asked: Mapping[str, str]) -> tuple[Any, ModelmarkError | None]:
