@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import thread_time_ns
 
-from modelmark.domain.endpoint_keys import EndpointKey, Scope
+from modelmark.domain.endpoint.keys import EndpointKey, Scope
 from modelmark.seal.endpoint_secrets import digest_secret
-from modelmark.serving.access import Access, Need
+from modelmark.serving.entry.access import Access, Need
 
 AIM_NS = 1000
 _ROUNDS = 31

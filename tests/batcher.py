@@ -24,14 +24,14 @@ from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal import keys
 from modelmark.serving.answers import PredictRequest
 from modelmark.serving.batching import Batcher
-from modelmark.serving.cache import Cache
+from modelmark.serving.caching.cache import Cache
+from modelmark.serving.caching.shared_cache import SharedCache
 from modelmark.serving.execution import Execution
 from modelmark.serving.flavours import Runs
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import LiveArm, LiveRoute, LoadedModel, load_marked
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
-from modelmark.serving.shared_cache import SharedCache
 
 
 def spin(seconds: float) -> None:

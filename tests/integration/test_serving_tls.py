@@ -19,16 +19,16 @@ import pytest
 import serving_case as case
 from certificates import Authority
 from modelmark.cli.up import Up, dashboard_host
-from modelmark.domain.endpoint_keys import EndpointKey, Scope
+from modelmark.domain.endpoint.keys import EndpointKey, Scope
 from modelmark.domain.errors import NotPermitted, Rejected
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
 from modelmark.seal import keys
 from modelmark.seal.endpoint_secrets import digest_secret
 from modelmark.seal.snapshot import read_snapshot, write_snapshot
-from modelmark.serving.exposure import Exposure
+from modelmark.serving.entry.exposure import Exposure
+from modelmark.serving.entry.tls import Tls, TlsFiles
 from modelmark.serving.supervisor import Supervisor, running
-from modelmark.serving.tls import Tls, TlsFiles
 
 OURS, THEIRS = Authority("ours"), Authority("theirs")
 LIVE = "/inference.GRPCInferenceService/ServerLive"

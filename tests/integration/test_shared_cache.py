@@ -11,9 +11,9 @@ import pytest
 
 from batcher import Fake, loader, runner
 from modelmark.domain.errors import Rejected
-from modelmark.serving import shared_cache
+from modelmark.serving.caching import shared_cache
+from modelmark.serving.caching.shared_cache import SharedCache, _command
 from modelmark.serving.flavours import Runs
-from modelmark.serving.shared_cache import SharedCache, _command
 from redis_server import PASSWORD, needs_redis, redis
 
 BYTES = 1 << 20

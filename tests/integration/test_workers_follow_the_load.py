@@ -12,10 +12,10 @@ import serving_case as case
 from burning import graph
 from modelmark import Client
 from modelmark.domain.contract import Serving
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
+from modelmark.domain.endpoint.workers_now import workers_now
 from modelmark.domain.version import Feed, Signature
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.domain.workers_now import workers_now
-from modelmark.serving.load import Load
+from modelmark.serving.crew.load import Load
 from modelmark.serving.supervisor import running
 
 CALLERS, MOST_ASKED, NOTHING = 12, 1500, Load(0.0, 0.0)

@@ -16,19 +16,19 @@ import pytest
 
 import loops
 import serving_case as case
-from modelmark.domain.endpoint_keys import EndpointKey, Scope
+from modelmark.domain.endpoint.keys import EndpointKey, Scope
 from modelmark.domain.errors import Missing, NoKey, OverQuota
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
 from modelmark.seal.endpoint_secrets import digest_secret
-from modelmark.serving.access import Access, Need
+from modelmark.serving.entry.access import Access, Need
+from modelmark.serving.entry.quota import BURST, Quota
 from modelmark.serving.grpc.access import NEEDS
 from modelmark.serving.grpc.generated import labels_pb2, open_inference_pb2, tensorflow_serving_pb2
 from modelmark.serving.grpc.server import GrpcServer
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import LoadedModel, load_candidate
-from modelmark.serving.quota import BURST, Quota
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Predict, installed
 
@@ -277,7 +277,7 @@ def test_a_key_is_found_however_it_is_sent_and_ends_with_the_snapshot(tmp_path: 
 
 def test_a_rate_holds_for_all_workers_of_a_machine_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = SimpleNamespace(at=1000.0)
-    monkeypatch.setattr("modelmark.serving.quota.monotonic", lambda: now.at)
+    monkeypatch.setattr("modelmark.serving.entry.quota.monotonic", lambda: now.at)
     workers = [Access(tmp_path, required=True) for _ in range(2)]
     for worker in workers:
         worker.follow((made("often", PREDICT, rate=10.0),))
@@ -297,9 +297,9 @@ def test_a_rate_holds_for_all_workers_of_a_machine_together(tmp_path: Path, monk
 
 
 def test_a_bucket_of_before_the_machine_started_anew_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelmark.serving.quota.monotonic", lambda: 1e6)
+    monkeypatch.setattr("modelmark.serving.entry.quota.monotonic", lambda: 1e6)
     Quota(tmp_path / "k", 0.1).take()
-    monkeypatch.setattr("modelmark.serving.quota.monotonic", lambda: 5.0)
+    monkeypatch.setattr("modelmark.serving.entry.quota.monotonic", lambda: 5.0)
     Quota(tmp_path / "k", 0.1).take()
     with pytest.raises(OverQuota) as caught:
         Quota(tmp_path / "k", 0.1).take()

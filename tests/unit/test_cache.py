@@ -10,10 +10,10 @@ import pytest
 
 from batcher import Fake, loader, runner
 from builders.domain import digest
-from modelmark.domain.cache_now import cache_off, tell_cache_off
+from modelmark.domain.endpoint.cache_now import cache_off, tell_cache_off
 from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.workspace import Workspace
-from modelmark.serving.cache import LONGEST_REST, MOST_ROWS, OVERHEAD, REST, TRIAL, Cache
+from modelmark.serving.caching.cache import LONGEST_REST, MOST_ROWS, OVERHEAD, REST, TRIAL, Cache
 from modelmark.serving.flavours import Runs
 from modelmark.serving.metrics import Metrics
 
@@ -114,7 +114,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         found.now += 1e-6
         return float(found.now)
 
-    monkeypatch.setattr("modelmark.serving.cache.perf_counter", look)
+    monkeypatch.setattr("modelmark.serving.caching.cache.perf_counter", look)
     return found
 
 

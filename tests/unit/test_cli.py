@@ -24,8 +24,8 @@ from modelmark.cli.keys import key
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.domain import errors
 from modelmark.domain.alerts.recording import tell_journal_fault
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.domain.workers_now import tell_workers
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
+from modelmark.domain.endpoint.workers_now import tell_workers
 from modelmark.domain.workspace import Workspace
 from spoken import spoken
 

@@ -17,7 +17,7 @@ from builders.people import principal
 from modelmark.domain import errors
 from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
-from modelmark.domain.endpoint_keys import Scope, read_life, read_rate, read_scopes
+from modelmark.domain.endpoint.keys import Scope, read_life, read_rate, read_scopes
 from modelmark.domain.people import Role
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.workspace import Workspace
@@ -30,7 +30,7 @@ from modelmark.seal import keys
 from modelmark.seal.digests import plain
 from modelmark.seal.endpoint_secrets import digest_secret
 from modelmark.seal.snapshot import write_snapshot
-from modelmark.serving.access import Need
+from modelmark.serving.entry.access import Need
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.runtime import Runtime
 from modelmark.testing.account_store import MemoryAccountStore

@@ -16,6 +16,7 @@ import loops
 import serving_case as case
 from builders.domain import NOON
 from builders.steward import watched
+from modelmark.app.golden_answers import golden_rows
 from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.alerts.unserved import tell_unserved, unserved
 from modelmark.domain.errors import OutputInvalid, Tampered
@@ -23,7 +24,6 @@ from modelmark.domain.finding import Outcome
 from modelmark.domain.version import GOLDEN, GoldenRequests, Probe
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
-from modelmark.registry.golden_rows import golden_rows
 from modelmark.seal import keys
 from modelmark.serving import golden
 from modelmark.serving.metrics import Metrics

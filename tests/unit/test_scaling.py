@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import loops
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.domain.errors import Rejected
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.serving.crew import Crew
-from modelmark.serving.load import Load, Loads
-from modelmark.serving.scaling import CALM, SETTLES, SUSTAINED, Scaling
+from modelmark.serving.crew.crew import Crew
+from modelmark.serving.crew.load import Load, Loads
+from modelmark.serving.crew.scaling import CALM, SETTLES, SUSTAINED, Scaling
 
 IDLE, WAITING, FULL = Load(0.0, 0.1), Load(3.0, 0.5), Load(0.0, 0.95)
 #: A worker starts within so many seconds, here.
@@ -106,7 +106,7 @@ def test_what_a_worker_says_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
         looks.append(None)
 
     loads = Loads(lambda: next(seen))
-    monkeypatch.setattr("modelmark.serving.load.asyncio.sleep", four_times)
+    monkeypatch.setattr("modelmark.serving.crew.load.asyncio.sleep", four_times)
     with pytest.raises(asyncio.CancelledError):
         loops.run(loads.watch())
     heard = Load.heard(loads())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.domain.errors import Rejected
 from modelmark.domain.settings import Settings
-from modelmark.domain.worker_bounds import WorkerBounds
 
 READABLE = "printable text, at most 4096 characters"
 

@@ -20,15 +20,15 @@ from inbox import Inbox
 from modelmark.domain.errors import Rejected
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.writer import Sync, Writer
-from modelmark.serving import tracing
 from modelmark.serving.flavours import Runs
 from modelmark.serving.grpc.generated import open_inference_pb2 as pb
 from modelmark.serving.grpc.server import GrpcServer
 from modelmark.serving.http.service import Service
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.timing import STAGES, Timing
-from modelmark.serving.tracing import Tracer, endpoint
+from modelmark.serving.timing import tracing
+from modelmark.serving.timing.timing import STAGES, Timing
+from modelmark.serving.timing.tracing import Tracer, endpoint
 from modelmark.serving.wire.native import Native
 
 PATH = b"/models/churn/predict"
@@ -238,9 +238,9 @@ def test_addresses_are_read_and_what_is_none_is_refused():
 
 
 def test_without_a_trace_nothing_of_it_is_loaded():
-    code = "import sys, modelmark.serving.worker; print({'modelmark.serving.tracing', 'urllib.request'} & set(sys.modules))"
+    code = "import sys, modelmark.serving.worker; print({'modelmark.serving.timing.tracing', 'urllib.request'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert "modelmark.serving.tracing" not in done.stdout, done.stdout + done.stderr
+    assert "modelmark.serving.timing.tracing" not in done.stdout, done.stdout + done.stderr
 
 
 def test_a_stage_that_comes_again_counts_once():

@@ -15,13 +15,13 @@ from modelmark.cli import reported
 from modelmark.cli.opening import settings_of
 from modelmark.cli.output import OK, say
 from modelmark.cli.still_there import still_there
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.domain.settings import Settings
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.serving.exposure import Exposure
+from modelmark.serving.caching.shared_cache import SharedCache
+from modelmark.serving.entry.exposure import Exposure
+from modelmark.serving.entry.tls import TlsFiles
 from modelmark.serving.heartbeat import follow_parent
-from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.supervisor import Supervisor, serve
-from modelmark.serving.tls import TlsFiles
 
 
 def run(settings: Settings, on_ready: Callable[[Supervisor], None]) -> int:

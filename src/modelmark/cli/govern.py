@@ -231,8 +231,8 @@ def status(
 
 
 def _endpoint(workspace: Workspace) -> dict[str, str | None]:
-    from modelmark.domain.cache_now import cache_off
-    from modelmark.domain.workers_now import workers_now
+    from modelmark.domain.endpoint.cache_now import cache_off
+    from modelmark.domain.endpoint.workers_now import workers_now
 
     return {"workers": workers_now(workspace), "cache": cache_off(workspace)}
 

@@ -9,7 +9,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.endpoint_keys import EndpointKey, read_life, read_rate, read_scopes
+from modelmark.domain.endpoint.keys import EndpointKey, read_life, read_rate, read_scopes
 
 key = typer.Typer(
     help="Keys of programs that ask the endpoint for predictions.",

@@ -14,8 +14,8 @@ from modelmark.cli import options
 from modelmark.cli.opening import open_control_plane, open_workbench, settings_of
 from modelmark.cli.output import OK, log_to_stderr, note, say, say_json
 from modelmark.cli.still_there import still_there
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.domain.errors import Rejected
-from modelmark.domain.worker_bounds import WorkerBounds
 
 if TYPE_CHECKING:
     from modelmark.domain.settings import Settings

@@ -14,7 +14,7 @@ from modelmark.cli.endpoint import exposure_of
 from modelmark.domain.errors import Conflict
 from modelmark.domain.settings import Settings
 from modelmark.serving.child import Child, keep_alive
-from modelmark.serving.exposure import is_loopback
+from modelmark.serving.entry.exposure import is_loopback
 from modelmark.serving.http.listening import reserve
 from modelmark.serving.supervisor import PATIENCE
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Self
 
 from modelmark.domain.digest import Digest
-from modelmark.domain.endpoint_keys import EndpointKey
+from modelmark.domain.endpoint.keys import EndpointKey
 from modelmark.domain.later import later
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.domain.endpoint.worker_bounds import ONE, WorkerBounds
 from modelmark.domain.errors import Rejected
 from modelmark.domain.printable import one_line
-from modelmark.domain.worker_bounds import ONE, WorkerBounds
 from modelmark.domain.workspace import Workspace
 
 PREFIX: Final = "MODELMARK_"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from modelmark.domain.audit import Act
-from modelmark.domain.endpoint_keys import EndpointKey, require_name, require_scopes
+from modelmark.domain.endpoint.keys import EndpointKey, require_name, require_scopes
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError
 from modelmark.domain.people import Permission, Principal, credential
 from modelmark.domain.ports import Clock

@@ -7,7 +7,7 @@ from typing import Final
 
 from modelmark.domain.audit import Act
 from modelmark.domain.digest import Digest
-from modelmark.domain.endpoint_keys import EndpointKey
+from modelmark.domain.endpoint.keys import EndpointKey
 from modelmark.domain.errors import Conflict, NotPermitted
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.routes import Arm, ArmRole, Route, Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +33,6 @@ from modelmark.domain.version import (
 )
 from modelmark.registry import libraries, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
-from modelmark.registry.golden_rows import golden_rows
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.registry.mlflow_folder import DESCRIPTION as DESCRIPTION_OF_MLFLOW
 from modelmark.registry.mlflow_folder import model_file
@@ -50,8 +49,8 @@ LOCKED: Final = ("modelmark", "numpy", "onnx", "onnxruntime", "scikit-learn", "s
 
 #: (contract, training table, holdout, its scores) -> the bytes of reference.json.
 Reference = Callable[[Contract, "pd.DataFrame", "pd.DataFrame", "np.ndarray"], bytes]
-#: (contract, what the model is, rows to try as JSON) -> the bytes of golden.json; None where no row is answered.
-Golden = Callable[[Contract, Conversion, Sequence[str]], bytes | None]
+#: (contract, what the model is, training table) -> the bytes of golden.json; None where no row is answered.
+Golden = Callable[[Contract, Conversion, "pd.DataFrame"], bytes | None]
 StageListener = Callable[[str], None]
 
 
@@ -115,7 +114,7 @@ def register(contract: Contract, how: Registration) -> Version:
     files[REFERENCE] = how.reference(contract, with_columns(train, texts), holdout, conversion.scores)
     if how.golden is not None:
         how.progress("asking for the golden answers")
-        answered = how.golden(contract, conversion, golden_rows(conversion.sample.probes, contract, train))
+        answered = how.golden(contract, conversion, train)
         files |= {} if answered is None else {GOLDEN: answered}
     return _record(contract, how, conversion, files, holdout)
 

@@ -11,7 +11,7 @@ from modelmark.contract.rows import Checked, Flag, RowCodec, Rows
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.prediction import ServedBy
 from modelmark.serving.models import LiveRoute, LoadedModel
-from modelmark.serving.timing import Timing
+from modelmark.serving.timing.timing import Timing
 
 
 class Answer(msgspec.Struct, eq=False):

@@ -25,16 +25,16 @@ from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
-from modelmark.serving.cache import Cache
+from modelmark.serving.caching.cache import Cache
+from modelmark.serving.caching.run import Run
 from modelmark.serving.lanes import Lane
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
 from modelmark.serving.outcomes import Outcomes
 from modelmark.serving.refusals import Refusals
-from modelmark.serving.run import Run
 from modelmark.serving.telling import tell
-from modelmark.serving.timing_requests import begin_batch, part
+from modelmark.serving.timing.requests import begin_batch, part
 
 #: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
 FLUSH_ROWS: Final = 1024

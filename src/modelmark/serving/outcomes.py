@@ -15,7 +15,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
-from modelmark.serving.timing_requests import end_batch, part
+from modelmark.serving.timing.requests import end_batch, part
 
 #: The longest that a caller is told to stay away, in seconds.
 LONGEST: Final = 30

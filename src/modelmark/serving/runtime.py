@@ -17,8 +17,8 @@ from typing import Final
 
 from modelmark.domain.alerts.unserved import tell_unserved
 from modelmark.domain.alerts.watching import unwatched, unwatched_for
-from modelmark.domain.cache_now import tell_cache_off
 from modelmark.domain.digest import Digest
+from modelmark.domain.endpoint.cache_now import tell_cache_off
 from modelmark.domain.errors import Missing, ModelmarkError, NoMark, NotYet, Tampered
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
@@ -28,18 +28,18 @@ from modelmark.journal.wal.writer import Writer, refusal
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import open_marked
 from modelmark.serving import routing
-from modelmark.serving.access import Access
 from modelmark.serving.answers import PredictRequest, Responder
 from modelmark.serving.batching import Batcher
 from modelmark.serving.believed import Believed
-from modelmark.serving.cache import Cache
+from modelmark.serving.caching.cache import Cache
+from modelmark.serving.caching.shared_cache import SharedCache
+from modelmark.serving.entry.access import Access
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
-from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
-from modelmark.serving.timing import Timing, Traces
+from modelmark.serving.timing.timing import Timing, Traces
 
 POLL: Final = 0.2
 RETRY: Final = 5.0

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
+from modelmark.domain.endpoint.workers_now import end_workers, tell_workers
 from modelmark.domain.errors import Missing, NotYet, Tampered
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.domain.workers_now import end_workers, tell_workers
 from modelmark.domain.workspace import Workspace
 from modelmark.seal.public import OneKey, packed
 from modelmark.serving.child import Child, keep_alive
-from modelmark.serving.crew import Crew
-from modelmark.serving.exposure import Exposure, is_loopback
+from modelmark.serving.crew.crew import Crew
+from modelmark.serving.crew.scaling import CALM, Scaling
+from modelmark.serving.entry.exposure import Exposure, is_loopback
 from modelmark.serving.http.listening import reserve
-from modelmark.serving.scaling import CALM, Scaling
 from modelmark.serving.shared_folder import SharedFolder
 
 GRACE: Final = 30.0

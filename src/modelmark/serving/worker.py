@@ -22,8 +22,8 @@ import uvloop
 
 from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.alerts.unserved import tell_unserved
-from modelmark.domain.cache_now import tell_cache_off
 from modelmark.domain.digest import Digest
+from modelmark.domain.endpoint.cache_now import tell_cache_off
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.renewed import RenewedWriter
@@ -31,7 +31,10 @@ from modelmark.journal.wal.writer import Sync
 from modelmark.seal.public import OneKey
 from modelmark.serving import plugins
 from modelmark.serving.background import Work, go_on
+from modelmark.serving.caching.shared_cache import SharedCache
+from modelmark.serving.crew.load import Loads
 from modelmark.serving.descriptors import connections
+from modelmark.serving.entry.tls import Tls, TlsFiles
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.heartbeat import beat, is_supervised
 from modelmark.serving.http.connection import Connection
@@ -40,15 +43,12 @@ from modelmark.serving.http.framing import Limits
 from modelmark.serving.http.listener import Listener
 from modelmark.serving.http.listening import bind, host_names
 from modelmark.serving.http.service import Service
-from modelmark.serving.load import Loads
 from modelmark.serving.memory import give_back, settle
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.models import load_candidate
 from modelmark.serving.runtime import POLL, Runtime
-from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
-from modelmark.serving.timing import Traces
-from modelmark.serving.tls import Tls, TlsFiles
+from modelmark.serving.timing.timing import Traces
 from modelmark.serving.wire import installed
 
 #: How long a drained worker still answers on open connections, and how long it waits for answers in the making.
@@ -65,7 +65,7 @@ JOURNAL_NOTICE = 2.0
 #: Loaded only when a port for it is given: it is heavy, and may not be installed.
 GRPC: Final = "modelmark.serving.grpc.server:GrpcServer"
 #: Loaded only where traces are wanted.
-TRACER: Final = "modelmark.serving.tracing:Tracer"
+TRACER: Final = "modelmark.serving.timing.tracing:Tracer"
 
 
 class Transport(Protocol):

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from modelmark.domain.errors import ModelmarkError, NotPermitted
-from modelmark.serving.access import Access, Need
+from modelmark.serving.entry.access import Access, Need
 from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.wire.errors import sentence

@@ -20,7 +20,7 @@ from modelmark.serving.grpc.errors import metadata_of, status_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import LARGE_BODY, Runtime
-from modelmark.serving.timing import Timing
+from modelmark.serving.timing.timing import Timing
 from modelmark.serving.wire import provenance
 from modelmark.serving.wire.errors import sentence
 

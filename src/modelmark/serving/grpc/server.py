@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from modelmark.domain.errors import Conflict
+from modelmark.serving.entry.tls import Tls
 from modelmark.serving.grpc.access import AccessInterceptor
 from modelmark.serving.grpc.calls import Calls
 from modelmark.serving.grpc.generated import health_pb2, labels_pb2, open_inference_pb2, tensorflow_serving_pb2
@@ -18,7 +19,6 @@ from modelmark.serving.grpc.reflection import ReflectionService
 from modelmark.serving.grpc.service import InferenceService
 from modelmark.serving.grpc.tensorflow import TensorflowServices
 from modelmark.serving.runtime import Runtime
-from modelmark.serving.tls import Tls
 
 #: How long new calls are refused in words before the port closes, in seconds.
 NOTICE: Final = 0.1

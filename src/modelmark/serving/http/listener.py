@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
+from modelmark.serving.entry.tls import HANDSHAKE, Tls
 from modelmark.serving.metrics import Metrics
-from modelmark.serving.tls import HANDSHAKE, Tls
 
 BACKLOG: Final = 1024
 #: Connections taken in one turn of the loop.

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from modelmark.domain.errors import Conflict, NotPermitted
-from modelmark.serving.exposure import is_loopback
+from modelmark.serving.entry.exposure import is_loopback
 
 #: What connections have from the socket that listens. Answers that a client does not read wait in 128 KiB of the kernel's (it
 #: doubles the number), then with us, where they can be counted; and the kernel, too, ends a connection whose client has taken

@@ -13,12 +13,12 @@ import msgspec
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Missing, ModelmarkError, NoKey, NotYet, Overloaded, TimedOut, TooLarge
 from modelmark.serving import routing
-from modelmark.serving.access import Need, need_of
 from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.entry.access import Need, need_of
 from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import LARGE_BODY, Routes, Runtime
-from modelmark.serving.timing import Timing
+from modelmark.serving.timing.timing import Timing
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.compression import ENCODING, unpacked
 from modelmark.serving.wire.errors import Doubtful, Heavy, MethodNotAllowed, refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from modelmark.domain.alerts.said import Said
-from modelmark.domain.worker_bounds import WorkerBounds
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.domain.workspace import Workspace
 
 _WORKERS: Final = Said("workers")

@@ -25,7 +25,7 @@ from modelmark import __version__
 from modelmark.domain.errors import Rejected
 from modelmark.serving.metrics import Metrics
 from modelmark.serving.telling import tell
-from modelmark.serving.timing import Timing
+from modelmark.serving.timing.timing import Timing
 
 #: Spans that wait to be sent, and how often that is tried, in seconds.
 MOST: Final = 8192

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.domain.digest import Digest
+from modelmark.serving.caching.shared_cache import SharedCache
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.shared_cache import SharedCache
 from modelmark.serving.telling import tell
 
 Scores = NDArray[np.float64]

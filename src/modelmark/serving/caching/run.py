@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from modelmark.contract.rows import Checked
 from modelmark.serving.answers import PredictRequest
+from modelmark.serving.caching.shared_cache import SharedCache
 from modelmark.serving.execution import Execution
-from modelmark.serving.shared_cache import SharedCache
 
 Scores = NDArray[np.float64]
 

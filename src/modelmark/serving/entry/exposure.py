@@ -11,7 +11,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.seal.keys import Verifier
 from modelmark.seal.public import OneKey
 from modelmark.seal.snapshot import read_snapshot
-from modelmark.serving.tls import TlsFiles
+from modelmark.serving.entry.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

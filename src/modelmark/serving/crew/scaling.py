@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from modelmark.domain.worker_bounds import WorkerBounds
-from modelmark.serving.load import Load
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
+from modelmark.serving.crew.load import Load
 
 #: A worker whose processor is this busy has callers waiting, whether it sees them or not.
 FULL: Final = 0.9

@@ -13,11 +13,11 @@ from pathlib import Path
 from time import time
 from typing import Final
 
-from modelmark.domain.endpoint_keys import EndpointKey, Scope
+from modelmark.domain.endpoint.keys import EndpointKey, Scope
 from modelmark.domain.errors import Missing, NoKey, NotPermitted
 from modelmark.seal.endpoint_secrets import PREFIX, digest_secret
+from modelmark.serving.entry.quota import Quota
 from modelmark.serving.metrics import Metrics, key
-from modelmark.serving.quota import Quota
 
 _OURS: Final = PREFIX.encode()
 _BEARER: Final = re.compile(rb"bearer[ ]+", re.IGNORECASE)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from modelmark.domain.worker_bounds import WorkerBounds
+from modelmark.domain.endpoint.worker_bounds import WorkerBounds
 from modelmark.serving.child import Child
-from modelmark.serving.load import Load
-from modelmark.serving.scaling import Scaling
+from modelmark.serving.crew.load import Load
+from modelmark.serving.crew.scaling import Scaling
 from modelmark.serving.telling import tell
 
 #: A worker that leaves and has not ended by then is killed, in seconds.

@@ -1,0 +1,1 @@
+"""What the endpoint and those who look after it agree on: its keys, its workers, its cache."""

@@ -1,0 +1,1 @@
+"""Who may ask for what, how often, and over what: keys, rates, TLS, and where to listen."""
