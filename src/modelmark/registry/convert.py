@@ -38,7 +38,7 @@ from modelmark.domain.version import (
     Signature,
 )
 from modelmark.registry import answers, compare, graph, graph_facts, intake, libraries, sandbox, scan
-from modelmark.registry.from_upstream import FromUpstream
+from modelmark.upstream.registering import FromUpstream
 from modelmark.seal import source as sources
 from modelmark.seal.digests import canonical, plain
 from modelmark.seal.values import restore

@@ -12,7 +12,7 @@ from modelmark.domain.errors import Missing
 from modelmark.domain.printable import one_line
 from modelmark.registry import answers, graph, graph_facts, intake, sandbox, scan
 from modelmark.registry.answers import Value
-from modelmark.registry.from_upstream import facts_of
+from modelmark.upstream.registering import facts_of
 
 T = TypeVar("T")
 
