@@ -19,8 +19,8 @@ import serving_case as case
 from modelmark.app.recorded import Recorded
 from modelmark.app.usecases.explain_prediction import ExplainPrediction
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected
-from modelmark.domain.explanations import Method
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.explanations import Method
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.seal import keys
 from modelmark.serving.answers import Answer
 from modelmark.serving.explain import pool

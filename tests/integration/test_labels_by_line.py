@@ -11,7 +11,7 @@ import pytest
 from builders.domain import NOON, contract
 from builders.journal import journal, pid, predicted
 from modelmark.domain.errors import Malformed, Missing
-from modelmark.domain.prediction_ids import PredictionIds
+from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.domain.workspace import Workspace
 from modelmark.feedback import labels
 from modelmark.feedback.labels import LabelImport, Line, import_labels

@@ -18,7 +18,7 @@ import pytest
 from batcher import Bench, Fake, loader, runner, spin
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import ModelmarkError, NotYet, OutputInvalid, Overloaded, Rejected, TimedOut
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.batching import FLUSH_REQUESTS, LARGE_ROWS
 from modelmark.serving.execution import LOOP_SECONDS, THREADS, Execution
 from modelmark.serving.flavours import Runs

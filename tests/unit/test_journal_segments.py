@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmark.domain.errors import NotYet, Tampered
-from modelmark.domain.prediction_ids import PredictionIds
+from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal import frames
 from modelmark.journal.wal import writer as writing
 from modelmark.journal.wal.reader import (

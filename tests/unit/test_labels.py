@@ -9,7 +9,7 @@ from modelmark.domain.contract import ModelSource, Outputs
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction_ids import PredictionIds, is_prediction_id, rows_of
+from modelmark.domain.predictions.prediction_ids import PredictionIds, is_prediction_id, rows_of
 from modelmark.domain.strict import Scalar
 
 ID = "0123456789abcdef" * 2

@@ -17,7 +17,7 @@ import loops
 from batcher import Bench, Caller, Fake, loader, runner
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import Rejected, TimedOut
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.batching import LARGE_ROWS
 from modelmark.serving.cost import Cost
 from modelmark.serving.flavours import Runs

@@ -17,8 +17,8 @@ import serving_case as case
 from modelmark.contract.table import as_numbers, check_table
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.errors import Rejected, Unmeasured
-from modelmark.domain.explanations import Method
 from modelmark.domain.metrics import Task
+from modelmark.domain.predictions.explanations import Method
 from modelmark.explaining.background import background
 from modelmark.explaining.local import BACKGROUND, Explained
 from modelmark.serving.models import load_candidate

@@ -18,7 +18,7 @@ import serving_case as case
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.contract import DataType, Input
 from modelmark.domain.errors import Missing, Rejected, TooLarge
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.seal import keys
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, load_marked

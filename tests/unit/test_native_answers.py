@@ -14,7 +14,7 @@ from modelmark.contract.rows import Rows
 from modelmark.domain.classes import Decider, class_text
 from modelmark.domain.contract import Outputs
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.wire.native_answers import Form
 

@@ -9,7 +9,7 @@ import pytest
 import serving_case as case
 from modelmark.contract.rows import Rows
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.seal import keys
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveArm, LiveRoute, load_marked

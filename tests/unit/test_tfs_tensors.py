@@ -15,7 +15,7 @@ from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.grpc import tensorflow
 from modelmark.serving.grpc.generated import tensorflow_serving_pb2 as pb
 from modelmark.serving.grpc.tensors import rows, rows_of_examples, tensor_of

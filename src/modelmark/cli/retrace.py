@@ -9,7 +9,7 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, REFUSED, say, say_json, table
-from modelmark.domain.explanations import Method
+from modelmark.domain.predictions.explanations import Method
 
 if TYPE_CHECKING:
     from modelmark.app.usecases.audit_at import Live

@@ -9,7 +9,7 @@ from typing import Final
 from modelmark.domain.classes import class_text, parse_label
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
-from modelmark.domain.prediction_ids import is_prediction_id, rows_of
+from modelmark.domain.predictions.prediction_ids import is_prediction_id, rows_of
 from modelmark.domain.strict import Scalar
 
 ROWS: Final = 2**31

@@ -14,8 +14,8 @@ from modelmark.domain.catalogue.gate_settings import ExplanationGate
 from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected, Unmeasured
-from modelmark.domain.explanations import Method
 from modelmark.domain.metrics import Task
+from modelmark.domain.predictions.explanations import Method
 from modelmark.explaining.attribution import Subject, owners, way_of
 from modelmark.explaining.background import background
 from modelmark.explaining.encoder import RowEncoder, Scores

@@ -38,10 +38,10 @@ from modelmark.domain.version import (
     Signature,
 )
 from modelmark.registry import answers, compare, graph, graph_facts, intake, libraries, sandbox, scan
-from modelmark.upstream.registering import FromUpstream
 from modelmark.seal import source as sources
 from modelmark.seal.digests import canonical, plain
 from modelmark.seal.values import restore
+from modelmark.upstream.registering import FromUpstream
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ import msgspec
 
 from modelmark.contract.rows import Checked, Flag, RowCodec, Rows
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.timing.timing import Timing
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from modelmark.contract.rows import Checked, Flag
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Overloaded, TimedOut
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer
 from modelmark.serving import fallback

@@ -11,7 +11,7 @@ from modelmark.domain.classes import class_index
 from modelmark.domain.contract import FallbackKind
 from modelmark.domain.errors import ModelmarkError, OutputInvalid, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.domain.strict import Scalar
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.models import LoadedModel

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelmark import __version__
-from modelmark.domain.explanations import METHODS
+from modelmark.domain.predictions.explanations import METHODS
 from modelmark.web.periods import SPANS
 from modelmark.web.row_filters import LONGEST
 

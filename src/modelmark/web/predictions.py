@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from modelmark.domain import errors
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.explanations import METHODS, Method
+from modelmark.domain.predictions.explanations import METHODS, Method
 from modelmark.journal.tables.query import ANSWER
 from modelmark.journal.tables.rows import Cursor
 from modelmark.seal.digests import plain

@@ -15,10 +15,10 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault, free_bytes
 from modelmark.domain.errors import Missing, no_alert
-from modelmark.domain.explanations import Method
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
+from modelmark.domain.predictions.explanations import Method
 from modelmark.domain.routes import ArmRole, Route
 from modelmark.domain.stored import AUDIT_HEAD
 from modelmark.domain.version import REFERENCE, Version

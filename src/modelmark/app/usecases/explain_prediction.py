@@ -11,9 +11,9 @@ import msgspec
 
 from modelmark.app.recorded import Recorded, received
 from modelmark.domain.errors import ModelmarkError, Rejected
-from modelmark.domain.explanations import Method
 from modelmark.domain.ports import ArtifactStore
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.explanations import Method
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.domain.workspace import Workspace
 from modelmark.explaining.local import LocalExplanation
 from modelmark.seal.keys import Verifier

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from modelmark.domain.errors import NotYet
-from modelmark.domain.prediction_ids import PredictionIds
+from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal.records import Record, Schema
 from modelmark.journal.wal.writer import Sync, Writer, refusal, why
 

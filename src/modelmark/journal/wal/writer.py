@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from modelmark.domain.errors import NotYet
-from modelmark.domain.prediction_ids import PredictionIds
+from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
 from modelmark.journal.wal.records import Predicted, Record, Schema

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from modelmark.contract.rows import Rows
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.errors import Rejected
-from modelmark.domain.explanations import Method
+from modelmark.domain.predictions.explanations import Method
 from modelmark.domain.version import REFERENCE
 from modelmark.explaining.local import Explained, LocalExplanation
 from modelmark.serving.models import LoadedModel

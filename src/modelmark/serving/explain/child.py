@@ -16,7 +16,7 @@ import msgspec
 from modelmark.contract.rows import Rows
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.explanations import Method
+from modelmark.domain.predictions.explanations import Method
 from modelmark.domain.workspace import Workspace
 from modelmark.sandbox import frames
 from modelmark.sandbox.parent import end_with_parent

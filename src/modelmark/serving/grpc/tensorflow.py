@@ -10,7 +10,7 @@ import grpc
 
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain.errors import Malformed
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.grpc import messages, tensors
 from modelmark.serving.grpc.calls import Calls

@@ -19,7 +19,7 @@ import numpy as np
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Conflict, Rejected
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.seal.files import replace_file
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from modelmark.contract.rows import Flag, Rows
 from modelmark.domain.errors import ModelmarkError, OutputInvalid
-from modelmark.domain.prediction import ServedBy
-from modelmark.domain.prediction_ids import PredictionIds
+from modelmark.domain.predictions.prediction import ServedBy
+from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal.records import Predicted, Refused
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest

@@ -17,8 +17,8 @@ import msgspec
 
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.errors import ModelmarkError, Rejected
-from modelmark.domain.explanations import METHODS
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.explanations import METHODS
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.models import LiveRoute

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from modelmark.contract import jsontext
+from modelmark.contract.text import jsontext
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
-from modelmark.domain.prediction_ids import may_be_given
+from modelmark.domain.predictions.prediction_ids import may_be_given
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime

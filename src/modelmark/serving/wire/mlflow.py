@@ -18,7 +18,7 @@ from modelmark import __version__
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.domain import errors as domain
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime

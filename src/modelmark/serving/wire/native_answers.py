@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LoadedModel
 

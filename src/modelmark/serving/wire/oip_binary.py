@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 import msgspec
 import numpy as np
 
-from modelmark.contract import jsontext, row_errors
+from modelmark.contract import row_errors
+from modelmark.contract.text import jsontext
 from modelmark.domain.errors import Malformed
 from modelmark.serving.wire import Reply
 from modelmark.serving.wire.errors import FRAME

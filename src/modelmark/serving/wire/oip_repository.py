@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from modelmark.domain.errors import NotPermitted
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.metrics import Sample, key
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import Runtime

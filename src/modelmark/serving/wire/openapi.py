@@ -15,9 +15,9 @@ from modelmark.contract.rows import RowCodec
 from modelmark.domain.classes import class_text
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ModelmarkError
-from modelmark.domain.explanations import METHODS
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.explanations import METHODS
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Reply, errors, openapi_protocols

@@ -8,7 +8,7 @@ from typing import Any, Final
 from modelmark.contract.columns import EXACT, Numeric, Text
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import DataType, Policy
-from modelmark.domain.explanations import METHODS
+from modelmark.domain.predictions.explanations import METHODS
 
 Schema = dict[str, Any]
 ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}

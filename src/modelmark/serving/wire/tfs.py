@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.errors import Malformed, ModelmarkError
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.runtime import Runtime

@@ -8,7 +8,7 @@ from typing import Final
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Malformed, Missing
 from modelmark.domain.metrics import Task
-from modelmark.domain.prediction import ServedBy
+from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel
 
