@@ -44,6 +44,7 @@ SMALL = {
     ),
     "overload.py": (["--models", "20", "--factors", "5", "--seconds", "1.5", "--json"], "capacity"),
     "pages.py": (["--models", "2", "--versions", "2", "--inputs", "4", "--rows", "2000"], "pages begin within"),
+    "pipelines.py": (["--rows", "300", "--only", "words with accents"], "300 rows, 0 answered otherwise"),
     "power_loss.py": (
         ["--images", "4", "--tail", "300", "--flips", "20", "--calls", "2", "--system-calls", "1"],
         '"faults": []',
