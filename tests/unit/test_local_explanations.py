@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from modelmark.domain.contract import DataType, Input, Outputs
 from modelmark.domain.errors import Rejected, Unmeasured
 from modelmark.domain.metrics import Task
 from modelmark.domain.predictions.explanations import Method
+from modelmark.explaining import local
 from modelmark.explaining.background import background
 from modelmark.explaining.local import BACKGROUND, Explained
 from modelmark.serving.models import load_candidate
@@ -78,7 +80,31 @@ def test_many_columns_are_sampled_with_their_errors_and_still_add_up(tmp_path: P
     assert found.base + sum(part.adds for part in found.parts) == pytest.approx(answered[0], abs=1e-4)
     assert explained(row, answered, Method.SHAP) == found
     with pytest.raises(Unmeasured) as refused:  # of another answer
-        explained(row, [answered[0] + 100.0], Method.SHAP)
+        explained(row, [answered[0] + 100.0], Method.LIME)
+    assert refused.value.code == "ANSWERS_DIFFER"
+
+
+def test_what_does_not_add_up_to_the_answer_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = drawn(3)
+    model = LogisticRegression().fit(train.to_numpy(np.float32), (train["f0"] > 0).astype(int))
+    explained, scores = explained_of(tmp_path, case.contract(), case.converted(model, 3), train)
+    row = train.iloc[0].to_dict()
+    answered = scores(pd.DataFrame([row]))[0].tolist()
+    honest = local.way_of
+
+    def doubled(*given: Any, **how: Any) -> Any:
+        way = honest(*given, **how)
+
+        def explain(subject: Any, seed: int) -> Any:
+            found = way.explain(subject, seed)
+            return dataclasses.replace(found, phi=2 * found.phi)
+
+        return dataclasses.replace(way, explain=explain)
+
+    assert explained(row, answered, Method.SHAP).parts
+    monkeypatch.setattr(local, "way_of", doubled)
+    with pytest.raises(Unmeasured) as refused:
+        explained(row, answered, Method.SHAP)
     assert refused.value.code == "NOT_ADDITIVE"
 
 

@@ -89,6 +89,7 @@ class Explained:
         subject = self._subject(row, answered)
         if method is Method.LIME:
             return self._lime(subject, row)
+        self._require_same(subject)
         if method is Method.GLASS_BOX:
             return self._glass_box(subject, row)
         settings = ExplanationGate(background=BACKGROUND, max_evaluations=EVALUATIONS)
@@ -132,13 +133,21 @@ class Explained:
             return 1.0
         return float(edges[-1] - edges[0]) / 2 or 1.0
 
+    def _require_same(self, subject: Subject) -> None:
+        """What is explained must be what was answered."""
+        now = float(subject.ask(subject.rows)[0])
+        if not abs(now - subject.scores[0]) / subject.spread <= TOLERANCE:
+            raise Unmeasured(
+                f"the version answers {now:.6g} to this row now, and {subject.scores[0]:.6g} was answered", code="ANSWERS_DIFFER",
+                limit=f"{TOLERANCE:g} apart", hint="modelmark replay ID says what differs",
+            )  # fmt: skip
+
     def _require_additive(self, subject: Subject, reached: float) -> None:
         off = abs(reached - subject.scores[0]) / subject.spread
         if not off <= TOLERANCE:
             raise Unmeasured(
                 f"what the columns add comes to {reached:.6g}, and the answer was {subject.scores[0]:.6g}",
-                code="NOT_ADDITIVE", limit=f"{TOLERANCE:g} apart",
-                hint="the model answers the same row differently; modelmark replay ID says whether it does",
+                code="NOT_ADDITIVE", limit=f"{TOLERANCE:g} apart", hint="ask for method lime",
             )  # fmt: skip
 
     def _lime(self, subject: Subject, row: Mapping[str, Any]) -> LocalExplanation:
@@ -149,6 +158,7 @@ class Explained:
                 "LIME explains no row with a null, and needs a background without", code="CANNOT_EXPLAIN",
                 field=gap, limit="shap", hint="ask for method shap, which takes nulls as they are",
             )  # fmt: skip
+        self._require_same(subject)
         encoder = subject.encoder
         slopes = weights(
             lambda rows: subject.ask(encoder.nearest(rows)), subject.rows, whole, encoder.names, encoder.values
