@@ -41,6 +41,7 @@ def pages(lived: Lived) -> dict[str, str]:
         "between": f"/models/tumours?from={(lived.now - timedelta(hours=3)).isoformat().replace('+', '%2B')}",
         "refusals": "/models/tumours/refusals?span=6h&code=OUT_OF_RANGE",
         "prediction": f"/models/tumours/predictions/{prediction(lived)}",
+        "why": f"/models/tumours/predictions/{prediction(lived)}?why=shap",
         "releases": "/releases",
         "version": f"/versions/{version['tumours', 2]}",
         "failed version": f"/versions/{version['tumours', 3]}",
@@ -52,7 +53,8 @@ def pages(lived: Lived) -> dict[str, str]:
 
 
 NAMES = (
-    "overview", "tumours", "churn", "hostile", "rows", "input", "text input", "between", "refusals", "prediction", "releases",
+    "overview", "tumours", "churn", "hostile", "rows", "input", "text input", "between", "refusals", "prediction", "why",
+    "releases",
     "version", "failed version", "hostile version", "audit", "alerts", "alert",
 )  # fmt: skip
 
