@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Rejected
+
+#: What deltalake takes for a part of an address and not of a name: it ends the process at [, and looks elsewhere at %20.
+_NO_NAMES: Final = frozenset("[]%")
+
+
+def require_delta(path: Path, field: str) -> None:
+    """Raises Rejected (BAD_PLACE) where deltalake cannot write or read a table below the path."""
+    if _NO_NAMES & set(str(path)):
+        raise Rejected(
+            f"Delta Lake keeps no table in {path}", code="BAD_PLACE", field=field,
+            limit="a path without " + " ".join(sorted(_NO_NAMES)), hint="move or rename the folder",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from modelmark.contract.table import is_csv
 from modelmark.contract.table_file import chunks, require_few_columns
 from modelmark.domain.contract import Csv
 from modelmark.domain.errors import Malformed, Missing, Rejected
+from modelmark.domain.workspace import require_delta
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,6 +130,7 @@ def _delta(path: Path) -> Source:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    require_delta(path.resolve(), "TABLE")
     try:
         table = DeltaTable(str(path))
         dataset = table.to_pyarrow_dataset()
