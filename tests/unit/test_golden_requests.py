@@ -78,6 +78,18 @@ def test_rows_that_are_refused_or_next_to_another_label_are_no_golden_requests()
     assert len(few.requests) == golden.MOST
 
 
+def test_a_row_on_which_the_model_fails_is_no_golden_request() -> None:
+    class Failing(Scores):
+        def predict(self, rows: Any) -> Any:
+            if any(row["f0"] == 0.9 for row in rows):
+                raise RuntimeError("indices element out of data bounds")
+            return super().predict(rows)
+
+    found = golden.recorded(Failing(), CONTRACT, [json.dumps({"f0": score}) for score in (0.9, 0.1, 0.8)])
+    assert found is not None
+    assert [json.loads(request.row)["f0"] for request in found.requests] == [0.1, 0.8]
+
+
 def test_of_each_family_something_is_tried_first() -> None:
     made = [Probe(family=f, row=f"{f}{at}", original=None, label=0) for f in ("a", "b", "c") for at in range(3)]
     assert golden_rows(made[:7], CONTRACT, None) == ["a0", "b0", "c0", "a1", "b1", "a2", "b2"]  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import numpy as np
 
 from modelmark.domain.classes import Decider
 from modelmark.domain.contract import Contract
-from modelmark.domain.errors import OutputInvalid, Rejected
+from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.ports import Predictor
 from modelmark.domain.version import GOLDEN, GoldenRequest, GoldenRequests
 from modelmark.stats.rounding import ROUNDING, distance
@@ -32,11 +32,8 @@ def recorded(predictor: Predictor, contract: Contract, rows: Iterable[str]) -> G
     decide, kept = Decider(contract), list[str]()
     most = min(MOST, contract.serving.max_rows)
     for row in (row for row, _ in zip(rows, range(_TRIED), strict=False)):
-        try:
-            (scores,) = predictor.predict([json.loads(row)])
-        except (Rejected, OutputInvalid):
-            continue
-        if _is_sure(scores, decide):
+        scores = _answered(predictor, row)
+        if scores is not None and _is_sure(scores, decide):
             kept.append(row)
         if len(kept) == most:
             break
@@ -49,6 +46,15 @@ def recorded(predictor: Predictor, contract: Contract, rows: Iterable[str]) -> G
             for row, scores in zip(kept, answers, strict=True)
         )
     )
+
+
+def _answered(predictor: Predictor, row: str) -> Sequence[float] | None:
+    """None for a row that is refused, and for one on which the model fails: the gate edge_cases judges those."""
+    try:
+        (scores,) = predictor.predict([json.loads(row)])
+    except Exception:  # noqa: BLE001  # whatever a model's runtime raises
+        return None
+    return scores
 
 
 def require_same(predictor: Predictor, contract: Contract, golden: GoldenRequests) -> None:
