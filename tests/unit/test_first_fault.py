@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import serving_case as case
-from modelmark.contract import first_fault
+from modelmark.contract import first_fault, jsontext
 from modelmark.contract.rows import RowCodec
-from modelmark.contract.text import jsontext
 from modelmark.domain.contract import DataType, Input, Serving
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.serving.wire import labels, native, oip, oip_binary

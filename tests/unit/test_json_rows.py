@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import serving_case as case
+from modelmark.contract import jsontext
 from modelmark.contract.rows import RowCodec
-from modelmark.contract.text import jsontext
 from modelmark.domain.contract import DataType, Input
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.serving.wire import errors

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelmark.contract.row_order import ordered_columns
+from modelmark.contract.proposals.row_order import ordered_columns
 from modelmark.domain.evidence import Verdict
 from modelmark.gates.common.clocks import clocks
 from modelmark.gates.holdout.row_order import order_check

@@ -15,7 +15,7 @@ import pytest
 
 import serving_case as case
 from builders.domain import contract
-from modelmark.contract import catalogue, draft, read, table_file
+from modelmark.contract import catalogue, draft, jsontext, read, table_file, yamltext
 from modelmark.contract.columns import EXACT, FLOAT32_MAX, numeric_column, text_column
 from modelmark.contract.conditions import holds
 from modelmark.contract.infer import Facts, infer
@@ -33,7 +33,6 @@ from modelmark.contract.table import (
     violating_rows,
 )
 from modelmark.contract.table_file import require_fits
-from modelmark.contract.text import jsontext, yamltext
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.catalogue.behaviour import Effect
 from modelmark.domain.catalogue.condition import Condition

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.row_order import ordered_columns
+from modelmark.contract.proposals.row_order import ordered_columns
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.contract import Contract
 from modelmark.gates.common.clocks import ROW_ORDER, clocks

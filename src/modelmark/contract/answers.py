@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.contract.text import yamltext
+from modelmark.contract import yamltext
 from modelmark.domain.errors import ContractFault, ContractInvalid, Missing
 from modelmark.domain.people import Role
 

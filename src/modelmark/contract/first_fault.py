@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text
-from modelmark.contract.text import jsontext
 from modelmark.domain.errors import Malformed, Rejected
 
 _BLOCK: Final = jsontext.BLOCK

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from modelmark.contract import yamltext
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.contract.rules import rule_violations
 from modelmark.contract.schema_faults import schema_faults
-from modelmark.contract.text import yamltext
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ContractFault, ContractInvalid, Missing
 

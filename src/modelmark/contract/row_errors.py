@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from math import isfinite
 from typing import Any, Final
 
+from modelmark.contract import jsontext
 from modelmark.contract.columns import FLOAT64_MAX, Numeric, Text
-from modelmark.contract.text import jsontext
 from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Rejected
 

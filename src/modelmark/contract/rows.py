@@ -14,10 +14,9 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from modelmark.contract import first_fault, row_errors
+from modelmark.contract import first_fault, jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text, numeric_column, text_column
 from modelmark.contract.names import INPUT_NAME, names_an_input
-from modelmark.contract.text import jsontext
 from modelmark.domain.contract import Contract, Policy
 from modelmark.domain.errors import ContractFault, ContractInvalid, Malformed, Rejected
 from modelmark.domain.version import Signature

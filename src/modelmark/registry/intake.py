@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from modelmark.contract.text.yamltext import MAX_BYTES
+from modelmark.contract.yamltext import MAX_BYTES
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, Rejected, TooLarge
 from modelmark.domain.version import BESIDE

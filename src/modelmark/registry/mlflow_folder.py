@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from modelmark.contract.text import yamltext
+from modelmark.contract import yamltext
 from modelmark.domain.errors import Malformed, Rejected
 
 DESCRIPTION: Final = "MLmodel"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from modelmark.contract.text import yamltext
+from modelmark.contract import yamltext
 from modelmark.domain.errors import Malformed
 
 _MOST_SECONDS: Final = 60

@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from modelmark.contract.text import jsontext
+from modelmark.contract import jsontext
 from modelmark.domain.errors import Malformed, TooLarge
 from modelmark.web.bounds import BODY
 

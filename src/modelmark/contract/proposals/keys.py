@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from modelmark.contract.proposals.names import words_of
-from modelmark.contract.row_order import ordered_columns
+from modelmark.contract.proposals.row_order import ordered_columns
 from modelmark.contract.table import as_texts
 from modelmark.contract.timestamps import timestamps
 

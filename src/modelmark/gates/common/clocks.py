@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.contract.row_order import BACK, KNOWN, is_dated
+from modelmark.contract.proposals.row_order import BACK, KNOWN, is_dated
 from modelmark.contract.timestamps import timestamps
 
 if TYPE_CHECKING:

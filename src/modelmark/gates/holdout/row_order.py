@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from modelmark.contract.row_order import is_dated, runs
+from modelmark.contract.proposals.row_order import is_dated, runs
 from modelmark.contract.timestamps import timestamps
 from modelmark.domain.evidence import Bound, Check, Limit
 from modelmark.gates.case import Array

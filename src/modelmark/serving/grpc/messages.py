@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.contract.text import jsontext
 from modelmark.domain.errors import Malformed
 from modelmark.domain.metrics import Task
 from modelmark.serving.answers import Answer

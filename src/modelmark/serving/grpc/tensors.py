@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.contract.text import jsontext
 from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.serving.grpc.generated import tensorflow_serving_pb2 as pb

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from modelmark.contract.text import jsontext
+from modelmark.contract import jsontext
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.serving.wire import errors
 

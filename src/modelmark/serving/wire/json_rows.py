@@ -14,10 +14,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import Numeric, Text
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.contract.text import jsontext
 from modelmark.domain.errors import Malformed, Rejected
 from modelmark.serving.wire import errors
 from modelmark.serving.wire.json_fields import FAILED, base64_as_text, marks

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from modelmark.contract.text import jsontext
+from modelmark.contract import jsontext
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle

@@ -10,9 +10,8 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.contract.text import jsontext
 from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.rows import RowCodec
-from modelmark.contract.text import jsontext
 from modelmark.domain.errors import Malformed, ModelmarkError, Rejected
 from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, LoadedModel

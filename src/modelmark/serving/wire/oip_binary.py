@@ -15,8 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import numpy as np
 
-from modelmark.contract import row_errors
-from modelmark.contract.text import jsontext
+from modelmark.contract import jsontext, row_errors
 from modelmark.domain.errors import Malformed
 from modelmark.serving.wire import Reply
 from modelmark.serving.wire.errors import FRAME

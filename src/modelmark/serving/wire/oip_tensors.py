@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from modelmark import __version__
-from modelmark.contract import row_errors
+from modelmark.contract import jsontext, row_errors
 from modelmark.contract.columns import FLOAT32_MAX
 from modelmark.contract.rows import RowCodec, Rows
-from modelmark.contract.text import jsontext
 from modelmark.domain.classes import class_text
 from modelmark.domain.contract import DataType
 from modelmark.domain.errors import Malformed, Missing, Rejected

@@ -1,1 +1,0 @@
-"""JSON and YAML as people write them, read without surprises."""
