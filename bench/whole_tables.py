@@ -28,7 +28,7 @@ from serving import NUMBERS, OURS, TEXTS, servers
 CHILD = """
 import json, resource, sys
 from pathlib import Path
-from modelmark.app.usecases.predict_table import PredictTable
+from modelmark.app.usecases.predictions.predict_table import PredictTable
 from modelmark.domain.workspace import Workspace
 from modelmark.seal import keys
 root, table, out = map(Path, sys.argv[1:4])

@@ -17,7 +17,7 @@ import pytest
 
 import serving_case as case
 from modelmark.app.recorded import Recorded
-from modelmark.app.usecases.explain_prediction import ExplainPrediction
+from modelmark.app.usecases.predictions.explain_prediction import ExplainPrediction
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected
 from modelmark.domain.predictions.explanations import Method
 from modelmark.domain.predictions.prediction import ServedBy

@@ -15,7 +15,7 @@ import serving_case as case
 from modelmark import Client
 from modelmark.app import recorded as module
 from modelmark.app.container import Container
-from modelmark.app.usecases.replay import Replay
+from modelmark.app.usecases.predictions.replay import Replay
 from modelmark.domain.contract import Outputs
 from modelmark.domain.errors import Missing, Unmeasured
 from modelmark.domain.metrics import Task

@@ -286,7 +286,7 @@ def test_numbers_are_those_of_the_kernels_headers():
 def test_the_child_is_told_what_the_contract_says():
     told = request_of(contract())
     assert told == {
-        "name": "loans", "run": "converted", "task": "binary", "classes": [0, 1], "positive": 1, "threshold": 0.5,
+        "name": "loans", "run": "converted", "object": "", "task": "binary", "classes": [0, 1], "positive": 1, "threshold": 0.5,
         "rows_per_run": 10_000,
         "inputs": [
             {"name": "age", "type": "number", "nullable": False}, {"name": "job", "type": "category", "nullable": False},

@@ -14,7 +14,7 @@ from builders.journal import AT, journal, label, predicted, refused
 from builders.people import principal
 from modelmark.app.container import Container
 from modelmark.app.usecases.handle_alert import HandleAlert
-from modelmark.app.usecases.rows_behind import RowsBehind
+from modelmark.app.usecases.predictions.rows_behind import RowsBehind
 from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Snooze
 from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError, NotPermitted, Rejected

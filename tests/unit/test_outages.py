@@ -145,8 +145,9 @@ def test_every_code_of_the_server_at_the_endpoint_is_known_as_such() -> None:
                 given = [w.value.value for w in node.keywords if w.arg == "code" and isinstance(w.value, ast.Constant)]
                 codes |= set(given)
     defaults = {getattr(errors, kind).default_code for kind in kinds} | {errors.ModelmarkError.default_code}
-    assert codes | defaults <= OF_THE_SERVER | {"WORKER_FAILED", "PLUGIN_FAILED"}, "a server that does not start"
-    assert (codes | defaults) - {"WORKER_FAILED", "PLUGIN_FAILED"} == OF_THE_SERVER
+    starting = {"WORKER_FAILED", "PLUGIN_FAILED", "GOLDEN_DIFFERS"}
+    assert codes | defaults <= OF_THE_SERVER | starting, "a server that does not start"
+    assert (codes | defaults) - starting == OF_THE_SERVER
 
 
 def test_a_steward_that_is_gone_is_missed_by_everybody_else(tmp_path: Path) -> None:

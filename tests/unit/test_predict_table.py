@@ -16,7 +16,7 @@ import pytest
 from deltalake import write_deltalake
 
 import serving_case as case
-from modelmark.app.usecases.predict_table import PredictedTable, PredictTable
+from modelmark.app.usecases.predictions.predict_table import PredictedTable, PredictTable
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.contract import Csv, DataType, Fallback, FallbackKind, Input, Outputs, Policy
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError, Rejected

@@ -6,15 +6,15 @@ from functools import cached_property
 
 from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
-from modelmark.app.usecases.explain_prediction import ExplainPrediction
 from modelmark.app.usecases.export_release import ExportRelease
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.open_case import OpenCase
-from modelmark.app.usecases.predict_table import PredictTable
+from modelmark.app.usecases.predictions.explain_prediction import ExplainPrediction
+from modelmark.app.usecases.predictions.predict_table import PredictTable
+from modelmark.app.usecases.predictions.replay import Replay
+from modelmark.app.usecases.predictions.rows_behind import RowsBehind
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
-from modelmark.app.usecases.replay import Replay
-from modelmark.app.usecases.rows_behind import RowsBehind
 from modelmark.app.usecases.salvage_journal import SalvageJournal
 from modelmark.registry.suite import ChildSuites
 from modelmark.serving.explain.pool import Explanations
