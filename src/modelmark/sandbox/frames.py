@@ -6,6 +6,7 @@ Neither side trusts the other's bytes further than their form. The process of a 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 from typing import Any, Final
 
@@ -52,6 +53,23 @@ def write(descriptor: int, what: Any) -> None:
     left = memoryview(packed(what))
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+def receive(end: socket.socket) -> bytes:
+    """One frame's msgpack, at the end that waits with a limit. Raises OSError: TimeoutError when it takes too long,
+    ConnectionResetError when the other end is closed."""
+    (length,) = LENGTH.unpack(_all_of(end, LENGTH.size))
+    return _all_of(end, length)
+
+
+def _all_of(end: socket.socket, count: int) -> bytes:
+    found = bytearray()
+    while len(found) < count:
+        piece = end.recv(min(count - len(found), 1 << 20))
+        if not piece:
+            raise ConnectionResetError("it ended")
+        found += piece
+    return bytes(found)
 
 
 def read(descriptor: int) -> bytes:

@@ -119,22 +119,9 @@ class _Child:
         self._socket.settimeout(seconds)
         self._socket.sendall(frames.packed(what))
         try:
-            return msgspec.msgpack.decode(self._received(), type=Told)
+            return msgspec.msgpack.decode(frames.receive(self._socket), type=Told)
         except msgspec.DecodeError as error:
             raise ConnectionAbortedError(str(error)) from None
-
-    def _received(self) -> bytes:
-        (length,) = frames.LENGTH.unpack(self._exactly(frames.LENGTH.size))
-        return self._exactly(length)
-
-    def _exactly(self, count: int) -> bytes:
-        found = bytearray()
-        while len(found) < count:
-            piece = self._socket.recv(min(count - len(found), 1 << 20))
-            if not piece:
-                raise ConnectionResetError
-            found += piece
-        return bytes(found)
 
     def end(self) -> None:
         """At once; may be said twice."""

@@ -147,17 +147,7 @@ class _Child:
         """Raises OSError: TimeoutError when it takes too long, others when the process is gone."""
         self._socket.settimeout(seconds)
         self._socket.sendall(frames.packed(what))
-        (length,) = frames.LENGTH.unpack(self._exactly(frames.LENGTH.size))
-        return msgspec.msgpack.decode(self._exactly(length), type=Told)
-
-    def _exactly(self, count: int) -> bytes:
-        found = bytearray()
-        while len(found) < count:
-            piece = self._socket.recv(min(count - len(found), 1 << 20))
-            if not piece:
-                raise ConnectionResetError("it ended")
-            found += piece
-        return bytes(found)
+        return msgspec.msgpack.decode(frames.receive(self._socket), type=Told)
 
     def end(self) -> None:
         self._socket.close()

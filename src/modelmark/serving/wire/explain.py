@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -23,20 +23,13 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Predict, Reply, errors
-from modelmark.serving.wire.json_fields import strict_object
+from modelmark.serving.wire.json_fields import entity_in, strict_object
 from modelmark.serving.wire.native_answers import Form
 
 _FIELDS: Final = ("row", "method", "entity")
 _FAILED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.Encoder().encode
 MAX_ENTITY: Final = 256
-
-
-class _Peek(msgspec.Struct):
-    entity: Any = None
-
-
-_peek: Final = msgspec.json.Decoder(_Peek).decode
 
 
 class Explain:
@@ -55,11 +48,7 @@ class Explain:
         return None
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
-        try:
-            found = _peek(body).entity
-        except _FAILED:
-            return None
-        return found if isinstance(found, str) else None
+        return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """Raises Rejected, and Overloaded before anything is answered that could not be explained."""

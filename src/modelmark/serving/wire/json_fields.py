@@ -23,6 +23,13 @@ _B64: Final = re.compile(rb'\{\s*"b64"\s*:\s*"([A-Za-z0-9+/=]*)"\s*\}')
 _NAN: Final = b"NaN"
 _encode: Final = msgspec.json.Encoder().encode
 
+
+class _Peek(msgspec.Struct):
+    entity: Any = None
+
+
+_peek: Final = msgspec.json.Decoder(_Peek).decode
+
 #: A decoder of a struct whose fields are all `msgspec.Raw | UnsetType`.
 Decode = Callable[[bytes], Any]
 
@@ -44,6 +51,15 @@ def fields(body: bytes, decode: Decode, form: str) -> dict[str, bytes]:
     if marks(body) != 2 * len(named) + sum(map(marks, named.values())):
         raise Rejected("a field came twice", code="DUPLICATE_FIELD", limit=form)
     return named
+
+
+def entity_in(body: bytes) -> str | None:
+    """Whom a JSON body says that it is about, before more of it is read; None where it does not, or cannot be read."""
+    try:
+        found = _peek(body).entity
+    except FAILED:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def marks(text: bytes) -> int:

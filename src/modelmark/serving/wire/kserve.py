@@ -20,7 +20,7 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, oip_tensors, provenance
-from modelmark.serving.wire.json_fields import FAILED, fields, text_of
+from modelmark.serving.wire.json_fields import entity_in, fields, text_of
 from modelmark.serving.wire.json_rows import Readers
 
 _FORM: Final = '{"instances": [...]} or {"inputs": ...}'
@@ -35,12 +35,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     entity: Raw | UnsetType = UNSET
 
 
-class _Peek(msgspec.Struct):
-    entity: Any = None
-
-
 _body: Final = msgspec.json.Decoder(_Body).decode
-_peek: Final = msgspec.json.Decoder(_Peek).decode
 
 
 class KServe:
@@ -67,11 +62,7 @@ class KServe:
         return parts[3].partition(":")[0] if len(parts) >= 4 and parts[1:3] == ["v1", "models"] else None
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
-        try:
-            found = _peek(body).entity
-        except FAILED:
-            return None
-        return found if isinstance(found, str) else None
+        return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """Raises Malformed for what the protocol forbids, Rejected for what the contract does."""

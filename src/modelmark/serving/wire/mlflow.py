@@ -35,7 +35,7 @@ from modelmark.serving.wire import (
     parquet_rows,
     provenance,
 )
-from modelmark.serving.wire.json_fields import FAILED, fields, text_of
+from modelmark.serving.wire.json_fields import FAILED, entity_in, fields, text_of
 from modelmark.serving.wire.json_rows import JsonRows, Readers
 
 _SHAPES: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -84,14 +84,9 @@ class _Params(msgspec.Struct, forbid_unknown_fields=True):
     predict_method: str = "predict"
 
 
-class _Peek(msgspec.Struct):
-    entity: Any = None
-
-
 _body: Final = msgspec.json.Decoder(_Body).decode
 _split: Final = msgspec.json.Decoder(_Split).decode
 _params: Final = msgspec.json.Decoder(_Params).decode
-_peek: Final = msgspec.json.Decoder(_Peek).decode
 
 
 class Mlflow:
@@ -118,11 +113,7 @@ class Mlflow:
         return None
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
-        try:
-            found = _peek(body).entity
-        except FAILED:
-            return None
-        return found if isinstance(found, str) else None
+        return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """Raises Malformed for what the protocol forbids, Rejected for what the contract does, Heavy for Parquet."""

@@ -17,7 +17,7 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, labels
-from modelmark.serving.wire.json_fields import strict_object
+from modelmark.serving.wire.json_fields import entity_in, strict_object
 from modelmark.serving.wire.native_answers import Form
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -26,12 +26,7 @@ MAX_ENTITY = 256
 MANY_BYTES = 4096
 
 
-class _Peek(msgspec.Struct):
-    entity: Any = None
-
-
 _encode = msgspec.json.Encoder().encode
-_peek = msgspec.json.Decoder(_Peek).decode
 
 
 class Native:
@@ -57,11 +52,7 @@ class Native:
         return parts[2] if len(parts) >= 3 and parts[1] == "models" else None
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
-        try:
-            found = _peek(body).entity
-        except _FAILED:
-            return None
-        return found if isinstance(found, str) else None
+        return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """`{"rows": [{...}], "entity"?: "..."}` or `{"row": {...}, "entity"?: "..."}`."""

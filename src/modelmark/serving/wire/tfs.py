@@ -32,7 +32,7 @@ from modelmark.serving.wire import (
     provenance,
     tfs_model,
 )
-from modelmark.serving.wire.json_fields import FAILED, fields, text_of
+from modelmark.serving.wire.json_fields import entity_in, fields, text_of
 from modelmark.serving.wire.json_rows import Readers
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -54,11 +54,6 @@ class _Examples(msgspec.Struct, forbid_unknown_fields=True):
     entity: Raw | UnsetType = UNSET
 
 
-class _Peek(msgspec.Struct):
-    entity: Any = None
-
-
-_peek: Final = msgspec.json.Decoder(_Peek).decode
 _FORMS: Final = {
     "predict": (msgspec.json.Decoder(_Predict).decode, '{"instances": [...]} or {"inputs": ...}, "signature_name"?'),
     "classify": (msgspec.json.Decoder(_Examples).decode, '{"examples": [{...}], "signature_name"?}'),
@@ -120,11 +115,7 @@ class _Verb:
         return refusal(error)
 
     def entity(self, body: bytes, headers: Headers) -> str | None:
-        try:
-            found = _peek(body).entity
-        except FAILED:
-            return None
-        return found if isinstance(found, str) else None
+        return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
         """Raises Malformed for what the protocol forbids, Rejected for what the contract does."""
