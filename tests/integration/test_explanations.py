@@ -201,6 +201,17 @@ def test_a_process_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytes
         child = explanations._child
         assert isinstance(explained("lime"), bytes)  # remembered, and asked of nobody
         assert explanations._child is child
+        monkeypatch.setattr(pool, "IDLE", 0.05)
+        rows = version.codec.from_mappings([{"f0": 2.0, "f1": 0.5}])
+        scores = version.execution.run(version.codec.batch(rows).numbers, []).ravel().tolist()
+        answer = Answer("id", version, "champion", ServedBy.MODEL, [1], [], scores, b"", rows)
+        assert isinstance(explained("lime"), bytes)
+        until = time.monotonic() + 10
+        while explanations._child is not None:  # nobody asks any more
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert isinstance(explained("shap"), bytes)
+        monkeypatch.setattr(pool, "IDLE", 60.0)
         monkeypatch.setattr(pool, "PATIENCE", 1e-6)
         late = explained("glass_box")
         assert isinstance(late, ModelmarkError)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from time import perf_counter
 from typing import Final
 
@@ -31,6 +31,8 @@ from modelmark.serving.telling import tell
 WAITING: Final = 16
 PATIENCE: Final = 10.0
 START: Final = 30.0
+#: Seconds without an explanation after which the process ends: what it has loaded is much, and loaded again within two.
+IDLE: Final = 300.0
 #: Explanations that are remembered.
 REMEMBERED: Final = 1024
 
@@ -48,6 +50,7 @@ class Explanations:
         self._seconds = 1.0  # of one, smoothed
         self._known: OrderedDict[bytes, bytes] = OrderedDict()
         self._child: _Child | None = None
+        self._made = 0
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:
@@ -98,7 +101,20 @@ class Explanations:
                 self._known[digest] = found
                 while len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
+        self._made += 1
+        rest = Timer(IDLE, self._after_a_while, (self._made,))
+        rest.daemon = True
+        rest.start()
         done(found)
+
+    def _after_a_while(self, made: int) -> None:
+        with contextlib.suppress(RuntimeError):  # this process ends, and its child with it
+            self._thread.submit(self._rest, made)
+
+    def _rest(self, made: int) -> None:
+        """In the pool's thread: nobody has asked since."""
+        if made == self._made:
+            self.close()
 
     def _told(self, ask: Ask) -> bytes | ModelmarkError:
         child, fresh = self._child, self._child is None
