@@ -127,13 +127,19 @@ def _parquet(path: Path) -> Source:
 
 def _delta(path: Path) -> Source:
     """One version of it, whatever is written meanwhile: the one that is newest now."""
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     require_delta(path.resolve(), "TABLE")
     try:
         table = DeltaTable(str(path))
-        dataset = table.to_pyarrow_dataset()
+        dataset = table.to_pyarrow_dataset()  # raises for what Arrow cannot read rightly
+        if (
+            not table.metadata().partition_columns
+        ):  # Arrow's own filesystem: threads that hold deltalake's may abort the end
+            places = [str(path / Path(uri).name) for uri in table.file_uris()]
+            dataset = ds.dataset(places, schema=dataset.schema, format="parquet")
         files = sorted(table.file_uris())
         rows = dataset.count_rows()
     except (DeltaError, OSError, ValueError) as error:
