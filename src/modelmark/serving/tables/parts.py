@@ -135,11 +135,10 @@ def _delta(path: Path) -> Source:
     try:
         table = DeltaTable(str(path))
         dataset = table.to_pyarrow_dataset()  # raises for what Arrow cannot read rightly
-        if (
-            not table.metadata().partition_columns
-        ):  # Arrow's own filesystem: threads that hold deltalake's may abort the end
-            places = [str(path / Path(uri).name) for uri in table.file_uris()]
-            dataset = ds.dataset(places, schema=dataset.schema, format="parquet")
+        places = [path / Path(uri).name for uri in table.file_uris()]
+        if not table.metadata().partition_columns and all(place.is_file() for place in places):
+            # Arrow's own filesystem: threads that hold deltalake's may abort the process at its end
+            dataset = ds.dataset([*map(str, places)], schema=dataset.schema, format="parquet")
         files = sorted(table.file_uris())
         rows = dataset.count_rows()
     except (DeltaError, OSError, ValueError) as error:
