@@ -30,12 +30,12 @@ from modelmark.registry import (
     register,
     sandbox,
     sandbox_child,
-    suite,
 )
 from modelmark.registry.answers import REASONS, Answer, refusal
 from modelmark.registry.convert import request_of
 from modelmark.registry.sandbox import Limits
-from modelmark.registry.suite_child import Outcomes, _last_line
+from modelmark.registry.user_code import apart, suite
+from modelmark.registry.user_code.suite_child import Outcomes, _last_line
 from modelmark.sandbox.environment import environment
 
 
@@ -70,13 +70,13 @@ def test_a_copy_leaves_out_what_is_hidden_cached_or_an_environment_and_cannot_be
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("1234")
-    suite._copy(folder, tmp_path / "to")
+    apart.copied(folder, tmp_path / "to")
     found = {str(p.relative_to(tmp_path / "to")): p.stat().st_mode & 0o777 for p in (tmp_path / "to").rglob("*")}
     assert found == {"tests": 0o555, "tests/test_a.py": 0o444, "data.csv": 0o444}
     assert (tmp_path / "to").stat().st_mode & 0o777 == 0o555
     for most, refused in ((8, None), (7, "TOO_LARGE")):
-        monkeypatch.setattr(suite, "_MOST_BYTES", most)
-        assert code(lambda most=most: suite._copy(folder, tmp_path / str(most))) == refused
+        monkeypatch.setattr(apart, "MOST_BYTES", most)
+        assert code(lambda most=most: apart.copied(folder, tmp_path / str(most))) == refused
 
 
 def test_a_suite_and_its_modules_lie_beside_the_contract(tmp_path):

@@ -73,6 +73,8 @@ JSON = {
     "account key": ("bob", "--scope", "view", "--password-stdin"),
     "account keys": (),
     "account revoke": ("1f2e3d4c5b6a",),
+    "retrain": (),
+    "reproduce": ("v3",),
     "label": ("labels.csv",),
     "predict": ("t.csv", "-o", "answers.parquet"),
     "explain": ("01a2b3c4",),

@@ -14,7 +14,7 @@ from modelmark.domain.catalogue.gate_settings import TestsGate
 from modelmark.domain.evidence import Verdict
 from modelmark.gates.runner import run_gate
 from modelmark.gates.tests.gate import UserTests
-from modelmark.registry.suite import ChildSuites
+from modelmark.registry.user_code.suite import ChildSuites
 from modelmark.testing.gates import check_gate
 
 FEATURES = """

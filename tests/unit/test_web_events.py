@@ -15,6 +15,11 @@ ACCOUNT = {"name": "Bob Ray", "roles": ["risk", "data_science"], "admin": True, 
 ALERT = {"name": "Cy", "alert": "drift of age, loans v3", "model": "loans"}
 DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
     Act.REGISTERED: (ONE.id, {"model": "loans", "number": 1}, "registered as v1 of loans"),
+    Act.RETRAINED: (
+        ONE.id,
+        {"model": "loans", "number": 2, "why": "500 rows were labelled since", "outcome": "better"},
+        "trained as v2, because 500 rows were labelled since: better",
+    ),
     Act.MEASURED: (
         ONE.id,
         {"gate": "supply_chain", "verdict": "pass", "model": "loans"},

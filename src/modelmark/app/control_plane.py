@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 
-from modelmark.app.effects import FinishBehind
+from modelmark.app.effects import FinishBehind, TrainBehind
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
+from modelmark.app.usecases.retraining.due_retraining import DueRetraining
 from modelmark.app.workbench import Workbench
 from modelmark.domain.alerts.watching import watched_now
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.steward.jobs import builtin
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.finish_acts import FinishActs
+from modelmark.steward.jobs.retrain import Retrain
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.storage.exports import check_target
@@ -50,9 +52,31 @@ class ControlPlane(Workbench):
             finish=FinishActs(
                 due=self.finish.due, pending=self.finish.pending, start=FinishBehind(workspace=self.workspace)
             ),
+            retrain=Retrain(
+                due=self.due_retraining,
+                begun=self.due_retraining.begun,
+                start=TrainBehind(workspace=self.workspace),
+                tell=self._tell_of_retraining,
+            ),
         )
         lives = partial(watched_now, self.workspace)
         return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives)
+
+    @cached_property
+    def due_retraining(self) -> DueRetraining:
+        return DueRetraining(
+            workspace=self.workspace,
+            monitoring_store=self.monitoring_store,
+            champions=self.releases.routes.champions,
+            contract_of=self.contract_of,
+        )
+
+    def _tell_of_retraining(self, model: str, sentence: str, at: datetime) -> None:
+        champion = self.releases.champion(model)
+        if self.announce is not None and champion is not None:
+            role = self.contract_of(champion).retraining.owner
+            key = f"retrained-{model}-{at:%Y%m%dT%H%M%S}"[:255]
+            self.announce(key, role, f"{model} was trained again", sentence)
 
     def _behind(self) -> None:
         """The steward's next step finishes it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from modelmark.domain.audit import Act
@@ -27,6 +29,7 @@ from modelmark.seal.keys import Signer
 from modelmark.seal.mark import issue
 
 _MARKING: Final = (Act.RELEASED, Act.RELEASED_AS_CANARY)
+_MOST_ANSWER: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,3 +132,53 @@ class FinishBehind:
         nothing = subprocess.DEVNULL
         command = [sys.executable, "-P", "-m", "modelmark.app.finish", str(self.workspace.root.resolve())]
         return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingBehind:
+    """A process that trains a model again. Its answer is a file, since it outlives whoever looks away."""
+
+    process: subprocess.Popen[bytes]
+    answer: Path
+
+    def poll(self) -> int | None:
+        return self.process.poll()
+
+    def told(self) -> str:
+        """What it answered, or the last line that it said instead."""
+        text = self.answer.read_bytes()[-_MOST_ANSWER:].decode("utf-8", "replace")
+        try:
+            found = json.loads(text[text.index("{") :])
+            if "error" in found:
+                return str(found["error"]["message"])
+            return f"{found['label']} is {found['proof']['outcome']}: {found['proof']['sentence']}"
+        except (ValueError, KeyError, TypeError):
+            lines = text.strip().splitlines()
+            return lines[-1] if lines else f"it ended with {self.process.returncode} and said nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainBehind:
+    """Starts `modelmark retrain`, at the lowest priority."""
+
+    workspace: Workspace
+
+    def __call__(self, contract: Path, why: str) -> TrainingBehind:
+        """Raises OSError where the system starts none."""
+        self.workspace.runtime.mkdir(parents=True, exist_ok=True)
+        answer = self.workspace.runtime / "retraining.json"
+        words = [
+            "--contract",
+            str(contract),
+            "--because",
+            why,
+            "--workspace",
+            str(self.workspace.root.resolve()),
+            "--json",
+        ]
+        with answer.open("wb") as file:
+            process = subprocess.Popen(
+                ["nice", "-n", "19", sys.executable, "-P", "-m", "modelmark", "retrain", *words],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        return TrainingBehind(process=process, answer=answer)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
@@ -15,10 +19,23 @@ from modelmark.app.usecases.predictions.replay import Replay
 from modelmark.app.usecases.predictions.rows_behind import RowsBehind
 from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
+from modelmark.app.usecases.retraining.reproduce import Reproduce
+from modelmark.app.usecases.retraining.retrain import Retrain
 from modelmark.app.usecases.salvage_journal import SalvageJournal
-from modelmark.registry.suite import ChildSuites
+from modelmark.domain.contract import Contract
+from modelmark.domain.evidence import Evidence, Verdict
+from modelmark.domain.people import Principal
+from modelmark.domain.progress import Progress
+from modelmark.domain.version import Version
+from modelmark.registry.convert import Conversion, convert
+from modelmark.registry.sandbox import Limits
+from modelmark.registry.user_code.suite import ChildSuites
+from modelmark.registry.user_code.training import ChildTraining
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.staging import LocalStaging
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Workbench(Reporting):
@@ -33,8 +50,13 @@ class Workbench(Reporting):
             people=self.people,
             releases=self.releases,
             clock=self.clock,
+            remember=self._remember,
             owner=self.settings.actor,
         )
+
+    def _remember(self, model: str, path: Path) -> None:
+        """Where its contract is, for whoever trains it again without being told."""
+        self.monitoring_store.set_checkpoint(f"contract/{model}", {"path": str(path.resolve())})
 
     @cached_property
     def open_case(self) -> OpenCase:
@@ -65,6 +87,41 @@ class Workbench(Reporting):
     @cached_property
     def recalibrate(self) -> Recalibrate:
         return Recalibrate(open_case=self.open_case)
+
+    @cached_property
+    def retrain(self) -> Retrain:
+        registered = replace(self.register, remember=_forget)  # what people wrote stays where it begins
+
+        def register(path: Path, progress: Progress, by: Principal | None) -> tuple[Version, bool]:
+            return registered(path, progress=progress, by=by)
+
+        def check(
+            version: Version, path: Path, progress: Progress, by: Principal | None
+        ) -> tuple[tuple[Evidence, ...], Mapping[str, Verdict]]:
+            found = self.check(version, path, progress=progress, by=by)
+            return found.evidence, found.status.gates
+
+        return Retrain(
+            workspace=self.workspace,
+            champion=self.releases.champion,
+            register=register,
+            check=check,
+            trainer=ChildTraining(),
+            audit=self.audit,
+            people=self.people,
+            clock=self.clock,
+            owner=self.settings.actor,
+        )
+
+    @cached_property
+    def reproduce(self) -> Reproduce:
+        return Reproduce(
+            workspace=self.workspace,
+            contract_of=self.contract_of,
+            open_case=self.open_case,
+            convert=_converted,
+            trainer=ChildTraining(),
+        )
 
     @cached_property
     def replay(self) -> Replay:
@@ -105,3 +162,11 @@ class Workbench(Reporting):
             contract_of=self.contract_of,
             clock=self.clock,
         )
+
+
+def _forget(model: str, path: Path) -> None:
+    """Where nothing is to be remembered."""
+
+
+def _converted(path: Path, contract: Contract, holdout: pd.DataFrame, train: pd.DataFrame) -> Conversion:
+    return convert(path, contract, holdout, train=train, limits=Limits(), progress=lambda _: None)

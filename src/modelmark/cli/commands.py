@@ -18,6 +18,8 @@ COMMANDS: Final[dict[str, str]] = {
     "check": "modelmark.cli.model:check",
     "fetch": "modelmark.cli.model:fetch",
     "recalibrate": "modelmark.cli.recalibrate:recalibrate",
+    "retrain": "modelmark.cli.retraining:retrain",
+    "reproduce": "modelmark.cli.retraining:reproduce",
     "approve": "modelmark.cli.govern:approve",
     "waive": "modelmark.cli.govern:waive",
     "comment": "modelmark.cli.govern:comment",

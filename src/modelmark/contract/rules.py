@@ -17,10 +17,11 @@ from modelmark.contract.plugin_settings import broken_plugins
 from modelmark.contract.ranges import broken_limits
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.domain.classes import class_index, class_text
-from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, Policy
+from modelmark.domain.contract import Contract, DataType, FallbackKind, Input, Policy, Retraining, Strategy
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.strict import Scalar
 from modelmark.domain.tiles import TILES
+from modelmark.domain.training import is_entry
 
 #: A whole number, written the one way that `str` of it is.
 _CODE: Final = re.compile(r"0|-?[1-9][0-9]{0,15}")
@@ -61,11 +62,22 @@ def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
     yield from behaviour_violations(contract)
     yield from _slices(contract)
     yield from _claims(contract)
+    yield from _retraining(contract.retraining)
     for i, step in enumerate(contract.fallback):
         if step.kind is FallbackKind.CONSTANT:
             yield from _constant(contract, i, step.value)
         elif step.value is not None:
             yield RuleViolation(("fallback", i, "value"), repr(step.value), f"nothing; {step.kind} takes no value")
+
+
+def _retraining(agreed: Retraining) -> Iterator[RuleViolation]:
+    if agreed.entry is not None and not is_entry(agreed.entry):
+        rule = "FILE.py:FUNCTION beside the contract, or a command with {train} and {out}"
+        yield RuleViolation(("retraining", "entry"), repr(agreed.entry), rule)
+    if agreed.strategy is Strategy.WINDOW and agreed.window_days is None:
+        yield RuleViolation(("retraining", "window_days"), "nothing", "a number of days for the strategy window")
+    if agreed.strategy is Strategy.EXTEND and agreed.window_days is not None:
+        yield RuleViolation(("retraining", "window_days"), f"{agreed.window_days:g}", "nothing for the strategy extend")
 
 
 def _claims(contract: Contract) -> Iterator[RuleViolation]:

@@ -19,6 +19,7 @@ class Act(StrEnum):
     RELEASED = "released"
     RELEASED_AS_CANARY = "released as canary"
     ROLLED_BACK = "rolled back"
+    RETRAINED = "retrained"
     COMMENTED = "comment"
     REQUESTED_CHANGE = "change_request"
     SETTLED_CHANGE = "settled"

@@ -71,6 +71,13 @@ class HowItRuns(StrEnum):
     ISOLATED = "isolated"
 
 
+class Strategy(StrEnum):
+    """What training code gets: everything, or what is recent."""
+
+    EXTEND = "extend"
+    WINDOW = "window"
+
+
 @part
 class ModelSource:
     """Where the trained model comes from."""
@@ -285,6 +292,29 @@ class Retraining:
     """Who is told."""
     max_age_days: float | None = None
     """A champion older than this is a finding."""
+    entry: str | None = later(default=None)
+    """Your training code: `FILE.py:FUNCTION` beside this contract, called with the table and a seed and returning the model,
+    or a command with {train}, {out} and {seed}. Null: people train."""
+    strategy: Strategy = later(default=Strategy.EXTEND)
+    """What it learns from: the training table and what was labelled since, or what was labelled lately alone."""
+    window_days: float | None = later(default=None)
+    """How long back `window` reaches."""
+    later_share: float = later(default=0.3)
+    """This share of the labelled rows, the newest, is kept back: there the new model must surely be better than the champion."""
+    every_days: float | None = later(default=None)
+    """Train this long after the last time, or after the champion was made."""
+    new_labels: int | None = later(default=None)
+    """Train when so many rows have been labelled since."""
+    on_loss: bool = later(default=False)
+    """Train when live performance alerts."""
+    seed: int = later(default=1)
+    """Passed to your code, which must draw from it alone."""
+    minutes: float = later(default=60.0)
+    """Longest time it may take."""
+    memory_mib: int = later(default=8192)
+    """Most memory it may take, on top of its libraries."""
+    source_share: float = later(default=1.0)
+    """Of the labelled rows that it learns from, one source of labels may give at most this share."""
 
 
 @part

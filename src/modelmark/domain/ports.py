@@ -18,6 +18,7 @@ from modelmark.domain.release import Approval, Comment, State, Waiver
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.stored import Row
 from modelmark.domain.suite import Suite, SuiteRun
+from modelmark.domain.training import Trained, Training
 from modelmark.domain.version import Version
 from modelmark.domain.version_record import VersionRecord
 
@@ -297,6 +298,12 @@ class SuiteRunner(Protocol):
     """Runs people's own tests where they can do no harm. What they did is a fact; raises nothing of theirs."""
 
     def run(self, suite: Suite) -> SuiteRun: ...
+
+
+class Trainer(Protocol):
+    """Runs people's own training code where it can do no harm."""
+
+    def train(self, asked: Training) -> Trained: ...
 
 
 class Predictor(Protocol):

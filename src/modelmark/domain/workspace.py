@@ -88,6 +88,11 @@ class Workspace:
         return self.root / "journal" / "quarantine"
 
     @property
+    def retraining(self) -> Path:
+        """One folder per model, one in it per retraining: tables, code, model, contract, and how it came about."""
+        return self.root / "retraining"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

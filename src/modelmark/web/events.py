@@ -87,6 +87,7 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.RELEASED: lambda d: f"released to {d['share']:.0%} of the traffic",
     Act.RELEASED_AS_CANARY: lambda d: f"released as a canary to {d['share']:.0%} of the traffic",
     Act.ROLLED_BACK: lambda d: _quoted(f"rolled back to {d['to_label']}", "reason")(d),
+    Act.RETRAINED: lambda d: f"trained as v{d['number']}, because {d['why']}: {d['outcome']}",
     Act.COMMENTED: lambda d: f"{d['name']} commented: “{d['text']}”",
     Act.REQUESTED_CHANGE: lambda d: f"{d['name']} asked for a change: “{d['text']}”",
     Act.SETTLED_CHANGE: lambda d: f"{d['name']} settled a change request: “{d['text']}”",

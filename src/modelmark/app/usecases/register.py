@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from modelmark.registry.register import Registration, register
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """owner: whose name the audit has where no account acts."""
+    """remember: keeps where the contract of a model is. owner: whose name the audit has where no account acts."""
 
     ledger: Ledger
     artifacts: ArtifactStore
@@ -29,6 +30,7 @@ class Register:
     people: People
     releases: Releases
     clock: Clock
+    remember: Callable[[str, Path], None]
     owner: str
 
     def __call__(self, path: Path, *, progress: Progress, by: Principal | None = None) -> tuple[Version, bool]:
@@ -51,5 +53,6 @@ class Register:
         )
         version = register(document.contract, how)
         new = self.releases.register(version, actor=actor, by=by)
+        self.remember(version.model, document.path)
         steps.end()
         return version, new

@@ -54,6 +54,15 @@ def cohort_sizes(
     return [CohortSize(int(rows), int(labels)) for rows, labels in zip(found[::2], found[1::2], strict=True)]
 
 
+def labelled_since(workspace: Workspace, model: str, since: datetime) -> int:
+    """How many rows a label has come for later than that."""
+    query = 'SELECT count(*) FROM (SELECT DISTINCT id, row FROM labels WHERE model = ? AND "at" > ?)'
+    with connected(workspace, threads=1, labels=LABELS) as connection:
+        if connection is None:
+            return 0
+        return int(connection.execute(query, [model, since]).fetchone()[0])
+
+
 def last_answers(workspace: Workspace, model: str) -> Mapping[str, datetime]:
     """When each version last answered, by digest hex."""
     query = 'SELECT version, max("at") AS last FROM predictions WHERE model = ? GROUP BY version'

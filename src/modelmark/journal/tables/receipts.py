@@ -273,6 +273,13 @@ def table_names(workspace: Workspace) -> list[str]:
     return sorted(log.parent.relative_to(workspace.tables).as_posix() for log in logs)
 
 
+def table_versions(workspace: Workspace) -> dict[str, int]:
+    """Of every table on disk Delta's own number of its newest state."""
+    from deltalake import DeltaTable
+
+    return {name: int(DeltaTable(str(workspace.tables / name)).version()) for name in table_names(workspace)}
+
+
 def check_file(folder: Path, name: str, item: DataFile) -> None:
     """Raises Tampered unless a data file has the bytes its receipt names."""
     try:

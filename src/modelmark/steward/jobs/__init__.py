@@ -22,6 +22,7 @@ from modelmark.steward.jobs.monitor import MonitorVersions
 from modelmark.steward.jobs.profile import Profile
 from modelmark.steward.jobs.prune import Prune
 from modelmark.steward.jobs.publish import Publish
+from modelmark.steward.jobs.retrain import Retrain
 from modelmark.steward.profiler import Profiler
 from modelmark.steward.serving_versions import ServingVersions
 
@@ -36,9 +37,11 @@ def builtin(
     witness: Witness | None = None,
     checkpoint: MakeCheckpoint | None = None,
     finish: FinishActs | None = None,
+    retrain: Retrain | None = None,
 ) -> tuple[Job, ...]:
     """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
-    the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts."""
+    the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts. retrain: None
+    trains nothing."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -54,6 +57,7 @@ def builtin(
         MonitorVersions(
             workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, serving=serving, told=told
         ),
+        *((retrain,) if retrain else ()),  # after the look that may ask for it
         CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told),
         Prune(monitoring_store=monitoring_store),
         Maintain(compactor=compactor, profiler=profiler),

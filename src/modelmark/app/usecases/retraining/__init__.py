@@ -1,0 +1,1 @@
+"""Training again, and training the same again."""

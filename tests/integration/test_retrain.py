@@ -1,0 +1,180 @@
+"""The world turns; a new model is trained on what production taught, proven on later rows, and made again bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from child_here import sandbox_here
+from journey import NAME, Place, mixed, silent, small, until
+from modelmark.app.retrained import FACTS, TRAIN, Facts
+from modelmark.app.usecases.retraining.reproduce import Likeness
+from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
+from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.compact import compact
+from modelmark.retraining.proof import Outcome
+
+FIT = """
+import sys
+sys.path.insert(0, {tests!r})
+from journey import logistic, pipeline
+
+def train(table, seed):
+    return pipeline(table, "y", logistic({strength}))
+"""
+ENTRY = 'entry: "fit.py:train", new_labels: 400, strategy: window, window_days: 1'
+PLAN = (r"^retraining: .*", f"retraining: {{owner: data_science, {ENTRY}}}")
+UNASKED = (
+    r"^  replay: null",
+    "  replay: null\n  slices: null\n  leakage: null\n  edge_cases: null\n  supply_chain: null\n  calibration: null",
+)
+
+
+def code(folder: Path, strength: float = 1.0) -> None:
+    (folder / "fit.py").write_text(FIT.format(tests=str(Path(__file__).parents[1]), strength=strength))
+
+
+def live(place: Place, app: Any, table: pd.DataFrame) -> None:
+    """Answered by what serves, a hundred rows a request, and told later what was true."""
+    for n, start in enumerate(range(0, len(table), 100)):
+        part = table[start : start + 100]
+        asked, answers, told = (place.folder / name for name in (f"live{n}.csv", f"answers{n}.csv", f"labels{n}.csv"))
+        part.drop(columns="y").to_csv(asked, index=False)
+        app.predict(NAME, asked, answers, again=True, progress=silent)
+        found = pd.read_csv(answers)[["prediction_id", "prediction_row"]]
+        found.assign(label=part["y"].to_numpy()).to_csv(told, index=False)
+        assert app.label(NAME, told).accepted == len(part)
+        for file in (asked, answers, told):
+            file.unlink()
+    compact(Workspace(place.workspace))
+
+
+def turned(rows: int, seed: int) -> pd.DataFrame:
+    """What was yes is no."""
+    table = mixed(rows, seed)
+    return table.assign(y=table["y"].map({"yes": "no", "no": "yes"}))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    found = small(tmp_path_factory.mktemp("turned"))
+    code(found.folder)
+    found.champion(PLAN, UNASKED)
+    live(found, found.app(), turned(600, 7))
+    return found
+
+
+@pytest.fixture(scope="module")
+def retrained(place: Place) -> Any:
+    app = place.app()
+    with sandbox_here():
+        return app.retrain(place.contract, why="the world turned", progress=silent)
+
+
+def test_the_challenger_is_surely_better_on_later_rows(place: Place, retrained: Any) -> None:
+    assert retrained.proof.outcome is Outcome.BETTER, retrained.proof.sentence
+    assert retrained.proof.gain[1] > 0.3
+    facts = Facts.read(retrained.folder)
+    assert facts == retrained.facts
+    assert (facts.rows, facts.later_rows, facts.labelled) == (400, 200, 600)
+    assert facts.version == retrained.version.id
+    assert set(facts.tables) == {"labels", f"predictions/{NAME}"}
+    assert facts.sources == {f"file:labels{n}.csv": 100 for n in range(4)}
+
+
+def test_it_serves_nobody_before_people_agree(place: Place, retrained: Any) -> None:
+    app = place.app()
+    assert app.releases.champion(NAME).id == retrained.facts.after
+    with pytest.raises(NotPermitted, match="has not approved"):
+        app.release(retrained.version)
+    acts = [event for event in app.ledger.events() if event.subject == retrained.version.id]
+    assert [(event.act, event.details.get("outcome")) for event in acts][-1] == ("retrained", "better")
+
+
+def test_it_is_made_again_bit_for_bit(place: Place, retrained: Any) -> None:
+    app = place.app()
+    again = app.reproduce(retrained.version, place.contract, progress=silent)
+    assert again.likeness is Likeness.FILE
+    first = app.releases.champion(NAME)
+    assert app.reproduce(first, place.contract, progress=silent).train == first.lineage.train_digest
+
+
+def test_other_code_makes_other_answers_and_says_so(place: Place, retrained: Any, tmp_path: Path) -> None:
+    other = place.copy(tmp_path / "other")
+    app = other.app()
+    code(other.workspace / "retraining" / NAME / retrained.folder.name, strength=0.001)
+    with sandbox_here():
+        again = app.reproduce(retrained.version, other.contract, progress=silent)
+    assert again.likeness is Likeness.OTHER
+    assert again.rows == 200
+    assert again.distance > 0.01
+
+
+def test_a_frozen_table_that_was_changed_is_named(place: Place, retrained: Any, tmp_path: Path) -> None:
+    other = place.copy(tmp_path / "other")
+    folder = other.workspace / "retraining" / NAME / retrained.folder.name
+    pd.read_parquet(folder / TRAIN).iloc[1:].to_parquet(folder / TRAIN, index=False)
+    with pytest.raises(Tampered, match="not the table"):
+        other.app().reproduce(retrained.version, other.contract, progress=silent)
+    (other.folder / "train.csv").write_text("a,y\n1,yes\n")
+    with pytest.raises(Conflict, match="not the table") as refused:
+        app = other.app()
+        app.reproduce(app.releases.champion(NAME), other.contract, progress=silent)
+    assert refused.value.code == "OTHER_TABLE"
+
+
+def test_what_fails_leaves_one_folder_and_no_version(place: Place, retrained: Any, tmp_path: Path) -> None:
+    other = place.copy(tmp_path / "other")
+    app = other.app()
+    (other.folder / "fit.py").write_text("def train(table, seed):\n    raise RuntimeError('no disk')\n")
+    for _ in range(2):
+        with pytest.raises(Rejected, match="RuntimeError: no disk"):
+            app.retrain(other.contract, why="try", progress=silent)
+    kept = [Facts.read(path.parent).version for path in (other.workspace / "retraining").glob(f"*/*/{FACTS}")]
+    assert sorted(map(bool, kept)) == [False, True]
+    assert [version.number for version in app.ledger.versions(NAME)] == [1, 2]
+
+
+def test_a_model_that_is_no_better_is_kept_and_not_released(place: Place, tmp_path: Path) -> None:
+    """What production says is what training said, so there is nothing to gain."""
+    same = small(tmp_path / "same")
+    code(same.folder)
+    same.champion((PLAN[0], 'retraining: {entry: "fit.py:train"}'), UNASKED)
+    app = same.app()
+    live(same, app, mixed(400, 8))
+    with sandbox_here():
+        found = app.retrain(same.contract, why="try", progress=silent)
+    assert found.proof.outcome in (Outcome.NOT_BETTER, Outcome.CANNOT_TELL), found.proof.sentence
+    assert found.facts.rows == 450 + 200, "the training table, and what was labelled since"
+
+
+def test_the_steward_trains_when_it_is_time(place: Place, tmp_path: Path) -> None:
+    """The real process: due by its labels, begun once, ended, told, and not due again."""
+    other = place.copy(tmp_path / "other")
+    app = other.app()
+    app.monitoring_store.set_checkpoint(f"contract/{NAME}", {"path": str(other.contract)})
+    (due,) = app.due_retraining(app.clock())
+    assert due.why.startswith("600 rows were labelled since")
+    app.due_retraining.begun(NAME, app.clock())
+    assert list(app.due_retraining(app.clock())) == []
+    from modelmark.app.effects import TrainBehind
+
+    running = TrainBehind(workspace=app.workspace)(due.contract, due.why)
+    assert until(lambda: running.poll() is not None, seconds=150)
+    assert running.poll() == 0, running.told()
+    assert running.told().startswith("v2 is better: The model is better than the champion v1")
+
+
+def test_it_takes_a_champion_and_code(tmp_path: Path) -> None:
+    bare = small(tmp_path / "bare")
+    bare.draft()
+    app = bare.app()
+    with pytest.raises(Rejected, match="names no code that trains"):
+        app.retrain(bare.contract, why="try", progress=silent)
+    code(bare.folder)
+    bare.draft(PLAN)
+    with pytest.raises(NotPermitted, match="no champion"):
+        app.retrain(bare.contract, why="try", progress=silent)
