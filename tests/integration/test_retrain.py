@@ -10,7 +10,7 @@ import pytest
 
 from child_here import sandbox_here
 from journey import NAME, Place, mixed, silent, small, until
-from modelmark.app.retrained import FACTS, TRAIN, Facts
+from modelmark.app.retrained import FACTS, TRAIN, Facts, code_digest
 from modelmark.app.usecases.retraining.reproduce import Likeness
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
 from modelmark.domain.workspace import Workspace
@@ -49,7 +49,7 @@ def live(place: Place, app: Any, table: pd.DataFrame) -> None:
         assert app.label(NAME, told).accepted == len(part)
         for file in (asked, answers, told):
             file.unlink()
-    compact(Workspace(place.workspace))
+    compact(Workspace(place.workspace), witness=app.witness)
 
 
 def turned(rows: int, seed: int) -> pd.DataFrame:
@@ -62,7 +62,8 @@ def turned(rows: int, seed: int) -> pd.DataFrame:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     found = small(tmp_path_factory.mktemp("turned"))
     code(found.folder)
-    found.champion(PLAN, UNASKED)
+    agreed = f"unattended: true, code: '{code_digest(found.folder)}'"
+    found.champion((PLAN[0], PLAN[1].replace("}", f", {agreed}}}")), UNASKED)
     live(found, found.app(), turned(600, 7))
     return found
 
@@ -85,13 +86,46 @@ def test_the_challenger_is_surely_better_on_later_rows(place: Place, retrained: 
     assert facts.sources == {f"file:labels{n}.csv": 100 for n in range(4)}
 
 
-def test_it_serves_nobody_before_people_agree(place: Place, retrained: Any) -> None:
+def test_those_who_agreed_beforehand_have_approved(place: Place, retrained: Any) -> None:
     app = place.app()
-    assert app.releases.champion(NAME).id == retrained.facts.after
+    assert app.releases.champion(NAME).id == retrained.facts.after, "it is released by whoever releases"
+    assert retrained.facts.consent == "agreed beforehand: Ann Lee, Bob Ray"
+    status = app.releases.status(retrained.version)
+    assert status.obstacles == ()
+    assert {(a.name, a.via, a.comment) for a in status.approvals} == {
+        (name, "standing consent", "agreed beforehand, with v1") for name in ("Ann Lee", "Bob Ray")
+    }
+    told = [
+        (e.act, e.details.get("outcome") or e.details.get("via"))
+        for e in app.ledger.events()
+        if e.subject == retrained.version.id
+    ]
+    assert told[-3:] == [("retrained", "better"), ("approved", "standing consent"), ("approved", "standing consent")]
+
+
+def test_it_may_be_released_and_verified(place: Place, retrained: Any, tmp_path: Path) -> None:
+    app = place.copy(tmp_path / "other").app()
+    app.release(retrained.version)
+    app.finish()
+    assert app.releases.champion(NAME).id == retrained.version.id
+    assert [item for item in app.verify() if item.fault] == []
+
+
+def test_other_code_asks_people(place: Place, retrained: Any, tmp_path: Path) -> None:
+    other = place.copy(tmp_path / "other")
+    app = other.app()
+    code(other.folder, strength=0.5)
+    with pytest.raises(Rejected, match="other training code") as refused:
+        app.retrain(other.contract, why="try", progress=silent)
+    assert refused.value.code == "OTHER_CODE"
+    text = other.contract.read_text()
+    other.contract.write_text(text.replace(str(retrained.facts.code), str(refused.value.limit)))
+    with sandbox_here():
+        found = app.retrain(other.contract, why="try", progress=silent)
+    assert found.proof.outcome is Outcome.BETTER
+    assert "other code trained it than was agreed with v1" in found.facts.consent
     with pytest.raises(NotPermitted, match="has not approved"):
-        app.release(retrained.version)
-    acts = [event for event in app.ledger.events() if event.subject == retrained.version.id]
-    assert [(event.act, event.details.get("outcome")) for event in acts][-1] == ("retrained", "better")
+        app.release(found.version)
 
 
 def test_it_is_made_again_bit_for_bit(place: Place, retrained: Any) -> None:
@@ -130,6 +164,8 @@ def test_what_fails_leaves_one_folder_and_no_version(place: Place, retrained: An
     other = place.copy(tmp_path / "other")
     app = other.app()
     (other.folder / "fit.py").write_text("def train(table, seed):\n    raise RuntimeError('no disk')\n")
+    text = other.contract.read_text()
+    other.contract.write_text(text.replace(str(retrained.facts.code), code_digest(other.folder)))
     for _ in range(2):
         with pytest.raises(Rejected, match="RuntimeError: no disk"):
             app.retrain(other.contract, why="try", progress=silent)
@@ -165,7 +201,7 @@ def test_the_steward_trains_when_it_is_time(place: Place, tmp_path: Path) -> Non
     running = TrainBehind(workspace=app.workspace)(due.contract, due.why)
     assert until(lambda: running.poll() is not None, seconds=150)
     assert running.poll() == 0, running.told()
-    assert running.told().startswith("v2 is better: The model is better than the champion v1")
+    assert " is better: The model is better than the champion v1" in running.told()
 
 
 def test_it_takes_a_champion_and_code(tmp_path: Path) -> None:

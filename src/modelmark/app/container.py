@@ -36,6 +36,7 @@ from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, NotYet
 from modelmark.domain.people import Principal
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
+from modelmark.domain.release import Approval
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.settings import Settings
 from modelmark.domain.telemetry import switch_off
@@ -54,6 +55,7 @@ from modelmark.journal.tables.take_over import take_over
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
 from modelmark.seal.keys import Signer, Verifier
+from modelmark.seal.mark import approvals_in
 from modelmark.seal.snapshot import write_snapshot
 from modelmark.storage.account_store import SqlAccountStore
 from modelmark.storage.artifacts import FolderArtifactStore
@@ -203,7 +205,11 @@ class Container:
             publish=self._publish,
             announce=self.announce or _nobody,
             digests=self._files_of,
+            marked=self._marked,
         )
+
+    def _marked(self, version: Version) -> tuple[Approval, ...]:
+        return approvals_in(self.artifacts.folder(version.id), self.verifier, expected=version.id)
 
     def _files_of(self, version: Version) -> dict[str, str]:
         return {f"{version.id.hex}/{name}": digest for name, digest in self.artifacts.digests(version.id).items()}

@@ -12,16 +12,20 @@ from typing import Any, Final, Self
 
 import yaml
 
-from modelmark.contract.read import FILE
+from modelmark.contract.read import FILE, Document
 from modelmark.domain.contract import Contract, Data
 from modelmark.domain.digest import Digest
+from modelmark.domain.errors import Rejected
 from modelmark.domain.training import Training
 from modelmark.retraining.snapshot import Frozen
-from modelmark.seal.digests import canonical, digest_file, plain
+from modelmark.seal.digests import canonical, digest_file, digest_value, plain
 
 TRAIN: Final = "retrained_on.parquet"
 LATER: Final = "later.parquet"
 FACTS: Final = "retraining.json"
+#: What training code is made of: programs and their settings, by ending.
+CODE: Final = frozenset({".py", ".sh", ".toml", ".cfg", ".ini", ".yaml", ".yml"})
+_NOT_OURS: Final = frozenset({"__pycache__", "mlruns", "node_modules"})
 _HEAD: Final = (
     "# Written by `modelmark retrain`. Who signs, limits and promises are those of the contract it came from.\n"
 )
@@ -29,8 +33,10 @@ _HEAD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """after: the champion that the new model is compared with. tables: version of each Delta table that was read. train, later:
-    digests of the frozen tables. model: of what the code left. version: what it was registered as, empty until it is."""
+    """after: the champion that the new model is compared with. tables: version of each Delta table that was read. base, code:
+    digests of the training table and of the training code beside the contract. train, later: of the frozen tables. model: of
+    what the code left. version: what it was registered as, None until it is. consent: why it may serve without a further
+    signature, or may not."""
 
     model_name: str
     after: Digest
@@ -39,6 +45,8 @@ class Facts:
     entry: str
     seed: int
     tables: Mapping[str, int]
+    base: Digest
+    code: Digest
     train: Digest
     later: Digest
     rows: int
@@ -57,6 +65,7 @@ class Facts:
     outcome: str = ""
     sentence: str = ""
     gain: tuple[float, float, float] | None = None
+    consent: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -64,7 +73,7 @@ class Facts:
         known = json.loads((folder / FACTS).read_bytes())
         for name in ("at", "since", "until", "parted"):
             known[name] = datetime.fromisoformat(known[name])
-        for name in ("after", "train", "later", "model", "version"):
+        for name in ("after", "base", "code", "train", "later", "model", "version"):
             known[name] = None if known[name] is None else Digest(known[name])
         known["gain"] = None if known["gain"] is None else tuple(known["gain"])
         return cls(**known)
@@ -80,6 +89,34 @@ def forget_unfinished(place: Path) -> None:
             shutil.rmtree(facts.parent)
 
 
+def code_digest(folder: Path) -> Digest:
+    """Of everything in a contract's folder that training code may be made of, by path."""
+    found = {
+        path.relative_to(folder).as_posix(): digest_file(path)
+        for path in folder.rglob("*")
+        if path.is_file() and (path.suffix in CODE or path.name == "MLproject") and _is_own(path.relative_to(folder))
+    }
+    return digest_value(found)
+
+
+def require_agreed_code(document: Document) -> None:
+    """Who signs the contract agrees to code that will train without them, so it names that code. Raises Rejected (OTHER_CODE)
+    with the digest of what is there."""
+    plan = document.contract.retraining
+    found = code_digest(document.path.resolve().parent) if plan.unattended else None
+    if found is None or plan.code == found:
+        return
+    named = "names other training code than lies beside it" if plan.code else "does not name the training code"
+    raise Rejected(
+        f"the contract says retraining.unattended, and {named}", code="OTHER_CODE", field="retraining.code", limit=str(found),
+        hint="write that digest there: who signs the contract agrees to that code",
+    )  # fmt: skip
+
+
+def _is_own(path: Path) -> bool:
+    return path.name != FILE and not any(part.startswith(".") or part in _NOT_OURS for part in path.parts)
+
+
 def write_tables(frozen: Frozen, folder: Path) -> tuple[Digest, Digest]:
     """Both tables, and what they are known by."""
     frozen.train.to_parquet(folder / TRAIN, index=False)
@@ -92,7 +129,7 @@ def take_code(source: Path, folder: Path, contract: Contract) -> None:
     tables = {contract.data.train, contract.data.holdout, contract.model.source.partition(":")[0], FILE}
 
     def left_out(place: str, names: list[str]) -> set[str]:
-        found = {n for n in names if n.startswith(".") or n in ("__pycache__", "mlruns", "node_modules")}
+        found = {n for n in names if n.startswith(".") or n in _NOT_OURS}
         found |= {n for n in names if (Path(place) / n / "pyvenv.cfg").exists()}
         if Path(place).resolve() == source.resolve():
             found |= tables & set(names)

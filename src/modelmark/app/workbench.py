@@ -101,7 +101,13 @@ class Workbench(Reporting):
             found = self.check(version, path, progress=progress, by=by)
             return found.evidence, found.status.gates
 
+        def consent(version: Version, code: str, by: Principal | None) -> str:
+            actor = by.login if by else self.settings.actor
+            found = self.releases.consent(version, code=code, actor=actor, by=by)
+            return f"agreed beforehand: {', '.join(approval.name for approval in found.approvals)}"
+
         return Retrain(
+            consent=consent,
             workspace=self.workspace,
             champion=self.releases.champion,
             register=register,

@@ -49,6 +49,7 @@ def retrain(
         say("  ! this kernel left the training code its network")
     say(f"  everything is in {found.folder}")
     if code == OK:
+        say(f"  {facts.consent}")
         say(f"  next: modelmark status --model {version.model} says who must agree")
     return code
 

@@ -74,6 +74,8 @@ def _retraining(agreed: Retraining) -> Iterator[RuleViolation]:
     if agreed.entry is not None and not is_entry(agreed.entry):
         rule = "FILE.py:FUNCTION beside the contract, or a command with {train} and {out}"
         yield RuleViolation(("retraining", "entry"), repr(agreed.entry), rule)
+    if agreed.unattended and agreed.entry is None:
+        yield RuleViolation(("retraining", "unattended"), "true", "false without retraining.entry")
     if agreed.strategy is Strategy.WINDOW and agreed.window_days is None:
         yield RuleViolation(("retraining", "window_days"), "nothing", "a number of days for the strategy window")
     if agreed.strategy is Strategy.EXTEND and agreed.window_days is not None:

@@ -314,7 +314,12 @@ class Retraining:
     memory_mib: int = later(default=8192)
     """Most memory it may take, on top of its libraries."""
     source_share: float = later(default=1.0)
-    """Of the labelled rows that it learns from, one source of labels may give at most this share."""
+    """Of the rows that it learns from, one source of labels may give at most this share."""
+    unattended: bool = later(default=False)
+    """True: whoever signs this contract agrees beforehand to a model that the agreed code makes of production's labels, under
+    these very promises, once every gate has passed without a waiver and it is surely better."""
+    code: str | None = later(default=None)
+    """For `unattended`: the digest of the training code that was agreed; `modelmark register` says it."""
 
 
 @part

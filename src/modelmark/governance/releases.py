@@ -22,7 +22,8 @@ from modelmark.governance.comments import Announcer, Comments
 from modelmark.governance.published import not_published
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
-from modelmark.governance.signoff import Now, SignOff, said_by
+from modelmark.governance.signoff import STANDING, Now, SignOff, said_by
+from modelmark.governance.standing import no_consent, require_consent, retrainings
 from modelmark.governance.statuses import Statuses
 from modelmark.seal.digests import digest_bytes
 from modelmark.seal.mark import evidence_digest
@@ -36,12 +37,14 @@ Publisher = Callable[[Snapshot], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What an act does outside the ledger. digests: SHA-256 of every file of a version, by path below the versions."""
+    """What an act does outside the ledger. digests: SHA-256 of every file of a version, by path below the versions.
+    marked: the approvals in a version's mark."""
 
     issue_mark: MarkIssuer
     keep_mark: Callable[[Version, bytes], None]
     publish: Publisher
     digests: Callable[[Version], Mapping[str, str]] = lambda _: {}
+    marked: Callable[[Version], Sequence[Approval]] = lambda _: ()
     announce: Announcer = lambda *_: None
 
 
@@ -167,6 +170,39 @@ class Releases:
                 seen=self.routes.seen(version.model),
                 **credential(by),
             )
+        return self.status(version)
+
+    def consent(self, version: Version, *, code: str, actor: str, by: Principal | None = None) -> ReleaseStatus:
+        """Approve a retrained version in the names of those who agreed beforehand, when they signed its champion.
+
+        code: digest of the code that trained it. Raises NotPermitted (NO_CONSENT) where they agreed to something else, or where
+        somebody has to look: an open gate, a waiver, a change request.
+        """
+        self._sign_off.people.permit(by, Permission.REGISTER)
+        with self._ledger.transaction():
+            champion, before = self.champion(version.model), self.status(version)
+            if champion is None:
+                raise no_consent(version, "nothing serves whose signers could have agreed")
+            require_consent(
+                version, (self._contract_of(champion), self._contract_of(version)), before, code=code,
+                retrained=list(retrainings(self._ledger.events())), champion=champion,
+            )  # fmt: skip
+            given = {(a.role, a.name): a for a in self._effects.marked(champion)}
+            now = self._now_for_signing(version)
+            for person in before.missing:
+                agreed = given.get((person.role, person.name))
+                if agreed is None:
+                    raise no_consent(version, f"{person.name} has not signed {champion.label}")
+                self._ledger.add_approval(self._sign_off.standing(version, agreed, now, with_=champion.label))
+                self._audit.append(
+                    actor, Act.APPROVED, version.id, role=person.role.value, name=person.name, evidence=now.evidence,
+                    model=version.model, seen=self.routes.seen(version.model), via=STANDING,
+                )  # fmt: skip
+            after = self.status(version)
+            if after.missing:  # an approval without an account counts no more once there are accounts
+                raise no_consent(version, f"what {after.missing[0].name} said of {champion.label} counts no longer")
+            if after.state is State.CHECKED:
+                self._move(version, State.APPROVED)
         return self.status(version)
 
     def waive(

@@ -23,6 +23,8 @@ from modelmark.seal.tickets import authentic, issue_ticket, open_ticket, signed
 
 #: How long somebody may read before deciding.
 READING: Final = timedelta(hours=8)
+#: By what somebody approves who agreed beforehand.
+STANDING: Final = "standing consent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,30 @@ class SignOff:
             **credential(by),
         )
         return self.sign_approval(approval)
+
+    def standing(self, version: Version, agreed: Approval, now: Now, *, with_: str) -> Approval:
+        """The signed yes of somebody who agreed beforehand. agreed: what they said of the champion, whose contract says so.
+        with_: that champion's label. Raises NotPermitted for whoever could not approve this version by themselves."""
+        if version.registered_by in {agreed.name, agreed.login or agreed.name}:
+            raise NotPermitted(
+                f"{agreed.name} registered {version.label} and cannot approve it", code="SELF_APPROVAL",
+                hint="let the steward's own key register it",
+            )  # fmt: skip
+        return self.sign_approval(
+            Approval(
+                version=version.id,
+                evidence=now.evidence,
+                role=agreed.role,
+                name=agreed.name,
+                at=self.clock(),
+                comment=f"agreed beforehand, with {with_}",
+                environment=self.environment,
+                predecessor=now.champion,
+                login=agreed.login,
+                nonce=secrets.token_hex(16),
+                via=STANDING,
+            )
+        )
 
     def named(self) -> bool:
         """Whether there are accounts, so that whoever acts has a name."""

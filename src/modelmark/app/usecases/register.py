@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelmark.app.golden_answers import golden_answers
+from modelmark.app.retrained import require_agreed_code
 from modelmark.app.training import describe
 from modelmark.contract.read import load
 from modelmark.domain.people import Permission, Principal
@@ -37,6 +38,7 @@ class Register:
         """A version of the contract at `path`, and whether its bytes are new to this workspace."""
         self.people.permit(by, Permission.REGISTER)
         document = load(path)
+        require_agreed_code(document)
         known = [version.number for version in self.ledger.versions(document.contract.name)]
         actor, steps = by.login if by else self.owner, Steps(progress)
         how = Registration(

@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from modelmark.app.retrained import TRAIN, Facts, asked, forget_unfinished, take_code, write_contract, write_tables
+from modelmark.app.retrained import (
+    TRAIN,
+    Facts,
+    asked,
+    code_digest,
+    forget_unfinished,
+    require_agreed_code,
+    take_code,
+    write_contract,
+    write_tables,
+)
 from modelmark.contract.read import Document, load
 from modelmark.contract.table import agreed_table
 from modelmark.domain.audit import Act
@@ -27,11 +37,14 @@ from modelmark.journal.tables.receipts import table_versions
 from modelmark.journal.tables.schema import LABELS, table_of
 from modelmark.retraining.proof import Outcome, Proof, judge
 from modelmark.retraining.snapshot import freeze
+from modelmark.seal.digests import digest_file
 
 #: Registers the contract in a folder: the version, and whether its bytes are new.
 Registered = Callable[[Path, Progress, Principal | None], tuple[Version, bool]]
 #: Runs every gate of a version on the tables of a folder: its evidence, and every gate's verdict.
 Judged = Callable[[Version, Path, Progress, Principal | None], tuple[tuple[Evidence, ...], Mapping[str, Verdict]]]
+#: Approves a version in the names of those who agreed beforehand, in words. Raises NotPermitted where they did not.
+Consented = Callable[[Version, str, Principal | None], str]
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,12 +60,13 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrain:
-    """champion: what serves for a model now. told: hears how a retraining of a model ended."""
+    """champion: what serves for a model now."""
 
     workspace: Workspace
     champion: Callable[[str], Version | None]
     register: Registered
     check: Judged
+    consent: Consented
     trainer: Trainer
     audit: Audit
     people: People
@@ -69,6 +83,7 @@ class Retrain:
         document = load(path)
         contract, base = document.contract, document.path.resolve().parent
         champion = self._require(document)
+        require_agreed_code(document)
         steps = Steps(progress)
         steps("freezing what was labelled")
         folder, facts = self._frozen(contract, base, champion, why)
@@ -87,12 +102,21 @@ class Retrain:
         else:
             proof = Proof(outcome=Outcome.SAME, sentence="the training code left the very model that serves")
         facts = replace(facts, outcome=proof.outcome.value, sentence=proof.sentence, gain=proof.gain)
-        facts.keep(folder)
         self.audit.append(
             by.login if by else self.owner, Act.RETRAINED, version.id, model=version.model, number=version.number, why=why,
-            after=champion.id, train=facts.train, later=facts.later, outcome=proof.outcome.value, **credential(by),
+            after=champion.id, base=facts.base, code=facts.code, train=facts.train, later=facts.later,
+            outcome=proof.outcome.value, **credential(by),
         )  # fmt: skip
+        facts = replace(facts, consent=self._consent(version, facts, by) if proof.outcome is Outcome.BETTER else "")
+        facts.keep(folder)
         return Retrained(version=version, folder=folder, facts=facts, proof=proof)
+
+    def _consent(self, version: Version, facts: Facts, by: Principal | None) -> str:
+        """In words: who agreed beforehand, or why somebody has to be asked."""
+        try:
+            return self.consent(version, str(facts.code), by)
+        except NotPermitted as error:
+            return error.message
 
     def _require(self, document: Document) -> Version:
         contract = document.contract
@@ -124,7 +148,8 @@ class Retrain:
         train, later = write_tables(frozen, folder)
         facts = Facts(
             model_name=contract.name, after=champion.id, why=why, at=now, entry=contract.retraining.entry or "",
-            seed=contract.retraining.seed, tables=versions, train=train, later=later, rows=len(frozen.train),
+            seed=contract.retraining.seed, tables=versions, base=digest_file(base / contract.data.train),
+            code=code_digest(folder), train=train, later=later, rows=len(frozen.train),
             later_rows=len(frozen.later), labelled=frozen.labelled, capped=frozen.capped, since=frozen.since,
             until=frozen.until, parted=frozen.parted, sources=frozen.sources,
         )  # fmt: skip
