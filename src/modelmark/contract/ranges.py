@@ -34,7 +34,7 @@ def broken_limits(contract: Contract) -> Iterator[RuleViolation]:
     yield from broken_ranges(contract.retraining, _RETRAINING, ("retraining",))
 
 
-def broken_ranges(settings: Any, ranges: Ranges, path: tuple[str, ...]) -> Iterator[RuleViolation]:
+def broken_ranges(settings: Any, ranges: Ranges, path: tuple[str | int, ...]) -> Iterator[RuleViolation]:
     """settings: None where nothing is asked. Of a list every number counts; a setting that is null is left alone."""
     for name, (low, high) in ranges.items() if settings is not None else ():
         value = getattr(settings, name)

@@ -18,6 +18,7 @@ from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.later import later
 from modelmark.domain.metrics import LOSSES, Direction, Metric, Task
 from modelmark.domain.people import Person, Role
+from modelmark.domain.rollouts.settings import Rollout
 from modelmark.domain.strict import Scalar, part
 
 
@@ -420,6 +421,8 @@ class Contract:
     """Your own pytest suite for preprocessing and model: a folder or a file beside this contract."""
     regulated: bool = later(default=False)
     """True: answers must be explicable, so a model that is no glass box must surely be better than one."""
+    rollout: Rollout | None = later(default=None)
+    """How a version gets its traffic, step by step. Null: people move it by hand."""
 
     def unfilled(self) -> tuple[str, ...]:
         """The fields that only a person can fill and nobody has."""

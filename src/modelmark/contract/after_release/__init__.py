@@ -1,0 +1,1 @@
+"""Rules of what a contract says about the time after release."""
