@@ -43,6 +43,10 @@ NAMES: Final = {
     "modelmark_fallback_total": ("counter", "Requests that the model could not answer, by reason."),
     "modelmark_observers_dropped_total": ("counter", "Answers that observers were not told of: too many were waiting."),
     "modelmark_observer_failures_total": ("counter", "Observers of answers that failed; no answer suffers from it."),
+    "modelmark_shadow_requests_total": (
+        "counter",
+        "Copies of answered requests that a shadow was asked, by version and outcome.",
+    ),
     "modelmark_background_failures_total": (
         "counter",
         "Failures of what goes on beside serving, by task; it goes on, and no answer suffers from it.",

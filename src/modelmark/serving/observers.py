@@ -42,6 +42,11 @@ class Observers:
             self._thread = threading.Thread(target=self._work, name="observers", daemon=True)
             self._thread.start()
 
+    def unregister(self, observer: Observer) -> None:
+        """It is told of nothing that is answered from now on."""
+        self._known = tuple(known for known in self._known if known != observer)
+        self.active = bool(self._known)
+
     def tell(self, answered: Iterable[tuple[PredictRequest, Answer]]) -> None:
         """Never waits: what finds no room is dropped and counted."""
         dropped = 0

@@ -15,6 +15,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Histogram, Metrics, key
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.rollout.arm_outcomes import ArmOutcomes
 from modelmark.serving.timing.requests import end_batch, part
 
 #: The longest that a caller is told to stay away, in seconds.
@@ -36,6 +37,7 @@ class Outcomes:
     ) -> None:
         self._loop, self._writer, self._metrics = loop, writer, metrics
         self._refusals, self._observers = refusals, observers
+        self.arms = ArmOutcomes()
         self.requests = self.bytes = 0
         self.timed = False  # there was a request whose time somebody wants to know
         self.rate = 1000.0  # answers a second, smoothed
@@ -100,6 +102,8 @@ class Outcomes:
         refusal = request.error or ModelmarkError("the server made a mistake")
         try:
             self._refusals.note(request.route.arms[request.arm], refusal)
+            if len(request.route.arms) > 1:
+                self.arms.refused(request.route.arms[request.arm], refusal)
             request.responder.refuse(refusal)
         except Exception as error:  # noqa: BLE001  # as above
             self.defect([request], "a refusal could not be written", error)
@@ -125,6 +129,8 @@ class Outcomes:
         counters[known[0]] = counters.get(known[0], 0.0) + 1
         counters[known[1]] = counters.get(known[1], 0.0) + request.rows.count
         known[2].observe(now - request.received)
+        if len(request.route.arms) > 1:
+            self.arms.answered(request.route.arms[request.arm], answer.served_by)
 
 
 def _record(request: PredictRequest, at: int, now: float) -> Predicted:

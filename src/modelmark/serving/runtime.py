@@ -38,6 +38,7 @@ from modelmark.serving.metrics import Metrics, key
 from modelmark.serving.models import LiveRoute, LoadedModel, live_route
 from modelmark.serving.observers import Observers
 from modelmark.serving.refusals import Refusals
+from modelmark.serving.rollout.shadows import Shadows
 from modelmark.serving.telling import tell
 from modelmark.serving.timing.timing import Timing, Traces
 
@@ -107,6 +108,7 @@ class Runtime:
         self.health = Health()
         self.refusals = Refusals()
         self.observers = Observers(metrics)
+        self.shadows = Shadows(writer, metrics, self.observers)
         self._verifier, self._key_problem = verifier, key_problem
         self._believed = Believed(workspace)
         self._well: dict[Digest, object] = {}
@@ -267,6 +269,7 @@ class Runtime:
         if self.cache is not None:
             tell_cache_off(self.workspace, self.writer.id, self.cache.count())
         self.metrics.share()
+        self.batcher.outcomes.arms.tell(self.workspace, self.writer.id)
         tell_unserved(self.workspace, self.writer.id, (*self.health.unfit, *self._astray()))
 
     def _astray(self) -> Iterator[str]:
@@ -379,6 +382,7 @@ class Runtime:
             for version in route.versions:
                 self.writer.declare(version.schema)
         self.routes = plan.routes
+        self.shadows.follow(plan.routes)
         if self.cache is not None:
             self.cache.purge({version.id for route in plan.routes.values() for version in route.versions})
         self.health.unserved, self.health.unfit = plan.unserved, plan.unfit

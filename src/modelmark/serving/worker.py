@@ -23,6 +23,7 @@ import uvloop
 from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.alerts.unserved import tell_unserved
 from modelmark.domain.digest import Digest
+from modelmark.domain.endpoint.arms_now import end_arms
 from modelmark.domain.endpoint.cache_now import tell_cache_off
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.workspace import Workspace
@@ -155,6 +156,7 @@ async def run(options: Options) -> None:
         end_journal_fault(workspace, writer.id)
         tell_unserved(workspace, writer.id, ())
         tell_cache_off(workspace, writer.id, ())
+        end_arms(workspace, writer.id)
         writer.close()
 
 

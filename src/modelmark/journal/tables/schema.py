@@ -139,6 +139,11 @@ def _answers(records: list[Predicted], schema: Schema | None, total: int, width:
     return {"score": score, "prediction": prediction, "value": value, "probabilities": each}
 
 
+def answers(records: list[Any], schema: Schema | None, width: int) -> dict[str, Any]:
+    """The columns score, prediction, value and probabilities of records that hold `scores`, `width` a row."""
+    return _answers(records, schema, sum(record.rows for record in records), width)
+
+
 def _inputs(records: list[Predicted], schema: Schema, total: int) -> dict[str, Any]:
     import pyarrow as pa
 

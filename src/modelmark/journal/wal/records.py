@@ -79,4 +79,23 @@ class Refused(msgspec.Struct, tag="refused", array_like=True):
     arm: str = ""
 
 
-Record = Schema | Predicted | Labelled | Refused
+class Shadowed(msgspec.Struct, tag="shadow", array_like=True):
+    """What a shadow said to a copy of one answered request. It answered nobody.
+
+    id: of the live prediction. at: when it was done, nanoseconds since the epoch. version, arm: the shadow's. rows: of the
+    request. scores: as a prediction's; empty where error says why there are none. micros: what the shadow took, reading
+    included, waiting for its turn not.
+    """
+
+    id: str
+    at: int
+    model: str
+    version: str
+    arm: str
+    rows: int
+    scores: bytes
+    error: str
+    micros: int
+
+
+Record = Schema | Predicted | Labelled | Refused | Shadowed

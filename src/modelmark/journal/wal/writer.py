@@ -22,13 +22,15 @@ from modelmark.domain.errors import NotYet
 from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal.disk import sync_folder, write_whole
 from modelmark.journal.wal.frames import SEAL, Header, Seal, encode, frame
-from modelmark.journal.wal.records import Predicted, Record, Schema
+from modelmark.journal.wal.records import Predicted, Record, Schema, Shadowed
 from modelmark.journal.wal.reserve import Reserve
 from modelmark.seal.chain import START
 
 LOCK: Final = "lock"
 OPEN: Final = ".open"
 SEALED: Final = ".seg"
+#: Records that only the schema of their version tells how to read.
+_READ_BY_SCHEMA: Final = (Predicted, Shadowed)
 
 
 class Sync(StrEnum):
@@ -168,7 +170,7 @@ class Writer:
         add = parts.append
         last, sequence, seed, announced = self._link, self._sequence, self._seed, self._announced
         for record in records:
-            if isinstance(record, Predicted) and record.version not in announced:
+            if isinstance(record, _READ_BY_SCHEMA) and record.version not in announced:
                 announced.add(record.version)
                 schema = self._schemas.get(record.version)
                 if schema is not None:
