@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from builders.domain import contract
-from modelmark.contract.read import parse
+from modelmark.contract.read import dotted, parse
 from modelmark.contract.rules import rule_violations
 from modelmark.domain.contract import Labels
 from modelmark.domain.rollouts.settings import Margins, Rollout, Stage, StageKind
@@ -22,8 +22,6 @@ SHADOW, FIVE, HALF = (
 
 
 def broken(rollout: Rollout, **more: Any) -> list[str]:
-    from modelmark.contract.read import dotted
-
     return [dotted(rule.path) for rule in rule_violations(contract(rollout=rollout, **more))]
 
 

@@ -28,8 +28,8 @@ from modelmark.seal.heads import check_receipt, open_head, seal_head, sign_recei
 from modelmark.seal.keys import Signer
 from modelmark.seal.mark import issue
 
-_MARKING: Final = (Act.RELEASED, Act.RELEASED_AS_CANARY)
 _MOST_ANSWER: Final = 1 << 20
+_MARKING: Final = (Act.RELEASED, Act.RELEASED_AS_CANARY, Act.SHADOWED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,21 +18,28 @@ class State(StrEnum):
     REGISTERED = "registered"
     CHECKED = "checked"
     APPROVED = "approved"
+    STAGED = "staged"
+    SHADOW = "shadow"
     CANARY = "canary"
     CHAMPION = "champion"
     RETIRED = "retired"
     ROLLED_BACK = "rolled back"
 
 
-#: Where each state may lead. A retired or rolled-back version may come back: its mark still holds.
+#: How a version with its mark may begin.
+_BEGINS: Final = frozenset({State.STAGED, State.SHADOW, State.CANARY, State.CHAMPION})
+#: Where each state may lead. A canary may become one of another share; what is retired or rolled back may come back: its
+#: mark still holds.
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.REGISTERED: frozenset({State.CHECKED}),
     State.CHECKED: frozenset({State.APPROVED}),
-    State.APPROVED: frozenset({State.CANARY, State.CHAMPION}),
-    State.CANARY: frozenset({State.CHAMPION, State.ROLLED_BACK}),
+    State.APPROVED: _BEGINS,
+    State.STAGED: frozenset({State.SHADOW, State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
+    State.SHADOW: frozenset({State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
+    State.CANARY: frozenset({State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
     State.CHAMPION: frozenset({State.RETIRED, State.ROLLED_BACK}),
-    State.RETIRED: frozenset({State.CANARY, State.CHAMPION}),
-    State.ROLLED_BACK: frozenset({State.CANARY, State.CHAMPION}),
+    State.RETIRED: _BEGINS,
+    State.ROLLED_BACK: _BEGINS,
 }
 
 SERVING: Final = frozenset({State.CANARY, State.CHAMPION})

@@ -36,6 +36,19 @@ Publisher = Callable[[Snapshot], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStep:
+    """stage: of the contract's rollout; None: after the last one. itself: nobody was asked, as the contract lets it."""
+
+    stage: int | None
+    itself: bool
+
+    @property
+    def told(self) -> dict[str, int | bool]:
+        """To the audit."""
+        return {**({} if self.stage is None else {"stage": self.stage}), **({"itself": True} if self.itself else {})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
     """What an act does outside the ledger. digests: SHA-256 of every file of a version, by path below the versions.
     marked: the approvals in a version's mark."""
@@ -299,14 +312,17 @@ class Releases:
         by: Principal | None = None,
         expected: str | None = None,
         tell: Publisher = lambda _: None,
+        step: RolloutStep | None = None,
     ) -> Snapshot:
         """Give the version its mark and its traffic: all of it (champion), or a share beside the champion (canary).
 
         tell: queues what people are told, in the same transaction. expected: what served when this was decided, as
         `Routes.seen` names it. Raises NotPermitted, naming every obstacle at once; Conflict where something else serves
-        now; NotYet (NOT_PUBLISHED) where the act is done and only workers do not know yet.
+        now; NotYet (NOT_PUBLISHED) where the act is done and only workers do not know yet. step: of a rollout, which says
+        whether anybody had to be asked.
         """
-        self._sign_off.people.permit(by, Permission.RELEASE)
+        if step is None or not step.itself:
+            self._sign_off.people.permit(by, Permission.RELEASE)
         if not 0 < share <= 1:
             raise Rejected(
                 "a share of traffic is outside its range",
@@ -316,7 +332,7 @@ class Releases:
             )
         with self._ledger.transaction():
             seen = self.routes.require_seen(version.model, expected)
-            now = self._releasable(version)
+            now = self.releasable(version)
             target = State.CHAMPION if share == 1 else State.CANARY
             move(now.state, target)
             evidence = self._ledger.evidence(version.id)
@@ -330,14 +346,14 @@ class Releases:
             act = Act.RELEASED if target is State.CHAMPION else Act.RELEASED_AS_CANARY
             self._audit.append(
                 actor, act, version.id, model=version.model, share=share, snapshot=snapshot.sequence, seen=seen,
-                files={f"{version.id.hex}/{MARK}": digest_bytes(mark).hex}, **credential(by),
+                files={f"{version.id.hex}/{MARK}": digest_bytes(mark).hex}, **(step.told if step else {}), **credential(by),
             )  # fmt: skip
             tell(snapshot)
             self._effects.keep_mark(version, mark)
         self._publish(snapshot, f"{version.model} {version.label} is released")
         return snapshot
 
-    def _releasable(self, version: Version) -> ReleaseStatus:
+    def releasable(self, version: Version) -> ReleaseStatus:
         """How it stands. Raises NotPermitted where anything holds it up, or where it is champion already."""
         now = self.status(version)
         if now.obstacles:
@@ -361,16 +377,19 @@ class Releases:
         by: Principal | None = None,
         expected: str | None = None,
         tell: Callable[[Version, Version, Snapshot], None] = lambda *_: None,
+        itself: bool = False,
     ) -> tuple[Version, Version, Snapshot]:
         """End the canary, or else bring back the version before the champion. Returns (left, now serving, snapshot).
 
-        expected, tell, and what it raises: as for `release`.
+        expected, tell, and what it raises: as for `release`. itself: the contract lets it be done without anybody's saying so.
         """
-        self._sign_off.people.permit(by, Permission.RELEASE)
+        if not itself:
+            self._sign_off.people.permit(by, Permission.RELEASE)
         with self._ledger.transaction():
             seen = self.routes.require_seen(model, expected)
             left, back, route = self._way_back(model)
             self._move(left, State.ROLLED_BACK)
+            self._end_shadows(route)
             snapshot = self.routes.next(route)
             self._audit.append(
                 actor, Act.ROLLED_BACK, left.id, model=model, to=back.id, reason=reason, snapshot=snapshot.sequence,
@@ -438,6 +457,13 @@ class Releases:
     def _move(self, version: Version, then: State) -> None:
         now = self._ledger.state(version.id)
         self._ledger.set_state(version.id, move(now, then), expected=now)
+
+    def _end_shadows(self, after: Route) -> None:
+        """Those that the route after has no more: the champion that they were compared with is gone."""
+        before = self.route(after.model)
+        for arm in before.shadows if before else ():
+            if after.of(arm.version) is None:
+                self._move(self._ledger.version(arm.version), State.ROLLED_BACK)
 
     def _displace(self, before: Route | None, version: Version, state: State) -> None:
         for arm in before.arms if before else ():

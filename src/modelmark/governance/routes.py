@@ -111,6 +111,22 @@ def promoted(before: Route | None, version: Version) -> Route:
     return champion_route(version, previous or (before.previous if before else None))
 
 
+def shadow_route(before: Route | None, version: Version) -> Route:
+    """The same traffic, and one more shadow. Raises NotPermitted without a champion."""
+    if before is None:
+        raise NotPermitted(
+            f"{version.model} has no champion of whose traffic a shadow could be asked a copy",
+            code="NO_CHAMPION",
+            hint="release it with the whole traffic first",
+        )
+    return replace(before, arms=(*before.arms, Arm.of(ArmRole.SHADOW, version.id, 0.0, name=f"shadow-{version.label}")))
+
+
+def without(route: Route, version: Digest) -> Route:
+    """Without that shadow."""
+    return replace(route, arms=tuple(arm for arm in route.arms if arm.version != version))
+
+
 def canary_route(before: Route | None, version: Version, share: float) -> Route:
     """A share of the traffic to a canary. Raises NotPermitted without a champion, or beside another canary."""
     if before is None:
@@ -122,4 +138,5 @@ def canary_route(before: Route | None, version: Version, share: float) -> Route:
     if before.canary is not None and before.canary.version != version.id:
         raise NotPermitted(f"{version.model} has a canary already", code="CANARY_RUNS", hint="roll it back first")
     champion = replace(before.champion, weight=1 - share)
-    return replace(before, arms=(champion, Arm.of(ArmRole.CANARY, version.id, share), *before.shadows))
+    shadows = (arm for arm in before.shadows if arm.version != version.id)
+    return replace(before, arms=(champion, Arm.of(ArmRole.CANARY, version.id, share), *shadows))

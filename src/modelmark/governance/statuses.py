@@ -71,7 +71,7 @@ class Statuses:
         events = self.ledger.events() if back else ()
         ended: dict[str, datetime] = {}
         for event in events:
-            if event.act == Act.ROLLED_BACK:
+            if event.act in (Act.ROLLED_BACK, Act.WITHDRAWN):
                 ended[event.subject] = max(event.at, ended.get(event.subject, event.at))
         return _Shared(
             at=self.sign_off.clock(), snapshot=self.ledger.snapshot(), ended=ended, named=self.sign_off.named()

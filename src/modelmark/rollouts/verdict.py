@@ -197,9 +197,14 @@ def _disagreement(values: Sums | None, margin: float, allowed: Budget) -> Metric
 def _score(seen: StageEvidence, margin: float, allowed: Budget) -> MetricVerdict:
     """Either way is a shift, so a rollback has half of the chance on each side."""
     name = "score"
-    if seen.score is None or seen.score.reason or not seen.score_unit > 0:
-        why = seen.score.reason if seen.score else ""
-        return _blind(name, margin, why or "The scores of the two could not be compared.")
+    if seen.score is None or seen.score.reason:
+        return _blind(
+            name, margin, (seen.score and seen.score.reason) or "The scores of the two could not be compared."
+        )
+    if _size(seen.score) < FEWEST:
+        return _few(name, margin, _size(seen.score), "scores")
+    if not seen.score_unit > 0:
+        return _blind(name, margin, "The champion's scores do not vary, so the two could not be compared.")
     aim = (margin or NO_MARGIN) * seen.score_unit
     back = _compare(seen.score, allowed.back / 2, aim)
     ship = _compare(seen.score, allowed.ship, aim)
@@ -216,8 +221,9 @@ def _score(seen: StageEvidence, margin: float, allowed: Budget) -> MetricVerdict
 def _quality(seen: StageEvidence, margin: float, allowed: Budget) -> MetricVerdict:
     name = "quality"
     if seen.quality is None or seen.quality.reason:
-        why = seen.quality.reason if seen.quality else ""
-        return _blind(name, margin, why or "How good the answers were could not be measured.")
+        return _blind(
+            name, margin, (seen.quality and seen.quality.reason) or "How good answers were could not be measured."
+        )
     n = _size(seen.quality)
     if n == 0:
         due = f"{seen.matured:,} answers are old enough for one" if seen.matured else "no answer is old enough for one"

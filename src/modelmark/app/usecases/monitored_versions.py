@@ -63,8 +63,9 @@ class MonitoredVersions:
         return found
 
     def _serving(self) -> list[Arm]:
+        """Those that answer somebody: a shadow is judged by its rollout."""
         snapshot = self.ledger.snapshot()
-        return [arm for route in (snapshot.routes if snapshot else ()) for arm in route.arms]
+        return [arm for route in (snapshot.routes if snapshot else ()) for arm in route.answering]
 
     def _read_once(self, id: Digest) -> MonitoredVersion:
         if id not in self._known:
