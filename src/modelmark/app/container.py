@@ -29,6 +29,7 @@ from modelmark.app.usecases.read_contract import ReadContract
 from modelmark.app.usecases.release import Release
 from modelmark.app.usecases.release_notes import ReleaseNotes
 from modelmark.app.usecases.rollback import Rollback
+from modelmark.app.usecases.rollouts.move_rollout import MoveRollout
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
@@ -48,6 +49,7 @@ from modelmark.governance.endpoint_keys import EndpointKeys
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
+from modelmark.governance.rollouts import Rollouts
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
 from modelmark.governance.steady_clock import SteadyClock
@@ -286,6 +288,28 @@ class Container:
     def rollback(self) -> Rollback:
         return Rollback(
             releases=self.releases,
+            announce=self.announce or _nobody,
+            behind=self._behind,
+            catch_up=self.catch_up,
+            owner=self.settings.actor,
+        )
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        return Rollouts(
+            ledger=self.ledger,
+            audit=self.audit,
+            clock=self.steady_clock,
+            releases=self.releases,
+            effects=self.effects,
+            people=self.people,
+            contract_of=self.contract_of,
+        )
+
+    @cached_property
+    def move_rollout(self) -> MoveRollout:
+        return MoveRollout(
+            rollouts=self.rollouts,
             announce=self.announce or _nobody,
             behind=self._behind,
             catch_up=self.catch_up,

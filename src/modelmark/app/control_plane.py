@@ -8,10 +8,16 @@ from functools import cached_property, partial
 from modelmark.app.effects import FinishBehind, TrainBehind
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.usecases.retraining.due_retraining import DueRetraining
+from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
+from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts
 from modelmark.app.workbench import Workbench
 from modelmark.domain.alerts.watching import watched_now
+from modelmark.domain.endpoint.arms_now import arms_now
+from modelmark.domain.rollouts.progress import RolloutProgress
+from modelmark.domain.rollouts.report import RolloutAct, RolloutReport
+from modelmark.domain.version import Version
 from modelmark.notify.apprise import AppriseNotifier
-from modelmark.steward.jobs import builtin
+from modelmark.steward.jobs import builtin, rollout
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.retrain import Retrain
@@ -40,6 +46,14 @@ class ControlPlane(Workbench):
         serving = ServingVersions(self.monitored, self.monitored.left)
         if self.settings.checkpoint_to is not None:
             check_target(self.settings.checkpoint_to)
+        turn = TurnRollouts(
+            read=self.read_rollouts, move=self._moved_by_itself, monitoring_store=self.monitoring_store,
+            announce=self.announce or _nobody,
+        )  # fmt: skip
+        guard = GuardCanaries(
+            ledger=self.ledger, rollouts=self.rollouts, contract_of=self.contract_of, clock=self.clock,
+            arms=partial(arms_now, self.workspace), end=self._ended_by_itself,
+        )  # fmt: skip
         every = timedelta(minutes=self.settings.checkpoint_minutes)
         jobs = builtin(
             self.workspace,
@@ -49,6 +63,7 @@ class ControlPlane(Workbench):
             self.catch_up,
             witness=self.witness,
             checkpoint=MakeCheckpoint(make=self.checkpoint, interval=every),
+            rollouts=rollout.TurnRollouts(turn=turn),
             finish=FinishActs(
                 due=self.finish.due, pending=self.finish.pending, start=FinishBehind(workspace=self.workspace)
             ),
@@ -60,7 +75,22 @@ class ControlPlane(Workbench):
             ),
         )
         lives = partial(watched_now, self.workspace)
-        return Steward(jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives)
+        return Steward(
+            jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives, quick=guard
+        )
+
+    def _moved_by_itself(self, act: RolloutAct, report: RolloutReport) -> RolloutProgress | None:
+        return self.move_rollout(
+            act,
+            report.version,
+            reason=report.next.sentence,
+            expected=report.seen,
+            event=report.progress.event,
+            itself=True,
+        )
+
+    def _ended_by_itself(self, version: Version, reason: str, event: int) -> object:
+        return self.move_rollout(RolloutAct.ABORT, version, reason=reason, event=event, itself=True)
 
     @cached_property
     def due_retraining(self) -> DueRetraining:
@@ -117,3 +147,7 @@ class ControlPlane(Workbench):
             rollback=self.rollback,
             handle_alert=self.handle_alert,
         )
+
+
+def _nobody(*_: object) -> None:
+    """Where nobody is to be told, nothing is kept."""

@@ -21,6 +21,7 @@ from modelmark.app.usecases.recalibrate import Recalibrate
 from modelmark.app.usecases.register import Register
 from modelmark.app.usecases.retraining.reproduce import Reproduce
 from modelmark.app.usecases.retraining.retrain import Retrain
+from modelmark.app.usecases.rollouts.read_rollouts import ReadRollouts
 from modelmark.app.usecases.salvage_journal import SalvageJournal
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Evidence, Verdict
@@ -155,6 +156,16 @@ class Workbench(Reporting):
     @cached_property
     def rows_behind(self) -> RowsBehind:
         return RowsBehind(workspace=self.workspace, ledger=self.ledger, contract_of=self.contract_of)
+
+    @cached_property
+    def read_rollouts(self) -> ReadRollouts:
+        return ReadRollouts(
+            workspace=self.workspace,
+            ledger=self.ledger,
+            rollouts=self.rollouts,
+            contract_of=self.contract_of,
+            clock=self.clock,
+        )
 
     @cached_property
     def salvage(self) -> SalvageJournal:

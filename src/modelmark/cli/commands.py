@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "comment": "modelmark.cli.govern:comment",
     "release": "modelmark.cli.govern:release",
     "rollback": "modelmark.cli.govern:rollback",
+    "rollout": "modelmark.cli.rollout:rollout",
     "status": "modelmark.cli.govern:status",
     "alerts": "modelmark.cli.alerts:alerts",
     "diff": "modelmark.cli.documents:diff",

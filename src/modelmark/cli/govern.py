@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelmark.domain.people import Person, Principal
     from modelmark.domain.release import Approval
     from modelmark.domain.routes import Route
+    from modelmark.domain.version import Version
     from modelmark.domain.workspace import Workspace
     from modelmark.governance.release_status import ReleaseStatus
 
@@ -100,6 +101,9 @@ def waive(
 def release(
     version: options.Version = None,
     share: Annotated[str, typer.Option(help="Part of the traffic: 10% or 0.1; less than all makes a canary.")] = "100%",
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="No traffic: it is asked a copy of it, and answers nobody.")
+    ] = False,
     expect: options.Expect = None,
     model: options.Model = None,
     workspace: options.Workspace = None,
@@ -109,10 +113,15 @@ def release(
 
     Example: modelmark release v3 --share 10%
     """
+    from modelmark.domain.rollouts.report import RolloutAct
+
     part = _part(share)
     app = open_app(workspace)
     found = app.find(version, model)
     seen = expect or app.releases.routes.seen(found.model)
+    if shadow:
+        app.move_rollout(RolloutAct.SHADOW, found, by=app.principal, expected=seen)
+        return _say_shadow(found, seen, json)
     snapshot = app.release(found, share=part, by=app.principal, expected=seen)
     if json:
         say_json(
@@ -125,6 +134,18 @@ def release(
         say(
             f"  see it: modelmark status   serve it: modelmark serve   undo it: modelmark rollback --model {found.model}"
         )
+    return OK
+
+
+def _say_shadow(version: Version, seen: str, json: bool) -> int:
+    if json:
+        say_json({"version": version.id, "label": version.label, "shadow": True, "seen": seen})
+    else:
+        said = (
+            f"{version.model} {version.label} ({version.id.short}) carries its mark and is a shadow: it answers nobody"
+        )
+        say(f"✓ {said}; {seen} serves on")
+        say(f"  see it: modelmark rollout status   end it: modelmark rollout abort {version.argument}")
     return OK
 
 

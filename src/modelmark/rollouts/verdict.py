@@ -49,6 +49,13 @@ def budget(rollout: Rollout, metrics: int) -> Budget:
     return Budget(rollout.false_decision_rate / (stages * max(metrics, 1)), rollout.false_decision_rate)
 
 
+def fast_share(rollout: Rollout) -> float:
+    """The chance of a false rollback, in one stage, that looks at the counts of workers may have beside those at the tables."""
+    margins = rollout.margins
+    asked = (margins.errors, margins.latency_ratio, margins.score, margins.quality, margins.fairness)
+    return budget(rollout, sum(limit is not None for limit in asked)).back / 2
+
+
 def judge(rollout: Rollout, kind: StageKind, seen: StageEvidence) -> Verdict:
     """The verdict of one stage. kind: a shadow is compared request by request, a canary arm by arm."""
     allowed = budget(rollout, _count(rollout.margins, kind, seen))

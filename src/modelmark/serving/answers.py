@@ -90,3 +90,8 @@ class PredictRequest(msgspec.Struct, eq=False):
     @property
     def version(self) -> LoadedModel:
         return self.route.arms[self.arm].version
+
+    @property
+    def previous(self) -> LoadedModel | None:
+        """What `previous_version` falls back to: before a canary, the champion serves."""
+        return self.route.champion if self.arm else self.route.previous

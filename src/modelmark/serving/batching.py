@@ -425,7 +425,7 @@ class Batcher:
 
     async def _fall_back_apart(self, request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkError) -> None:
         """A fallback that computes, in the threads of the version that does; without it when that takes too long."""
-        previous = request.route.previous
+        previous = request.previous
         try:
             if previous is None:
                 raise why

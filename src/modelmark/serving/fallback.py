@@ -23,7 +23,7 @@ _COMPUTES: Final = frozenset({FallbackKind.PREVIOUS_VERSION})
 
 def is_slow(request: PredictRequest, *, in_time: bool) -> bool:
     """Whether the chain may hold the event loop: it asks the previous version, and that one is slow."""
-    previous = request.route.previous
+    previous = request.previous
     if previous is None or not in_time or previous.execution.fits_loop(request.rows.count):
         return False
     return any(step.kind in _COMPUTES for step in request.version.contract.fallback)
@@ -49,7 +49,7 @@ def answer(request: PredictRequest, id: str, flags: list[Flag], why: ModelmarkEr
 
 def _previous(request: PredictRequest, id: str) -> Answer | None:
     """None when there is no version before, or it cannot answer either."""
-    previous = request.route.previous
+    previous = request.previous
     if previous is None:
         return None
     try:

@@ -383,6 +383,8 @@ class Runtime:
                 self.writer.declare(version.schema)
         self.routes = plan.routes
         self.shadows.follow(plan.routes)
+        self.batcher.outcomes.arms.follow(plan.routes)
+        self.batcher.outcomes.arms.tell(self.workspace, self.writer.id)
         if self.cache is not None:
             self.cache.purge({version.id for route in plan.routes.values() for version in route.versions})
         self.health.unserved, self.health.unfit = plan.unserved, plan.unfit

@@ -21,6 +21,7 @@ from modelmark.steward.memory import Memory
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.steward.stories import MANY
 
+QUICK_SECONDS: Final = 0.5
 #: What may differ from step to step in what is the same fault: 63 MiB are free, then 62.
 _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*")
 
@@ -29,7 +30,8 @@ class Steward:
     """Owns the control loop of one workspace. Not thread-safe: one thread steps.
 
     told: whether alerts become messages. log: takes one line per fault. lives: called after each step in which
-    the database was there, for those who would miss it.
+    the database was there, for those who would miss it. quick: what cannot wait for a step, in a thread of its own twice a
+    second; it gives what it did, a line each.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Steward:
         step_seconds: float = 2.0,
         log: Callable[[str], None] | None = None,
         lives: Callable[[], None] = lambda: None,
+        quick: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self._quick = quick
         self._jobs = jobs
         self._serving = serving
         self._book = monitoring_store
@@ -60,12 +64,27 @@ class Steward:
 
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop. Nothing that goes wrong in a step ends it."""
+        threading.Thread(target=self._look_quickly, args=(stop,), name="quick looks", daemon=True).start()
         while not stop.is_set():
             self._blind = False
             self.step(self._clock())
             if not self._blind:
                 self._lives()
             stop.wait(min([self._step_seconds, *self._intervals()]))
+
+    def _look_quickly(self, stop: threading.Event) -> None:
+        """A step may take longer than this may wait, and a step that fails keeps it from nothing."""
+        said = ""
+        while not stop.wait(QUICK_SECONDS):
+            try:
+                for line in self._quick():
+                    self._log(f"modelmark steward: {line}")
+                said = ""
+            except Exception as error:  # noqa: BLE001 - it looks again in half a second
+                fault = f"quick looks failed: {type(error).__name__}: {error}"
+                if fault != said:
+                    self._log(f"modelmark steward: {fault}")
+                said = fault
 
     def step(self, now: datetime) -> Step:
         """One round. What is due at `now` is done; whatever fails is a finding, and the rest goes on."""

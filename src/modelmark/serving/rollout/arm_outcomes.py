@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelmark.domain.endpoint.arms_now import ArmKey, tell_arms
 from modelmark.domain.errors import OF_THE_SERVER, ModelmarkError
 from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.domain.workspace import Workspace
-from modelmark.serving.models import LiveArm
+from modelmark.serving.models import LiveArm, LiveRoute
 
 
 class ArmOutcomes:
@@ -15,6 +17,12 @@ class ArmOutcomes:
     def __init__(self) -> None:
         self._counts: dict[ArmKey, tuple[int, int]] = {}
         self._told: dict[ArmKey, tuple[int, int]] = {}
+
+    def follow(self, routes: Mapping[str, LiveRoute]) -> None:
+        """Arms of routes with several are counted from now on, from nothing."""
+        for route in routes.values():
+            for arm in route.arms if len(route.arms) > 1 else ():
+                self._counts.setdefault((arm.version.model, arm.version.id.hex, arm.name), (0, 0))
 
     def answered(self, arm: LiveArm, served_by: ServedBy) -> None:
         """An answer by its fallback is a failure of the arm."""

@@ -23,6 +23,7 @@ from modelmark.steward.jobs.profile import Profile
 from modelmark.steward.jobs.prune import Prune
 from modelmark.steward.jobs.publish import Publish
 from modelmark.steward.jobs.retrain import Retrain
+from modelmark.steward.jobs.rollout import TurnRollouts
 from modelmark.steward.profiler import Profiler
 from modelmark.steward.serving_versions import ServingVersions
 
@@ -38,10 +39,11 @@ def builtin(
     checkpoint: MakeCheckpoint | None = None,
     finish: FinishActs | None = None,
     retrain: Retrain | None = None,
+    rollouts: TurnRollouts | None = None,
 ) -> tuple[Job, ...]:
     """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
     the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts. retrain: None
-    trains nothing."""
+    trains nothing. rollouts: None leaves them to people."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -53,6 +55,7 @@ def builtin(
         *((finish,) if finish else ()),
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
+        *((rollouts,) if rollouts else ()),  # the tables are as new as they get
         Profile(profiler=profiler),
         MonitorVersions(
             workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, serving=serving, told=told
