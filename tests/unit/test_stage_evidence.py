@@ -15,6 +15,7 @@ from builders.journal import AT, journal, label, pid, predicted, refused
 from modelmark.domain.contract import Contract, Costs, Data, Labels, ModelSource, Objective, Outputs
 from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.rollouts.settings import Margins, StageKind
+from modelmark.journal.tables import stages
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.wal.records import Predicted, Record, Refused, Schema, Shadowed
 from modelmark.journal.wal.writer import Writer
@@ -27,6 +28,11 @@ AGREED = contract(
     data=Data(train="t", holdout="h", target="y", sensitive=("job",)),
 )  # fmt: skip
 HOUR = 3_600_000_000_000
+
+
+@pytest.fixture(autouse=True, params=[stages.GATHERED, 0], ids=["gathered", "too many to gather"])
+def _read_so(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "GATHERED", request.param)
 
 
 def canary(name: str, score: float = 0.7, **changes: object):

@@ -23,6 +23,9 @@ from modelmark.stats.sequences import NO_SUMS, Sums
 STEPS: Final = 100
 _CHAMPION: Final = "champion"
 _LIVE: Final = """p."at" >= $since AND p.model = $model AND p.micros > 0"""
+#: Up to so many rows of a stage are read into memory once, instead of once a question.
+GATHERED: Final = 300_000
+_COLUMNS: Final = ("id", "row", "at", "model", "arm", "path", "score", "prediction", "value", "micros")
 #: A loss of one row; p: its prediction (of whichever version), l: its label.
 LOSSES: Final[Mapping[str, str]] = {
     "error": "(p.prediction <> l.label)::DOUBLE",
@@ -100,6 +103,7 @@ def stage_sums(workspace: Workspace, asked: StageQuestion, *, far: float = 0.0) 
             connection.execute(_NO_LABELS)
         known = set(connection.table("predictions").columns)
         reader = _Reader(connection, asked, [column for column in asked.groups if column in known], far)
+        reader.gather()
         champion = reader.arm(_CHAMPION, refusals="refusals" in wanted)
         if asked.arm is not None:
             return StageSums(champion=champion, candidate=reader.arm(asked.arm, refusals="refusals" in wanted))
@@ -119,8 +123,19 @@ class _Reader:
     groups: list[str]
     far: float
 
+    def gather(self) -> None:
+        """`seen`: what came in the stage. `latest`: its labels, which can have come no earlier."""
+        (count,) = self._one(f"SELECT count(*) FROM predictions p WHERE {_LIVE}")
+        if count <= GATHERED:
+            picked = ", ".join(f"p.{quoted(name)}" for name in (*_COLUMNS, *self.groups))
+            self._run(f"CREATE TEMP TABLE seen AS SELECT {picked} FROM predictions p WHERE {_LIVE}")
+        else:
+            self._run("CREATE VIEW seen AS SELECT * FROM predictions")
+        latest = LATEST_LABELS.format(which='model = $model AND "at" >= $since')
+        self._run(f"CREATE TEMP TABLE latest AS {latest}")
+
     def arm(self, arm: str, *, refusals: bool) -> ArmSums:
-        live = f"predictions p WHERE {_LIVE} AND p.arm = $arm"
+        live = f"seen p WHERE {_LIVE} AND p.arm = $arm"
         requests = f"""SELECT p.id, any_value(p.path) <> 'model' AS failed, any_value(p.micros) AS micros,
             avg(coalesce(p.score, p.value)) FILTER (p.path = 'model') AS score FROM {live} GROUP BY p.id"""
         count, failed, *score = self._one(
@@ -137,7 +152,7 @@ class _Reader:
         )  # fmt: skip
 
     def shadow(self) -> ArmSums:
-        said = f"shadows s JOIN predictions p ON p.id = s.id AND p.row = s.row WHERE {_LIVE} AND s.version = $version"
+        said = f"shadows s JOIN seen p ON p.id = s.id AND p.row = s.row WHERE {_LIVE} AND s.version = $version"
         count, failed = self._one(
             f"SELECT count(*), count(*) FILTER (failed) FROM (SELECT max(s.error) <> '' AS failed FROM {said} GROUP BY s.id)"
         )
@@ -149,9 +164,9 @@ class _Reader:
 
     def pairs(self) -> PairedSums:
         """p: the champion's row; s: the shadow's answer to it."""
-        both = f"""predictions p JOIN shadows s ON p.id = s.id AND p.row = s.row WHERE {_LIVE}
+        both = f"""seen p JOIN shadows s ON p.id = s.id AND p.row = s.row WHERE {_LIVE}
             AND p.arm = '{_CHAMPION}' AND p.path = 'model' AND s.version = $version AND s.error = ''"""
-        spread = self._one(f"SELECT stddev_samp(p.value) FROM predictions p WHERE {_LIVE} AND p.arm = '{_CHAMPION}'")[0]
+        spread = self._one(f"SELECT stddev_samp(p.value) FROM seen p WHERE {_LIVE} AND p.arm = '{_CHAMPION}'")[0]
         differs = "avg(coalesce(p.prediction <> s.prediction, abs(p.value - s.value) > $far)::DOUBLE)"
         each = f"""SELECT {differs} AS differs, avg(coalesce(s.score, s.value) - coalesce(p.score, p.value)) AS score
             FROM {both} GROUP BY p.id"""
@@ -173,7 +188,7 @@ class _Reader:
     def _labelled(self, rows: str) -> str:
         """Of answers that are old enough for a label those that have one."""
         tables, _, conditions = rows.partition(" WHERE ")
-        latest = f"({LATEST_LABELS.format(which='model = $model')}) l ON p.id = l.label_id AND p.row = l.label_row"
+        latest = "latest l ON p.id = l.label_id AND p.row = l.label_row"
         answer = "(p.prediction IS NOT NULL OR (p.value IS NOT NULL AND l.label_value IS NOT NULL))"
         return f'{tables} JOIN {latest} WHERE {conditions} AND p."at" < $until AND {answer}'
 
@@ -203,14 +218,16 @@ class _Reader:
         return row
 
     def _all(self, query: str, **more: Any) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._run(query, **more).fetchall()
+        return found
+
+    def _run(self, query: str, **more: Any) -> Any:
         asked = self.asked
         values = {
             "since": asked.since, "model": asked.model, "version": asked.version, "until": asked.labelled_until,
             "positive": asked.positive, **asked.parts, **more,
         }  # fmt: skip
-        named = {name: value for name, value in values.items() if f"${name}" in query}
-        found: list[tuple[Any, ...]] = self.connection.execute(query, named).fetchall()
-        return found
+        return self.connection.execute(query, {name: value for name, value in values.items() if f"${name}" in query})
 
 
 def _sums(column: str) -> str:

@@ -10,8 +10,8 @@ from typing import ClassVar, Final
 
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
 
-#: At most this part of the time is spent on looks at rollouts.
-DUTY: Final = 0.05
+#: At most this part of the steward's time is spent on looks at rollouts.
+DUTY: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,9 +102,11 @@ class GuardCanaries:
         recent = [at for at in watched.deaths if (now - at).total_seconds() < WITHIN]
         if len(recent) >= DEATHS:
             return f"{len(recent)} worker processes died within {WITHIN:.0f} seconds while it ran."
-        champion, candidate = (
-            _since(watched, version.model, arm) for arm in (ArmRole.CHAMPION.value, ArmRole.CANARY.value)
-        )
+        route = self.rollouts.releases.route(version.model)
+        if route is None:
+            return ""
+        champion = _since(watched, (version.model, route.champion.version.hex, ArmRole.CHAMPION))
+        candidate = _since(watched, (version.model, version.id.hex, ArmRole.CANARY))
         plan = self.contract_of(version).rollout
         if plan is None or plan.margins.errors is None:
             return ""
@@ -112,12 +114,11 @@ class GuardCanaries:
         return found.sentence if found.decision is Decision.ROLL_BACK else ""
 
 
-def _since(watched: _Watched, model: str, arm: str) -> Failures:
+def _since(watched: _Watched, key: ArmKey) -> Failures:
+    """Of that version on that arm alone: what the canary before it left behind may be told late."""
     requests = failed = 0
     for process, counts in watched.last.items():
-        before = watched.base.get(process, {})
-        for key, (n, bad) in counts.items():
-            if key[0] == model and key[2] == arm:
-                n0, bad0 = before.get(key, (0, 0))
-                requests, failed = requests + n - n0, failed + bad - bad0
+        n, bad = counts.get(key, (0, 0))
+        n0, bad0 = watched.base.get(process, {}).get(key, (0, 0))
+        requests, failed = requests + n - n0, failed + bad - bad0
     return Failures(requests=requests, failed=failed)
