@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import httpx2
+import numpy as np
+import pandas as pd
 import pytest
 
 import serving_case as case
 from foreign_clients import asked
 from modelmark import Client
 from modelmark.serving.supervisor import Supervisor, running
+from modelmark.stats.profile import reference
 
 ROWS = [[0.5, -1.25, 2.0], [-3.0, 0.125, 0.0]]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
-    built = case.build(tmp_path_factory.mktemp("w"))
+    train = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 3)), columns=["f0", "f1", "f2"])
+    learned = reference(case.contract(), train, np.full((400, 2), 0.5))
+    built = case.build(tmp_path_factory.mktemp("w"), reference=learned)
     case.release(built)
     with running(built.workspace, grpc_port=0, worker_options=("--kserve-v1",)) as supervisor:
         yield supervisor
@@ -56,7 +62,8 @@ async def main():
     told["v1"] = (await one.infer(address, {"instances": rows}, model_name="churn"))["predictions"]
     told["v1 live"], told["v1 ready"] = await one.is_server_live(address), await one.is_model_ready(address, "churn")
     told["v1 refused"] = await error(one.infer(address, {"instances": [[1.0]]}, model_name="churn"))
-    told["v1 explain"] = await error(one.explain(address, "churn", {"instances": rows}))
+    told["v1 explain"] = await one.explain(address, "churn", {"instances": rows[:1]})
+    told["v1 explain two"] = await error(one.explain(address, "churn", {"instances": rows}))
     found = await two.infer(address, tensors(), model_name="churn")
     told["v2"] = {one.name: one.data for one in found.outputs}["label"]
     ready = await two.is_model_ready(address, "churn")
@@ -83,4 +90,17 @@ def test_it_is_answered_over_each_of_its_protocols(server: Supervisor) -> None:
     assert told["v2 ready"] == [True, True, True]
     assert told["gRPC ready"] == [True, True]
     assert "a row has another form" in told["v1 refused"]
-    assert "501" in told["v1 explain"]
+    assert told["v1 explain"]["predictions"] == labels[:1]
+    (explanation,) = told["v1 explain"]["explanations"]
+    native = httpx2.post(f"{server.address}/models/churn/explain", json={"row": rows[0]}, timeout=60).json()
+    assert explanation == native["explanation"]
+    assert [part["value"] for part in explanation["parts"]] == ROWS[0]
+    assert "one row is explained at a time" in told["v1 explain two"]
+
+
+def test_what_is_explained_is_journaled_like_any_prediction_and_judged_by_the_contract(server: Supervisor) -> None:
+    address = f"{server.address}/v1/models/churn:explain"
+    told = httpx2.post(address, json={"instances": [ROWS[1]], "entity": "ann"}, timeout=60)
+    assert (told.status_code, len(told.headers["x-modelmark-prediction-id"])) == (200, 32)
+    refused = httpx2.post(address, json={"instances": [[1.0, 2.0, 300.0]]})
+    assert (refused.status_code, refused.json()["field"]) == (400, "f2")

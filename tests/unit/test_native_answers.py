@@ -13,9 +13,11 @@ import serving_case as case
 from modelmark.contract.rows import Rows
 from modelmark.domain.classes import Decider, class_text
 from modelmark.domain.contract import Outputs
+from modelmark.domain.errors import Rejected
 from modelmark.domain.metrics import Task
 from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
+from modelmark.serving.wire import kserve
 from modelmark.serving.wire.native_answers import Form
 
 ODD = 'a "quoted", \\ name, with {braces} and ä'
@@ -98,3 +100,15 @@ def test_what_stands_around_the_predictions():
     assert list(found) == ["id", "model", "version", "arm", "served_by", "predictions", "flags"]
     assert (found["id"], found["model"], found["version"]) == ("ab" * 16, "churn", "v3")
     assert found["flags"] == [{"row": row, "field": field, "flag": flag} for row, field, flag in flags]
+
+
+def test_over_kserve_a_prediction_stands_that_cannot_be_explained():
+    agreed = case.contract()
+    answer = Answer("ab" * 16, version(agreed), "champion", ServedBy.MODEL, [1], [], [0.2, 0.8], b"", Rows(1, b"", []))
+    told = kserve._with_explanation(answer, Rejected("no background", code="CANNOT_EXPLAIN"))
+    assert json.loads(told.body) == {
+        "predictions": [1],
+        "explanations": [None],
+        "explanation_refused": {"message": "no background", "code": "CANNOT_EXPLAIN"},
+    }
+    assert b"x-modelmark-prediction-id: abab" in told.extra

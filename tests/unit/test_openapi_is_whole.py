@@ -31,10 +31,10 @@ def test_every_address_is_described_and_every_description_is_answered(versions, 
     arms = (LiveArm("champion", 0.9, versions[0]), LiveArm("canary", 0.1, versions[1]))
     routes = {name: LiveRoute(name, arms, None) for name in models}
     options = Options(workspace=Path(), **choices)
-    spoken = installed({**options.protocols, "explain": {"pool": Explanations(Path(), lambda: pytest.fail("asked"))}})
+    spoken = installed(options.protocols(Explanations(Path(), lambda: pytest.fail("asked"))))
     answered = {(method, path) for wire in spoken for method, path, _ in wire.endpoints(routes)}
     described: set[tuple[str, str]] = set()
-    for path, operations in document(routes, **options.protocols["openapi"])["paths"].items():
+    for path, operations in document(routes, **options.protocols()["openapi"])["paths"].items():
         for method, operation in operations.items():
             (place,) = operation.get("parameters", [{"schema": {"enum": [None]}}])
             for value in place["schema"]["enum"]:

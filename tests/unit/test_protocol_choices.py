@@ -18,7 +18,7 @@ ROUTES = {"cats": None, "dogs": None}
 def addresses(**choices):
     """Who answers at an address, as the service decides it."""
     found = {}
-    for wire in installed(Options(workspace=Path(), **choices).protocols):
+    for wire in installed(Options(workspace=Path(), **choices).protocols()):
         if type(wire).__name__ in ("KServe", "Mlflow"):
             found |= {(method, path): end for method, path, end in wire.endpoints(ROUTES)}
     return found

@@ -118,12 +118,12 @@ class Options:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
 
-    @property
-    def protocols(self) -> dict[str, dict[str, Any]]:
-        """What was set for each, by name."""
+    def protocols(self, pool: Explanations | None = None) -> dict[str, dict[str, Any]]:
+        """What was set for each, by name. pool: what explains; None: nobody does."""
         return {
             "mlflow": {"model": self.mlflow_model},
-            "kserve": {"chosen": self.kserve_v1},
+            "explain": {"pool": pool},
+            "kserve": {"chosen": self.kserve_v1, "pool": pool},
             "openapi": {"kserve": self.kserve_v1, "mlflow_model": self.mlflow_model},
         }
 
@@ -175,7 +175,7 @@ async def _serve(options: Options, workspace: Workspace, metrics: Metrics, write
     beat(turning.lives, loads if options.follows else str)
     staged = options.candidate is not None
     pool = None if staged else Explanations(workspace.root, key)
-    service = Service(runtime, installed({**options.protocols, "explain": {"pool": pool}}))
+    service = Service(runtime, installed(options.protocols(pool)))
     extra = b"x-modelmark-staged: true\r\n" if staged else b""
     extra += b"strict-transport-security: max-age=31536000\r\n" if tls else b""
     limits = Limits(connections=connections(Limits().connections))

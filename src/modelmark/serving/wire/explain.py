@@ -8,8 +8,7 @@ The prediction is one like any other, journaled before the explanation is begun.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -18,11 +17,11 @@ import msgspec
 from modelmark.contract.rows import RowCodec
 from modelmark.domain.errors import ModelmarkError, Rejected
 from modelmark.domain.predictions.explanations import METHODS
-from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.serving.answers import Answer
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Predict, Reply, errors
+from modelmark.serving.wire.explained import explained
 from modelmark.serving.wire.json_fields import entity_in, strict_object
 from modelmark.serving.wire.native_answers import Form
 
@@ -72,22 +71,8 @@ class Explain:
         return errors.refusal(error)
 
     def _render(self, method: str, answer: Answer) -> Later:
-        return Later(partial(self._begin, method, answer))
-
-    def _begin(self, method: str, answer: Answer, send: Callable[[Reply], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def done(found: bytes | ModelmarkError) -> None:
-            loop.call_soon_threadsafe(send, _reply(answer, found))
-
-        if answer.served_by not in (ServedBy.MODEL, ServedBy.PREVIOUS_VERSION):
-            done(Rejected("no model answered, so there is nothing to explain", code="CANNOT_EXPLAIN"))
-            return
         assert self._pool is not None
-        try:
-            self._pool.submit(answer, 0, method, done)
-        except ModelmarkError as error:
-            done(error)
+        return explained(self._pool, answer, method, partial(_reply, answer))
 
 
 def _reply(answer: Answer, found: bytes | ModelmarkError) -> Reply:

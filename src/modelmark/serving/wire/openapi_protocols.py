@@ -191,7 +191,20 @@ def _kserve(route: LiveRoute) -> dict[str, Schema]:
     base = f"/v1/models/{route.model}"
     shapes = {"instances": _ref(route.model, "Values"), "inputs": _ref(route.model, "Inputs")}
     body: Schema = {"oneOf": [parts.record({name: shape, "entity": _ENTITY}, name) for name, shape in shapes.items()]}
-    explain = parts.post(f"v1.explain.{route.model}", "Not there yet.", {}, _ANYTHING, ())
+    told = {**_predictions(), "required": ["predictions", "explanations"]}
+    told["properties"] = {
+        **told["properties"],
+        "explanations": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {"anyOf": [{"$ref": "#/components/schemas/Explanation"}, {"type": "null"}]},
+        },
+        "explanation_refused": {"type": "object"},
+    }
+    explain = parts.post(
+        f"v1.explain.{route.model}", f"A prediction of one row by {route.model}, and why.", body, told, parts.PREDICT
+    )
     return {
         base: {"get": parts.get(f"v1.ready.{route.model}", "Whether it answers.", _ANYTHING)},
         f"{base}:predict": {
@@ -199,7 +212,7 @@ def _kserve(route: LiveRoute) -> dict[str, Schema]:
                 f"v1.predict.{route.model}", f"Predictions of {route.model}.", body, _predictions(), parts.PREDICT
             )
         },
-        f"{base}:explain": {"post": _bodiless(explain)},
+        f"{base}:explain": {"post": explain},
     }
 
 
