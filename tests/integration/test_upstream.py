@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx2
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,10 +22,16 @@ from modelmark.contract.rows import RowCodec
 from modelmark.contract.table import rows_of
 from modelmark.domain.contract import Fallback, FallbackKind
 from modelmark.domain.errors import Malformed, ModelmarkError, NotYet, OutputInvalid, Rejected
+from modelmark.domain.routes import Arm, Route, Snapshot
 from modelmark.domain.version import ANSWERED, PLACE, UPSTREAM, Feed, Signature
 from modelmark.registry import sandbox
 from modelmark.registry.convert import Conversion, convert
 from modelmark.registry.drafting.inspect import inspect
+from modelmark.seal import keys
+from modelmark.seal.digests import plain
+from modelmark.seal.envelope import wrap
+from modelmark.seal.files import replace_file
+from modelmark.seal.snapshot import SNAPSHOT_TYPE
 from modelmark.serving.execution import REMOTE_THREADS, Execution
 from modelmark.serving.flavours import Model
 from modelmark.serving.models import LiveRoute, load_candidate
@@ -252,6 +259,79 @@ def test_a_changed_upstream_is_noticed_in_time_and_trusted_again_when_it_is_back
 def test_a_changed_upstream_does_not_load():
     with told(how="other") as server, pytest.raises(OutputInvalid, match="answers the rows"):
         pinned(server, lambda: 0.0)
+
+
+def test_one_that_is_gone_is_not_asked_before_it_was_seen_to_be_the_same():
+    now = [100.0]
+    with told() as server:
+        described = dict(there(server).describe())
+        golden = Golden(described=described, numbers=NUMBERS[:4].tolist(), texts=[], scores=[[0.75, 0.25]] * 4)
+        server.how = "elsewhere"
+        server.elsewhere = "http://127.0.0.1:1"
+        one = Pinned(there(server, lambda: now[0]), golden, clock=lambda: now[0])
+        assert "does not answer" in one.waiting
+        server.asked.clear()
+        with pytest.raises(NotYet, match="it was not seen yet"):
+            one.scores(NUMBERS, [])
+        assert server.asked == [], "nobody looks again before it is due"
+        server.how = "same"
+        now[0] += max(asking.AGAIN, asking.REST)
+        until(lambda: not one.waiting)
+        assert one.scores(NUMBERS, []).tolist() == [[0.75, 0.25]] * 40
+
+
+def test_nobody_waits_for_one_that_says_nothing():
+    """All it takes is a second, whatever its own patience is."""
+    with told(how="drips") as server:
+        described = dict(there(server).describe())
+        golden = Golden(described=described, numbers=NUMBERS[:4].tolist(), texts=[], scores=[[0.75, 0.25]] * 4)
+        started = asking.monotonic()
+        one = Pinned(there(server, timeout_ms=60_000), golden)
+        assert asking.FIRST <= asking.monotonic() - started < 10
+        assert one.waiting
+
+
+def until(holds, seconds: float = 10.0) -> None:
+    end = asking.monotonic() + seconds
+    while not holds():
+        assert asking.monotonic() < end, "it never came to hold"
+        threading.Event().wait(0.02)
+
+
+def two_models(folder: Path, agreed, flavour_files) -> case.Built:
+    """One workspace, its snapshot of an upstream's version and of a graph beside it."""
+    far = case.build(folder, agreed, flavour=UPSTREAM, files=flavour_files.files, signature=flavour_files.signature)
+    near = case.build(folder, case.contract(name="near"))
+    routes = tuple(
+        Route(model=one.contract.name, arms=(Arm(version=one.id, name="champion", weight=1.0),), previous=None)
+        for one in (far, near)
+    )
+    snapshot = Snapshot(sequence=1, issued_at=case.NOW, routes=routes)
+    replace_file(far.workspace.snapshot, wrap(plain(snapshot), SNAPSHOT_TYPE, keys.signer(far.workspace.keys)))
+    return far
+
+
+def test_a_worker_starts_without_it_answers_for_it_and_takes_it_up_when_it_is_back(tmp_path):
+    agreed = case.contract(fallback=(Fallback(kind=FallbackKind.CONSTANT, value=1),))
+    with told() as server:
+        found = taken(tmp_path, f"protocol: v2\nurl: {settings(server).url}\nmodel: churn\n", agreed)
+        built = two_models(tmp_path / "w", agreed, found)
+        server.how, server.elsewhere = "elsewhere", "http://127.0.0.1:1"
+        with running(built.workspace) as ours, Client(ours.address) as client:
+            row = case.row(built)
+            assert client.predict("near", [row]).served_by == "model"
+            first = client.predict("churn", [row])
+            assert (first.served_by, first.answers[0].label) == ("constant", 1)
+            said = {m: httpx2.get(f"{ours.address}/v2/models/{m}/ready").status_code for m in ("near", "churn")}
+            assert said == {"near": 200, "churn": 503}
+            told_of = httpx2.get(f"{ours.address}/v2/health/ready").json()
+            assert told_of["ready"], "the other model answers here"
+            assert any("of churn waits: the upstream does not answer" in problem for problem in told_of["problems"])
+            index = httpx2.post(f"{ours.address}/v2/repository/index").json()
+            assert {one["name"]: one["state"] for one in index} == {"near": "READY", "churn": "UNAVAILABLE"}
+            server.how = "same"
+            until(lambda: client.predict("churn", [row]).served_by == "model", 20)
+            until(lambda: httpx2.get(f"{ours.address}/v2/models/churn/ready").status_code == 200, 20)
 
 
 def test_the_steward_hears_of_a_version_that_became_another_model(tmp_path):

@@ -74,16 +74,16 @@ class Believed:
             except OSError as error:
                 yield f"the snapshot could not be kept for a restart: {error}"
 
-    def load(self, id: Digest, verifier: Verifier) -> tuple[LoadedModel, bool]:
+    def load(self, id: Digest, verifier: Verifier, *, may_wait: bool = False) -> tuple[LoadedModel, bool]:
         """A version, and whether it came from its own folder; else from the copy of when that was well.
 
-        Raises what its folder raised where there is no good copy.
+        Raises what its folder raised where there is no good copy. may_wait: as of `LoadedModel`.
         """
         try:
-            return load_marked(self.workspace.version(id), verifier, id), True
+            return load_marked(self.workspace.version(id), verifier, id, may_wait=may_wait), True
         except Exception as error:  # noqa: BLE001  # a model's runtime raises what it likes
             try:
-                return load_marked(self._copy(id), verifier, id), False
+                return load_marked(self._copy(id), verifier, id, may_wait=may_wait), False
             except Exception:  # noqa: BLE001  # the folder's own fault is the one to tell
                 raise error from None
 

@@ -16,7 +16,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, OutputInvalid, Tampered
 from modelmark.domain.routes import ArmRole, Route
-from modelmark.domain.version import Signature, Version
+from modelmark.domain.version import GoldenRequests, Signature, Version
 from modelmark.journal.wal.records import Schema
 from modelmark.seal import manifest
 from modelmark.seal.keys import Verifier
@@ -31,8 +31,14 @@ from modelmark.serving.guard import Guard
 class LoadedModel:
     """One version, ready to answer. label: v3; `staged` for a candidate that carries no mark."""
 
-    def __init__(self, id: Digest, label: str, contract: Contract, model: Model) -> None:
+    def __init__(
+        self, id: Digest, label: str, contract: Contract, model: Model, *, requests: GoldenRequests | None = None,
+        may_wait: bool = False,
+    ) -> None:  # fmt: skip
+        """requests: what it must answer as it did. may_wait: one whose server does not answer is loaded all the same, and not
+        `proven`; each of its runs raises NotYet. Raises whatever the model's runtime does, and as `prove`."""
         self.id, self.label, self.contract, self.signature = id, label, contract, model.signature
+        self._golden, self.proven = requests, False
         self.model, self.flavour = contract.name, model.flavour
         self.codec = RowCodec(contract, model.signature)
         self.guard = Guard(contract)
@@ -52,7 +58,15 @@ class LoadedModel:
             positive=contract.outputs.positive,
             threshold=contract.outputs.threshold,
         )
+        if not (may_wait and self.waiting):
+            self.prove()
+
+    def prove(self) -> None:
+        """Hold it against what it must answer, once. Raises OutputInvalid where it does not, NotYet where its server is gone."""
         self._try()
+        if self._golden is not None:
+            golden.require_same(self, self.contract, self._golden)
+        self.proven = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,6 +77,11 @@ class LoadedModel:
     def astray(self) -> str:
         """Why it no longer is the model that was registered; empty for one that is, as all are whose bytes are here."""
         return str(getattr(self.execution.flavour, "astray", ""))
+
+    @property
+    def waiting(self) -> str:
+        """Why it cannot answer yet: it is on another server, and that is gone. Empty for all others."""
+        return str(getattr(self.execution.flavour, "waiting", ""))
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """Implements `domain.ports.Predictor`: the serving path without its network. Raises Rejected as the endpoint refuses
@@ -91,15 +110,12 @@ def _plausible(low: float | None, high: float | None) -> float:
     return low if low is not None else high if high is not None else 0.0
 
 
-def load_marked(folder: Path, verifier: Verifier, id: Digest) -> LoadedModel:
+def load_marked(folder: Path, verifier: Verifier, id: Digest, *, may_wait: bool = False) -> LoadedModel:
     """Raises NoMark, Tampered, OutputInvalid where it does not answer its golden requests as it did, or whatever the model's
-    runtime objects to."""
+    runtime objects to. may_wait: as of `LoadedModel`."""
     marked = open_marked(folder, verifier, expected=id)
     model = Model(marked.version.components.flavour, marked.files, marked.signature)
-    loaded = LoadedModel(id, marked.version.label, marked.contract, model)
-    if marked.golden is not None:
-        golden.require_same(loaded, marked.contract, marked.golden)
-    return loaded
+    return LoadedModel(id, marked.version.label, marked.contract, model, requests=marked.golden, may_wait=may_wait)
 
 
 def load_candidate(folder: Path, id: Digest) -> LoadedModel:

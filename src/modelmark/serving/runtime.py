@@ -177,6 +177,10 @@ class Runtime:
         fine = not self.health.draining and self.writer.failure is None and self.health.sequence >= 0 and not dumb
         return fine, problems
 
+    def answers(self, model: str) -> bool:
+        """Whether calls for a model that is served should come here: not while its champion waits for its own server."""
+        return self.ready()[0] and self.routes[model].champion.proven
+
     @property
     def released(self) -> bool:
         """There has been a release, whether it can be read or not."""
@@ -340,26 +344,34 @@ class Runtime:
             list(self._load(before, verifier, loaded, []))  # what is wrong with those is no news
             if _is_whole(before, loaded):
                 return live_route(before, loaded)
-        return live_route(route, loaded)
+        proven = {id: version for id, version in loaded.items() if version.proven}
+        return live_route(route, proven) or live_route(route, loaded)
 
     def _load(
         self, route: Route, verifier: Verifier, loaded: dict[Digest, LoadedModel], unfit: list[str]
     ) -> Iterator[str]:
         """What a route needs into `loaded`. Yields what is wrong; what is whole and cannot be served here goes into `unfit`."""
         for id in [arm.version for arm in route.arms] + ([route.previous] if route.previous else []):
-            if id in loaded:
+            if id in loaded and loaded[id].proven:
                 continue
-            looks = _look(self.workspace.version(id))
+            looks, from_folder = _look(self.workspace.version(id)), False
             try:
-                loaded[id], from_folder = self._believed.load(id, verifier)
+                if id not in loaded:
+                    loaded[id], from_folder = self._believed.load(id, verifier, may_wait=True)
+                if loaded[id].waiting:
+                    raise NotYet(loaded[id].waiting)
+                if not loaded[id].proven:
+                    loaded[id].prove()
             except Exception as error:  # noqa: BLE001  # a model's runtime raises what it likes
-                said = f"version {id.short} of {route.model} does not load: {error}"
+                waits = isinstance(error, NotYet) and id in loaded  # its server is gone: what stands in for it answers
+                if not waits:
+                    loaded.pop(id, None)
+                said = f"version {id.short} of {route.model} {'waits' if waits else 'does not load'}: {error}"
                 if not isinstance(error, (Tampered, NoMark, OSError)):
                     unfit.append(said)
                 yield said
-            else:
-                if from_folder:
-                    self._well[id] = looks
+            if from_folder:
+                self._well[id] = looks
 
     def _damaged(self, routes: Mapping[str, LiveRoute], verifier: Verifier) -> Iterator[str]:
         """What has become of the files of what serves from memory. Files that look as they did when they were well are
@@ -401,7 +413,7 @@ class Runtime:
 
 def _is_whole(route: Route, loaded: Mapping[Digest, LoadedModel]) -> bool:
     """A shadow that does not load holds nothing up."""
-    return all(arm.version in loaded for arm in route.answering)
+    return all(arm.version in loaded and loaded[arm.version].proven for arm in route.answering)
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -23,6 +23,8 @@ REST: Final = 5.0
 #: Seconds after which it is looked whether the upstream is still the one that was registered, and after it was not.
 EVERY: Final = 30.0
 AGAIN: Final = 5.0
+#: Seconds that whoever loads it waits for the first look; a slower one goes on meanwhile.
+FIRST: Final = 1.0
 #: How far apart two answers of the same model may be: another machine may round otherwise.
 NEAR: Final = 1e-5
 
@@ -138,42 +140,81 @@ class Upstream:
 
 
 class Pinned:
-    """An upstream that is asked only while it is the model that was registered."""
+    """An upstream that is asked only while it is the model that was registered, and never before that was seen once."""
 
-    def __init__(self, upstream: Upstream, golden: Golden, *, clock: Callable[[], float] = monotonic) -> None:
-        """Raises as `Upstream.scores`, and OutputInvalid (UPSTREAM_CHANGED), as every `scores` may."""
+    def __init__(
+        self, upstream: Upstream, golden: Golden, *, clock: Callable[[], float] = monotonic, first: float = FIRST
+    ) -> None:
+        """Raises OutputInvalid (UPSTREAM_CHANGED, UPSTREAM_ANSWER), as every `scores` may, and Rejected. One that cannot be
+        reached within so many seconds is `waiting`: that is no reason for others to wait for it."""
         self._upstream, self._golden, self._clock = upstream, golden, clock
         upstream.described = golden.described
-        self._changed: OutputInvalid | None = None
+        self._wrong: Rejected | OutputInvalid | None = None
+        self._seen = False
         self._due = 0.0
         self._looking = threading.Lock()
-        self._look()
+        self._look_aside(first)
+        if self._wrong is not None:
+            raise self._wrong
 
     def scores(self, numbers: Scores, texts: Sequence[str]) -> Scores:
-        if self._clock() >= self._due and self._looking.acquire(blocking=False):
+        if self._seen and self._clock() >= self._due and self._looking.acquire(blocking=False):
             try:
                 self._look()
             finally:
                 self._looking.release()
-        if self._changed is not None:
-            raise OutputInvalid(
-                self._changed.message, code=self._changed.code, limit=self._changed.limit, hint=self._changed.hint
+        elif not self._seen and self._clock() >= self._due:
+            self._look_aside(0)
+        if self._wrong is not None:
+            raise type(self._wrong)(
+                self._wrong.message, code=self._wrong.code, limit=self._wrong.limit, hint=self._wrong.hint
             )
+        if not self._seen:
+            raise NotYet(self.waiting, code="UPSTREAM_DOWN", hint="look at that server")
         return self._upstream.scores(numbers, texts)
 
     @property
     def changed(self) -> str:
         """How it differs from what was registered, as far as was looked; empty while it does not."""
-        return "" if self._changed is None else self._changed.message
+        return "" if self._wrong is None else self._wrong.message
+
+    @property
+    def waiting(self) -> str:
+        """Why it is not asked yet: nobody has seen so far that it is the model that was registered. Looks again, beside
+        whoever asks, when that is due."""
+        if self._seen or self._wrong is not None:
+            return ""
+        if self._clock() >= self._due:
+            self._look_aside(0)
+        return "the upstream does not answer, so it was not seen yet that it is the model that was registered"
+
+    def _look_aside(self, seconds: float) -> None:
+        """In a thread of its own, unless somebody looks already; waits for it for so long."""
+        if not self._looking.acquire(blocking=False):
+            return
+
+        def look() -> None:
+            try:
+                self._look()
+            except (Rejected, OutputInvalid):
+                pass  # it is kept
+            except NotYet:
+                self._due = self._clock() + AGAIN
+            finally:
+                self._looking.release()
+
+        thread = threading.Thread(target=look, name="upstream", daemon=True)
+        thread.start()
+        thread.join(seconds)
 
     def _look(self) -> None:
         """One that cannot be reached has not changed."""
         try:
             self._require_same()
-        except OutputInvalid as error:
-            self._changed, self._due = error, self._clock() + AGAIN
+        except (Rejected, OutputInvalid) as error:
+            self._wrong, self._due = error, self._clock() + AGAIN
             raise
-        self._changed, self._due = None, self._clock() + EVERY
+        self._wrong, self._due, self._seen = None, self._clock() + EVERY, True
 
     def _require_same(self) -> None:
         described = self._upstream.describe()

@@ -95,7 +95,7 @@ class InferenceService:
                 oip_tensors.arm_named(route, message.version)
         except ModelmarkError:
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=self._runtime.ready()[0])
+        return pb.ModelReadyResponse(ready=self._runtime.answers(route.model))
 
     def _server_metadata(self, message: Any) -> Any:
         return pb.ServerMetadataResponse(

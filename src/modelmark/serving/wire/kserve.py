@@ -148,7 +148,7 @@ def _list(runtime: Runtime, body: bytes, headers: Headers) -> Reply:
 
 
 def _ready(model: str, runtime: Runtime, body: bytes, headers: Headers) -> Reply:
-    ready = runtime.ready()[0]
+    ready = runtime.answers(model)
     return Reply(200 if ready else 503, _encode({"name": model, "ready": ready}))
 
 

@@ -252,7 +252,7 @@ def _server_ready(runtime: Runtime) -> tuple[int, Any]:
 
 
 def _model_ready(model: str, runtime: Runtime) -> tuple[int, Any]:
-    ready = runtime.ready()[0]
+    ready = runtime.answers(model)
     return (200 if ready else 503), {"name": model, "ready": ready}
 
 

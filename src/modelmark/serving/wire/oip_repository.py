@@ -21,15 +21,20 @@ UNAVAILABLE: Final = "UNAVAILABLE"
 def index(runtime: Runtime, *, ready: bool = False) -> list[dict[str, Any]]:
     """Every version that takes traffic, and models of which none could be loaded. ready: only what answers."""
     able = runtime.ready()[0]
-    state, reason = (READY, "") if able else (UNAVAILABLE, "this worker is not ready")
     found = [
-        {"name": route.model, "version": version.label, "state": state, "reason": reason}
+        {"name": route.model, "version": version.label, **_state(version, able=able)}
         for route in runtime.routes.values()
         for version in dict.fromkeys(arm.version for arm in route.arms)
     ]
     reason = "no released version could be loaded"
     found += [{"name": name, "state": UNAVAILABLE, "reason": reason} for name in runtime.health.unserved]
     return [one for one in found if one["state"] == READY] if ready else found
+
+
+def _state(version: LoadedModel, *, able: bool) -> dict[str, str]:
+    if able and version.proven:
+        return {"state": READY, "reason": ""}
+    return {"state": UNAVAILABLE, "reason": "this worker is not ready" if not able else version.waiting}
 
 
 def refuse_change() -> NotPermitted:
