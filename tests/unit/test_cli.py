@@ -33,6 +33,7 @@ HEAVY = ("numpy", "pandas", "sklearn", "mlflow", "sqlalchemy", "pydantic", "onnx
 #: Commands with --json that need nothing but a folder to give an answer or an error.
 JSON = {
     "init": ("nothing.joblib", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
+    "import": ("nothing", "--train", "t.csv", "--holdout", "h.csv", "--target", "y"),
     "register": (),
     "check": (),
     "fetch": ("v1",),

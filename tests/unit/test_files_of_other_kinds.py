@@ -189,7 +189,7 @@ def test_a_folder_of_mlflow_is_its_model_s_file(tmp_path):
 @pytest.mark.parametrize(
     ("flavors", "error", "words"),
     [
-        ({"keras": {}, "python_function": {}}, Rejected, "flavours keras, python_function; scikit-learn and ONNX"),
+        ({"keras": {}, "python_function": {}}, Rejected, "flavours keras, python_function, of which none"),
         (None, Malformed, "a folder without MLmodel"),
         ({"sklearn": {"pickled_model": "gone.pkl"}}, Malformed, "names the model file 'gone.pkl'"),
     ],

@@ -13,6 +13,7 @@ from modelmark.cli.output import say
 #: name -> where it is. Spelled out, so `grep` finds every command.
 COMMANDS: Final[dict[str, str]] = {
     "init": "modelmark.cli.draft:init",
+    "import": "modelmark.cli.bring:import_",
     "schema": "modelmark.cli.model:schema",
     "register": "modelmark.cli.model:register",
     "check": "modelmark.cli.model:check",

@@ -69,13 +69,18 @@ def init(
         facts = {"contract": out, "guesses": drafted.guesses, "unfilled": drafted.unfilled}
         say_json({**facts, "obstacle": obstacle.facts() if obstacle else None})
         return OK
+    say_draft(out, drafted)
+    return OK
+
+
+def say_draft(out: Path, drafted: Drafted) -> None:
+    """What was written, what stands in the way, what people have to fill, what was guessed, and what comes next."""
     say(f"✓ wrote {out}: {drafted.task}, {drafted.inputs} inputs{_tried(drafted.rehearsal)}")
     if drafted.rehearsal and (obstacle := drafted.rehearsal.obstacle):
         say(f"! before it can be registered: {obstacle.message}{f' → {obstacle.hint}' if obstacle.hint else ''}")
     _say_unfilled(out, drafted)
     _say_guesses(out, drafted)
     say(f"\nNext: {'fill them in, then ' if drafted.unfilled else ''}modelmark register")
-    return OK
 
 
 def _tried(rehearsal: Rehearsal | None) -> str:

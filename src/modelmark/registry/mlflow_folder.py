@@ -10,7 +10,13 @@ from modelmark.domain.errors import Malformed, Rejected
 
 DESCRIPTION: Final = "MLmodel"
 #: (flavour, what names its file, whether that is an ONNX graph).
-_FILES: Final = (("onnx", "data", True), ("sklearn", "pickled_model", False))
+_FILES: Final = (
+    ("onnx", "data", True),
+    ("sklearn", "pickled_model", False),
+    ("xgboost", "data", False),
+    ("lightgbm", "data", False),
+    ("catboost", "data", False),
+)
 
 
 def model_file(folder: Path, address: str) -> tuple[Path, bool]:
@@ -28,8 +34,9 @@ def model_file(folder: Path, address: str) -> tuple[Path, bool]:
                 raise Malformed(f"{address} names the model file {inside!r}, which is not in it", code="NOT_A_MODEL")
             return path, is_graph
     raise Rejected(
-        f"{address} holds the flavours {', '.join(sorted(flavors))}; scikit-learn and ONNX can be registered",
+        f"{address} holds the flavours {', '.join(sorted(flavors))}, of which none can be registered",
         code="UNKNOWN_FLAVOUR",
+        limit=", ".join(flavor for flavor, _, _ in _FILES),
         hint="export the model to ONNX and log it with mlflow.onnx, or give the ONNX file",
     )
 

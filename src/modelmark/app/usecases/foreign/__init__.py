@@ -1,0 +1,1 @@
+"""Use cases about models that other servers keep."""
