@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,26 @@ def test_what_runs_as_itself_is_no_graph(tmp_path: Path) -> None:
         triton.repository(built.version, built.contract, built.signature, b"")
     assert refused.value.code == "NOT_A_GRAPH"
     assert "image" in str(refused.value.hint)
+
+
+def test_a_folder_for_ray_serve_is_the_workspace_and_what_ray_is_told(
+    released: tuple[case.Built, ExportRelease], tmp_path: Path
+) -> None:
+    _, export = released
+    out = tmp_path / "out"
+    export(out, Form.RAY_SERVE)
+    (told,) = yaml.safe_load((out / "serve.yaml").read_text())["applications"]
+    module, _, name = told["import_path"].partition(":")
+    defined = {node.name for node in ast.parse((out / f"{module}.py").read_text()).body if hasattr(node, "name")}
+    assert {name, *(one["name"] for one in told["deployments"])} <= defined
+    assert not list(out.rglob("*.key"))
+    assert "ray[serve]" in (out / "requirements.txt").read_text()
+    assert not (out / "Dockerfile").exists()
+
+
+def test_a_folder_for_tensorflow_serving_is_refused_by_name(
+    released: tuple[case.Built, ExportRelease], tmp_path: Path
+) -> None:
+    with pytest.raises(Rejected, match="TensorFlow Serving runs SavedModels alone") as caught:
+        released[1](tmp_path / "out", Form.TENSORFLOW_SERVING)
+    assert (caught.value.code, (tmp_path / "out").exists()) == ("NOT_A_SAVED_MODEL", False)

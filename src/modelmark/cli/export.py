@@ -14,15 +14,15 @@ from modelmark.cli.output import OK, say, say_json, written
 
 def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.", show_default=False)],
-    to: Annotated[str, typer.Option(help="image (with Kubernetes and KServe), or triton.")] = "image",
+    to: Annotated[str, typer.Option(help="image (with Kubernetes and KServe), triton, or ray-serve.")] = "image",
     model: Annotated[str | None, typer.Option(help="Of a Triton repository, this one alone [default: all].")] = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Write what is released as a folder to build an image from, or as a Triton model repository.
+    """Write what is released as a folder to build an image from, as one that Ray Serve runs, or as a Triton model repository.
 
-    An image's folder holds marked versions, the signed snapshot and the public key, and no key that signs: it serves as this
-    workspace does, and notices a changed byte.
+    A folder for an image or for Ray Serve holds marked versions, the signed snapshot and the public key, and no key that signs: it
+    serves as this workspace does, and notices a changed byte.
 
     Example: modelmark export --to image -o churn-image
     """
@@ -39,8 +39,7 @@ def export(
         return OK
     listed = "; ".join(f"{name} {', '.join(labels)}" for name, labels in found.models.items())
     say(f"✓ {found.folder}: {listed}, {len(found.files)} files")
-    following = (
-        f"{found.folder}/README.md" if found.form is Form.IMAGE else f"tritonserver --model-repository {found.folder}"
-    )
+    triton = found.form is Form.TRITON
+    following = f"tritonserver --model-repository {found.folder}" if triton else f"{found.folder}/README.md"
     say(f"  next: {following}")
     return OK

@@ -8,22 +8,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from modelmark.domain.errors import Conflict, Missing
+from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.ports import ArtifactStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import ARTIFACT, LOCK
 from modelmark.domain.workspace import Workspace
-from modelmark.registry.export import image, triton
+from modelmark.registry.export import image, ray_serve, triton
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import Marked, open_marked
 from modelmark.seal.snapshot import read_snapshot
 
 
 class Form(StrEnum):
-    """IMAGE: a folder that an image is built from, with what Kubernetes and KServe are told. TRITON: a model repository."""
+    """IMAGE: a folder that an image is built from, with what Kubernetes and KServe are told. TRITON: a model repository.
+    RAY_SERVE: a folder that Ray Serve runs. TENSORFLOW_SERVING: there is none, and it is said why."""
 
     IMAGE = "image"
     TRITON = "triton"
+    RAY_SERVE = "ray-serve"
+    TENSORFLOW_SERVING = "tensorflow-serving"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class ExportRelease:
     verifier: Callable[[], Verifier]
 
     def __call__(self, out: Path, form: Form, *, model: str | None = None) -> Exported:
-        """model: of a Triton repository, that one alone; an image takes the signed snapshot, and so every model in it.
+        """model: of a Triton repository, that one alone; the others take the signed snapshot, and so every model in it.
 
         Raises Missing where nothing serves, NoMark and Tampered as a worker does, Conflict where `out` holds something,
         Rejected for what the form cannot take.
@@ -52,9 +55,11 @@ class ExportRelease:
             raise Conflict(
                 f"{out} is there already, and is not empty", code="EXISTS", field="--out", limit="a new folder"
             )
+        if form is Form.TENSORFLOW_SERVING:
+            raise _no_saved_model()
         snapshot = read_snapshot(self.workspace.snapshot, self.verifier())
         marked = self._marked(snapshot, model)
-        found = self._triton(marked) if form is Form.TRITON else self._image(snapshot, marked)
+        found = self._triton(marked) if form is Form.TRITON else self._folder(snapshot, marked, form)
         scratch = out.with_name(f".{out.name}.part")
         shutil.rmtree(scratch, ignore_errors=True)
         try:
@@ -92,7 +97,8 @@ class ExportRelease:
             found.update(triton.repository(one.version, one.contract, one.signature, graph))
         return found
 
-    def _image(self, snapshot: Snapshot, marked: list[Marked]) -> Mapping[str, bytes]:
+    def _folder(self, snapshot: Snapshot, marked: list[Marked], form: Form) -> Mapping[str, bytes]:
+        """What serves as this workspace does: all of it that is needed for that, and what runs it."""
         models = [route.model for route in snapshot.routes]
         kept: dict[str, bytes] = {
             f"workspace/{self.workspace.snapshot.name}": self.workspace.snapshot.read_bytes(),
@@ -106,4 +112,17 @@ class ExportRelease:
                 kept[name] = path.read_bytes()
             locks.append((folder / LOCK).read_text("utf-8", "replace"))
         name = models[0] if len(models) == 1 else "modelmark"
-        return {**kept, **image.files(name, models, locks)}
+        around = image.files(name, models, locks)
+        if form is Form.RAY_SERVE:
+            around = ray_serve.files(name, models, around["requirements.txt"])
+        return {**kept, **around}
+
+
+def _no_saved_model() -> Rejected:
+    return Rejected(
+        "TensorFlow Serving runs SavedModels alone, which are TensorFlow programs; what is released here is a graph of ONNX, the "
+        "original itself, or on another server, and no program of TensorFlow answers as those do",
+        code="NOT_A_SAVED_MODEL", field="--to", limit="image, triton, ray-serve",
+        hint="modelmark serve speaks TensorFlow Serving's protocol, REST and gRPC, so its clients need no change; "
+        "modelmark export --to image runs anywhere",
+    )  # fmt: skip
