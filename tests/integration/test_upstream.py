@@ -119,6 +119,7 @@ class Told(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(dict(self.headers))
+        self.server.bodies.append(asked)
         rows, how = asked["inputs"][0]["shape"][0], self.server.how
         if how == "elsewhere":
             self._say(302, b"", Location=self.server.elsewhere)
@@ -149,7 +150,7 @@ class Told(BaseHTTPRequestHandler):
 def told(**how) -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Told)
     server.daemon_threads = True
-    vars(server).update({"how": "same", "version": "1", "asked": [], "over": threading.Event(), **how})
+    vars(server).update({"how": "same", "version": "1", "asked": [], "bodies": [], "over": threading.Event(), **how})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -194,6 +195,16 @@ def test_a_slow_answer_is_given_up_in_all_however_its_bytes_come():
         with pytest.raises(NotYet, match="the upstream does not answer: TimeoutError"):
             one.scores(NUMBERS, [])
         assert asking.monotonic() - started < 2, "0.2 s are granted"
+
+
+def test_a_matrix_and_an_output_are_sent_and_asked_for_by_the_names_that_were_given():
+    """Some servers say nothing of what they take, and answer something else unless asked."""
+    with told() as server:
+        there(server, input="x", output="probabilities").scores(NUMBERS, [])
+        (body,) = server.bodies
+        (tensor,) = body["inputs"]
+        assert (tensor["name"], tensor["shape"], tensor["data"]) == ("x", [40, 3], NUMBERS.tolist())
+        assert body["outputs"] == [{"name": "probabilities"}]
 
 
 def test_after_three_failures_it_is_left_alone_and_one_request_tries_again():

@@ -42,8 +42,10 @@ def _model(settings: Settings, root: str) -> str:
     return f"{root}/models/{quote(settings.model, safe='')}{version}"
 
 
-def _matrix(described: Described, columns: Sequence[Column]) -> str | None:
-    """The only input, where it takes all columns together."""
+def _matrix(settings: Settings, described: Described, columns: Sequence[Column]) -> str | None:
+    """The input that was named; else the only one, where it takes all columns together."""
+    if settings.input:
+        return settings.input
     inputs = list(described.get("inputs", {}))
     return inputs[0] if len(inputs) == 1 and len(columns) > 1 else None
 
@@ -54,11 +56,14 @@ def _rows(columns: Sequence[Column]) -> list[list[Any]]:
 
 def _v2_body(settings: Settings, described: Described, columns: Sequence[Column]) -> Any:
     types, count = described.get("inputs", {}), len(columns[0].values)
-    matrix = _matrix(described, columns)
+    wanted = {"outputs": [{"name": settings.output}]} if settings.output else {}
+    matrix = _matrix(settings, described, columns)
     if matrix is not None:
-        tensor = {"name": matrix, "shape": [count, len(columns)], "datatype": types[matrix], "data": _rows(columns)}
-        return {"inputs": [tensor]}
+        kind = types.get(matrix, "FP64")
+        tensor = {"name": matrix, "shape": [count, len(columns)], "datatype": kind, "data": _rows(columns)}
+        return {"inputs": [tensor], **wanted}
     return {
+        **wanted,
         "inputs": [
             {
                 "name": column.name,
@@ -67,7 +72,7 @@ def _v2_body(settings: Settings, described: Described, columns: Sequence[Column]
                 "data": column.values,
             }
             for column in columns
-        ]
+        ],
     }
 
 
@@ -93,7 +98,7 @@ def _v2_described(found: Any) -> Described:
 
 
 def _tf_body(settings: Settings, described: Described, columns: Sequence[Column]) -> Any:
-    matrix = _matrix(described, columns)
+    matrix = _matrix(settings, described, columns)
     if matrix is not None:
         return {"inputs": {matrix: _rows(columns)}}
     return {"inputs": {column.name: [[value] for value in column.values] for column in columns}}

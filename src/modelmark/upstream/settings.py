@@ -26,14 +26,16 @@ class Protocol(StrEnum):
 class Settings:
     """url: of the server, with the path in front of the protocol's own, if any. model: its name there; MLflow's server has
     one. version: empty for whichever serves, which is pinned by its answers. timeout_ms: for one request, all in all.
-    output: the tensor with the scores, where there are several. token: the name of an environment variable that holds a
-    bearer token. params: of MLflow, sent along."""
+    input: the tensor that takes all columns as a matrix, where the server says nothing of what it takes. output: the tensor with
+    the scores, where there are several; a v2 server is asked for it by name. token: the name of an environment variable that
+    holds a bearer token. params: of MLflow, sent along."""
 
     protocol: Protocol
     url: str
     model: str = ""
     version: str = ""
     timeout_ms: int = 300
+    input: str = ""
     output: str = ""
     token: str = ""
     params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
