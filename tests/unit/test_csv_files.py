@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from modelmark.contract import csv_file
 from modelmark.contract.csv_file import records
 from modelmark.contract.table import read_table
 from modelmark.domain.contract import Csv, DataType, Input
@@ -191,3 +192,38 @@ def test_reading_changes_nothing_for_other_readers_of_this_process(tmp_path):
     list(records(path, ",", "utf-8"))
     next(records(path, ",", "utf-8"))
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("block", [32, 4096])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a,b\n" + "1,2\n" * 30, id="short rows"),
+        pytest.param("a,b\n" + "1,2\n" * 30 + f"{'x' * 500},3\n" + "4,5\n" * 9, id="a long row among short ones"),
+        pytest.param(f"{'n' * 300},b\n" + "1,2\n" * 30, id="a header longer than a block"),
+        pytest.param('a,b\n1,2\n"' + "x\n" * 90 + '",3\n4,5\n', id="a text of many lines"),
+        pytest.param("a,b\n1,2\n" + "\n" * 300 + "3,\n", id="many lines without a field"),
+    ],
+)
+def test_a_file_in_blocks_is_the_file_whole_however_long_its_rows_are(tmp_path, monkeypatch, text, block):
+    monkeypatch.setattr(csv_file, "_SMALL", block)
+    path = written(tmp_path, text)
+    names, batches = csv_file.texts_in_batches(path, Csv())
+    whole = csv_file.read_texts(path, Csv())
+    assert pa.Table.from_batches(batches()).equals(whole)
+    assert list(names) == whole.column_names
+    few = [len(batch) for batch in batches()]
+    assert sum(few) == len(whole)
+    if block == 32 and "x" not in text and "n" not in text:
+        assert len(few) > 3
+
+
+def test_what_cannot_be_read_in_blocks_is_refused_as_the_whole_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_file, "_SMALL", 32)
+    for text, kind in (("a,b\n" + "1,2\n" * 50 + "3\n", Rejected), ("a,b\n" + "1,2\n" * 50 + '3,"4\n', ValueError)):
+        path = written(tmp_path, text)
+        with pytest.raises(kind) as whole:
+            csv_file.read_texts(path, Csv())
+        with pytest.raises(kind) as parted:
+            list(csv_file.texts_in_batches(path, Csv())[1]())
+        assert str(parted.value) == str(whole.value)

@@ -29,7 +29,7 @@ from modelmark.journal.wal.writer import Writer
 from modelmark.seal import keys
 from modelmark.serving.execution import Execution
 from modelmark.serving.predictor import LocalPredictor
-from modelmark.serving.tables import parts
+from modelmark.serving.tables import parts, scoring
 from modelmark.serving.tables.columns import Columns
 from modelmark.serving.tables.output import Job, Output
 
@@ -189,6 +189,46 @@ def test_types_of_parquet_are_taken_as_they_come() -> None:
     assert typed.rows.texts == ["1", "NA", "2", "DE", None, None]
     odd = pa.table({"age": [1], "rate": [True], "member": [3], "grade": ["1"], "country": ["DE"]})
     assert list(Columns(agreed, codec, Csv()).typed(odd, texts=False).wrong) == [0]
+
+
+def test_plain_columns_mean_what_pandas_makes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow's own values, and the long way round, for each type that has a short one."""
+    draw, names = np.random.default_rng(3), ("age", "rate", "member")
+    agreed = case.contract(inputs=INPUTS)
+    columns = Columns(agreed, RowCodec(agreed), Csv())
+    many: list[tuple[pa.Array, ...]] = []
+    for kind in (pa.int8(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_()):
+        whole = pa.array(draw.integers(0, 3, 40)).cast(kind)
+        gaps = pa.array([None if at % 7 == 3 else value for at, value in enumerate(whole.to_pylist())], kind)
+        many += [(whole,) * 3, (gaps,) * 3]
+    many.append((pa.array([2**60, -(2**53) - 1] * 20), pa.array([np.nan, np.inf] * 20), pa.array([0.5, 1.0] * 20)))
+    for arrays in many:
+        texts = {name: pa.array(["NA", "2", None, "é", ""] * 8, kind) for name, kind in (
+            ("grade", pa.string()), ("country", pa.large_string()),
+        )}  # fmt: skip
+        table = pa.concat_tables([pa.table(dict(zip(names, arrays, strict=True)) | texts)] * 2)
+        quick = columns.typed(table, texts=False)
+        with monkeypatch.context() as patched:
+            patched.setattr("modelmark.serving.tables.columns._is_plain", lambda column, item: False)
+            slow = columns.typed(table, texts=False)
+        assert quick.rows == slow.rows, arrays[0].type
+        assert {at: str(error) for at, error in quick.wrong.items()} == {at: str(e) for at, e in slow.wrong.items()}
+
+
+def test_runs_beside_one_another_answer_in_the_rows_order(
+    served: case.Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "ROWS", 1000)
+    frame = drawn()
+    table = written(frame, tmp_path, "parquet")
+    _, one = answered(served, table, tmp_path / "one.parquet")
+    monkeypatch.setattr(scoring, "RUN_ROWS", 3)
+    monkeypatch.setattr(scoring, "_at_a_time", lambda version: 4)
+    _, many = answered(served, table, tmp_path / "many.parquet")
+    assert many["prediction_id"].nunique() == -(-ROWS // 3)
+    assert many["prediction_row"].tolist() == [at % 3 for at in range(ROWS)]
+    columns = ["row", "prediction", "score", "probability_0", "probability_1"]
+    pd.testing.assert_frame_equal(one[columns], many[columns], check_exact=True)
 
 
 class Cut(Exception):

@@ -31,7 +31,7 @@ def predict(
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Answer every row of a table with what serves now, under the same contract and journal as the endpoint, part by part.
+    """Answer every row of a table with what serves now, under the same contract and journal as the endpoint, in constant memory.
 
     A run that was cut short goes on where it stopped when the same command is given again. Exit code 1 when a row got no
     answer; its error stands in its row.

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 #: What pandas calls a column without a name, before its place.
 NAMELESS: Final = "Unnamed: "
-#: A row has to fit into one block.
+#: A row has to fit into one block. Arrow holds up to 32 blocks that it has read ahead, so they begin small.
 _BLOCK: Final = 2 * MAX_LINE
+_SMALL: Final = 262_144
 _END: Final = "\x00modelmark: end"
 
 
@@ -47,38 +48,60 @@ def texts_in_batches(path: Path, how: Csv) -> tuple[tuple[str, ...], Callable[[]
 
     Raises as `read_texts` does, for what stands further down while it is read.
     """
-    names, given = _as_texts(path, how)
+    import pyarrow as pa
+
+    names, _ = _as_texts(path, how)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        import pyarrow.csv as arrow
-
-        first, held = 1, None  # the header is the first row; the last one is ours
-        with _told(path, names, how, given), arrow.open_csv(given.stream(), **given.options) as reader:
-            if len(reader.schema) != len(names):
-                raise _never_closed(path, how)
-            for batch in reader:
-                if held is not None:
-                    yield held
-                held = batch.slice(first).rename_columns(list(names))
-                first = max(0, first - len(batch))
-        if held is None or not len(held) or held.column(0)[-1].as_py() != _END:
-            raise _never_closed(path, how)
-        yield held.slice(0, len(held) - 1)
+        block, given = _SMALL, 0
+        while True:
+            again = given
+            try:
+                for batch in _in_blocks(path, how, names, block):
+                    left = batch.slice(again)
+                    again = max(0, again - len(batch))
+                    given += len(left)
+                    yield left
+            except pa.ArrowInvalid as error:
+                if block == _BLOCK or "block" not in str(error):
+                    raise
+                block = min(4 * block, _BLOCK)  # a row was longer: from the beginning, past what was given
+            else:
+                return
 
     return names, batches
+
+
+def _in_blocks(path: Path, how: Csv, names: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
+    """Raises ArrowInvalid, which speaks of blocks, where a row does not fit into one of so many bytes."""
+    import pyarrow.csv as arrow
+
+    given = _Given(path, how, len(names), block)
+    first, held = 1, None  # the header is the first row; the last one is ours
+    with _told(path, names, how, given), arrow.open_csv(given.stream(), **given.options) as reader:
+        if len(reader.schema) != len(names):
+            raise _never_closed(path, how)
+        for batch in reader:
+            if held is not None:
+                yield held
+            held = batch.slice(first).rename_columns(list(names))
+            first = max(0, first - len(batch))
+    if held is None or not len(held) or held.column(0)[-1].as_py() != _END:
+        raise _never_closed(path, how)
+    yield held.slice(0, len(held) - 1)
 
 
 class _Given:
     """How pyarrow is to read a file; other: it met a row of another length than the header."""
 
-    def __init__(self, path: Path, how: Csv, width: int) -> None:
+    def __init__(self, path: Path, how: Csv, width: int, block: int = _BLOCK) -> None:
         import pyarrow as pa
         import pyarrow.csv as arrow
 
-        self.other = False
+        self.other, self._block = False, block
         self._pieces = partial(_as_utf8, path, how, width)
         self.options = {
-            "read_options": arrow.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
+            "read_options": arrow.ReadOptions(autogenerate_column_names=True, block_size=block),
             "parse_options": arrow.ParseOptions(
                 delimiter=how.separator, newlines_in_values=True, invalid_row_handler=self._judge
             ),
@@ -88,7 +111,7 @@ class _Given:
         }
 
     def stream(self) -> io.BufferedReader:
-        return io.BufferedReader(_Stream(self._pieces()), _BLOCK)
+        return io.BufferedReader(_Stream(self._pieces()), self._block)
 
     def _judge(self, row: arrow.InvalidRow) -> str:
         if not row.text.strip():

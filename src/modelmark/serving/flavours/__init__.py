@@ -26,7 +26,7 @@ class Runs(Enum):
 
 
 class Flavour(Protocol):
-    """A model ready to run. Never changes what it is given. With other than `LOOP`, two threads may run it at a time."""
+    """A model ready to run. Never changes what it is given. With other than `LOOP`, several threads may run it at a time."""
 
     @property
     def runs(self) -> Runs: ...

@@ -3,7 +3,7 @@ answer, and it does not matter where a table is cut."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -48,20 +48,31 @@ class Columns:
 
     def typed(self, part: pa.Table, *, texts: bool) -> Typed:
         """texts: every column is text, as a CSV's is."""
-        frame = None if texts else normalised(part.select(self.names).to_pandas())
         wrong: dict[int, Rejected] = {}
-        numbers = np.empty((len(part), len(self._numeric)), "<f8")
-        for at, item in enumerate(self._numeric):
-            found, bad = _spelled(part[item.name], self._how, item) if frame is None else _plain(frame[item.name], item)
-            numbers[:, at] = found
-            _note(wrong, item, bad)
-        words: list[str | None] = [None] * (len(part) * len(self._textual))
+        slow = [
+            item.name for item in (*self._numeric, *self._textual) if not texts and not _is_plain(part[item.name], item)
+        ]
+        frame = normalised(part.select(slow).to_pandas()) if slow else None
+        columns: list[NDArray[np.float64]] = []
+        for item in self._numeric:
+            column = part[item.name]
+            if frame is not None and item.name in slow:
+                found, bad = _of_frame(frame[item.name], item)
+            else:
+                found, bad = _spelled(column, self._how, item) if texts else _plain(column, item)
+            columns.append(found)
+            if bad is not None:
+                _note(wrong, item, bad)
+        numbers = np.column_stack(columns).astype("<f8", copy=False).tobytes() if columns else b""
+        words = np.empty((len(part), len(self._textual)), object)
         for at, item in enumerate(self._textual):
-            known = item.categories or ()
-            words[at :: len(self._textual)] = (
-                _words(part[item.name], item) if frame is None else as_texts(frame[item.name], known).tolist()
-            )
-        return Typed(Rows(len(part), numbers.tobytes(), words), wrong)
+            if frame is not None and item.name in slow:
+                words[:, at] = as_texts(frame[item.name], item.categories or ()).to_numpy()
+            else:
+                words[:, at] = (
+                    _words(part[item.name], item) if texts else _looked_up(part[item.name], lambda value: value)
+                )
+        return Typed(Rows(len(part), numbers, words.ravel().tolist()), wrong)
 
 
 def _note(wrong: dict[int, Rejected], item: Input, bad: NDArray[np.bool_]) -> None:
@@ -72,14 +83,14 @@ def _note(wrong: dict[int, Rejected], item: Input, bad: NDArray[np.bool_]) -> No
         )  # fmt: skip
 
 
-def _spelled(column: pa.ChunkedArray, how: Csv, item: Input) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Texts as numbers, NaN for null; and which of them are none."""
+def _spelled(column: pa.ChunkedArray, how: Csv, item: Input) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Texts as numbers, NaN for null; and which of them are none, None where all are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     quick = None if item.type is DataType.BOOLEAN or how.thousands or how.decimal != "." else _cast(column)
     if quick is not None:
-        return quick, np.zeros(len(quick), bool)
+        return quick, None
     trimmed = pc.utf8_trim_whitespace(column)
     null = pc.or_(pc.is_null(trimmed), pc.is_in(trimmed, value_set=pa.array(cells.NO_NUMBER)))
     number = pc.fill_null(pc.match_substring_regex(trimmed, cells.number_pattern(how.decimal, how.thousands)), False)
@@ -104,13 +115,55 @@ def _cast(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
     import pyarrow.compute as pc
 
     try:
-        found = np.array(pc.cast(column, pa.float64()).to_numpy(), np.float64)
+        found: NDArray[np.float64] = pc.cast(column, pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         return None
     return found if int(np.isfinite(found).sum()) == len(column) - column.null_count else None
 
 
-def _plain(column: pd.Series, item: Input) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _is_plain(column: pa.ChunkedArray, item: Input) -> bool:
+    """Whether Arrow's own values are the input's, so that pandas need not say what they mean."""
+    import pyarrow as pa
+
+    kind, kinds = column.type, pa.types
+    if item.type in _TEXTUAL:
+        return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
+    if kinds.is_boolean(kind):
+        return item.type is DataType.BOOLEAN
+    whole = kinds.is_integer(kind) and (
+        kind.bit_width < 64 or (kinds.is_signed_integer(kind) and not column.null_count)
+    )
+    return whole or kinds.is_float32(kind) or kinds.is_float64(kind)
+
+
+def _plain(column: pa.ChunkedArray, item: Input) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Plain numbers as float64, NaN for null; and which are no truth values where only those are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.uint8())
+    if column.null_count:
+        found: NDArray[np.float64] = column.to_numpy().astype(np.float64, copy=False)
+    else:  # `to_numpy` imports pandas
+        found = np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks]).astype(np.float64, copy=False)
+    if item.type is not DataType.BOOLEAN:
+        return found, None
+    bad = ~np.isnan(found) & (found != 0) & (found != 1)
+    return np.where(bad, np.nan, found), bad
+
+
+def _looked_up(column: pa.ChunkedArray, meaning: Callable[[str], str | None]) -> NDArray[np.object_]:
+    """What each text means, which is asked once for each distinct one; None for null."""
+    found = [np.empty(0, object)]
+    for chunk in column.chunks:
+        coded = chunk.dictionary_encode()
+        values = [*map(meaning, coded.dictionary.to_pylist()), None]
+        found.append(np.array(values, object)[coded.indices.fill_null(len(values) - 1).to_numpy()])
+    return np.concatenate(found)
+
+
+def _of_frame(column: pd.Series, item: Input) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Values of a typed column as numbers, NaN for null; and which of them are none."""
     null = column.isna().to_numpy()
     found: NDArray[np.float64] = as_numbers(column)
@@ -123,18 +176,18 @@ def _plain(column: pd.Series, item: Input) -> tuple[NDArray[np.float64], NDArray
     return np.where(bad, np.nan, found), bad
 
 
-def _words(column: pa.ChunkedArray, item: Input) -> list[str | None]:
+def _words(column: pa.ChunkedArray, item: Input) -> NDArray[np.object_]:
     """Texts of a CSV as the contract's own: 2.0 is the category 2; null is an empty cell, and where every category is a
     number, a word for it."""
-    distinct: dict[str | None, str | None] = {value: value for value in column.unique().to_pylist()}
-    known = item.categories or ()
+    known = frozenset(item.categories or ())
     numbers = bool(known) and all(cells.as_number(value) is not None for value in known)
-    for value in distinct:
-        if value is None or value in known:
-            continue
+
+    def meaning(value: str) -> str | None:
+        if value in known:
+            return value
         spelled = cells.as_number(value) if known else None
         if spelled is not None and spelled in known:
-            distinct[value] = spelled
-        elif numbers and value in cells.NO_NUMBER:
-            distinct[value] = None
-    return [distinct[value] for value in column.to_pylist()]
+            return spelled
+        return None if numbers and value in cells.NO_NUMBER else value
+
+    return _looked_up(column, meaning)

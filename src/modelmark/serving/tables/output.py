@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from modelmark.domain.classes import class_text
 from modelmark.domain.errors import Conflict, Rejected
@@ -34,6 +34,7 @@ OURS: Final = (
     "row", "prediction_id", "prediction_row", "prediction", "score", "served_by", "version", "flags",
     "error_code", "error_field", "error",
 )  # fmt: skip
+COUNTED: Final = ("row", "prediction_row")
 FORMATS: Final = (".parquet", ".csv")
 
 
@@ -70,19 +71,20 @@ class Form:
         """A row for each of the part's. first: the number of its first row in the whole table."""
         import pyarrow as pa
 
-        made = {name: np.full(len(part), None, object) for name in self.columns}
-        made["row"] = np.arange(first, first + len(part))
+        kinds = self._kinds()
+        made = {name: _column(name, kinds[name], len(part)) for name in self.columns}
+        made["row"].put(slice(None), np.arange(first, first + len(part)))
         for run in scored.runs:
             self._ran(made, run)
         for at, answer in scored.fallbacks.items():
             for name, value in self._stood_in(answer).items():
-                made[name][at] = value
+                made[name].put(at, value)
         for at, flags in scored.flags.items():
-            made["flags"][at] = "; ".join(f"{name} {flag}" for _, name, flag in flags)
+            made["flags"].put(at, "; ".join(f"{name} {flag}" for _, name, flag in flags))
         for at, error in scored.refused.items():
-            made["error_code"][at], made["error_field"][at], made["error"][at] = error.code, error.field, error.message
-        kinds = self._kinds()
-        found = pa.table({name: pa.array(values, kinds[name]) for name, values in made.items()})
+            for name, value in (("error_code", error.code), ("error_field", error.field), ("error", error.message)):
+                made[name].put(at, value)
+        found = pa.table({name: values.array(kinds[name]) for name, values in made.items()})
         for at, name in enumerate(self.keep):
             found = found.add_column(at, part.schema.field(name), part[name])
         return found
@@ -95,22 +97,21 @@ class Form:
         prediction = pa.float64() if self._regression else _kind(self._classes)
         return kinds | {"row": pa.int64(), "prediction_row": pa.int64(), "prediction": prediction}
 
-    def _ran(self, made: dict[str, Any], run: Ran) -> None:
-        version = self._version
-        made["prediction_id"][run.at], made["prediction_row"][run.at] = run.id, np.arange(len(run.at))
-        made["served_by"][run.at], made["version"][run.at] = str(ServedBy.MODEL), version.label
+    def _ran(self, made: dict[str, _Column], run: Ran) -> None:
+        version, at = self._version, run.at
+        made["prediction_id"].put(at, run.id)
+        made["prediction_row"].put(at, np.arange(len(at)))
+        made["served_by"].put(at, str(ServedBy.MODEL))
+        made["version"].put(at, version.label)
         if self._regression:
-            made["prediction"][run.at] = run.scores[:, 0]
+            made["prediction"].put(at, run.scores[:, 0])
             return
-        decided, classes = np.array(run.decided, np.intp), np.array(version.contract.outputs.classes, object)
-        made["prediction"][run.at] = classes[decided]
-        made["score"][run.at] = (
-            run.scores[:, version.decide.positive]
-            if version.decide.binary
-            else run.scores[np.arange(len(decided)), decided]
-        )
+        for place, name in enumerate(version.contract.outputs.classes):
+            made["prediction"].put(at[run.decided == place], name)
+        chosen = version.decide.positive if version.decide.binary else run.decided
+        made["score"].put(at, run.scores[np.arange(len(at)), chosen])
         for place, text in enumerate(version.classes):
-            made[f"probability_{text}"][run.at] = run.scores[:, place]
+            made[f"probability_{text}"].put(at, run.scores[:, place])
 
     def _stood_in(self, answer: Answer) -> dict[str, Any]:
         version = answer.version
@@ -131,6 +132,73 @@ class Form:
         return found
 
 
+_Places = int | slice | NDArray[np.intp]
+
+
+class _Column(Protocol):
+    """A column that is put together, null where nothing was put."""
+
+    def put(self, at: _Places, value: Any) -> None: ...
+    def array(self, kind: pa.DataType) -> pa.Array: ...
+
+
+class _Numbers:
+    """Implements `_Column`: finite numbers."""
+
+    def __init__(self, rows: int) -> None:
+        self._values = np.full(rows, np.nan)
+
+    def put(self, at: _Places, value: Any) -> None:
+        self._values[at] = value
+
+    def array(self, kind: pa.DataType) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array(self._values, kind, from_pandas=True)
+
+
+class _Counts:
+    """Implements `_Column`: whole numbers from 0."""
+
+    def __init__(self, rows: int) -> None:
+        self._values = np.full(rows, -1, np.int64)
+
+    def put(self, at: _Places, value: Any) -> None:
+        self._values[at] = value
+
+    def array(self, kind: pa.DataType) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array(self._values, kind, mask=self._values < 0)
+
+
+class _Few:
+    """Implements `_Column`: values of which there are few."""
+
+    def __init__(self, rows: int) -> None:
+        self._codes = np.full(rows, -1, np.int32)
+        self._values: dict[tuple[type, object], int] = {}
+
+    def put(self, at: _Places, value: Any) -> None:
+        if value is not None:
+            self._codes[at] = self._values.setdefault((type(value), value), len(self._values))
+
+    def array(self, kind: pa.DataType) -> pa.Array:
+        import pyarrow as pa
+
+        values = np.empty(len(self._values), object)
+        values[:] = [value for _, value in self._values]
+        return pa.array(values, kind).take(pa.array(self._codes, mask=self._codes < 0))
+
+
+def _column(name: str, kind: pa.DataType, rows: int) -> _Column:
+    import pyarrow as pa
+
+    if name in COUNTED:
+        return _Counts(rows)
+    return _Numbers(rows) if pa.types.is_float64(kind) else _Few(rows)
+
+
 def _kind(classes: Sequence[object]) -> pa.DataType:
     import pyarrow as pa
 
@@ -140,6 +208,38 @@ def _kind(classes: Sequence[object]) -> pa.DataType:
     return pa.string()
 
 
+class _Joined:
+    """Parts in one file, each written as it becomes whole, so that little is left to do at the end."""
+
+    def __init__(self, path: Path, schema: pa.Schema, *, csv: bool) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as arrow
+        import pyarrow.parquet as pq
+
+        self._schema, self._file = schema, path.open("wb")
+        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        counted = dict.fromkeys(set(COUNTED) & set(schema.names), "DELTA_BINARY_PACKED")
+        if csv:
+            self._writer = arrow.CSVWriter(self._file, schema)
+        else:
+            self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=texts, column_encoding=counted)
+        self._counts = {"served_by": Counter[str](), "error_code": Counter[str]()}
+
+    def write(self, part: pa.Table) -> None:
+        self._writer.write_table(part.cast(self._schema))
+        for name, counter in self._counts.items():
+            for found in part[name].drop_null().value_counts().to_pylist():
+                counter[found["values"]] += found["counts"]
+
+    def close(self) -> Mapping[str, Mapping[str, int]]:
+        """On disk. How many rows there are by `served_by` and by `error_code`."""
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._counts
+
+
 class Output:
     """The folder of parts beside a file. done: parts that are whole. doubtful: the last id of a part that was written, of
     which it is not known whether it was journaled; None where there is none."""
@@ -147,6 +247,9 @@ class Output:
     def __init__(self, out: Path, folder: Path, job: Job, *, again: bool) -> None:
         """again: begin anew, whatever lies there. Raises Conflict where another job's parts lie there."""
         self.out, self._folder = out, folder
+        self._scratch = folder / f".joined{out.suffix.lower()}"
+        self._prepared: pa.Table | None = None
+        self._joined: _Joined | None = None
         if again:
             for path in folder.iterdir():
                 path.unlink()
@@ -193,13 +296,16 @@ class Output:
 
     def prepare(self, table: pa.Table) -> None:
         """The next part, on disk, not yet whole."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
         path = self._hidden(self.done)
-        with path.open("wb") as file:
-            pq.write_table(table, file)
+        with path.open("wb") as file:  # soon read and thrown away, so it may be large
+            pq.write_table(table, file, compression="none", use_dictionary=texts, write_statistics=False)
             file.flush()
             os.fsync(file.fileno())
+        self._prepared = table
 
     def keep(self) -> None:
         """What was prepared is whole: it is journaled."""
@@ -210,32 +316,27 @@ class Output:
         finally:
             os.close(folder)
         self.done += 1
+        if self._prepared is not None:
+            self._join().write(self._prepared)
+        self._prepared = None
 
     def finish(self) -> Mapping[str, Mapping[str, int]]:
-        """Put the parts together in place of the file, in one step. How many rows there are by `served_by` and by
-        `error_code`."""
-        import pyarrow.csv as arrow
-        import pyarrow.parquet as pq
-
-        counts = {"served_by": Counter[str](), "error_code": Counter[str]()}
-        scratch = self.out.with_name(f".{self.out.name}.{secrets.token_hex(8)}")
-        try:
-            with scratch.open("xb") as file:
-                schema = pq.read_schema(self._part(0))
-                csv = self.out.suffix.lower() == ".csv"
-                with arrow.CSVWriter(file, schema) if csv else pq.ParquetWriter(file, schema) as writer:
-                    for path in self._whole():
-                        part = pq.read_table(path)
-                        writer.write_table(part.cast(schema))
-                        for name, counter in counts.items():
-                            counter.update(part[name].drop_null().to_pylist())
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.out)
-        finally:
-            scratch.unlink(missing_ok=True)
+        """The parts in place of the file, in one step. How many rows there are by `served_by` and by `error_code`."""
+        counts = self._join().close()
+        self._scratch.replace(self.out)
         shutil.rmtree(self._folder)
         return counts
+
+    def _join(self) -> _Joined:
+        """The file that is wanted, as far as it is; begun with the parts that were whole before and not prepared here."""
+        import pyarrow.parquet as pq
+
+        if self._joined is None:
+            self._joined = _Joined(self._scratch, pq.read_schema(self._part(0)), csv=self.out.suffix.lower() == ".csv")
+            earlier = self.done - (self._prepared is not None)
+            for number in range(earlier):
+                self._joined.write(pq.read_table(self._part(number)))
+        return self._joined
 
     def _begun(self) -> Job | None:
         try:

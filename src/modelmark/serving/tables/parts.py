@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Cells of one part, and rows at most: what is in memory at a time, three parts over.
 CELLS: Final = 1_000_000
 ROWS: Final = 20_000
+#: Bytes of a file's column that are read at a time.
+BUFFER: Final = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +36,24 @@ class Source:
     rows: int
     digest: str
     texts: bool
-    batches: Callable[[int], Iterator[pa.RecordBatch]]
+    batches: Callable[[int, list[str]], Iterator[pa.RecordBatch]]
 
     @property
     def part_rows(self) -> int:
         return max(1, min(ROWS, CELLS // max(len(self.columns), 1)))
 
-    def parts(self, rows: int, *, after: int = 0) -> Iterator[pa.Table]:
-        """Tables of exactly so many rows, the last one of fewer; those of the first `after` parts are passed over.
+    def parts(self, rows: int, *, after: int = 0, wanted: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """Tables of exactly so many rows, the last one of fewer; those of the first `after` parts are passed over. wanted:
+        columns without which nothing is missed, if they are not all; others need not be read.
 
         Raises Malformed for what cannot be read, and Rejected as `csv_file` does.
         """
         import pyarrow as pa
 
+        columns = [name for name in self.columns if wanted is None or name in wanted]
         held: list[pa.RecordBatch] = []
         count = number = 0
-        for batch in _readable(self.path, self.batches(rows)):
+        for batch in _readable(self.path, self.batches(rows, columns)):
             while len(batch):
                 taken = batch.slice(0, rows - count)
                 batch = batch.slice(len(taken))
@@ -101,7 +105,7 @@ def _csv(path: Path, how: Csv) -> Source:
         raise _unreadable(path, error) from None
     rows = lines + (last != b"\n") - 1
     return Source(
-        path=path, columns=columns, rows=rows, digest=sha.hexdigest(), texts=True, batches=lambda _: batches()
+        path=path, columns=columns, rows=rows, digest=sha.hexdigest(), texts=True, batches=lambda *_: batches()
     )
 
 
@@ -118,9 +122,9 @@ def _parquet(path: Path) -> Source:
         raise _unreadable(path, error) from None
     _require_plain(path, schema)
 
-    def batches(size: int) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(path) as opened:
-            yield from opened.iter_batches(batch_size=size)
+    def batches(size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as opened:  # else a row group is read whole
+            yield from opened.iter_batches(batch_size=size, columns=columns)
 
     return Source(path=path, columns=tuple(schema.names), rows=rows, digest=digest, texts=False, batches=batches)
 
@@ -147,8 +151,11 @@ def _delta(path: Path) -> Source:
     named = [Path(uri).name for uri in files]
     digest = hashlib.sha256(json.dumps([table.version(), named]).encode()).hexdigest()
 
-    def batches(size: int) -> Iterator[pa.RecordBatch]:
-        yield from dataset.to_batches(batch_size=size)
+    def batches(size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        few = ds.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=BUFFER, pre_buffer=False)
+        yield from dataset.to_batches(
+            batch_size=size, batch_readahead=1, fragment_readahead=1, fragment_scan_options=few
+        )
 
     return Source(
         path=path, columns=tuple(dataset.schema.names), rows=rows, digest=digest, texts=False, batches=batches

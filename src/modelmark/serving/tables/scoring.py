@@ -3,9 +3,11 @@ as at the endpoint. One thing is other: nobody waits, so nothing is too late."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,12 +21,17 @@ from modelmark.domain.predictions.prediction_ids import PredictionIds
 from modelmark.journal.wal.records import Predicted, Refused
 from modelmark.serving import fallback
 from modelmark.serving.answers import Answer, PredictRequest
+from modelmark.serving.flavours import Runs
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.tables.columns import Typed
 from modelmark.serving.telling import tell
+from modelmark.stats.decisions import decided
 
 #: Rows of one run of the model.
 RUN_ROWS: Final = 1024
+
+#: What became of a run of the model: scores and which rows of them are bad, or what it raised.
+_Outcome = tuple[NDArray[np.float64], NDArray[np.bool_] | None] | Exception
 
 #: The part as another version reads it.
 Reread = Callable[[LoadedModel], Typed]
@@ -37,7 +44,7 @@ class Ran:
 
     id: str
     at: NDArray[np.intp]
-    decided: Sequence[int]
+    decided: NDArray[np.intp]
     scores: NDArray[np.float64]
 
 
@@ -69,21 +76,32 @@ class _Asked:
 
 
 class Scoring:
-    """request_id: what the records of this table are journaled under."""
+    """request_id: what the records of this table are journaled under. Runs of the model go over the processors, as many at a
+    time as it allows."""
 
     def __init__(self, route: LiveRoute, ids: PredictionIds, request_id: str) -> None:
         self._route, self._ids = route, ids
         self._nobody = _Nobody(request_id)
         self._arm = route.arms[0]
         self.version = route.champion
+        self._threads = ThreadPoolExecutor(_at_a_time(self.version), thread_name_prefix="table")
+
+    @property
+    def versions(self) -> tuple[LoadedModel, ...]:
+        """Those that may be asked."""
+        return self._route.versions
+
+    def close(self) -> None:
+        self._threads.shutdown()
 
     def __call__(self, part: Typed, reread: Reread) -> Scored:
         """reread: for the previous version to stand in."""
         scored = Scored(part.rows, dict(part.wrong))
         asked = self._let_through(part, scored)
         stand_in = _StandIn(self._route.previous, reread)
-        for start in range(0, len(asked.at), RUN_ROWS):
-            self._run(asked.piece(start, start + RUN_ROWS), stand_in, scored)
+        pieces = [asked.piece(start, start + RUN_ROWS) for start in range(0, len(asked.at), RUN_ROWS)]
+        for piece, outcome in zip(pieces, self._threads.map(self._outcome, pieces), strict=True):
+            self._settle(piece, outcome, stand_in, scored)
         return scored
 
     def records(self, scored: Scored) -> list[Predicted | Refused]:
@@ -131,29 +149,42 @@ class Scoring:
         kept = np.array([places[position] for position in checked.kept], np.intp)
         return _Asked(kept, checked.numbers, checked.texts)
 
-    def _run(self, asked: _Asked, stand_in: _StandIn, scored: Scored) -> None:
-        """What fails is run again by halves, until it is known whose row it was."""
-        version, size = self.version, len(asked.at)
+    def _outcome(self, asked: _Asked) -> _Outcome:
+        """Scores, and which rows of them are bad; or what a run raised."""
         try:
-            scores = version.execution.run(asked.numbers, asked.texts)
-            bad = version.guard.check(scores, size)
+            scores = self.version.execution.run(asked.numbers, asked.texts)
+            return scores, self.version.guard.check(scores, len(asked.at))
         except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises
+            return error
+
+    def _settle(self, asked: _Asked, outcome: _Outcome, stand_in: _StandIn, scored: Scored) -> None:
+        """What failed is run again by halves, until it is known whose row it was."""
+        version, size = self.version, len(asked.at)
+        if isinstance(outcome, Exception):
             if size > 1:
-                self._run(asked.piece(0, size // 2), stand_in, scored)
-                self._run(asked.piece(size // 2, size), stand_in, scored)
+                for half in (asked.piece(0, size // 2), asked.piece(size // 2, size)):
+                    self._settle(half, self._outcome(half), stand_in, scored)
                 return
-            tell(f"model {version.model} {version.label} failed: {type(error).__name__}")
+            tell(f"model {version.model} {version.label} failed: {type(outcome).__name__}")
             why = OutputInvalid("the model could not compute an answer")
             self._fall_back(int(asked.at[0]), why, stand_in, scored)
             return
+        scores, bad = outcome
         fine = np.ones(size, bool) if bad is None else ~bad
         at, kept = asked.at[fine], scores[fine]
         if len(at):
             id = self._ids.next(time.time_ns(), len(at))
-            scored.runs.append(Ran(id, at, version.decide(kept.ravel().tolist()), kept))
+            scored.runs.append(Ran(id, at, self._decided(kept), kept))
         for place in asked.at[~fine].tolist():
             why = OutputInvalid("the model's answer is not finite or out of its range", field="outputs", row=place)
             self._fall_back(place, why, stand_in, scored)
+
+    def _decided(self, scores: NDArray[np.float64]) -> NDArray[np.intp]:
+        decide = self.version.decide
+        if decide.regression:
+            return np.empty(0, np.intp)
+        positive = decide.positive if decide.binary else None
+        return decided(scores, positive=positive, threshold=decide.threshold).astype(np.intp)
 
     def _fall_back(self, at: int, why: ModelmarkError, stand_in: _StandIn, scored: Scored) -> None:
         row = row_of(scored.rows, at)
@@ -179,6 +210,13 @@ def rows_at(rows: Rows, at: NDArray[np.intp]) -> Rows:
         return Rows(len(at), rows.numbers[first * k : last * k], rows.texts[first * m : last * m])
     numbers = np.frombuffer(rows.numbers, np.uint8).reshape(rows.count, k)[at]
     return Rows(len(at), numbers.tobytes(), [rows.texts[row * m + place] for row in at.tolist() for place in range(m)])
+
+
+def _at_a_time(version: LoadedModel) -> int:
+    """A model that is never slow may only be right on one thread; one of a process or elsewhere takes turns there."""
+    if version.execution.flavour.runs is Runs.LOOP:
+        return 1
+    return max(len(os.sched_getaffinity(0)), version.execution.at_a_time)
 
 
 class _StandIn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -80,12 +81,12 @@ class PredictTable:
             if (last := output.doubtful) is not None and rows_of_each(self.workspace, model, {last}):
                 output.keep()  # it was journaled before the cut
             before = output.done * job.part_rows
-            scoring = Scoring(live, writer.ids, f"table:{read.digest[:16]}")
-            run = _Run(read, scoring, columns, form, output, writer)
-            rows = before
-            for count in run.parts(job.part_rows):
-                rows += count
-                progress("predict", min(rows, read.rows), read.rows)
+            with closing(Scoring(live, writer.ids, f"table:{read.digest[:16]}")) as scoring:
+                run = _Run(read, scoring, columns, form, output, writer)
+                rows = before
+                for count in run.parts(job.part_rows):
+                    rows += count
+                    progress("predict", min(rows, read.rows), read.rows)
             counts = output.finish()
         progress("predict", read.rows, read.rows)
         served_by, refused = counts["served_by"], counts["error_code"]
@@ -143,7 +144,8 @@ class _Run:
 
     def parts(self, part_rows: int) -> Iterator[int]:
         """How many rows each part had, once it is whole."""
-        parts = self.read.parts(part_rows, after=self.output.done)
+        wanted = {*self.form.keep, *(name for version in self.scoring.versions for name in version.codec.names)}
+        parts = self.read.parts(part_rows, after=self.output.done, wanted=wanted)
         first = self.output.done * part_rows
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as keeper:
             kept: Future[int] | None = None
