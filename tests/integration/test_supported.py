@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
     StackingClassifier,
@@ -31,6 +33,7 @@ import models
 from modelmark.contract.probes import probes
 from modelmark.domain import errors
 from modelmark.domain.contract import DataType, Input, Outputs
+from modelmark.domain.metrics import Task
 from modelmark.registry import answers, compare, estimators, sandbox, tensors
 from modelmark.registry.convert import convert, request_of
 from modelmark.registry.original import asking, powers
@@ -95,6 +98,42 @@ def test_powers_before_trees_are_computed_in_doubles():
     )
     assert flipped == 0
     assert distance < 1e-6
+
+
+@pytest.mark.parametrize("target", ["y", "three", "amount"])
+def test_histogram_trees_split_in_doubles(target):
+    """Rows whose numbers are the next double to a split: float32 cannot tell them apart."""
+    train = models.frame(300, 1)
+    amount = train["amount"] if "amount" in train else train[models.NUMERIC[0]] * 2 + train[models.NUMERIC[1]]
+    train = train.assign(three=pd.qcut(amount, 3, labels=[0, 1, 2]).astype(int), amount=amount)
+    kind = HistGradientBoostingRegressor if target == "amount" else HistGradientBoostingClassifier
+    model = make_pipeline(StandardScaler(), kind(max_iter=10, random_state=0)).fit(train[models.NUMERIC], train[target])
+    if target == "y":
+        request = request_of(NUMBERS)
+    elif target == "three":
+        request = request_of(models.contract(Task.MULTICLASS, names=models.NUMERIC)) | {"classes": [0, 1, 2]}
+    else:
+        request = request_of(models.contract(Task.REGRESSION, names=models.NUMERIC))
+    scaler, trees = model[0], [tree.nodes for stage in model[-1]._predictors for tree in stage]
+    splits = np.concatenate([nodes[nodes["is_leaf"] == 0] for nodes in trees])
+    rows = train[models.NUMERIC].sample(4 * len(splits), replace=True, random_state=0).astype(float).to_numpy()
+    for at, split in enumerate(np.repeat(splits, 4)):
+        column = int(split["feature_idx"])
+        value = split["num_threshold"] * scaler.scale_[column] + scaler.mean_[column]
+        rows[at, column] = value + (at % 4 - 1.5) * 4 * np.spacing(value)
+    table = pd.DataFrame(rows, columns=models.NUMERIC)
+    original = estimators.original_scores(model, table, request)
+    few = table.head(50)  # that nobody knows better
+    found = estimators.convert(model, few, original[:50], request)
+    assert np.abs(tensors.run(tensors.session(found.model), table, found.signature) - original).max() < 1e-5
+
+
+def test_an_isotonic_curve_is_not_taken_for_its_steps():
+    model = CalibratedClassifierCV(LogisticRegression(max_iter=500), method="isotonic", cv=2)
+    with pytest.raises(Refusal) as refused:
+        as_the_child_does(model)
+    assert refused.value.reason == "isotonic_steps"
+    assert as_the_child_does(CalibratedClassifierCV(LogisticRegression(max_iter=500), cv=2))[0] == 0
 
 
 def test_powers_are_those_of_scikit_learn_at_their_limits_and_beside_null():

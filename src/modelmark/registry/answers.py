@@ -273,6 +273,11 @@ REASONS: Final[dict[str, Reason]] = {
         "{first} cuts texts by 'char_wb' or by a function, which ONNX cannot do",
         "use analyzer='word'",
     ),
+    "isotonic_steps": Reason(
+        "CONVERSION_FAILED",
+        "{first} joins the steps of an isotonic curve by lines, where its conversion takes the nearest step",
+        "calibrate with method='sigmoid', or let it run as itself",
+    ),
     "strips_accents": Reason(
         "CONVERSION_FAILED",
         "{first} strips accents, which ONNX cannot do",

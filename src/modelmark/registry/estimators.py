@@ -21,7 +21,8 @@ from modelmark.registry import compare, tensors
 from modelmark.registry.original import functions, imputing, number_codes, powers
 from modelmark.registry.original.kinds import REGRESSOR, kind_of_model
 from modelmark.registry.original.network import Network
-from modelmark.registry.original.parts import walk
+from modelmark.registry.original.parts import nested, walk
+from modelmark.registry.original.split_doubles import has_histograms, in_double
 from modelmark.registry.original.supported import ask_plainly, require_answers, require_convertible
 from modelmark.registry.original.texts import encode_missing, know_null, lowered, word_options
 from modelmark.registry.original.trees import finite_thresholds, route_missing
@@ -231,9 +232,11 @@ def _within(seconds: float) -> Iterator[None]:
 
 
 def _plans(model: Any, request: Mapping[str, Any]) -> Iterator[Plan]:
+    """Where splits are doubles, plans that keep them so come first: a holdout seldom has a number beside a split."""
     integers = any(item["type"] in ("integer", "boolean") for item in request["inputs"])
     steps = len(getattr(model, "steps", ()))
-    for plan in PLANS:
+    exact = has_histograms(nested(model))
+    for plan in sorted(PLANS, key=lambda plan: exact and (plan.numbers != "float64" or plan.narrow)):
         if (plan.whole != "int64" or integers) and (not plan.narrow or steps > 1):
             yield plan
 
@@ -255,6 +258,8 @@ def _attempt(prepared: Any, plan: Plan, model: Any, request: Mapping[str, Any], 
             prepared, name=request["name"], initial_types=initial, options=options, target_opset=TARGET_OPSET
         )
     route_missing(graph.graph, walk(prepared))
+    if plan.numbers == "float64" and not plan.narrow:
+        in_double(graph, nested(prepared))
     encode_missing(graph.graph, walk(prepared))
     for feed, value in zip(feeds, graph.graph.input, strict=True):
         feed["graph_input"] = value.name  # skl2onnx renames: `education-num` becomes `education_num`

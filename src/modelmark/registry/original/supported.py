@@ -24,6 +24,8 @@ ROWS: Final[tuple[_Row, ...]] = (
     (("OneHotEncoder",), lambda it: bool(getattr(it, "_infrequent_enabled", False)), "rare_merged"),
     (("SimpleImputer",), lambda it: bool(it.add_indicator), "adds_indicators"),
     (("FunctionTransformer",), lambda it: not knows(it), "own_function"),
+    (("CalibratedClassifierCV",), lambda it: it.method == "isotonic", "isotonic_steps"),
+    (("IsotonicRegression",), lambda it: True, "isotonic_steps"),
     (_WORDS, lambda it: it.analyzer == "char_wb" or callable(it.analyzer), "text_analyzer"),
     (_WORDS, lambda it: it.strip_accents is not None, "strips_accents"),
     (_WORDS, lambda it: it.preprocessor is not None or it.tokenizer is not None, "own_tokens"),
