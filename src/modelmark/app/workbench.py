@@ -27,6 +27,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Evidence, Verdict
 from modelmark.domain.people import Principal
 from modelmark.domain.progress import Progress
+from modelmark.domain.rollouts.report import RolloutAct
 from modelmark.domain.version import Version
 from modelmark.registry.convert import Conversion, convert
 from modelmark.registry.sandbox import Limits
@@ -105,7 +106,11 @@ class Workbench(Reporting):
         def consent(version: Version, code: str, by: Principal | None) -> str:
             actor = by.login if by else self.settings.actor
             found = self.releases.consent(version, code=code, actor=actor, by=by)
-            return f"agreed beforehand: {', '.join(approval.name for approval in found.approvals)}"
+            said = f"agreed beforehand: {', '.join(approval.name for approval in found.approvals)}"
+            if self.contract_of(version).rollout is None:
+                return f"{said}; the contract plans no rollout, so it waits for whoever releases it"
+            self.move_rollout(RolloutAct.START, version, by=by)
+            return f"{said}; its rollout began"
 
         return Retrain(
             consent=consent,

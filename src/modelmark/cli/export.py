@@ -14,12 +14,15 @@ from modelmark.cli.output import OK, say, say_json, written
 
 def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.", show_default=False)],
-    to: Annotated[str, typer.Option(help="image (with Kubernetes and KServe), triton, or ray-serve.")] = "image",
+    to: Annotated[
+        str, typer.Option(help="image (with Kubernetes and KServe), triton, ray-serve, or prometheus (with Grafana).")
+    ] = "image",
     model: Annotated[str | None, typer.Option(help="Of a Triton repository, this one alone [default: all].")] = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Write what is released as a folder to build an image from, as one that Ray Serve runs, or as a Triton model repository.
+    """Write what is released as a folder to build an image from, as one that Ray Serve runs, or as a Triton model repository;
+    or what your own Prometheus and Grafana are told: alerts at the contracts' limits, a dashboard per model.
 
     A folder for an image or for Ray Serve holds marked versions, the signed snapshot and the public key, and no key that signs: it
     serves as this workspace does, and notices a changed byte.

@@ -7,25 +7,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
+from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Conflict, Missing, Rejected
 from modelmark.domain.ports import ArtifactStore
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import ARTIFACT, LOCK
 from modelmark.domain.workspace import Workspace
-from modelmark.registry.export import image, ray_serve, triton
+from modelmark.registry.export import image, prometheus, ray_serve, triton
 from modelmark.seal.keys import PUBLIC, Verifier
 from modelmark.seal.mark import Marked, open_marked
 from modelmark.seal.snapshot import read_snapshot
 
+#: Where the endpoint is by default.
+TARGET: Final = "127.0.0.1:8080"
+
 
 class Form(StrEnum):
     """IMAGE: a folder that an image is built from, with what Kubernetes and KServe are told. TRITON: a model repository.
-    RAY_SERVE: a folder that Ray Serve runs. TENSORFLOW_SERVING: there is none, and it is said why."""
+    RAY_SERVE: a folder that Ray Serve runs. PROMETHEUS: alerts and dashboards for a team's own. TENSORFLOW_SERVING: there is
+    none, and it is said why."""
 
     IMAGE = "image"
     TRITON = "triton"
     RAY_SERVE = "ray-serve"
+    PROMETHEUS = "prometheus"
     TENSORFLOW_SERVING = "tensorflow-serving"
 
 
@@ -59,7 +66,10 @@ class ExportRelease:
             raise _no_saved_model()
         snapshot = read_snapshot(self.workspace.snapshot, self.verifier())
         marked = self._marked(snapshot, model)
-        found = self._triton(marked) if form is Form.TRITON else self._folder(snapshot, marked, form)
+        if form is Form.PROMETHEUS:
+            found = prometheus.files(self._contracts(snapshot, marked), TARGET)
+        else:
+            found = self._triton(marked) if form is Form.TRITON else self._folder(snapshot, marked, form)
         scratch = out.with_name(f".{out.name}.part")
         shutil.rmtree(scratch, ignore_errors=True)
         try:
@@ -89,6 +99,13 @@ class ExportRelease:
             id for route in routes for id in (*(arm.version for arm in route.arms), route.previous) if id is not None
         )
         return [open_marked(self.artifacts.folder(id), self.verifier(), expected=id) for id in ids]
+
+    @staticmethod
+    def _contracts(snapshot: Snapshot, marked: list[Marked]) -> dict[str, Contract]:
+        """Of what serves now, by model."""
+        known = {one.version.id: one.contract for one in marked}
+        routes = [route for route in snapshot.routes if route.champion.version in known]
+        return {route.model: known[route.champion.version] for route in routes}
 
     def _triton(self, marked: list[Marked]) -> Mapping[str, bytes]:
         found: dict[str, bytes] = {}
@@ -122,7 +139,7 @@ def _no_saved_model() -> Rejected:
     return Rejected(
         "TensorFlow Serving runs SavedModels alone, which are TensorFlow programs; what is released here is a graph of ONNX, the "
         "original itself, or on another server, and no program of TensorFlow answers as those do",
-        code="NOT_A_SAVED_MODEL", field="--to", limit="image, triton, ray-serve",
+        code="NOT_A_SAVED_MODEL", field="--to", limit="image, triton, ray-serve, prometheus",
         hint="modelmark serve speaks TensorFlow Serving's protocol, REST and gRPC, so its clients need no change; "
         "modelmark export --to image runs anywhere",
     )  # fmt: skip

@@ -41,7 +41,7 @@ class Retrain:
     how it ended."""
 
     name: ClassVar = "retraining"
-    interval: ClassVar = timedelta(minutes=1)
+    interval: ClassVar = timedelta(seconds=20)
     checkpoint: ClassVar = ""
     owner: ClassVar = FaultOwner.VERSIONS
     due: Callable[[datetime], Iterable[Asked]]
