@@ -66,6 +66,7 @@ class ExportRelease:
             raise _no_saved_model()
         snapshot = read_snapshot(self.workspace.snapshot, self.verifier())
         marked = self._marked(snapshot, model)
+        found: Mapping[str, bytes]
         if form is Form.PROMETHEUS:
             found = prometheus.files(self._contracts(snapshot, marked), TARGET)
         else:
