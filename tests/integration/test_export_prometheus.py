@@ -1,4 +1,4 @@
-"""What Prometheus is told, held to by Prometheus itself: rules fire where they should and nowhere else, and every series is there."""
+"""What Prometheus is told, held to by Prometheus itself: rules fire where they should and nowhere else; every series is there."""
 
 from __future__ import annotations
 
