@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from child_here import sandbox_here
-from journey import NAME, Place, mixed, silent, small, until
+from journey import NAME, Place, mixed, silent, small
 from modelmark.app.retrained import FACTS, TRAIN, Facts, code_digest
 from modelmark.app.usecases.retraining.reproduce import Likeness
 from modelmark.domain.errors import Conflict, NotPermitted, Rejected, Tampered
@@ -128,6 +129,15 @@ def test_other_code_asks_people(place: Place, retrained: Any, tmp_path: Path) ->
         app.release(found.version)
 
 
+def test_its_page_says_how_it_came_about(place: Place, retrained: Any) -> None:
+    client = TestClient(place.app().dashboard(), base_url="http://127.0.0.1:8081")
+    page = client.get(f"/versions/{retrained.version.id.hex}").text
+    assert "because the world turned. On the holdout above" in page
+    assert f'href="/versions/{retrained.facts.after.hex}">the champion then</a>: better.' in page
+    assert "<code>modelmark reproduce v2 --model loans</code>" in page
+    assert "trained again" not in client.get(f"/versions/{retrained.facts.after.hex}").text
+
+
 def test_it_is_made_again_bit_for_bit(place: Place, retrained: Any) -> None:
     app = place.app()
     again = app.reproduce(retrained.version, place.contract, progress=silent)
@@ -187,21 +197,13 @@ def test_a_model_that_is_no_better_is_kept_and_not_released(place: Place, tmp_pa
     assert found.facts.rows == 450 + 200, "the training table, and what was labelled since"
 
 
-def test_the_steward_trains_when_it_is_time(place: Place, tmp_path: Path) -> None:
-    """The real process: due by its labels, begun once, ended, told, and not due again."""
-    other = place.copy(tmp_path / "other")
-    app = other.app()
-    app.monitoring_store.set_checkpoint(f"contract/{NAME}", {"path": str(other.contract)})
+def test_it_is_due_by_its_labels_once(place: Place, retrained: Any) -> None:
+    app = place.app()
     (due,) = app.due_retraining(app.clock())
     assert due.why.startswith("600 rows were labelled since")
+    assert due.contract == place.contract.resolve(), "where it was registered, not where it was trained again"
     app.due_retraining.begun(NAME, app.clock())
     assert list(app.due_retraining(app.clock())) == []
-    from modelmark.app.effects import TrainBehind
-
-    running = TrainBehind(workspace=app.workspace)(due.contract, due.why)
-    assert until(lambda: running.poll() is not None, seconds=150)
-    assert running.poll() == 0, running.told()
-    assert " is better: The model is better than the champion v1" in running.told()
 
 
 def test_it_takes_a_champion_and_code(tmp_path: Path) -> None:

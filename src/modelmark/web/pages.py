@@ -185,6 +185,7 @@ class Pages:
             "seen": seen,
             "read_evidence": evidence_digest(side.evidence),
             "environment": self._queries.environment,
+            "retrained": self._queries.retrained(version),
         }
 
     async def report(self, request: Request) -> Response:

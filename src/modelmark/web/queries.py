@@ -138,6 +138,11 @@ class Queries:
         end = max((finding.window.end for finding in own), default=None)
         return [finding for finding in own if finding.window.end == end]
 
+    def retrained(self, version: Version) -> Event | None:
+        """What the audit says of the retraining that made a version; None for one that people made."""
+        about = (e for e in reversed(self.ledger.events()) if e.act == Act.RETRAINED and e.subject == version.id)
+        return next(about, None)
+
     def performance(self, model: str, start: datetime) -> list[Finding]:
         """What the performance monitor saw since `start` of every version but a canary, oldest first."""
         route = self.route(model)
