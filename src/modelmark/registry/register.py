@@ -33,6 +33,7 @@ from modelmark.domain.version import (
 )
 from modelmark.registry import libraries, sandbox
 from modelmark.registry.convert import Conversion, convert, signature_bytes
+from modelmark.registry.dvc_pins import pinned
 from modelmark.registry.mlflow import ADDRESSES, Tracking, read_version
 from modelmark.registry.mlflow_folder import DESCRIPTION as DESCRIPTION_OF_MLFLOW
 from modelmark.registry.mlflow_folder import model_file
@@ -84,8 +85,10 @@ def register(contract: Contract, how: Registration) -> Version:
 
     Raises Missing for a file that is not there; Rejected (UNSAFE_ARTIFACT, CONVERSION_FAILED, NOT_A_MODEL,
     OUT_OF_MEMORY, CLASSES_DIFFER, COLUMNS_DIFFER …) and TimedOut (TOO_SLOW) for a model that will not do;
-    NotYet when MLflow cannot be reached.
+    NotYet when MLflow cannot be reached; for tables that DVC keeps as `dvc_pins.pinned`.
     """
+    tables = {"train": contract.data.train, "holdout": contract.data.holdout, "validation": contract.data.validation}
+    pins = {role: pinned(how.base, name, how.progress) for role, name in tables.items() if name is not None}
     how.progress("reading the tables")
     wanted = [item.name for item in contract.inputs] + [contract.data.target]
     train, holdout = (
@@ -116,7 +119,7 @@ def register(contract: Contract, how: Registration) -> Version:
         how.progress("asking for the golden answers")
         answered = how.golden(contract, conversion, train)
         files |= {} if answered is None else {GOLDEN: answered}
-    return _record(contract, how, conversion, files, holdout)
+    return _record(contract, how, conversion, files, holdout, pins)
 
 
 def _known(artifacts: ArtifactStore, files: Mapping[str, bytes], flavour: str) -> Version | None:
@@ -143,7 +146,9 @@ def _record(
     conversion: Conversion,
     files: dict[str, bytes],
     holdout: pd.DataFrame,
+    pins: Mapping[str, str | None],
 ) -> Version:
+    """pins: the md5 of each table that DVC keeps, by what it is for."""
     how.progress("recording in MLflow")
     listed = manifest.listed(files)
     components = manifest.components(listed, conversion.flavour)
@@ -158,6 +163,7 @@ def _record(
     }
     tags = {
         "modelmark.git_dirty": str(dirty).lower(),
+        **{f"modelmark.dvc.{role}": md5 for role, md5 in pins.items() if md5 is not None},
         "modelmark.walls_missing": ", ".join(conversion.missing) or "none",
         "mlflow.runName": f"{contract.name} v{how.number}",
     }
