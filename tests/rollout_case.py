@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from modelmark.domain.metrics import Metric, Task
 from modelmark.domain.rollouts.settings import Margins, Rollout, Stage, StageKind
 from modelmark.domain.version import Signature, Version
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.compact import compact
+from modelmark.journal.wal.records import Labelled, Predicted, Schema
+from modelmark.journal.wal.writer import Writer
 from modelmark.serving.supervisor import Supervisor, running
 from modelmark.stats.profile import reference
 
@@ -111,6 +115,26 @@ class Place:
         finally:
             stop.set()
             thread.join()
+
+    def traffic_of(self, since: datetime, arms: dict[str, Version], count: int = 400) -> None:
+        """What each arm answered and what was true, without anybody's having been asked; all of it in the tables."""
+        draw = np.random.default_rng(5)
+        with Writer(self.workspace.wal) as writer:
+            for arm, version in arms.items():
+                names = ["f0", "f1", "f2"]
+                writer.declare(Schema(str(version.id), "churn", "regression", names, [], [], None, 0.5))
+                for i in range(count):
+                    at = int((since + timedelta(microseconds=200 * i + 1)).timestamp() * 1e9)
+                    x = draw.normal(size=3)
+                    y = x[0] - x[1]
+                    id = f"{i:024x}0{len(arm):07x}"
+                    said = np.array([y + draw.normal(0, 0.3)], "<f8").tobytes()
+                    writer.append(
+                        Predicted(id, at, "churn", str(version.id), arm, "model", "", "", 1, x.astype("<f8").tobytes(), [], [],
+                                  said, int(1000 + draw.integers(1000)))
+                    )  # fmt: skip
+                    writer.append(Labelled(id, 0, at, "churn", float(y), "test"))
+        compact(self.workspace, self.app.witness)
 
     def acts(self, version: Version) -> list[tuple[str, str]]:
         """(act, actor) since it was signed."""

@@ -18,14 +18,14 @@ from builders.domain import NOON
 from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
 from modelmark.app.usecases.rollouts.move_rollout import MoveRollout
 from modelmark.app.usecases.rollouts.read_rollouts import ReadRollouts
-from modelmark.app.usecases.rollouts.turn_rollouts import KEPT, TurnRollouts
+from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts
 from modelmark.domain.endpoint.arms_now import ArmsOf, arms_now, end_arms, tell_arms
 from modelmark.domain.errors import Conflict, NotPermitted, OutputInvalid, Rejected
 from modelmark.domain.people import Role
 from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.domain.release import State
 from modelmark.domain.rollouts.progress import RolloutProgress
-from modelmark.domain.rollouts.report import NextAct, RolloutAct, RolloutReport
+from modelmark.domain.rollouts.report import KEPT, NextAct, RolloutAct, RolloutReport
 from modelmark.domain.rollouts.settings import AtDeadline, Margins, Rollout, Stage, StageKind
 from modelmark.domain.rollouts.verdict import Decision, Verdict
 from modelmark.domain.version import Version

@@ -121,6 +121,7 @@ class ControlPlane(Workbench):
             ledger=self.ledger,
             monitoring_store=self.monitoring_store,
             releases=self.releases,
+            rollouts=self.rollouts,
             contract_of=self.contract_of,
             clock=self.clock,
             environment=self.settings.environment,
@@ -145,6 +146,7 @@ class ControlPlane(Workbench):
             waive=self.waive,
             release=self.release,
             rollback=self.rollback,
+            move_rollout=self.move_rollout,
             handle_alert=self.handle_alert,
         )
 

@@ -9,6 +9,8 @@ from modelmark.domain.alerts.handling import Handling
 from modelmark.domain.finding import Alert
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.release import WaiverRequest
+from modelmark.domain.rollouts.progress import RolloutProgress
+from modelmark.domain.rollouts.report import RolloutAct
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.people import People
@@ -39,6 +41,19 @@ class Rollback(Protocol):
     ) -> tuple[Version, Version, Snapshot]: ...
 
 
+class MoveRollout(Protocol):
+    def __call__(
+        self,
+        act: RolloutAct,
+        version: Version,
+        *,
+        reason: str,
+        by: Principal | None,
+        expected: str | None,
+        event: int | None,
+    ) -> RolloutProgress | None: ...
+
+
 class HandleAlert(Protocol):
     def __call__(self, id: int, handling: Handling, *, by: Principal | None) -> Alert: ...
 
@@ -52,4 +67,5 @@ class Actions:
     waive: Waive
     release: Release
     rollback: Rollback
+    move_rollout: MoveRollout
     handle_alert: HandleAlert

@@ -12,6 +12,7 @@ from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handlin
 from modelmark.domain.errors import Rejected
 from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.release import CommentKind, WaiverRequest
+from modelmark.domain.rollouts.report import RolloutAct
 from modelmark.domain.until import later_on, until
 from modelmark.domain.version import Version
 from modelmark.web.actions import Actions
@@ -93,6 +94,18 @@ class Acts:
             self._actions.rollback, model, reason=form.get("reason", ""), by=by, expected=_expected(form)
         )
         return self._seen(request, back, "main")
+
+    async def rollout(self, request: Request) -> Response:
+        """On, held, on again, or out of it: by whoever says which rollout they saw, and what served."""
+        form, version, by = await posted(request), self._version(request), _by(request)
+        act, event = _rollout_act(request.path_params["act"]), int(_number(form.get("event", ""), "event", 1, 2**53))
+        await run_in_threadpool(
+            self._actions.move_rollout, act, version, reason=form.get("reason", ""), by=by, expected=_expected(form),
+            event=event,
+        )  # fmt: skip
+        if "authorization" in request.headers:
+            return JSONResponse({"done": True, "version": version.id})
+        return RedirectResponse(f"/models/{version.model}#rollouts", 303)
 
     async def acknowledge(self, request: Request) -> Response:
         await posted(request)
@@ -223,6 +236,14 @@ def _role(text: str) -> Role:
         return Role(text)
     except ValueError:
         raise Rejected("there is no such role", code="NO_ROLE", field="role", limit=", ".join(Role)) from None
+
+
+def _rollout_act(text: str) -> RolloutAct:
+    allowed = (RolloutAct.ADVANCE, RolloutAct.HOLD, RolloutAct.RESUME, RolloutAct.ABORT)
+    found = next((act for act in allowed if act.value == text), None)
+    if found is None:
+        raise Rejected("there is no such act", code="NO_ACT", field="act", limit=", ".join(allowed))
+    return found
 
 
 def _number(text: str, field: str, low: float, high: float) -> float:

@@ -15,5 +15,7 @@ GLOSSARY: Final = {
     "mark": "The signed record that every check was made on exactly these bytes and that the named people agreed.",
     "p99": "99 of 100 requests took at most this long in the server.",
     "score": "The probability the model gives to the positive class.",
+    "shadow": "A version that is asked a copy of what others answer, and answers nobody.",
+    "rollout": "The way of a version from its mark to all of the traffic, step by step.",
     "waiver": "A failed gate let through by a named person, for a reason, until a day.",
 }

@@ -34,7 +34,7 @@ from modelmark.governance.score import band
 from modelmark.governance.tasks import tasks
 from modelmark.seal.digests import plain
 from modelmark.seal.mark import evidence_digest
-from modelmark.web import charts, searching, series
+from modelmark.web import charts, rollouts, searching, series
 from modelmark.web.authenticator import next_of
 from modelmark.web.events import EventRow, event_rows
 from modelmark.web.inputs import one_input
@@ -103,14 +103,16 @@ class Pages:
         seen, route = self._queries.releases.routes.seen(name), self._queries.route(name)
         arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
         back = self._queries.version(route.previous) if route and route.previous else None
-        return await self._render(
-            request, "model.html", page="overview", name=name, period=period, data=data, arms=arms, back=back, seen=seen
-        )
+        found = await self._off(self._queries.rollout_views, name)
+        about = {"arms": arms, "back": back, "seen": seen, "rollouts": found, "signs": rollouts.SIGNS}
+        return await self._render(request, "model.html", page="overview", name=name, period=period, data=data, **about)
 
     async def model_data(self, request: Request) -> Response:
         name, period = self._model(request)
         data = await self._off(series.model, self._queries, name, period)
-        return JSONResponse({**data, "seen": self._queries.releases.routes.seen(name)})
+        found = await self._off(self._queries.rollout_views, name)
+        more = {"seen": self._queries.releases.routes.seen(name), "rollouts": [rollouts.facts(view) for view in found]}
+        return JSONResponse({**data, **more})
 
     async def alerts(self, request: Request) -> Response:
         found, now = await self._off(self._queries.alerts), self._queries.clock()

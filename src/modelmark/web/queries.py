@@ -28,6 +28,7 @@ from modelmark.governance.card import Card
 from modelmark.governance.difference import Side
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
+from modelmark.governance.rollouts import Rollouts
 from modelmark.governance.score import Scorecard
 from modelmark.governance.signatures import Signatures
 from modelmark.journal.tables import query, timeline
@@ -39,6 +40,7 @@ from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Counts, Reference, unpack
 from modelmark.web.periods import Period
+from modelmark.web.rollouts import RolloutView, rollout_views
 from modelmark.web.row_filters import version_of
 
 
@@ -70,6 +72,7 @@ class Queries:
     ledger: Ledger
     monitoring_store: MonitoringStore
     releases: Releases
+    rollouts: Rollouts
     contract_of: Callable[[Version], Contract]
     clock: Clock
     environment: str
@@ -99,6 +102,9 @@ class Queries:
 
     def route(self, model: str) -> Route | None:
         return self.releases.route(model)
+
+    def rollout_views(self, model: str) -> list[RolloutView]:
+        return rollout_views(self.rollouts, self.monitoring_store, self.contract_of, model)
 
     def champion(self, model: str) -> Version | None:
         return self.releases.champion(model)

@@ -76,6 +76,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/versions/{id}/approve", kept(acts.approve, version), own.APPROVE, post=True),
         protected("/versions/{id}/comment", kept(acts.comment, version), own.COMMENT, post=True),
         protected("/versions/{id}/waive", kept(acts.waive, version), own.WAIVE, post=True),
+        protected("/versions/{id}/rollout/{act}", acts.rollout, own.RELEASE, post=True),
         protected("/versions/{id}/release", kept(acts.release, version), own.RELEASE, post=True),
         protected("/scorecards", pages.scorecards, view),
         protected("/scorecards/{model}", pages.scorecard, view),

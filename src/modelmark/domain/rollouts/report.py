@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from modelmark.domain.rollouts.progress import RolloutProgress
 from modelmark.domain.rollouts.settings import Rollout, Stage
 from modelmark.domain.rollouts.verdict import Verdict
 from modelmark.domain.version import Version
+
+#: Under this and the version's digest the steward keeps what it found when it last looked.
+KEPT: Final = "rollout/"
 
 
 class RolloutAct(StrEnum):

@@ -9,13 +9,11 @@ from typing import Final
 from modelmark.domain.errors import Conflict, ModelmarkError
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.rollouts.progress import RolloutProgress
-from modelmark.domain.rollouts.report import RolloutAct, RolloutReport
+from modelmark.domain.rollouts.report import KEPT, RolloutAct, RolloutReport
 from modelmark.domain.rollouts.settings import Stage
 from modelmark.governance.comments import Announcer
 from modelmark.seal.digests import plain
 
-#: Its last report of each rollout is kept under this and the version.
-KEPT: Final = "rollout/"
 _ASKED: Final = {RolloutAct.ADVANCE: "may go on", RolloutAct.ABORT: "should be taken out"}
 
 
