@@ -22,6 +22,7 @@ from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
 from modelmark.cli.keys import key
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
+from modelmark.cli.rollout import rollout
 from modelmark.domain import errors
 from modelmark.domain.alerts.recording import tell_journal_fault
 from modelmark.domain.endpoint.worker_bounds import WorkerBounds
@@ -91,7 +92,7 @@ JSON = {
 
 
 #: Every command that does something: those of a group by both words.
-GROUPS = {"account": account, "key": key, "alerts": alerts, "journal": journal}
+GROUPS = {"account": account, "key": key, "alerts": alerts, "journal": journal, "rollout": rollout}
 OF_GROUPS = [
     f"{name} {one.name or one.callback.__name__}" for name, of in GROUPS.items() for one in of.registered_commands
 ]
@@ -229,7 +230,16 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
     done = spoken(*command.split(), *JSON[command], "--json", folder=tmp_path)
     document = json.loads(done.stdout)
     assert done.stderr == ""
-    if command in ("status", "account list", "account keys", "key list", "audit", "alerts list", "journal salvage"):
+    if command in (
+        "status",
+        "account list",
+        "account keys",
+        "key list",
+        "audit",
+        "alerts list",
+        "journal salvage",
+        "rollout status",
+    ):
         assert done.returncode == OK
     else:
         assert done.returncode == (REFUSED if document["error"]["code"] in REFUSALS else ERROR)

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from math import inf, log, sqrt
 from typing import Final
 
-from scipy.optimize import brentq
-from scipy.special import betainc, betaln, log_ndtr
-
 #: Fewer values than this say nothing of a mean's variance, and so nothing of the mean.
 FEWEST: Final = 50
 _TOLERANCE: Final = 1e-12
@@ -54,6 +51,8 @@ def best_rho(v: float, alpha: float, *, one_sided: bool = False) -> float:
 
 def log_normal_mixture(s: float, v: float, *, rho: float, one_sided: bool = False) -> float:
     """The log of the wealth of a normal mixture, for a sum s that is sub-Gaussian with variance process v."""
+    from scipy.special import log_ndtr
+
     wealth = 0.5 * log(rho / (v + rho)) + s * s / (2 * (v + rho))
     return wealth + log(2.0) + float(log_ndtr(s / sqrt(v + rho))) if one_sided else wealth
 
@@ -158,6 +157,7 @@ def _precision(v_opt: float, alpha: float, g: float, h: float, *, one_sided: boo
 
 def _share_end(successes: float, n: int, *, alpha: float, n_opt: float, one_sided: bool) -> float:
     """The least share that the mixture does not rule out."""
+    from scipy.optimize import brentq
 
     def wealth(p: float) -> float:
         v = p * (1 - p)
@@ -171,6 +171,8 @@ def _share_end(successes: float, n: int, *, alpha: float, n_opt: float, one_side
 
 
 def _crossing(wealth: Callable[[float], float], low: float, high: float, alpha: float) -> float:
+    from scipy.optimize import brentq
+
     if wealth(high) < log(1 / alpha):
         return inf
     return float(brentq(lambda s: wealth(s) - log(1 / alpha), low, high, xtol=1e-10))
@@ -178,6 +180,8 @@ def _crossing(wealth: Callable[[float], float], low: float, high: float, alpha: 
 
 def _log_incomplete_beta(a: float, b: float, upper: float) -> float:
     """Of the incomplete beta function up to `upper`, not divided by the complete one."""
+    from scipy.special import betainc, betaln
+
     if upper >= 1:
         return float(betaln(a, b))
     share = float(betainc(a, b, upper))
