@@ -129,9 +129,10 @@ def main() -> None:
             ask = partial(first, world, nothing_asked_but(quality=margin), Decision.ROLL_BACK)
             took = pool.map(ask, range(given.times), chunksize=8)
             back = [n for n in took if n is not None]
+            middle = median(back) if back else float("nan")
             print(
                 f"a loss of 2 points where {margin:.1%} is tolerated: {len(back) / given.times:.1%} rolled back, after "
-                f"{median(back):,.0f} requests (median); a test of a size set beforehand takes "
+                f"{middle:,.0f} requests (median); a test of a size set beforehand takes "
                 f"{fixed_test(0.02, margin):,} for half of them and {fixed_test(0.02, margin, power=0.8):,} for 80%"
             )
 

@@ -66,6 +66,7 @@ SMALL = {
     "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/performance.py": (["--times", "1", "--rows", "150", "--looks", "12"], "of quiet months alarm"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
+    "laws/rollouts.py": (["--times", "1", "--processes", "1"], "rolled back, after"),
     "laws/reuse.py": (["--times", "4"], "one of fifty passes"),
 }
 

@@ -121,6 +121,16 @@ def test_few_answers_bound_no_slow_tail():
     assert low < 0.99 < high < 1
 
 
+def test_a_means_bound_is_one_boundary_made_beforehand_and_not_a_new_one_at_every_look():
+    """One made anew for the data at hand would be as tight at every look as it is where it is aimed, and would not hold."""
+    aim, alpha = 0.05, 0.05
+    wanted = (2.5 / aim) ** 2
+    widths = [
+        mean_radius(1 / (wanted * times), alpha=alpha, aim=aim) * (wanted * times) ** 0.5 for times in (0.01, 1, 100)
+    ]
+    assert widths[1] < 0.9 * min(widths[0], widths[2])
+
+
 def test_means_of_few_values_are_not_judged_and_what_does_not_vary_is_known():
     few = Sums(n=49, total=10.0, squares=5.0)
     assert difference(few, few, alpha=0.05, aim=0.1) is None
