@@ -89,6 +89,11 @@ def test_a_rollout_is_legible_wide_and_narrow_in_light_and_dark_and_says_what_wa
         assert page.evaluate("checks.contrast()") == [], (scheme, width)
 
 
+def test_what_waits_for_a_decision_is_a_task_of_whoever_may_release(desk: Desk, home: str, open_at: Any):
+    page = sign_in(open_at(1280, 800, "light", home), "dee", "/tasks")
+    assert "Nothing speaks against it: it may go to its next stage" in page.inner_text("main")
+
+
 def test_whoever_may_release_holds_it_lets_it_go_on_and_takes_it_out(desk: Desk, home: str, open_at: Any):
     page = sign_in(open_at(1280, 800, "light", home), "dee", "/models/churn?span=1h")
     stale = sign_in(open_at(1280, 800, "light", home), "dee", "/models/churn?span=1h")

@@ -218,6 +218,19 @@ def test_a_contract_without_a_plan_is_moved_by_hand_alone():
     assert way.arms() == [("champion", "v1", 0.6), ("canary", "v2", 0.4)]
 
 
+def test_how_each_rollout_ended_is_told_newest_first():
+    way = Way()
+    two, three = way.ready(TWO), way.ready(THREE)
+    way.rollouts.start(two, OPS)
+    way.rollouts.start(three, OPS)
+    way.rollouts.abort(two, ALONE, "slow")
+    while way.rollouts.advance(three, ALONE):
+        pass
+    found = [(e.version, e.shipped, e.reason, e.actor) for e in way.rollouts.ended()]
+    assert found == [(THREE.id, True, "", "steward"), (TWO.id, False, "slow", "steward")]
+    assert way.rollouts.ended("churn") == ()
+
+
 def test_another_champion_ends_every_rollout_beside_the_one_before():
     way = Way()
     two, three = way.ready(TWO), way.ready(THREE)

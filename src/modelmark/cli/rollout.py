@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,7 +12,7 @@ from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, say, say_json, table
 
 if TYPE_CHECKING:
-    from modelmark.domain.rollouts.progress import RolloutProgress
+    from modelmark.domain.rollouts.progress import EndedRollout, RolloutProgress
     from modelmark.domain.rollouts.report import RolloutAct, RolloutReport
     from modelmark.domain.version import Version
 
@@ -22,6 +22,8 @@ rollout = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+#: Rollouts that ended and are told of, the newest.
+ENDED_SHOWN: Final = 5
 Reason = Annotated[str, typer.Option(help="Why; it goes into the audit.")]
 
 
@@ -40,11 +42,14 @@ def status(model: options.Model = None, workspace: options.Workspace = None, jso
     if model is not None:
         app.find.model(model)  # a misspelt name is an error, not an empty answer
     found = app.read_rollouts(model)
+    ended = app.rollouts.ended(model)[:ENDED_SHOWN]
     if json:
-        say_json({"rollouts": [facts(report) for report in found]})
+        say_json({"rollouts": [facts(report) for report in found], "ended": ended})
         return OK
     if not found:
         say("No version is in a rollout. Next: modelmark rollout start VERSION")
+    for one in ended:
+        _say_ended(one, app.ledger.version(one.version))
     for report in found:
         _say(report)
     return OK
@@ -164,6 +169,13 @@ def _say(report: RolloutReport) -> None:
     ]  # fmt: skip
     if rows:
         table(("metric", "says", "difference", "surely", "tolerated", "requests", "more"), rows)
+
+
+def _say_ended(ended: EndedRollout, version: Version) -> None:
+    became = "✓ {} became champion" if ended.shipped else "✕ {} was taken out"
+    why = f": {ended.reason}" if ended.reason else ""
+    who = became.format(f"{version.model} {version.label}")
+    say(f"{who} on {ended.at:%Y-%m-%d %H:%M} UTC by {ended.actor}{why}")
 
 
 def _number(value: float | None) -> str:

@@ -16,7 +16,7 @@ from modelmark.domain.errors import Conflict, ModelmarkError, NotPermitted
 from modelmark.domain.people import Permission, Principal, credential
 from modelmark.domain.ports import Clock, Ledger
 from modelmark.domain.release import State, move
-from modelmark.domain.rollouts.progress import STAGED, RolloutProgress, rollouts_of
+from modelmark.domain.rollouts.progress import STAGED, EndedRollout, RolloutProgress, ended_rollouts, rollouts_of
 from modelmark.domain.rollouts.settings import Rollout, StageKind
 from modelmark.domain.routes import Route, Snapshot
 from modelmark.domain.version import MARK, Version
@@ -62,6 +62,10 @@ class Rollouts:
     def going(self, model: str | None = None) -> tuple[RolloutProgress, ...]:
         """Every rollout that goes on, oldest first."""
         return tuple(one for one in rollouts_of(self.ledger.events()) if model in (None, one.model))
+
+    def ended(self, model: str | None = None) -> tuple[EndedRollout, ...]:
+        """Those that ended, the newest first."""
+        return tuple(one for one in ended_rollouts(self.ledger.events()) if model in (None, one.model))
 
     def of(self, version: Version) -> RolloutProgress | None:
         return next((one for one in self.going(version.model) if one.version == version.id), None)

@@ -29,6 +29,12 @@ def tasks(statuses: Sequence[ReleaseStatus], by: Principal | None) -> list[Task]
     return sorted(found, key=lambda task: not task.mine)
 
 
+def decisions(asked: Sequence[tuple[Version, str]], by: Principal | None) -> list[Task]:
+    """Rollouts that wait for somebody who may release. asked: each with what its owner has to decide."""
+    may = by is not None and by.may(Permission.RELEASE)
+    return [Task(version=version, sentence=sentence, place="main", mine=may) for version, sentence in asked]
+
+
 def waiting(statuses: Sequence[ReleaseStatus]) -> list[ReleaseStatus]:
     """Of each model the newest version, where it has no traffic yet: older ones wait for nobody."""
     newest: dict[str, ReleaseStatus] = {}

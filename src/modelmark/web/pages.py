@@ -31,7 +31,7 @@ from modelmark.governance.links import awaits
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.score import band
-from modelmark.governance.tasks import tasks
+from modelmark.governance.tasks import decisions, tasks
 from modelmark.seal.digests import plain
 from modelmark.seal.mark import evidence_digest
 from modelmark.web import charts, rollouts, searching, series
@@ -253,7 +253,10 @@ class Pages:
         """What waits for whoever looks: signatures, change requests, releases that nothing holds up."""
         by = request.state.principal
         found, lost = await self._off(self._statuses)
-        return await self._render(request, "tasks.html", page="tasks", tasks=tasks(found, by), lost=lost)
+        views = await self._off(self._queries.rollout_views)
+        asked = decisions([(view.version, view.next_sentence) for view in views if view.asks], by)
+        mine = sorted([*asked, *tasks(found, by)], key=lambda task: not task.mine)
+        return await self._render(request, "tasks.html", page="tasks", tasks=mine, lost=lost)
 
     async def diff(self, request: Request) -> Response:
         given = [request.query_params.get(name, "") for name in ("before", "after")]

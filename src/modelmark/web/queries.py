@@ -103,7 +103,7 @@ class Queries:
     def route(self, model: str) -> Route | None:
         return self.releases.route(model)
 
-    def rollout_views(self, model: str) -> list[RolloutView]:
+    def rollout_views(self, model: str | None = None) -> list[RolloutView]:
         return rollout_views(self.rollouts, self.monitoring_store, self.contract_of, model)
 
     def champion(self, model: str) -> Version | None:

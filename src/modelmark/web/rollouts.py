@@ -83,7 +83,7 @@ class RolloutView:
 
 
 def rollout_views(
-    rollouts: Rollouts, book: MonitoringStore, contract_of: Callable[[Version], Contract], model: str
+    rollouts: Rollouts, book: MonitoringStore, contract_of: Callable[[Version], Contract], model: str | None
 ) -> list[RolloutView]:
     """What the steward kept of an earlier stage is not shown."""
     found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -51,6 +51,35 @@ def rollouts_of(events: Iterable[Event], known: Iterable[RolloutProgress] = ()) 
                 held = reason if event.act == Act.HELD_ROLLOUT else ""
                 found[key] = replace(found[key], held=held, event=event.sequence)
     return tuple(sorted(found.values(), key=lambda progress: progress.began))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRollout:
+    """How one rollout ended. shipped: the version became champion. reason: empty where none was given."""
+
+    model: str
+    version: Digest
+    at: datetime
+    actor: str
+    shipped: bool
+    reason: str
+
+
+def ended_rollouts(events: Sequence[Event]) -> tuple[EndedRollout, ...]:
+    """Every rollout that ended by an act about its own version, the newest first."""
+    going: tuple[RolloutProgress, ...] = ()
+    found: list[EndedRollout] = []
+    for event in events:
+        ends = event.act in (Act.RELEASED, Act.ROLLED_BACK, Act.WITHDRAWN)
+        if ends and any(one.version == event.subject for one in going):
+            found.append(
+                EndedRollout(
+                    model=str(event.details.get("model", "")), version=Digest(event.subject), at=event.at, actor=event.actor,
+                    shipped=event.act == Act.RELEASED, reason=str(event.details.get("reason", "")),
+                )
+            )  # fmt: skip
+        going = rollouts_of((event,), going)
+    return tuple(reversed(found))
 
 
 _MOVES: Final = (Act.STAGED, Act.SHADOWED, Act.RELEASED_AS_CANARY)
