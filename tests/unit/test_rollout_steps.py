@@ -111,7 +111,7 @@ class Turn(Way):
             contract_of=lambda _: self.contract, clock=self.clock,
         )  # fmt: skip
         self.move = MoveRollout(
-            rollouts=self.rollouts, announce=lambda key, role, title, body: self.messages.append((key, role, title)),
+            rollouts=self.rollouts, notes=lambda v, role: f"notes for {role}", announce=self.announced,
             behind=lambda: None, catch_up=lambda: None, owner="ops",
         )  # fmt: skip
         self.turn = TurnRollouts(
@@ -166,6 +166,10 @@ def test_a_good_version_goes_all_the_way_by_itself_and_everybody_hears_of_each_s
     assert states == [State.CANARY, State.CANARY, State.CHAMPION]
     assert {role for _, role, _ in turn.messages} == set(Role)
     assert len({key for key, _, _ in turn.messages}) == 4 * len(Role)
+    snapshot = turn.published[-1].sequence
+    assert {key for key, _, _ in turn.messages if key.startswith(f"released-{snapshot}-")} == {
+        f"released-{snapshot}-{role}" for role in Role
+    }, "as for any release, so that scorecards know that people were told"
 
 
 def test_a_worse_version_goes_at_once_and_the_others_go_on():

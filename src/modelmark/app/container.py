@@ -310,7 +310,8 @@ class Container:
     def move_rollout(self) -> MoveRollout:
         return MoveRollout(
             rollouts=self.rollouts,
-            announce=self.announce or _nobody,
+            notes=self.notes,
+            announce=self.announce,
             behind=self._behind,
             catch_up=self.catch_up,
             owner=self.settings.actor,

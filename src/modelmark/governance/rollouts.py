@@ -36,7 +36,7 @@ class Hand:
     """Who acts, and what they saw. by: None for the workspace's owner, and where itself says that nobody was asked.
 
     expected: what served, as `Routes.seen` names it. event: the last act about the rollout that was seen; None: not looked at.
-    tell: queues what people are told, in the same transaction.
+    tell: queues what people are told, in the same transaction: what was done, and the snapshot where workers hear of it.
     """
 
     actor: str
@@ -44,7 +44,7 @@ class Hand:
     itself: bool = False
     expected: str | None = None
     event: int | None = None
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str, Snapshot | None], None] = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,21 +142,21 @@ class Rollouts:
             return self._withdraw(version, hand, reason)
         _, _, snapshot = self.releases.rollback(
             version.model, actor=hand.actor, reason=reason, by=hand.by, itself=hand.itself,
-            expected=hand.expected or self.releases.routes.seen(version.model), tell=lambda *_: hand.tell(reason),
+            expected=hand.expected or self.releases.routes.seen(version.model), tell=lambda *told: hand.tell(reason, told[-1]),
         )  # fmt: skip
         return snapshot
 
     def _as_seen(self, version: Version, progress: RolloutProgress, hand: Hand) -> Hand:
         """In the act's own transaction once more: whoever held it, or moved it, in between was first."""
 
-        def tell(said: str) -> None:
+        def tell(said: str, snapshot: Snapshot | None) -> None:
             before = rollouts_of(self.ledger.events()[:-1])  # the last one is the act
             if progress not in before:
                 raise Conflict(
                     f"the rollout of {version.model} {version.label} has moved since this was decided",
                     code="ROLLOUT_CHANGED", hint="look again: modelmark rollout status",
                 )  # fmt: skip
-            hand.tell(said)
+            hand.tell(said, snapshot)
 
         return replace(hand, tell=tell)
 
@@ -185,7 +185,7 @@ class Rollouts:
             return
         said = "it is champion" if stage is None else f"stage {stage + 1}: {share:.0%} of the traffic"
         self.releases.release(
-            version, share=share, actor=hand.actor, by=hand.by, step=step, tell=lambda _: hand.tell(said),
+            version, share=share, actor=hand.actor, by=hand.by, step=step, tell=lambda snapshot: hand.tell(said, snapshot),
             expected=hand.expected or self.releases.routes.seen(version.model),
         )  # fmt: skip
 
@@ -202,7 +202,7 @@ class Rollouts:
                 hand.actor, Act.STAGED, version.id, model=version.model, stage=STAGED, seen=seen, files=_file(version, mark),
                 **credential(hand.by),
             )  # fmt: skip
-            hand.tell("it waits for its turn")
+            hand.tell("it waits for its turn", None)
             self.effects.keep_mark(version, mark)
 
     def _shadow(self, version: Version, hand: Hand, step: RolloutStep) -> Snapshot:
@@ -216,7 +216,7 @@ class Rollouts:
                 hand.actor, Act.SHADOWED, version.id, model=version.model, snapshot=snapshot.sequence, seen=seen,
                 files=_file(version, mark), **step.told, **credential(hand.by),
             )  # fmt: skip
-            hand.tell("it is a shadow: it is asked a copy of the live traffic")
+            hand.tell("it is a shadow: it is asked a copy of the live traffic", snapshot)
             self.effects.keep_mark(version, mark)
         self._publish(snapshot, f"{version.model} {version.label} is a shadow")
         return snapshot
@@ -229,7 +229,7 @@ class Rollouts:
             self.audit.append(
                 hand.actor, Act.SHADOWED, version.id, model=version.model, seen=seen, **step.told, **credential(hand.by)
             )
-            hand.tell("the next stage of its shadow begins")
+            hand.tell("the next stage of its shadow begins", None)
 
     def _marked(self, version: Version, target: State) -> bytes:
         """Its mark, once nothing holds it up, and its new state. In the transaction of the act."""
@@ -254,7 +254,7 @@ class Rollouts:
                 **({"snapshot": snapshot.sequence} if snapshot else {}), **({"itself": True} if hand.itself else {}),
                 **credential(hand.by),
             )  # fmt: skip
-            hand.tell(reason)
+            hand.tell(reason, snapshot)
         if snapshot is not None:
             self._publish(snapshot, f"{version.model} {version.label} is a shadow no more")
         return snapshot
@@ -267,7 +267,7 @@ class Rollouts:
                 hand.actor, act, version.id, model=version.model, seen=self.releases.routes.seen(version.model),
                 **({"reason": reason} if reason else {}), **({"itself": True} if hand.itself else {}), **credential(hand.by),
             )  # fmt: skip
-            hand.tell(reason)
+            hand.tell(reason, None)
         return self.require(version)
 
     def _publish(self, snapshot: Snapshot, done: str) -> None:

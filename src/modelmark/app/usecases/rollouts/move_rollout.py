@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from modelmark.domain.errors import Missing
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.rollouts.progress import RolloutProgress
 from modelmark.domain.rollouts.report import RolloutAct
+from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
 from modelmark.governance.comments import Announcer
 from modelmark.governance.published import done_although_unpublished
@@ -24,12 +26,22 @@ _DONE: Final = {
 }
 
 
+#: The acts that may give a version traffic, or a copy of it.
+_GIVES: Final = frozenset({RolloutAct.START, RolloutAct.SHADOW, RolloutAct.ADVANCE})
+
+
+def _nobody(*_: object) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRollout:
-    """behind, catch_up, owner: as for a release."""
+    """notes: release notes for one audience against what serves now. announce: None where nobody is to be told. behind,
+    catch_up, owner: as for a release."""
 
     rollouts: Rollouts
-    announce: Announcer
+    notes: Callable[[Version, Role], str]
+    announce: Announcer | None
     behind: Callable[[], None]
     catch_up: Callable[[], None]
     owner: str
@@ -40,18 +52,34 @@ class MoveRollout:
     ) -> RolloutProgress | None:  # fmt: skip
         """Where it stands then; None: in no rollout any more. itself: nobody was asked. expected, event: as `Hand` has them."""
         self.catch_up()
-        after = self.rollouts.ledger.last_event()
-        number = after.sequence if after else 0
-
-        def tell(said: str) -> None:
-            title = f"{version.model} {version.label} {_DONE[act]}"
-            for role in Role:
-                self.announce(f"rollout-{version.id.short}-{number}-{role}", role, title, said or reason or title)
-
         actor = ITSELF if itself else by.login if by else self.owner
+        tell = self._teller(act, version) if self.announce else _nobody
         hand = Hand(actor=actor, by=by, itself=itself, expected=expected, event=event, tell=tell)
         with done_although_unpublished(self.behind):
             return self._do(act, version, hand, reason)
+
+    def _teller(self, act: RolloutAct, version: Version) -> Callable[[str, Snapshot | None], None]:
+        """Notes are written before the act and queued in its transaction, as a release's are: under its snapshot's number."""
+        announce, title = self.announce, f"{version.model} {version.label} {_DONE[act]}"
+        last = self.rollouts.ledger.last_event()
+        notes = {role: self._notes(version, role) if act in _GIVES else "" for role in Role}
+
+        def tell(said: str, snapshot: Snapshot | None) -> None:
+            gave = snapshot is not None and act in _GIVES
+            about = f"released-{snapshot.sequence}" if snapshot and gave else f"rollout-{last.sequence if last else 0}"
+            for role in Role:
+                body = "\n\n".join(filter(None, (said, notes[role] if gave else ""))) or title
+                if announce:
+                    announce(f"{about}-{role}", role, f"{title}: {said}" if gave else title, body)
+
+        return tell
+
+    def _notes(self, version: Version, role: Role) -> str:
+        """Files of the version before may be gone: that is said, and holds nothing up."""
+        try:
+            return self.notes(version, role)
+        except Missing as error:
+            return f"What has changed cannot be told: {error.message}."
 
     def _do(self, act: RolloutAct, version: Version, hand: Hand, reason: str) -> RolloutProgress | None:
         if act is RolloutAct.START:
