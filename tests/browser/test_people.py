@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import shutil
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -77,7 +81,7 @@ def sign_in(visit: Visit, login: str, then: str = "/") -> Page:
     return page
 
 
-PAGES = ("tasks", "version", "diff", "scorecard", "people", "notes", "sign-in", "model", "audit")
+PAGES = ("tasks", "version", "diff", "scorecard", "people", "notes", "sign-in", "model", "audit", "endpoint")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -90,6 +94,7 @@ def test_a_page_of_people_is_legible_and_fits_wide_and_narrow_in_light_and_dark(
         "tasks": "/tasks", "version": desk.page, "people": "/people", "scorecard": "/scorecards/churn",
         "diff": f"/diff?before={desk.first.id.hex}&after={desk.second.id.hex}", "notes": f"{desk.page}/notes?audience=risk",
         "sign-in": "/sign-in", "model": "/models/churn", "audit": "/audit",
+        "endpoint": "/endpoint",
     }  # fmt: skip
     page.goto(home + addresses[name])
     for details in page.locator("main details").all():
@@ -110,6 +115,42 @@ def test_a_page_of_people_is_legible_and_fits_wide_and_narrow_in_light_and_dark(
         assert page.evaluate("checks.contrast()") == [], (scheme, width)
     assert visit.said == []
     assert visit.foreign == []
+
+
+def test_administrators_see_the_endpoint_s_keys_and_end_them_and_others_see_workers_alone(
+    desk: Desk, home: str, open_at: Any
+) -> None:
+    keys = desk.lived.app.endpoint_keys
+    made, _ = keys.create("shop", scopes=["predict"], life=timedelta(days=30), by=root(desk))
+    metrics = desk.lived.app.workspace.runtime / "metrics" / "one"
+    metrics.mkdir(parents=True, exist_ok=True)
+    said = [
+        {f'modelmark_key_requests_total{{key="{made.id}"}}': 12},
+        {"modelmark_ready": 1, "modelmark_snapshot_sequence": 2},
+        {},
+    ]
+    place = metrics / f"{os.getpid()}.json"  # as a worker writes it; this process is one that lives
+    place.write_text(json.dumps(said))
+    os.utime(place, (time.time() + 600,) * 2)  # it says something all the while
+    try:
+        page = sign_in(open_at(home=home), "cy", "/endpoint")
+        assert page.inner_text("h1") == "1 worker answers"
+        assert str(os.getpid()) in page.inner_text("main")
+        assert "shop" not in page.inner_text("main"), "keys are for administrators"
+        page = sign_in(open_at(home=home), "root", "/endpoint")
+        row = page.locator("tr", has_text="shop")
+        assert "predict" in row.inner_text()
+        assert row.locator("td[data-label=asked]").inner_text() == "12"
+        page.click("text=Revoke shop")
+        assert page.locator("tr", has_text="shop").count() == 0
+        assert keys.list() == ()
+    finally:
+        shutil.rmtree(metrics)
+
+
+def root(desk: Desk) -> Any:
+    people = desk.lived.app.people
+    return people.by_password("root", PASSWORD, source="test")
 
 
 def test_three_roles_sign_in_their_own_terms_one_asks_for_a_change_and_operations_releases(

@@ -148,6 +148,7 @@ class ControlPlane(Workbench):
             rollback=self.rollback,
             move_rollout=self.move_rollout,
             handle_alert=self.handle_alert,
+            endpoint_keys=self.endpoint_keys,
         )
 
 

@@ -56,6 +56,7 @@ NAMES: Final = {
         "gauge",
         "Files (key, snapshot, versions) that cannot be believed now; what served, serves on.",
     ),
+    "modelmark_version_loaded": ("gauge", "Workers that can answer with this version."),
     "modelmark_queue_requests": ("gauge", "Requests waiting for the next run."),
     "modelmark_connections": ("gauge", "Open connections."),
     "modelmark_snapshot_sequence": ("gauge", "The release snapshot that is followed; the lowest among workers."),

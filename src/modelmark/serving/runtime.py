@@ -270,11 +270,19 @@ class Runtime:
             gauges["modelmark_steward_seconds"] = seconds
         self._miss(unwatched(self.workspace))
         gauges["modelmark_ready"] = float(self.ready()[0])
+        self._tell_loaded()
         if self.cache is not None:
             tell_cache_off(self.workspace, self.writer.id, self.cache.count())
         self.metrics.share()
         self.batcher.outcomes.arms.tell(self.workspace, self.writer.id)
         tell_unserved(self.workspace, self.writer.id, (*self.health.unfit, *self._astray()))
+
+    def _tell_loaded(self) -> None:
+        gauges, name = self.metrics.gauges, "modelmark_version_loaded"
+        for series in [series for series in gauges if series.startswith(name)]:
+            del gauges[series]
+        for version in {v.id: v for route in self.routes.values() for v in route.versions}.values():
+            gauges[key(name, model=version.model, version=version.label)] = float(version.proven)
 
     def _astray(self) -> Iterator[str]:
         """Versions that serve, and have since become another model where they are."""

@@ -13,6 +13,7 @@ from modelmark.domain.rollouts.progress import RolloutProgress
 from modelmark.domain.rollouts.report import RolloutAct
 from modelmark.domain.routes import Snapshot
 from modelmark.domain.version import Version
+from modelmark.governance.endpoint_keys import EndpointKeys
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
@@ -69,3 +70,4 @@ class Actions:
     rollback: Rollback
     move_rollout: MoveRollout
     handle_alert: HandleAlert
+    endpoint_keys: EndpointKeys

@@ -40,7 +40,7 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
     elif event.act == Act.TOOK_OVER:
         about, address = event.subject, ""
     elif event.act in (Act.CREATED_ENDPOINT_KEY, Act.REVOKED_ENDPOINT_KEY):
-        about, address = f"the endpoint's key {event.details.get('name', '?')} ({event.subject})", ""
+        about, address = f"the endpoint's key {event.details.get('name', '?')} ({event.subject})", "/endpoint"
     elif event.subject.startswith("alert "):
         about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:

@@ -21,6 +21,7 @@ from modelmark.web.acts import Acts
 from modelmark.web.assets import Assets
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
+from modelmark.web.endpoint import EndpointPage
 from modelmark.web.pages import Pages
 from modelmark.web.predictions import Predictions
 from modelmark.web.queries import Queries
@@ -81,6 +82,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/scorecards", pages.scorecards, view),
         protected("/scorecards/{model}", pages.scorecard, view),
         *_people(protected, pages, acts),
+        *_endpoint(protected, EndpointPage(queries, actions.endpoint_keys, templates)),
         protected("/audit", pages.audit, view),
         protected("/api/openapi.json", pages.described, view),
         protected("/api/overview", pages.overview_data, view),
@@ -139,6 +141,14 @@ def _people(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) 
         protected("/people/password", kept(acts.change_password, people), view, post=True),
         protected("/people/key", kept(show_key, people), view, post=True),
         protected("/people/revoke", kept(acts.revoke_key, people), view, post=True),
+    ]
+
+
+def _endpoint(protected: Callable[..., ProtectedRoute], page: EndpointPage) -> list[ProtectedRoute]:
+    """Workers and keys, and ending one of these."""
+    return [
+        protected("/endpoint", page.show, Permission.VIEW),
+        protected("/endpoint/revoke", kept(page.revoke, page.show), Permission.ADMINISTER, post=True),
     ]
 
 
