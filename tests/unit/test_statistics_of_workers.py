@@ -15,6 +15,8 @@ class Named:
     """What is asked of a version."""
 
     label: str
+    proven: bool = True
+    waiting: str = ""
 
 
 def counted(folder, pid: str, version: str, requests: int, seconds: float) -> Metrics:
@@ -64,3 +66,7 @@ def test_the_index_tells_what_could_not_be_loaded_and_what_does_not_answer():
     assert [one["name"] for one in index(runtime, ready=True)] == ["churn"]
     runtime.ready = lambda: (False, ["draining"])
     assert index(runtime, ready=True) == []
+    waits = Named("v3", proven=False, waiting="its server is gone")
+    route.arms = (SimpleNamespace(version=waits),)
+    runtime.ready = lambda: (True, [])
+    assert next((one["state"], one["reason"]) for one in index(runtime)) == (UNAVAILABLE, "its server is gone")
