@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from modelmark.domain.contract import Fallback, FallbackKind, Outputs, Serving
 from modelmark.domain.errors import OutputInvalid
 from modelmark.domain.metrics import Task
 from modelmark.domain.version import Signature
+from modelmark.sandbox.frames import Build
+from modelmark.sandbox.unpacked import Unpacked, remove_left
+from modelmark.serving import isolated as isolated_module
 from modelmark.serving.flavours import Model, Runs
 from modelmark.serving.isolated import QUARANTINE, STRIKES, ChildFailed, Isolated, Quarantined
 from modelmark.serving.supervisor import running
@@ -26,6 +31,8 @@ CODE = """
 import os, sys, time
 import numpy as np
 from modelmark.serving.flavours import Runs, main_file
+
+KEPT = []
 
 class Scripted:
     runs = Runs.PROCESS
@@ -42,6 +49,8 @@ class Scripted:
             os._exit(3)
         if first == 9:
             time.sleep(60)
+        if first == 11:
+            KEPT.append(bytearray(os.urandom(1 << 20) * 10))
         if first == 10:
             return np.full((len(numbers), 1), float(os.getpid()))
         return numbers[:, :1] * self.factor + sum(map(len, texts))
@@ -137,6 +146,62 @@ def test_three_ends_put_it_in_quarantine_and_time_lets_it_out(scripted):
         flavour.run(np.array([[1.0, 0]]), [])
     now[0] = QUARANTINE
     assert flavour.run(np.array([[1.0, 0]]), []).tolist() == [[2.0]]
+
+
+def test_one_that_leaks_is_replaced_between_runs_and_no_run_fails(scripted, monkeypatch):
+    monkeypatch.setattr(isolated_module, "GROWTH", 60 << 20)
+    monkeypatch.setattr(isolated_module, "LOOK", 0.0)
+    flavour = isolated()
+    first, seen, until = pid(flavour), set(), time.monotonic() + 60
+    while len(seen) < 3:
+        assert time.monotonic() < until, "it was not replaced"
+        assert flavour.run(np.array([[11.0, 0]]), [])[0, 0] == 22.0
+        seen.add(pid(flavour))
+    assert not lives(first)
+    assert not flavour._ended, "a leak is no strike"
+
+
+def test_a_leak_is_kept_where_no_other_process_can_be_started(scripted, monkeypatch):
+    monkeypatch.setattr(isolated_module, "GROWTH", 10 << 20)
+    monkeypatch.setattr(isolated_module, "LOOK", 0.0)
+    flavour = isolated()
+    first = pid(flavour)
+    monkeypatch.setattr(flavour, "_build", Build("nothing", [], SILENT, [], []))
+    for _ in range(8):
+        assert flavour.run(np.array([[11.0, 0]]), [])[0, 0] == 22.0
+        if flavour._next is not None:
+            flavour._next.join()
+    assert pid(flavour) == first
+
+
+def test_folders_of_killed_workers_are_removed_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "from modelmark.sandbox.unpacked import Unpacked\nprint(Unpacked({'a/b.py': b'1'}).path, flush=True)\ninput()"
+    )
+    held, killed = (
+        subprocess.Popen(
+            [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    try:
+        paths = [Path(one.stdout.readline().strip()) for one in (held, killed)]
+        assert all((path / "a" / "b.py").read_bytes() == b"1" for path in paths)
+        killed.kill()
+        killed.wait()
+        (tmp_path / "modelmark-model-link").symlink_to(paths[0])
+        mine = Unpacked({"c": b"2"})
+        assert [path.exists() for path in paths] == [True, False]
+        mine.remove()
+        assert not mine.path.exists()
+        assert remove_left() == 0
+        assert paths[0].exists()
+    finally:
+        held.kill()
+        held.wait()
+    assert remove_left() == 1
 
 
 def test_one_that_cannot_be_built_says_why(scripted):

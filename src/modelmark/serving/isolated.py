@@ -6,15 +6,14 @@ worker. Its program is ours (`python -m modelmark.serving.isolated SOCKET`), or 
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -26,10 +25,15 @@ from modelmark.sandbox import frames
 from modelmark.sandbox.environment import environment
 from modelmark.sandbox.frames import Build, Run, Told
 from modelmark.sandbox.parent import end_with_parent
+from modelmark.sandbox.unpacked import Unpacked
 from modelmark.serving import flavours
 
 #: How long a child may take to import and build its flavour, in seconds.
 START: Final = 60.0
+#: A child that has grown by so many bytes since it was built is replaced between two runs; looked at so often, in seconds.
+GROWTH: Final = 512 << 20
+LOOK: Final = 0.1
+PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 #: A child that ended so often within so many seconds is not started for as long again: each start costs more than it gives.
 STRIKES: Final = 3
 QUARANTINE: Final = 120.0
@@ -61,6 +65,7 @@ class Isolated:
         self._patience, self._program, self._clock = patience, program or __name__, clock
         self._one_at_a_time = threading.Lock()
         self._child: _Child | None = None
+        self._next: threading.Thread | None = None  # builds the one that follows
         self._ended: deque[float] = deque(maxlen=STRIKES)
         self._start()
 
@@ -74,6 +79,9 @@ class Isolated:
             except OSError as error:
                 self._strike(child)
                 raise ChildFailed(f"the model's process did not answer: {error or 'it ended'}") from None
+            if self._next is None and child.has_grown(self._clock()):
+                self._next = threading.Thread(target=self._replace, args=(child,), name="model-renewed", daemon=True)
+                self._next.start()
         if told.error:
             raise ChildFailed(told.error)
         return np.frombuffer(told.scores, "<f8").reshape(told.shape).copy()
@@ -84,21 +92,43 @@ class Isolated:
         self._ended.append(self._clock())
 
     def _start(self) -> _Child:
+        """Raises ChildFailed; its lock is held, or nobody else knows of this one yet."""
         now = self._clock()
         if len(self._ended) == STRIKES and now - self._ended[0] < QUARANTINE:
             left = QUARANTINE - (now - self._ended[0])
             raise Quarantined(f"the model's process ended {STRIKES} times; it is tried again in {left:.0f} s")
+        child, error = self._fresh()
+        if error:
+            self._strike(child)
+            raise ChildFailed(error)
+        self._child = child
+        return child
+
+    def _fresh(self) -> tuple[_Child, str]:
+        """A new one, and why it cannot answer; empty where it can."""
         child = _Child(self._program, self._unpacked)
         weakref.finalize(self, child.end)
         try:
             told = child.ask(self._build, START)
         except OSError:
-            told = Told([], b"", "the model's process ended before it was ready")
-        if told.error:
-            self._strike(child)
-            raise ChildFailed(told.error)
-        self._child = child
-        return child
+            return child, "the model's process ended before it was ready"
+        return child, told.error
+
+    def _replace(self, grown: _Child) -> None:
+        """What leaks answers until another one can: then it has nothing under way, and ends."""
+        try:
+            child, error = self._fresh()
+        except OSError:
+            child, error = None, "no process can be started"
+        with self._one_at_a_time:
+            if child is not None and not error and self._child is grown:
+                grown.end()
+                self._child = child
+            else:
+                grown.look_again(self._clock() + QUARANTINE)
+                if child is not None:
+                    child.end()
+            self._next = None
 
 
 class _Child:
@@ -106,11 +136,19 @@ class _Child:
 
     def __init__(self, program: str, unpacked: Mapping[str, bytes]) -> None:
         """unpacked: files that it finds in a folder of its own, which goes when it ends."""
-        self._folder = _written(unpacked) if unpacked else None
+        self._folder = Unpacked(unpacked) if unpacked else None
         self._socket, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
-            command = [sys.executable, "-P", "-m", program, str(number), *([self._folder.name] if self._folder else [])]
+            command = [
+                sys.executable,
+                "-P",
+                "-m",
+                program,
+                str(number),
+                *([str(self._folder.path)] if self._folder else []),
+            ]
+            self._size, self._look_at = 0, 0.0
             bare = None if program == __name__ else environment()  # ours may need what a plugin is found by
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, pass_fds=(number,), env=bare)
 
@@ -123,6 +161,26 @@ class _Child:
         except msgspec.DecodeError as error:
             raise ConnectionAbortedError(str(error)) from None
 
+    def has_grown(self, now: float) -> bool:
+        """Whether it takes `GROWTH` more than after its first run; False while it is too early to look again."""
+        if now < self._look_at:
+            return False
+        self._look_at, size = now + LOOK, self._resident()
+        self._size = self._size or size
+        return size - self._size > GROWTH
+
+    def look_again(self, at: float) -> None:
+        """Not before that."""
+        self._look_at = at
+
+    def _resident(self) -> int:
+        """Bytes; 0 where the system does not say."""
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * PAGE
+        except OSError:
+            return 0
+
     def end(self) -> None:
         """At once; may be said twice."""
         self._socket.close()
@@ -131,17 +189,7 @@ class _Child:
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._folder is not None:
-            self._folder.cleanup()
-
-
-def _written(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
-    """Raises OSError when the disk is full."""
-    folder = tempfile.TemporaryDirectory(prefix="modelmark-", ignore_cleanup_errors=True)
-    for name, data in files.items():
-        path = Path(folder.name) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
+            self._folder.remove()
 
 
 # In the child
