@@ -167,8 +167,15 @@ def build(
     return Built(workspace, version.id, agreed, signature, version)
 
 
-def release(*built: Built, sequence: int = 1, previous: Built | None = None, weights: tuple[float, ...] = ()) -> None:
-    """Sign a snapshot in which the first version is champion and others are canaries of it; an older one, too."""
+def release(
+    *built: Built,
+    sequence: int = 1,
+    previous: Built | None = None,
+    weights: tuple[float, ...] = (),
+    beside: tuple[Built, ...] = (),
+) -> None:
+    """Sign a snapshot in which the first version is champion and others are canaries of it; an older one, too. beside:
+    champions of other models."""
     workspace, model = built[0].workspace, built[0].contract.name
     shares = weights or (1.0, *(0.0 for _ in built[1:]))
     arms = tuple(
@@ -176,7 +183,11 @@ def release(*built: Built, sequence: int = 1, previous: Built | None = None, wei
         for i, (b, w) in enumerate(zip(built, shares, strict=True))
     )
     route = Route(model=model, arms=arms, previous=previous.id if previous else None)
-    snapshot = Snapshot(sequence=sequence, issued_at=NOW, routes=(route,))
+    others = (
+        Route(model=b.contract.name, arms=(Arm(version=b.id, name="champion", weight=1.0),), previous=None)
+        for b in beside
+    )
+    snapshot = Snapshot(sequence=sequence, issued_at=NOW, routes=(route, *others))
     replace_file(workspace.snapshot, wrap(plain(snapshot), SNAPSHOT_TYPE, keys.signer(workspace.keys)))
 
 

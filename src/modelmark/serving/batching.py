@@ -33,7 +33,7 @@ from modelmark.serving.models import LoadedModel
 from modelmark.serving.observers import Observers
 from modelmark.serving.outcomes import Outcomes
 from modelmark.serving.refusals import Refusals
-from modelmark.serving.telling import tell
+from modelmark.serving.telling import tell_again
 from modelmark.serving.timing.requests import begin_batch, part
 
 #: Rows and requests of one flush on the loop; the rest waits for the next turn, so that other work gets its turn too.
@@ -275,7 +275,7 @@ class Batcher:
     def _blame(self, version: LoadedModel, kept: list[PredictRequest], flags: list[Flag], error: Exception) -> None:
         """The run failed. One request alone gets its fallback; of several, the caller tries each alone, to find whose rows
         it was, so that nobody else suffers."""
-        tell(f"model {version.model} {version.label} failed: {type(error).__name__}")
+        tell_again(f"model {version.model} {version.label} failed: {type(error).__name__}")
         if len(kept) == 1:
             why = OutputInvalid("the model could not compute an answer")
             self._fall_back(kept[0], flags, why, "error", in_time=True)

@@ -15,7 +15,7 @@ from modelmark.domain.predictions.prediction import ServedBy
 from modelmark.domain.strict import Scalar
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.models import LoadedModel
-from modelmark.serving.telling import tell
+from modelmark.serving.telling import tell_again
 
 #: With no time left, nothing that computes is asked.
 _COMPUTES: Final = frozenset({FallbackKind.PREVIOUS_VERSION})
@@ -61,7 +61,7 @@ def _previous(request: PredictRequest, id: str) -> Answer | None:
     except (Rejected, OutputInvalid):
         return None
     except Exception as error:  # noqa: BLE001  # whatever a model's runtime raises, the chain goes on
-        tell(f"fallback: version {previous.label} failed: {type(error).__name__}")
+        tell_again(f"fallback: version {previous.label} failed: {type(error).__name__}")
         return None
     flat: list[float] = scores.ravel().tolist()
     arm = request.route.arms[request.arm].name

@@ -11,7 +11,7 @@ from typing import Final
 
 from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.metrics import Metrics
-from modelmark.serving.telling import tell
+from modelmark.serving.telling import tell_again
 
 #: What waits to be told, at most: requests, and bytes of their bodies. What is over it is dropped and counted.
 MAX_WAITING: Final = 256
@@ -77,4 +77,4 @@ class Observers:
             except Exception as error:  # noqa: BLE001  # nobody waits for an observer
                 with suppress(RuntimeError):  # the loop has ended, and nobody reads its counters
                     self._loop.call_soon_threadsafe(self._metrics.add, "modelmark_observer_failures_total")
-                tell(f"an observer failed: {type(error).__name__}: {error}")
+                tell_again(f"an observer failed: {type(error).__name__}: {error}")

@@ -25,7 +25,7 @@ from modelmark.seal.keys import Verifier
 from modelmark.seal.public import packed
 from modelmark.serving.answers import Answer
 from modelmark.serving.explain.messages import Ask, Told
-from modelmark.serving.telling import tell
+from modelmark.serving.telling import tell_again
 
 #: How many may wait, and how long one explanation may take, in seconds; the first of a process also loads its libraries.
 WAITING: Final = 16
@@ -92,7 +92,7 @@ class Explanations:
         try:
             found = self._told(ask)
         except Exception as error:  # noqa: BLE001  # whoever waits hears of it
-            tell(f"an explanation failed: {type(error).__name__}: {error}")
+            tell_again(f"an explanation failed: {type(error).__name__}: {error}")
             found = ModelmarkError("the explanation could not be made")
         with self._lock:
             self._waiting -= 1

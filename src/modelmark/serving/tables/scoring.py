@@ -24,7 +24,7 @@ from modelmark.serving.answers import Answer, PredictRequest
 from modelmark.serving.flavours import Runs
 from modelmark.serving.models import LiveRoute, LoadedModel
 from modelmark.serving.tables.columns import Typed
-from modelmark.serving.telling import tell
+from modelmark.serving.telling import tell_again
 from modelmark.stats.decisions import decided
 
 #: Rows of one run of the model.
@@ -165,7 +165,7 @@ class Scoring:
                 for half in (asked.piece(0, size // 2), asked.piece(size // 2, size)):
                     self._settle(half, self._outcome(half), stand_in, scored)
                 return
-            tell(f"model {version.model} {version.label} failed: {type(outcome).__name__}")
+            tell_again(f"model {version.model} {version.label} failed: {type(outcome).__name__}")
             why = OutputInvalid("the model could not compute an answer")
             self._fall_back(int(asked.at[0]), why, stand_in, scored)
             return
