@@ -35,7 +35,7 @@ def request(path: str, body: bytes) -> bytes:
 def whole(answer: bytes) -> bool:
     """Whether head and body have arrived."""
     head, found, body = answer.partition(b"\r\n\r\n")
-    at = head.find(b"content-length: ")
+    at = head.lower().find(b"content-length: ")
     return bool(found) and at >= 0 and len(body) >= int(head[at + 16 :].partition(b"\r\n")[0])
 
 

@@ -63,6 +63,9 @@ class Kind:
         draw = np.random.default_rng(7)
         rows = self.rows(1000, draw)
         estimator = _estimator(self).fit(np.array(rows, object if self.texts else float), draw.integers(0, 2, 1000))
+        estimator[-1]._rng = None  # nobody asks for random numbers again, and another numpy cannot read what makes them
+        for tree in estimator[-1].estimators_.ravel():
+            tree.random_state = 0
         path = folder / f"{self.name.replace(' ', '-')}.joblib"
         joblib.dump(estimator, path)
         types = [("X", FloatTensorType([None, self.numbers]))]

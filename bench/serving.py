@@ -1,6 +1,8 @@
 """Our server with every duty on, beside servers without any: `python bench/serving.py`.
 
-Beside it: bare uvicorn + ONNX Runtime (the ceiling), FastAPI + ONNX Runtime and FastAPI + scikit-learn as people write them.
+Beside it: bare uvicorn + ONNX Runtime (the ceiling), FastAPI + ONNX Runtime and FastAPI + scikit-learn as people write them; by
+`--peers mlflow mlserver bentoml litserve triton` also those, each in an environment that is made under .peers, with the
+scikit-learn object itself and rows of 30 numbers. What cannot be installed here is named.
 64 bodies that differ, in length too, so that no request is the last one again. Rows of 30 numbers, of 4 numbers and 12
 texts, of 200 numbers; 1, 32 and 256 of them; 64, 16, 4 and 1 connections; 1 and 2 workers. All answer the same bodies with
 the same probabilities, which is checked first. Slices alternate, so that a noisy machine is noisy to all; ratios are taken
@@ -12,13 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,9 @@ from typing import Any
 import msgspec
 import numpy as np
 from _closed_loop import Loop, ask, load, request
+from _peers import OWN, START, NotInstalled
+from _peers import bodies as own_bodies
+from _peers import command as own_command
 from _scratch import scratch_folder
 from _serving_kinds import Kind, bodies
 
@@ -43,6 +49,9 @@ NUMBERS, TEXTS, WIDE = Kind("30 numbers", 30, 0), Kind("12 texts", 4, 12), Kind(
 #: A version that was converted, the same estimator as itself in a process with walls, a server without duties.
 OURS, ITSELF, BARE = "modelmark", "modelmark as itself", "bare"
 PEERS = {BARE: "_bare", "fastapi+onnx": "_fastapi_onnx", "fastapi+sklearn": "_fastapi_sklearn"}
+
+#: Of the rows that the servers of `_peers` are asked.
+OWN_COLUMNS = 30
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,33 @@ def peer(module: str, asked: bytes, workers: int, path: str, sent: Mapping[int, 
 
 
 @contextmanager
+def own(
+    name: str, estimator: Path, folder: Path, workers: int, sent: Mapping[int, Sequence[bytes]]
+) -> Iterator[Server]:
+    """A model server that people have. Raises NotInstalled where it cannot be had here, or does not begin."""
+    port, log = _free_port(), folder / f"{name}.log"
+    command = own_command(name, port, workers, folder, estimator)
+    started = time.perf_counter()
+    with log.open("wb") as lines:
+        process = subprocess.Popen(command, stdout=lines, stderr=lines, start_new_session=True)
+    try:
+        messages = {
+            rows: [request(OWN[name].path, body) for body in own_bodies(name, found)] for rows, found in sent.items()
+        }
+        try:
+            _until_answered(port, next(iter(messages.values()))[0], process, START)
+        except RuntimeError as error:
+            lines = log.read_text(errors="replace").splitlines()
+            why = next((line for line in reversed(lines) if "Error" in line), "it said nothing")
+            raise NotInstalled(f"could not be started: {error}; {why[:300]}") from None
+        yield Server(port, _families([process.pid]), time.perf_counter() - started, messages)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers are in its session
+        process.wait()
+
+
+@contextmanager
 def ours(workspace: Workspace, workers: int, path: str, sent: Mapping[int, Sequence[bytes]]) -> Iterator[Server]:
     started = time.perf_counter()
     supervisor = Supervisor(workspace, port=0, workers=workers)
@@ -130,11 +166,17 @@ def _families(processes: Sequence[int]) -> list[int]:
     return found
 
 
-def _until_answered(port: int, message: bytes, process: subprocess.Popen[bytes]) -> None:
+def _until_answered(port: int, message: bytes, process: subprocess.Popen[bytes], patience: float = 0.0) -> None:
+    """patience: seconds, in which a server that listens may refuse, as some do while they load; 0: it may not."""
+    until = time.monotonic() + patience
     while process.poll() is None:
         try:
             ask(port, message)
-        except OSError:
+        except (OSError, RuntimeError) as error:
+            if patience and time.monotonic() > until:
+                raise RuntimeError(f"no answer after {patience:.0f} s ({error})") from None
+            if isinstance(error, RuntimeError) and not patience:
+                raise
             time.sleep(0.01)
         else:
             return
@@ -143,7 +185,7 @@ def _until_answered(port: int, message: bytes, process: subprocess.Popen[bytes])
 
 @contextmanager
 def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> Iterator[dict[str, Server]]:
-    """Every server of one kind of rows, each checked to answer as the others do."""
+    """Every server of one kind of rows, each checked to answer as the others do; those that people have take numbers alone."""
     import serving_case as case
 
     with scratch_folder() as scratch, ExitStack() as opened:
@@ -168,6 +210,14 @@ def servers(kind: Kind, workers: int, rows: set[int], names: Sequence[str]) -> I
         named, lists = ({count: both[form] for count, both in sent.items()} for form in (0, 1))
         found: dict[str, Server] = {}
         for name in names:
+            if name in OWN:
+                if kind.texts or len(kind.columns) != OWN_COLUMNS:
+                    continue
+                try:
+                    found[name] = opened.enter_context(own(name, estimator, root, workers, lists))
+                except NotInstalled as why:
+                    print(f"{name}: {why}", flush=True)
+                continue
             if name in (OURS, ITSELF):
                 workspace = (built if name == OURS else itself).workspace
                 server = ours(workspace, workers, f"/models/{built.contract.name}/predict", named)
@@ -198,15 +248,18 @@ def as_itself(root: Path, kind: Kind, estimator: Path) -> Any:
 
 
 def _require_same_answers(found: Mapping[str, Server]) -> None:
-    scores = {name: _probabilities(server) for name, server in found.items()}
+    scores = {name: _probabilities(server, name) for name, server in found.items()}
     for name, values in scores.items():
         if not np.allclose(values, scores[OURS], atol=1e-4):
             raise RuntimeError(f"{name} answers otherwise than {OURS}")
 
 
-def _probabilities(server: Server) -> np.ndarray:
+def _probabilities(server: Server, name: str) -> np.ndarray:
     first = next(iter(server.messages.values()))[0]
-    found = json.loads(ask(server.port, first))["predictions"]
+    told = json.loads(ask(server.port, first))
+    if name in OWN:
+        return np.array(OWN[name].answers(told))
+    found = told["predictions"]
     return np.array([list(row["probabilities"].values()) if isinstance(row, dict) else row for row in found])
 
 
@@ -280,11 +333,14 @@ def main() -> None:
     parser.add_argument(
         "--without", nargs="+", choices=sorted([ITSELF, *PEERS]), default=[], help="servers to leave out"
     )
+    parser.add_argument(
+        "--peers", nargs="+", choices=sorted(OWN), default=[], help="servers that people have, beside these"
+    )
     options = parser.parse_args()
     cases = [case for case in CASES if any(text in case.name for text in options.only)]
     if not cases:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
-    names = [OURS, *(name for name in (ITSELF, *PEERS) if name not in options.without)]
+    names = [OURS, *(name for name in (ITSELF, *PEERS) if name not in options.without), *options.peers]
     results = measure(cases, names, options.slices, options.seconds)
     for name, figures in results.items():
         print(f"{name:44}", "  ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
