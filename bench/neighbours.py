@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -134,7 +134,7 @@ def p99(found: Loop) -> float:
     return float(np.quantile(found.took, 0.99)) * 1000
 
 
-def children_mb(processes: list[int]) -> float:
+def children_mb(processes: Sequence[int]) -> float:
     """What the processes that models run in take, together."""
     found = 0.0
     for pid in processes:

@@ -134,8 +134,8 @@ def own(
         try:
             _until_answered(port, next(iter(messages.values()))[0], process, START)
         except RuntimeError as error:
-            lines = log.read_text(errors="replace").splitlines()
-            why = next((line for line in reversed(lines) if "Error" in line), "it said nothing")
+            said = log.read_text(errors="replace").splitlines()
+            why = next((line for line in reversed(said) if "Error" in line), "it said nothing")
             raise NotInstalled(f"could not be started: {error}; {why[:300]}") from None
         yield Server(port, _families([process.pid]), time.perf_counter() - started, messages)
     finally:

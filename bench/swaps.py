@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ def constant(value: float, width: int) -> bytes:
 
 
 #: What is wrong with a version: its bytes.
-BAD: Final = {
+BAD: Final[Mapping[str, Callable[[], bytes]]] = {
     "does not load": lambda: b"no graph",
     "another shape": lambda: constant(0.2, 5),
     "NaN": lambda: constant(float("nan"), 2),

@@ -106,9 +106,9 @@ def litserve(port: int, workers: int, folder: Path, estimator: Path) -> None:
 def triton(port: int, workers: int, folder: Path, estimator: Path) -> None:
     import joblib
     import numpy as np
-    from pytriton.decorators import batch
-    from pytriton.model_config import ModelConfig, Tensor
-    from pytriton.triton import Triton, TritonConfig
+    from pytriton.decorators import batch  # type: ignore[import-not-found]
+    from pytriton.model_config import ModelConfig, Tensor  # type: ignore[import-not-found]
+    from pytriton.triton import Triton, TritonConfig  # type: ignore[import-not-found]
 
     for part in ("numeric", "multiarray", "_multiarray_umath", "umath"):  # its numpy is older than the estimator's
         sys.modules.setdefault(f"numpy._core.{part}", importlib.import_module(f"numpy.core.{part}"))
