@@ -161,12 +161,7 @@ def _record(
         "objective": contract.objective.metric.value,
         **{f"model.{name}": value for name, value in conversion.parameters.items()},
     }
-    tags = {
-        "modelmark.git_dirty": str(dirty).lower(),
-        **{f"modelmark.dvc.{role}": md5 for role, md5 in pins.items() if md5 is not None},
-        "modelmark.walls_missing": ", ".join(conversion.missing) or "none",
-        "mlflow.runName": f"{contract.name} v{how.number}",
-    }
+    tags = _tags(contract, how, conversion, pins, dirty=dirty)
     run = how.tracking.start(contract.name, parameters, tags)
     recorded = False
     try:
@@ -203,6 +198,17 @@ def _record(
         if not recorded:
             how.tracking.abandon(run)
     return version
+
+
+def _tags(
+    contract: Contract, how: Registration, conversion: Conversion, pins: Mapping[str, str | None], *, dirty: bool
+) -> dict[str, str]:
+    return {
+        "modelmark.git_dirty": str(dirty).lower(),
+        **{f"modelmark.dvc.{role}": md5 for role, md5 in pins.items() if md5 is not None},
+        "modelmark.walls_missing": ", ".join(conversion.missing) or "none",
+        "mlflow.runName": f"{contract.name} v{how.number}",
+    }
 
 
 @contextmanager
