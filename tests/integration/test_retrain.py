@@ -176,6 +176,7 @@ def test_what_fails_leaves_one_folder_and_no_version(place: Place, retrained: An
     (other.folder / "fit.py").write_text("def train(table, seed):\n    raise RuntimeError('no disk')\n")
     text = other.contract.read_text()
     other.contract.write_text(text.replace(str(retrained.facts.code), code_digest(other.folder)))
+    (other.workspace / "retraining" / NAME / "cut-short").mkdir()  # by a kill, before it wrote anything
     for _ in range(2):
         with pytest.raises(Rejected, match="RuntimeError: no disk"):
             app.retrain(other.contract, why="try", progress=silent)

@@ -88,7 +88,7 @@ def test_what_fails_is_a_fault_with_its_own_sentence(world: World, code: int) ->
     world.step()
     (fault,) = world.faults
     assert fault.subject == "retraining/loans"
-    assert fault.sentence == "loans could not be trained again: ValueError: no such column"
+    assert fault.sentence == "The model loans could not be trained again: ValueError: no such column"
     assert world.told == []
 
 

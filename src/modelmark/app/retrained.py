@@ -79,14 +79,26 @@ class Facts:
         return cls(**known)
 
     def keep(self, folder: Path) -> None:
-        (folder / FACTS).write_bytes(json.dumps(plain(self), indent=1, ensure_ascii=False).encode())
+        """Whole or not at all."""
+        scratch = folder / f"{FACTS}.part"
+        scratch.write_bytes(json.dumps(plain(self), indent=1, ensure_ascii=False).encode())
+        scratch.replace(folder / FACTS)
+
+
+def version_of(folder: Path) -> str | None:
+    """What a retraining's folder was registered as; None for one that came to nothing."""
+    try:
+        found = json.loads((folder / FACTS).read_bytes()).get("version")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return str(found) if found else None
 
 
 def forget_unfinished(place: Path) -> None:
     """Folders of a model's earlier retrainings that came to no version."""
-    for facts in place.glob(f"*/{FACTS}"):
-        if Facts.read(facts.parent).version is None:
-            shutil.rmtree(facts.parent)
+    for folder in place.glob("*"):
+        if folder.is_dir() and version_of(folder) is None:
+            shutil.rmtree(folder)
 
 
 def code_digest(folder: Path) -> Digest:

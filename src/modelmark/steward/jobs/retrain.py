@@ -80,5 +80,5 @@ class Retrain:
         return f"{self.name}/{model}"
 
     def _fault(self, model: str, why: str) -> JobFault:
-        sentence = f"{model} could not be trained again: {why}"
+        sentence = f"The model {model} could not be trained again: {why}"
         return JobFault(subject=self._subject(model), sentence=sentence[:300], outcome=Outcome.ALERT)

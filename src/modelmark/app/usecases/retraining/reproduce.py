@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modelmark.app.retrained import FACTS, TRAIN, Facts, asked
+from modelmark.app.retrained import FACTS, TRAIN, asked, version_of
 from modelmark.contract.table import agreed_table
 from modelmark.domain.classes import positive_of
 from modelmark.domain.contract import Contract
@@ -100,9 +100,9 @@ class Reproduce:
         )  # fmt: skip
 
     def _folder(self, version: Version, path: Path) -> Path:
-        for facts in sorted((self.workspace.retraining / version.model).glob(f"*/{FACTS}")):
-            if Facts.read(facts.parent).version == version.id:
-                return facts.parent
+        for folder in sorted((self.workspace.retraining / version.model).glob("*")):
+            if version_of(folder) == version.id:
+                return folder
         return (path if path.is_dir() else path.parent).resolve()
 
     def _table(self, version: Version, contract: Contract, base: Path, scratch: Path) -> Path:
