@@ -159,10 +159,10 @@ GRAPHLESS = {"config.pbtxt": 'backend: "python"', "1/model.py": ""}
             id="elsewhere",
         ),
         pytest.param(
-            {"model-settings.json": json.dumps({**SETTINGS, "parameters": {"uri": "../../etc/passwd"}})},
+            {"model-settings.json": json.dumps({**SETTINGS, "parameters": {"uri": "../outside.joblib"}})},
             Malformed,
             "NOT_A_MODEL",
-            "names passwd, which is no file in",
+            "names outside.joblib, which is no file in",
             id="outside",
         ),
         pytest.param({"model-settings.json": "[" * 100_000}, Malformed, "NOT_A_MODEL", "no JSON", id="deep"),
@@ -176,6 +176,7 @@ GRAPHLESS = {"config.pbtxt": 'backend: "python"', "1/model.py": ""}
 def test_what_cannot_come_in_is_refused_by_name(
     tmp_path: Path, files: dict[str, str], kind: type[ModelmarkError], code: str, words: str
 ) -> None:
+    (tmp_path / "outside.joblib").write_bytes(b"somebody's")
     with pytest.raises(kind) as caught:
         find(written(tmp_path / "m", files))
     assert (caught.value.code, words in caught.value.message) == (code, True), caught.value.message
