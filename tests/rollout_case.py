@@ -54,7 +54,7 @@ def agreed(rollout: Rollout | None = None, *, entity_key: str | None = None) -> 
         task=Task.REGRESSION,
         outputs=Outputs(),
         fallback=chain,
-        serving=Serving(deadline_ms=2000),
+        serving=Serving(deadline_ms=10_000),
         entity_key=entity_key,
     )
     gates = Gates(**{field.name: None for field in dataclasses.fields(Gates) if field.name != "plugins"})

@@ -73,7 +73,7 @@ def test_a_good_candidate_goes_from_shadow_over_canaries_to_champion_by_itself(t
     with place.serving() as supervisor, Traffic(place, supervisor.port) as traffic, place.watched() as steward:
         until(lambda: sum(traffic.answers.values()) > 50, 20)
         place.app.rollouts.start(two, _hand())
-        until(lambda: place.app.ledger.state(two.id) is State.CHAMPION, 90, lambda: status(place))
+        until(lambda: place.app.ledger.state(two.id) is State.CHAMPION, 180, lambda: status(place))
         until(lambda: traffic.answers[("v2", "champion", "model")] > 20, 10)
     assert traffic.failed == []
     assert place.acts(two) == [

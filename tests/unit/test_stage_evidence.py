@@ -116,6 +116,30 @@ def test_a_canarys_requests_failures_times_scores_and_labels(tmp_path: Path):
     assert {group: pair.candidate.n for group, pair in found.fairness.items()} == {"job = a": 2}
 
 
+@pytest.mark.parametrize(
+    ("fell_back_at", "failed"),
+    [
+        pytest.param(AT + 1_000_000, 0, id="before this canary has answered anything: the one before was asked"),
+        pytest.param(AT + 3_000_000_000, 1, id="after it has"),
+    ],
+)
+def test_what_the_canary_before_could_not_answer_is_not_held_against_this_one(
+    tmp_path: Path, fell_back_at: int, failed: int
+):
+    own, other = AT + 2_000_000_000, canary("b", path="previous_version", at=fell_back_at)
+    found = read(tmp_path, [predicted(pid("x")), other, canary("a", at=own), canary("c", at=own + 1_000_000)])
+    assert (found.candidate.failed, found.candidate.requests) == (failed, 2 + failed)
+
+
+def test_a_canary_that_never_answers_fails_all_the_same_once_workers_surely_ask_it(tmp_path: Path):
+    minute = 61_000_000_000
+    fell = [canary(f"{i}", path="previous_version", at=AT + i * 1_000_000_000) for i in range(3)]
+    late = [canary(f"l{i}", path="previous_version", at=AT + minute + i) for i in range(2)]
+    refusals = [Refused(AT, "loans", "MODEL_OUTPUT_INVALID", "", 4, who, "canary") for who in (NEW.hex, "0b" * 32)]
+    found = read(tmp_path, [predicted(pid("x")), *fell, *late, *refusals])
+    assert (found.candidate.failed, found.candidate.requests) == (2 + 4, 2 + 4)
+
+
 def test_a_shadow_is_paired_with_what_the_champion_said_to_the_same_request(tmp_path: Path):
     found = read(
         tmp_path,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelmark.domain.errors import OF_THE_SERVER
@@ -25,7 +25,10 @@ _CHAMPION: Final = "champion"
 _LIVE: Final = """p."at" >= $since AND p.model = $model AND p.micros > 0"""
 #: Up to so many rows of a stage are read into memory once, instead of once a question.
 GATHERED: Final = 300_000
-_COLUMNS: Final = ("id", "row", "at", "model", "arm", "path", "score", "prediction", "value", "micros")
+#: Workers may serve the canary before for as long after the stage began, while they load this one. What was answered by its
+#: fallback names the version that really answered, so what counts begins with the canary's own first answer, or then.
+SETTLED: Final = timedelta(minutes=1)
+_COLUMNS: Final = ("id", "row", "at", "model", "version", "arm", "path", "score", "prediction", "value", "micros")
 #: A loss of one row; p: its prediction (of whichever version), l: its label.
 LOSSES: Final[Mapping[str, str]] = {
     "error": "(p.prediction <> l.label)::DOUBLE",
@@ -135,7 +138,8 @@ class _Reader:
         self._run(f"CREATE TEMP TABLE latest AS {latest}")
 
     def arm(self, arm: str, *, refusals: bool) -> ArmSums:
-        live = f"seen p WHERE {_LIVE} AND p.arm = $arm"
+        begins = self._begins(arm)
+        live = f"seen p WHERE {_LIVE} AND p.arm = $arm" + (f' AND epoch_us(p."at") >= {begins}' if begins else "")
         requests = f"""SELECT p.id, any_value(p.path) <> 'model' AS failed, any_value(p.micros) AS micros,
             avg(coalesce(p.score, p.value)) FILTER (p.path = 'model') AS score FROM {live} GROUP BY p.id"""
         count, failed, *score = self._one(
@@ -150,6 +154,16 @@ class _Reader:
             matured=self._one(f'SELECT count(DISTINCT p.id) FROM {answered} AND p."at" < $until', arm=arm)[0],
             groups=self._groups("avg((p.prediction = $positive)::DOUBLE)", answered, arm=arm),
         )  # fmt: skip
+
+    def _begins(self, arm: str) -> int:
+        """Microseconds since 1970; 0 for the champion, which was there before."""
+        if arm == _CHAMPION:
+            return 0
+        query = """SELECT epoch_us(min(p."at")) FROM seen p WHERE p."at" >= $since AND p.arm = $arm AND p.path = 'model'
+            AND p.version = $version"""
+        settled = int((self.asked.since + SETTLED).timestamp() * 1_000_000)
+        (own,) = self._one(query, arm=arm)
+        return min(int(own), settled) if own is not None else settled
 
     def shadow(self) -> ArmSums:
         said = f"shadows s JOIN seen p ON p.id = s.id AND p.row = s.row WHERE {_LIVE} AND s.version = $version"
@@ -209,8 +223,9 @@ class _Reader:
 
     def _refused(self, arm: str) -> int:
         codes = ", ".join(f"'{code}'" for code in sorted(OF_THE_SERVER))
+        mine = "" if arm == _CHAMPION else "AND p.version = $version"
         query = f"""SELECT coalesce(sum(p.count), 0)::BIGINT FROM refusals p WHERE p."at" >= $since AND p.model = $model
-            AND p.arm = $arm AND p.code IN ({codes})"""
+            AND p.arm = $arm AND p.code IN ({codes}) {mine}"""
         return int(self._one(query, arm=arm)[0])
 
     def _one(self, query: str, **more: Any) -> tuple[Any, ...]:
