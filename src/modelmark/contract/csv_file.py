@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAMELESS: Final = "Unnamed: "
 #: A row has to fit into one block. Arrow holds up to 32 blocks that it has read ahead, so they begin small.
 _BLOCK: Final = 2 * MAX_LINE
-_SMALL: Final = 262_144
+_SMALL: Final = 131_072
 _END: Final = "\x00modelmark: end"
 
 
