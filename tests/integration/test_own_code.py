@@ -122,7 +122,7 @@ def test_a_folder_of_code_and_data_answers_as_its_author_s_class_from_file_to_pr
     inside = holdout[holdout["income per year"].between(-50, 150) | holdout["income per year"].isna()]
     batch = codec.batch(codec.from_mappings(rows_of(inside, contract)))
     np.testing.assert_allclose(execution.run(batch.numbers, batch.texts), expected(inside), rtol=1e-12)
-    folder = Path(execution.flavour._child._folder.name)  # type: ignore[attr-defined]
+    folder = execution.flavour._child._folder.path  # type: ignore[attr-defined]
     assert sorted(path.name for path in folder.rglob("*.py")) == ["bands_of.py", "model.py"]
     execution.flavour._child.end()  # type: ignore[attr-defined]
     assert not folder.exists()

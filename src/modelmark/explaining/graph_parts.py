@@ -117,7 +117,7 @@ def part_of(folder: Path, output: int) -> GraphPart | None:
     nodes = [node for node in graph.node if node.op_type in _LINEAR | _TREES]
     if len(nodes) != 1:
         return None
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in nodes[0].attribute}
+    attributes = _attributes(nodes[0])
     model = _linear(attributes, output) if nodes[0].op_type in _LINEAR else _trees(attributes, output)
     if model is None:
         return None
@@ -136,8 +136,17 @@ def glass_box(folder: Path) -> bool:
     trees = [node for node in graph.node if node.op_type in _TREES]
     if len(trees) != 1:
         return False
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in trees[0].attribute}
+    attributes = _attributes(trees[0])
     return len(set(attributes["nodes_treeids"])) == 1 and len(attributes["nodes_treeids"]) <= _SMALL
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    """By name. Numbers that are kept as a tensor of doubles go by the name of those that are not."""
+    from onnx import helper, numpy_helper
+
+    found = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    wide = {name: value for name, value in found.items() if name.endswith("_as_tensor")}
+    return found | {name.removesuffix("_as_tensor"): numpy_helper.to_array(value) for name, value in wide.items()}
 
 
 def _linear(attributes: Mapping[str, Any], output: int) -> Linear | None:
@@ -172,14 +181,16 @@ def _trees(attributes: Mapping[str, Any], output: int) -> Trees | None:
         return None
     owner = np.asarray(attributes["nodes_treeids"])
     trees = tuple(_tree(attributes, modes, np.flatnonzero(owner == tree), leaves) for tree in np.unique(owner))
-    bases = np.asarray(attributes.get("base_values") or [0.0], dtype=np.float64)
+    known = attributes.get("base_values")
+    bases = np.asarray([0.0] if known is None or not len(known) else known, dtype=np.float64)
     return Trees(trees=trees, base=float(bases[output if len(bases) > 1 else 0]))
 
 
 def _tree(
     attributes: Mapping[str, Any], modes: list[str], rows: NDArray[np.int64], leaves: Mapping[tuple[int, int], float]
 ) -> Mapping[str, Any]:
-    """One tree as arrays; x < t becomes x <= the float32 before t, which is the same for float32 features."""
+    """One tree as arrays; x < t becomes x <= the number before t, in the precision in which the graph compares."""
+    wide = np.float64 if "nodes_values_as_tensor" in attributes else np.float32
     order = {int(attributes["nodes_nodeids"][i]): k for k, i in enumerate(rows)}
     size = len(rows)
     made: dict[str, Any] = {
@@ -197,8 +208,8 @@ def _tree(
             made["values"][k] = leaves.get((attributes["nodes_treeids"][i], attributes["nodes_nodeids"][i]), 0.0)
             continue
         yes, no = order[attributes["nodes_truenodeids"][i]], order[attributes["nodes_falsenodeids"][i]]
-        at = np.float32(attributes["nodes_values"][i])
-        made["thresholds"][k] = at if modes[i] == "BRANCH_LEQ" else np.nextafter(at, np.float32(-np.inf))
+        at = wide(attributes["nodes_values"][i])
+        made["thresholds"][k] = at if modes[i] == "BRANCH_LEQ" else np.nextafter(at, wide(-np.inf))
         made["features"][k] = attributes["nodes_featureids"][i]
         made["children_left"][k], made["children_right"][k] = yes, no
         made["children_default"][k] = yes if missing[i] else no
