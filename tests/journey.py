@@ -87,7 +87,7 @@ class Place:
         """Run a command in the folder; `code` is the exit code it must end with."""
         command = [sys.executable, "-m", "modelmark", *map(str, words)]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, timeout=200
+            command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, timeout=280
         )
         assert done.returncode == code, (
             f"{' '.join(command[2:])} ended with {done.returncode}:\n{done.stdout}{done.stderr}"

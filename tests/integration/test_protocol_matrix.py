@@ -5,7 +5,6 @@ docs/protocols.md shows what was found here; `--update-goldens` writes it anew.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import pickle
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import loops
 import serving_case as case
 from child_here import sandbox_here
 from foreign_clients import asked
@@ -147,7 +147,7 @@ def v2_async(kind: Any, address: str) -> Heard:
             error = await refused_later(client.infer("churn", tensors(kind, NAMES[:2])))
         return told.as_numpy("label").tolist(), told.as_numpy("probabilities"), error
 
-    return asyncio.run(ask())
+    return loops.run(ask())
 
 
 async def refused_later(work: Awaitable[Any]) -> str:

@@ -85,5 +85,5 @@ def test_a_waiver_that_was_granted_while_the_steward_ran_alerts_at_its_end_and_a
 
 def test_every_version_that_serves_is_asked_with_its_arm(tmp_path: Path) -> None:
     assert [(w.version, w.arm) for w in Steward(tmp_path).asked()] == [
-        (version().id, "canary"), (CHAMPION.version, "champion"),
+        (CHAMPION.version, "champion"), (version().id, "canary"),
     ]  # fmt: skip

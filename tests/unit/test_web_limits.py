@@ -435,7 +435,7 @@ def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
     people = ("add", "reset", "confirm", "disable", "change", "password", "key", "revoke")
     assert posted_to == {
         "/sign-in", "/redeem", "/sign-out", "/models/{model}/rollback", *(f"/versions/{{id}}/{act}" for act in acts),
-        *(f"/people/{act}" for act in people), "/endpoint/revoke",
+        *(f"/people/{act}" for act in people), "/endpoint/revoke", "/versions/{id}/rollout/{act}",
         *(f"/alerts/{{alert}}/{act}" for act in ("acknowledge", "assign", "snooze", "close")),
     }  # fmt: skip
     assert all(route.methods in ({"POST"}, {"GET", "HEAD"}) for route in routes)
