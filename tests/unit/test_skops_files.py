@@ -106,6 +106,7 @@ def packed(schema: Any, **files: bytes) -> bytes:
         pytest.param(node("OperatorFuncNode", "operator", "methodcaller"), "UNSAFE_ARTIFACT", id="an operator"),
         pytest.param(node("ObjectNode", "theirs", "Model"), "FOREIGN_CODE", id="their own"),
         pytest.param({"__class__": "system", "__module__": "os"}, "UNSAFE_ARTIFACT", id="without its kind"),
+        pytest.param({"__class__": "Pipeline", "__module__": "sklearn.pipeline", "protocol": 2}, "NOT_A_MODEL", id="a stand-in"),
         pytest.param({"__loader__": "ObjectNode"}, "FOREIGN_CODE", id="without a name"),
         pytest.param({"content": [1]}, "NOT_A_MODEL", id="nothing is built"),
         pytest.param(b"{}", "NOT_A_MODEL", id="an empty description"),

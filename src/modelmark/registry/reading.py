@@ -77,6 +77,8 @@ def _of_skops(data: bytes, most: int) -> dict[str, Any]:
     if not libraries.installed(skops_files.LIBRARY):
         raise Refusal("missing_skops")
     refused = [(n.module, n.name) for n in found.names if not skops_files.allows(n.module, n.name)]
+    if refused == [(skops_file.NOTHING.module, skops_file.NOTHING.name)]:  # harmless, and no model
+        raise Refusal("damaged_skops")
     return {
         "refused": [(module[:100], name[:100]) for module, name in refused[:20]],
         "hostile": any(pickle_names.is_hostile(module) for module, _ in refused),

@@ -24,6 +24,8 @@ _LOADERS: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = 100  # characters
+#: What a part that does not say how it is built would be built by.
+NOTHING: Final = Name("skops.io", "None")
 
 
 @dataclass(frozen=True, slots=True)
