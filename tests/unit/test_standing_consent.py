@@ -51,14 +51,14 @@ def new(**changes: Any) -> tuple[Any, Any]:
 
 
 def test_what_was_agreed_is_let_through() -> None:
-    asked()
+    assert asked() is None
     data = dataclasses.replace(AGREED.data, train="retrained_on.parquet", holdout="later.parquet", time="row_order")
     model = dataclasses.replace(AGREED.model, source="model.joblib")
-    asked(contracts=new(data=data, model=model))
+    assert asked(contracts=new(data=data, model=model)) is None
 
 
 def test_a_champion_that_was_trained_so_itself_passes_its_consent_on() -> None:
-    asked(version=LATER, champion=NEXT, retrained=[retrained(), retrained(LATER, NEXT)])
+    assert asked(version=LATER, champion=NEXT, retrained=[retrained(), retrained(LATER, NEXT)]) is None
 
 
 @pytest.mark.parametrize(
