@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from builders import domain
+from modelmark.app.retrained import code_digest, take_code
 from modelmark.contract.read import parse
 from modelmark.domain.contract import Contract, DataType, Input, Retraining, Strategy
 from modelmark.domain.errors import ContractInvalid, NotEnoughData
@@ -224,3 +226,22 @@ def test_an_entry_is_a_function_or_a_whole_command() -> None:
     assert is_entry("code/fit.py:train")
     assert is_entry("mlflow run . -P data={train} -P out={out} --env-manager local")
     assert not is_entry("fit.py")
+
+
+def test_the_code_is_known_by_the_same_digest_where_it_is_copied_to(tmp_path: Path) -> None:
+    """Whatever lies beside it: an environment of somebody's own, or a model that is code itself."""
+    base = tmp_path / "base"
+    for name, text in {
+        "fit.py": "x", "model.py": "y", "env/pyvenv.cfg": "", "env/lib/other.py": "z", ".hidden/a.py": "", "modelmark.yaml": "",
+    }.items():  # fmt: skip
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text)
+    made = domain.contract()
+    contract = dataclasses.replace(made, model=dataclasses.replace(made.model, source="model.py"))
+    take_code(base, tmp_path / "copy", contract)
+    found = code_digest(base)
+    assert code_digest(tmp_path / "copy") == found
+    (base / "env" / "lib" / "other.py").write_text("changed")
+    assert code_digest(base) == found
+    (base / "model.py").write_text("changed")
+    assert code_digest(base) != found

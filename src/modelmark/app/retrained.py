@@ -106,7 +106,7 @@ def code_digest(folder: Path) -> Digest:
     found = {
         path.relative_to(folder).as_posix(): digest_file(path)
         for path in folder.rglob("*")
-        if path.is_file() and (path.suffix in CODE or path.name == "MLproject") and _is_own(path.relative_to(folder))
+        if path.is_file() and (path.suffix in CODE or path.name == "MLproject") and _is_own(path, folder)
     }
     return digest_value(found)
 
@@ -125,8 +125,11 @@ def require_agreed_code(document: Document) -> None:
     )  # fmt: skip
 
 
-def _is_own(path: Path) -> bool:
-    return path.name != FILE and not any(part.startswith(".") or part in _NOT_OURS for part in path.parts)
+def _is_own(path: Path, folder: Path) -> bool:
+    """Not the contract, and in no cache or environment."""
+    inside = path.relative_to(folder)
+    hidden = any(part.startswith(".") or part in _NOT_OURS for part in inside.parts)
+    return inside.name != FILE and not hidden and not any((folder / p / "pyvenv.cfg").exists() for p in inside.parents)
 
 
 def write_tables(frozen: Frozen, folder: Path) -> tuple[Digest, Digest]:
@@ -144,7 +147,7 @@ def take_code(source: Path, folder: Path, contract: Contract) -> None:
         found = {n for n in names if n.startswith(".") or n in _NOT_OURS}
         found |= {n for n in names if (Path(place) / n / "pyvenv.cfg").exists()}
         if Path(place).resolve() == source.resolve():
-            found |= tables & set(names)
+            found |= {name for name in tables & set(names) if name == FILE or Path(name).suffix not in CODE}
         return found
 
     shutil.copytree(source, folder, ignore=left_out, ignore_dangling_symlinks=True, dirs_exist_ok=True)
