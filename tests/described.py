@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.config import ChecksConfig, GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.config._checks import NegativeDataRejectionConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+#: What happened lies in the last days, which no schema can say. From whole hours, so that a run can be repeated.
+_BEGUN = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+schemathesis.openapi.format(
+    "date-time", st.integers(0, 28 * 86_400).map(lambda ago: (_BEGUN - timedelta(seconds=ago)).isoformat())
+)
 
 #: Seeded, so that a run can be repeated; more by hand: examples=1000.
 EXAMPLES = 15

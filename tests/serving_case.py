@@ -199,3 +199,8 @@ def row(built: Built, value: float = 0.5) -> dict[str, Any]:
 
 def renamed(agreed: Contract, **changes: Any) -> Contract:
     return dataclasses.replace(agreed, **changes)
+
+
+def tensor(name: str, value: float) -> dict[str, Any]:
+    """One number as the Open Inference Protocol has it."""
+    return {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
 from types import TracebackType
@@ -74,9 +74,17 @@ class Client:
     def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
         self._http = httpx2.Client(base_url=base_url, timeout=timeout)
 
-    def predict(self, model: str, rows: Sequence[Mapping[str, Any]], *, entity: str | None = None) -> Prediction:
+    def predict(
+        self,
+        model: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        entity: str | None = None,
+        at: datetime | None = None,
+    ) -> Prediction:
         """rows: mappings of plain, NumPy or pandas values; None and pandas' nulls are null, moments are sent as text.
-        entity: whom the rows are about; the same entity always meets the same version.
+        entity: whom the rows are about; the same entity always meets the same version. at: when it happened, with its zone, where
+        that is not now.
 
         Raises Rejected, before anything is sent, for NaN and infinities (NON_FINITE) and for what is no single value
         (WRONG_TYPE), by column and row; the error the server answered, as a `modelmark.domain.errors` type with its code,
@@ -85,6 +93,8 @@ class Client:
         body: dict[str, Any] = {"rows": [_plain_row(row, at) for at, row in enumerate(rows)]}
         if entity is not None:
             body["entity"] = entity
+        if at is not None:
+            body["at"] = at.isoformat()
         found = self._post(f"/models/{model}/predict", body)
         return Prediction(
             id=found["id"],
@@ -96,12 +106,27 @@ class Client:
             flags=tuple(Flag(**flag) for flag in found["flags"]),
         )
 
-    def label(self, model: str, labels: Iterable[tuple[str, int, Label]], *, source: str = "api") -> int:
-        """The truth about (prediction id, row). All are taken or none. Returns how many rows that settles: what is said twice
-        counts once; what contradicts itself, and what is about an id that was never given, is kept and does not count."""
+    def label(
+        self,
+        model: str,
+        labels: Iterable[tuple[str, int, Label]],
+        *,
+        source: str = "api",
+        at: datetime | None = None,
+    ) -> int:
+        """The truth about (prediction id, row). at: when it became true, with its zone, where that is not now.
+
+        All are taken or none. Returns how many rows that settles: what is said twice counts once; what contradicts itself, and
+        what is about an id that was never given, is kept and does not count."""
         items = [
-            {"id": id, "row": _plain(row, "row", at), "label": _plain(label, "label", at), "source": source}
-            for at, (id, row, label) in enumerate(labels)
+            {
+                "id": id,
+                "row": _plain(row, "row", place),
+                "label": _plain(label, "label", place),
+                "source": source,
+                **({} if at is None else {"at": at.isoformat()}),
+            }
+            for place, (id, row, label) in enumerate(labels)
         ]
         return int(self._post(f"/models/{model}/labels", {"labels": items})["accepted"])
 

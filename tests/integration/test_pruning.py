@@ -13,12 +13,14 @@ from builders.domain import NOON, finding
 from builders.keys import signer
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.ports import MonitoringStore
+from modelmark.domain.workspace import Workspace
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.seal.heads import open_head
 from modelmark.seal.sums import RowSum
 from modelmark.stats.profile import pack, unpack
 from modelmark.steward.job import JobContext, Step
 from modelmark.steward.jobs.prune import Prune
+from modelmark.steward.profiler import Profiler
 from modelmark.storage.database import Database, sqlite_url
 from modelmark.storage.ledger import SqlLedger
 from modelmark.storage.monitoring_store import SqlMonitoringStore
@@ -39,7 +41,10 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MonitoringS
 
 
 def prune(book: MonitoringStore, now: datetime) -> None:
-    Prune(monitoring_store=book).run(JobContext(now=now, serving=(), report=lambda _: None, step=Step(at=now)))
+    profiler = Profiler(Workspace(Path("nowhere")), book)
+    Prune(monitoring_store=book, profiler=profiler).run(
+        JobContext(now=now, serving=(), report=lambda _: None, step=Step(at=now))
+    )
 
 
 def looks(

@@ -169,6 +169,17 @@ def test_every_answer_is_in_the_journal_under_its_id(built, client):
     assert np.frombuffer(record.numbers, "<f8").reshape(3, 3).tolist() == VALUES.tolist()
 
 
+def test_metadata_say_when_it_happened(built, client):
+    said = np.datetime64(time.time_ns() - 3600 * 10**9, "ns").astype("datetime64[s]")
+    found = client.infer("churn", columns(VALUES), headers={"x-modelmark-at": f"{said}Z"})
+    id = found.get_response().parameters["prediction_id"].string_param
+    eventually(lambda: any(isinstance(r, Predicted) and r.id == id for r in journal(built)))
+    (record,) = [r for r in journal(built) if isinstance(r, Predicted) and r.id == id]
+    assert int.from_bytes(record.event, "little") == int(said.astype("datetime64[ns]").astype(int))
+    with pytest.raises(Exception, match="too long ago"):
+        client.infer("churn", columns(VALUES), headers={"x-modelmark-at": "2020-01-01T00:00:00Z"})
+
+
 def test_a_label_finds_what_was_answered_over_grpc(client, rest):
     answer = client.infer("churn", columns(VALUES)).get_response()
     assert rest.label("churn", [(answer.parameters["prediction_id"].string_param, 0, 1)]) == 1

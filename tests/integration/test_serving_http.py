@@ -10,6 +10,7 @@ import socket
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,57 @@ def test_one_request_and_many_rows_answer_alike(built, client):
     rows = [case.row(built, value / 10) for value in range(600)]
     together = client.predict("churn", rows).answers
     assert [client.predict("churn", [row]).answers[0] for row in rows[::60]] == list(together[::60])
+
+
+def recorded(built, id: str) -> Predicted:
+    eventually(lambda: any(isinstance(r, Predicted) and r.id == id for r in journal(built)))
+    return next(r for r in journal(built) if isinstance(r, Predicted) and r.id == id)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/models/churn/predict", lambda row: {"row": row}),
+        ("/v1/models/churn:predict", lambda row: {"instances": [row]}),
+        ("/v2/models/churn/infer", lambda row: {"inputs": [case.tensor(k, v) for k, v in row.items()]}),
+        ("/invocations", lambda row: {"dataframe_records": [row]}),
+    ],
+)  # fmt: skip
+def test_every_protocol_may_say_when_it_happened(built, port, path, body):
+    moment = (datetime.now(UTC) - timedelta(hours=5)).replace(microsecond=0)
+    sent = json.dumps(body(case.row(built))).encode()
+    form = "Content-Type: application/json\r\n"
+    status, headers, answer = http(port, "POST", path, sent, f"{form}x-modelmark-at: {moment.isoformat()}\r\n")
+    assert status == 200, answer
+    said = json.loads(answer)
+    id = headers.get("x-modelmark-prediction-id") or said.get("parameters", {}).get("prediction_id") or said["id"]
+    assert int.from_bytes(recorded(built, id).event, "little") == int(moment.timestamp()) * 10**9
+    status, _, answer = http(port, "POST", path, sent, f"{form}x-modelmark-at: 2026-11-28\r\n")
+    assert status in (400, 422)
+    assert "moment" in str(json.loads(answer))
+
+
+def test_a_native_body_says_when_it_happened_and_a_label_since_when_it_is_true(built, client, port):
+    moment = (datetime.now(UTC) - timedelta(days=2)).replace(microsecond=250_000)
+    prediction = client.predict("churn", [case.row(built)], at=moment)
+    nanoseconds = int(moment.timestamp() * 1_000_000) * 1000
+    assert int.from_bytes(recorded(built, prediction.id).event, "little") == nanoseconds
+    assert client.label("churn", [(prediction.id, 0, 1)], at=moment + timedelta(days=1)) == 1
+    eventually(lambda: any(isinstance(r, Labelled) and r.prediction == prediction.id for r in journal(built)))
+    (label,) = [r for r in journal(built) if isinstance(r, Labelled) and r.prediction == prediction.id]
+    assert label.event == nanoseconds + 86_400 * 10**9
+    for said in (datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=1), datetime(2026, 11, 28)):
+        with pytest.raises(Rejected) as refusal:
+            client.predict("churn", [case.row(built)], at=said)
+        assert (refusal.value.code, refusal.value.field) == ("BAD_TIME", "at")
+    with pytest.raises(Rejected) as refusal:
+        client.label("churn", [(prediction.id, 0, 1)], at=datetime.now(UTC) + timedelta(hours=1))
+    assert (refusal.value.code, refusal.value.row) == ("BAD_TIME", 0)
+    twice = b'{"row": %s, "at": "%s", "at": null}' % (
+        json.dumps(case.row(built)).encode(), moment.isoformat().encode(),
+    )  # fmt: skip
+    status, _, answer = http(port, "POST", "/models/churn/predict", twice, "Content-Type: application/json\r\n")
+    assert (status, json.loads(answer)["code"]) == (422, "DUPLICATE_FIELD")
 
 
 def test_labels_are_in_the_journal_when_they_are_taken(built, client):

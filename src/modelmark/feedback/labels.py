@@ -13,6 +13,7 @@ from modelmark.contract.table_file import require_fits
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
+from modelmark.domain.predictions.event_time import event_time
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
 from modelmark.journal.wal.reader import SegmentFile, folders, segment_files
@@ -55,23 +56,24 @@ class LabelImport:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A line that can be read. row None: it says none."""
+    """A line that can be read. row None: it says none. event: when it became true, as the journal has it; 0: not said."""
 
     number: int
     row: int | None
     given: GivenLabel
+    event: int
 
 
 def import_labels(
     path: Path, model: str, contract: Contract, workspace: Workspace, writer: Writer, at: datetime
 ) -> LabelImport:
-    """Read a CSV of id, label and, where predictions had several rows, row; append what holds to the
-    journal. Other columns are passed over; a table of answers says prediction_id and prediction_row.
+    """Read a CSV of id, label, row where predictions had several, and at where it says when each became true; append what holds
+    to the journal. Other columns are passed over; a table of answers says prediction_id and prediction_row.
 
     Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer
     does.
     """
-    lines = list(_lines(path, contract))
+    lines = list(_lines(path, contract, int(at.timestamp() * 1e6) * 1000))
     notes = [item for item in lines if isinstance(item, Line)]
     read = [item for item in lines if not isinstance(item, Line)]
     rows = rows_of_each(workspace, model, {item.given.id for item in read})
@@ -84,7 +86,8 @@ def import_labels(
         Line(one.place, f"another line gives {one.id!r} row {one.row} another label") for one in settled.conflicting
     ]
     moment, source = int(at.timestamp() * 1e6) * 1000, f"file:{path.name}"
-    kept = [Labelled(one.id, one.row, moment, model, one.label, source) for one in settled.kept]
+    since = {item.number: item.event for item in read}
+    kept = [Labelled(one.id, one.row, moment, model, one.label, source, since[one.place]) for one in settled.kept]
     for start in range(0, len(kept), BATCH):
         writer.append_many(kept[start : start + BATCH])
     return LabelImport(
@@ -105,7 +108,7 @@ def _placed(item: _Read, count: int | None) -> GivenLabel | Line:
     return Line(item.number, f"row {said}; allowed: 0 to {count - 1}")
 
 
-def _lines(path: Path, contract: Contract) -> Iterator[_Read | Line]:
+def _lines(path: Path, contract: Contract, now: int) -> Iterator[_Read | Line]:
     if not path.is_file():
         raise Missing(f"there is no file {path}", code="NO_FILE", field=str(path))
     require_fits(path)
@@ -123,23 +126,26 @@ def _lines(path: Path, contract: Contract) -> Iterator[_Read | Line]:
                     limit="id, label and, for predictions of several rows, row",
                 )
             for line in reader:
-                yield _line(reader.line_num, line, contract)
+                yield _line(reader.line_num, line, contract, now)
     except (UnicodeDecodeError, csv.Error) as error:
         raise Malformed(f"{path.name} cannot be read as CSV: {error}", code="BAD_CSV", field=path.name) from None
 
 
-def _line(number: int, line: Mapping[str, str | None], contract: Contract) -> _Read | Line:
-    id, row, label = ((line.get(name) or "").strip() for name in ("id", "row", "label"))
+def _line(number: int, line: Mapping[str, str | None], contract: Contract, now: int) -> _Read | Line:
+    id, row, label, at = ((line.get(name) or "").strip() for name in ("id", "row", "label", "at"))
     if not id:
         return Line(number, "id is empty")
     if row and not (row.isascii() and row.isdigit() and len(row) < 10):
         return Line(number, f"row {row!r}; allowed: a number from 0")
     try:
         given = read_label(contract, place=number, id=id, row=int(row) if row else None, label=label)
+        event = event_time(at, now) if at else 0
     except Rejected as error:
-        said = {"id": _quoted(id), "row": row or "is missing", "label": _quoted(label)}[str(error.field)]
+        said = {"id": _quoted(id), "row": row or "is missing", "label": _quoted(label), "at": _quoted(at)}[
+            str(error.field)
+        ]
         return Line(number, f"{error.field} {said}; allowed: {(error.limit or '').removeprefix('one of: ')}")
-    return _Read(number, int(row) if row else None, given)
+    return _Read(number, int(row) if row else None, given, event)
 
 
 def _quoted(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ class Observations(Protocol):
 
     @property
     def refused(self) -> Mapping[tuple[str, str], int]:
-        """Requests refused that the version would have answered, by (code, field)."""
+        """Requests refused as the window's came that the version would have answered, by (code, field)."""
         ...
 
     @property
@@ -62,8 +62,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorContext:
-    """One window of one version's life. baseline: the objective on the holdout, None when unknown; baseline_interval: how
-    sure it is, None where it counts as known.
+    """One window of one version's life: of what happened in it. came: when its requests came, where callers say that what they
+    ask about happened earlier; None where they do not. baseline: the objective on the holdout, None when
+    unknown; baseline_interval: how sure it is, None where it counts as known.
 
     observed: the records themselves; a monitor that does not ask for labels costs no reading of labels.
     """
@@ -77,6 +78,11 @@ class MonitorContext:
     baseline: float | None
     now: datetime
     baseline_interval: Interval | None = None
+    came: Window | None = None
+
+    def of_requests(self) -> MonitorContext:
+        """The same, for findings about requests and refusals, which are known when they come."""
+        return self if self.came is None else replace(self, window=self.came, came=None)
 
     @property
     def profiles(self) -> Mapping[str, Counts]:

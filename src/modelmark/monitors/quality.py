@@ -34,7 +34,7 @@ class Quality:
         columns = [column for name, column in view.reference.columns.items() if name != SCORE]
         confidence = 1 - 2 * FALSE_ALARM_RATE / (2 * len(columns) + 1)
         found = [self._input(view, column, confidence) for column in columns]
-        return [*found, self._refused(view, confidence)]
+        return [*found, self._refused(view.of_requests(), confidence)]
 
     def _input(self, view: MonitorContext, column: Column, confidence: float) -> Finding:
         counts = view.profiles.get(column.name)

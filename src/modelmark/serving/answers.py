@@ -59,7 +59,8 @@ class PredictRequest(msgspec.Struct, eq=False):
     """One prediction asked for. received, due: by `perf_counter`; an answer after `due` is too late. size: in bytes.
 
     reparse: the same bytes read with another version's codec, for fallbacks and other arms. caller: whom it counts for when
-    many want more than there is. timing: None where nobody asks where its time goes.
+    many want more than there is. timing: None where nobody asks where its time goes. event: when it happened, as the journal
+    has it.
     answer and all after it are the batcher's notes. apart: it waits for a run off the loop; alone: it must have it alone.
     checked: its rows as the contract lets them through. key: to keep its answer by. turn, entered, predicted: its place in a
     lane, when it was let in, and how many seconds it was to take.
@@ -76,6 +77,7 @@ class PredictRequest(msgspec.Struct, eq=False):
     reparse: Callable[[RowCodec], Rows]
     caller: bytes = b""
     timing: Timing | None = None
+    event: bytes = b""
     answer: Answer | None = None
     error: ModelmarkError | None = None
     done: bool = False

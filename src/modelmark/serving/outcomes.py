@@ -151,4 +151,5 @@ def _record(request: PredictRequest, at: int, now: float) -> Predicted:
         [*answer.flags, *((row, "", CACHED) for row in range(rows.count))] if answer.cached else answer.flags,
         answer.packed,
         int((now - request.received) * 1e6),
+        request.event,
     )

@@ -19,6 +19,7 @@ from modelmark.journal.tables.service import answered, heard
 from modelmark.journal.wal.reader import sealed_segments
 from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.labels import ANSWERED, labelled_predictions
+from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
@@ -33,7 +34,18 @@ MAX_LABELS: Final = 20_000
 class JournalObservations:
     """Implements `monitors.monitor.Observations`."""
 
-    def __init__(self, workspace: Workspace, profiler: Profiler, watched: MonitoredVersion, window: Window) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        profiler: Profiler,
+        watched: MonitoredVersion,
+        window: Window,
+        *,
+        came: Window | None = None,
+        known_by: datetime | None = None,
+    ) -> None:
+        """came: as `MonitorContext` has it. known_by: labels that were said later are not known yet; None: all are."""
+        self._came, self._known_by = came or window, known_by
         self._workspace = workspace
         self._profiler = profiler
         self._watched = watched
@@ -42,8 +54,16 @@ class JournalObservations:
 
     @cached_property
     def profiles(self) -> Mapping[str, Counts]:
-        size = timedelta(seconds=bucket_seconds(self._watched.contract.monitors))
-        return self._profiler.window(self._watched, self._window.start - size / 2, self._window.end)
+        found = self._profiler.window(self._watched, self._window.start - self._half, self._window.end)
+        if self._came == self._window:
+            return found
+        asked = self._profiler.window(self._watched, self._came.start - self._half, self._came.end)
+        return {name: counts for name, counts in {**found, REQUESTS: asked.get(REQUESTS)}.items() if counts is not None}
+
+    @property
+    def _half(self) -> timedelta:
+        """Of a bucket: one that lies half in the window counts."""
+        return timedelta(seconds=bucket_seconds(self._watched.contract.monitors)) / 2
 
     def profiled(self, window: Window) -> Mapping[str, Counts]:
         if window not in self._profiled:
@@ -52,7 +72,7 @@ class JournalObservations:
 
     @cached_property
     def refused(self) -> Mapping[tuple[str, str], int]:
-        watched, window = self._watched, self._window
+        watched, window = self._watched, self._came
         return refusals(self._workspace, watched.model, window.start, window.end, version=watched.version.hex)
 
     @cached_property
@@ -107,6 +127,7 @@ class JournalObservations:
             [window.start for window in windows],
             end,
             paths=ANSWERED,
+            known_by=self._known_by,
         )
         return [
             Cohort(window=window, rows=size.rows, labels=size.labels, old=old, read=partial(self._read, window))
@@ -122,6 +143,7 @@ class JournalObservations:
             version=self._watched.version.hex,
             by="prediction",
             most=MAX_LABELS,
+            known_by=self._known_by,
         )
         return labelled_predictions(self._watched.contract, table)
 

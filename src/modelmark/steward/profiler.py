@@ -8,6 +8,7 @@ cost the bucket.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from modelmark.stats.profile import SCORE, Counts, Reference, merge, pack, tally
 from modelmark.steward.expiries import Expiry
 
 CHECKPOINT: Final = "profile"
+LAG: Final = "lag"
 COMMITS_PER_STEP: Final = 64
 
 
@@ -96,6 +98,7 @@ class Profiler:
         with self._book.transaction():
             done = int(self._book.checkpoint(CHECKPOINT).get("line", 0))
             added: dict[tuple[str, datetime], dict[str, Counts]] = {}
+            late: dict[str, list[Any]] = defaultdict(list)  # microseconds, by model
             for line, table, files in batch:
                 for path in files if line > done else ():
                     try:
@@ -103,11 +106,13 @@ class Profiler:
                     except FileNotFoundError:
                         lost += 1
                         continue
-                    counted = self._count(data, added)
+                    counted = self._count(data, added, late)
                     rows += counted
                     skipped += data.num_rows - counted
             for (version, bucket), counts in added.items():
                 self._add(self._watched[version][0], bucket, counts)
+            for model, lags in late.items():
+                self._keep_lag(model, timedelta(microseconds=float(np.median(np.concatenate(lags)))))
             if batch and batch[-1][0] > done:
                 self._book.set_checkpoint(CHECKPOINT, {"line": batch[-1][0]})
         self._waiting, self.behind = rest, bool(rest)
@@ -124,15 +129,31 @@ class Profiler:
         """The beginnings of the buckets in which any version of a model was asked, oldest first."""
         return self._book.active_buckets(model, REQUESTS, start, end)
 
+    def lag(self, model: str) -> timedelta:
+        """How long after what they are about predictions are asked for, by half of what came last; nothing where callers say
+        no moment of their own."""
+        return timedelta(seconds=self._book.checkpoint(f"{LAG}/{model}").get("seconds", 0.0))
+
+    def _keep_lag(self, model: str, lag: timedelta) -> None:
+        found = lag.total_seconds() if lag >= timedelta(seconds=1) else 0.0
+        if found != self.lag(model).total_seconds():
+            self._book.set_checkpoint(f"{LAG}/{model}", {"seconds": found})
+
     def _read(self, table: str, path: str) -> Any:
         from pyarrow.parquet import ParquetFile
 
         with ParquetFile(self._workspace.tables / table / path) as file:
-            inputs = [name for name in file.schema_arrow.names if name.startswith(("num_", "cat_"))]
+            names = file.schema_arrow.names
+            inputs = [name for name in names if name.startswith(("num_", "cat_")) or name == "received_at"]
             return file.read(columns=["at", "row", "micros", "version", "score", "value", *inputs])
 
-    def _count(self, data: Any, added: dict[tuple[str, datetime], dict[str, Counts]]) -> int:
+    def _count(
+        self, data: Any, added: dict[tuple[str, datetime], dict[str, Counts]], late: dict[str, list[Any]]
+    ) -> int:
+        """Rows by when they happened, requests by when they came."""
         import pyarrow.compute as pc
+
+        data = _with_arrival(data)
 
         rows = 0
         for version in pc.unique(data["version"]).to_pylist():
@@ -141,12 +162,15 @@ class Profiler:
                 continue
             watched, reference = known
             size = bucket_seconds(watched.contract.monitors)
-            for bucket, part in _by_bucket(data.filter(pc.equal(data["version"], version)), size):
+            mine = data.filter(pc.equal(data["version"], version))
+            for bucket, part in _by_bucket(mine, size, "at"):
                 counts = tally(reference, part, _columns(watched.contract))
-                counts[REQUESTS] = np.array([pc.sum(_requests(part)).as_py() or 0], dtype=np.int64)
-                key = (version, bucket)
-                added[key] = merge(added.get(key, {}), counts)
+                added[version, bucket] = merge(added.get((version, bucket), {}), counts)
                 rows += part.num_rows
+            for bucket, part in _by_bucket(mine, size, "received_at"):
+                asked = np.array([pc.sum(_requests(part)).as_py() or 0], dtype=np.int64)
+                added[version, bucket] = merge(added.get((version, bucket), {}), {REQUESTS: asked})
+            late[watched.model].append(_microseconds(mine["received_at"]) - _microseconds(mine["at"]))
         return rows
 
     def _add(self, watched: MonitoredVersion, bucket: datetime, counts: Mapping[str, Counts]) -> None:
@@ -166,10 +190,26 @@ def _requests(part: Any) -> Any:
     return pc.or_(pc.equal(part["row"], 0), pc.equal(part["micros"], 0))
 
 
-def _by_bucket(data: Any, seconds: int) -> Iterator[tuple[datetime, Any]]:
+def _with_arrival(data: Any) -> Any:
+    """With `received_at` in every row: nobody said another moment where there is none."""
+    import pyarrow.compute as pc
+
+    if "received_at" not in data.column_names:
+        return data.append_column("received_at", data["at"])
+    place = data.column_names.index("received_at")
+    return data.set_column(place, "received_at", pc.coalesce(data["received_at"], data["at"]))
+
+
+def _microseconds(times: Any) -> Any:
     import pyarrow as pa
 
-    buckets = data["at"].cast(pa.int64()).to_numpy() // (seconds * 1_000_000)
+    return times.cast(pa.int64()).to_numpy()
+
+
+def _by_bucket(data: Any, seconds: int, column: str) -> Iterator[tuple[datetime, Any]]:
+    import pyarrow as pa
+
+    buckets = _microseconds(data[column]) // (seconds * 1_000_000)
     for bucket in np.unique(buckets):
         at = datetime.fromtimestamp(int(bucket) * seconds, UTC)
         yield at, data.filter(pa.array(buckets == bucket))

@@ -50,7 +50,8 @@ def logged(case: Case, most: int, seconds: float) -> list[Request]:
     if not table.num_rows or not set(named.values()) <= set(table.column_names):
         return []
     groups: dict[str, list[dict[str, Any]]] = {}
-    for row in table.select(["id", "row", "at", "flags", *named.values()]).to_pylist():
+    told = [name for name in ("received_at",) if name in table.column_names]
+    for row in table.select(["id", "row", "at", *told, "flags", *named.values()]).to_pylist():
         groups.setdefault(row["id"], []).append(row)
     if table.num_rows == most * 4:
         groups.popitem()  # the oldest one's rows may be cut off
@@ -63,7 +64,10 @@ def logged(case: Case, most: int, seconds: float) -> list[Request]:
 def _at_their_intervals(
     groups: Sequence[list[dict[str, Any]]], contract: Contract, named: dict[str, str], seconds: float
 ) -> list[Request]:
-    times = [rows[0]["at"].timestamp() for rows in groups]
+    """When they came, which need not be when what they are about happened."""
+    came = {rows[0]["id"]: (rows[0].get("received_at") or rows[0]["at"]).timestamp() for rows in groups}
+    groups = sorted(groups, key=lambda rows: came[rows[0]["id"]])
+    times = [came[rows[0]["id"]] for rows in groups]
     span = max(times[-1] - times[0], 1e-9)
     found = []
     for rows, at in zip(groups, times, strict=True):

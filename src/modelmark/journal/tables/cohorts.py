@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.connection import connected, said_by
 from modelmark.journal.tables.schema import LABELS, table_of
 
 #: Rows that have a label; of those that have several, the latest is not in conflict with another of its time.
 _LABELLED: Final = """
     SELECT id, row FROM (
-        SELECT id, row, ns, min(label) = max(label) AS one FROM labels WHERE model = ? GROUP BY id, row, ns
+        SELECT id, row, ns, min(label) = max(label) AS one FROM labels WHERE model = ? AND ns <= ? GROUP BY id, row, ns
     ) GROUP BY id, row HAVING arg_max(one, ns)
 """
 
@@ -35,10 +35,11 @@ def cohort_sizes(
     end: datetime,
     *,
     paths: Collection[str],
+    known_by: datetime | None = None,
 ) -> list[CohortSize]:
     """The size of each cohort [start, end), in the order of starts; one scan. Empty where no label has come at all.
 
-    version: digest hex. paths: what answered, as `Predicted.path` has it.
+    version: digest hex. paths: what answered, as `Predicted.path` has it. known_by: labels that were said later do not count.
     """
     counted = ", ".join('count(*) FILTER (p."at" >= ?), count(l.id) FILTER (p."at" >= ?)' for _ in starts)
     query = f"""SELECT {counted} FROM predictions p
@@ -49,14 +50,25 @@ def cohort_sizes(
     with connected(workspace, predictions=table_of(model), labels=LABELS) as connection:
         if connection is None or not starts:
             return []
-        values = [*twice, model, min(starts), end, model, version.removeprefix("sha256:"), sorted(paths)]
+        values = [
+            *twice,
+            model,
+            said_by(known_by),
+            min(starts),
+            end,
+            model,
+            version.removeprefix("sha256:"),
+            sorted(paths),
+        ]
         (found,) = connection.execute(query, values).fetchall()
     return [CohortSize(int(rows), int(labels)) for rows, labels in zip(found[::2], found[1::2], strict=True)]
 
 
 def labelled_since(workspace: Workspace, model: str, since: datetime) -> int:
     """How many rows a label has come for later than that."""
-    query = 'SELECT count(*) FROM (SELECT DISTINCT id, row FROM labels WHERE model = ? AND "at" > ?)'
+    query = (
+        "SELECT count(*) FROM (SELECT DISTINCT id, row FROM labels WHERE model = ? AND ns > epoch_ns(?::TIMESTAMPTZ))"
+    )
     with connected(workspace, threads=1, labels=LABELS) as connection:
         if connection is None:
             return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -52,6 +53,18 @@ class TableFiles:
         connection.execute(
             f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}]{', union_by_name = true' * every_column})"
         )
+
+
+def received(connection: Any, table: str, prefix: str = "") -> str:
+    """When a row of predictions was answered, as SQL: `at`, unless the caller said that it happened at another moment. prefix:
+    `p.`, where the query calls the table so."""
+    told = "received_at" in connection.table(table).columns  # earlier releases wrote none
+    return f'coalesce({prefix}received_at, {prefix}"at")' if told else f'{prefix}"at"'
+
+
+def said_by(moment: datetime | None) -> int:
+    """As labels' `ns` has it; later than any for None."""
+    return 2**63 - 1 if moment is None else int(moment.timestamp() * 1_000_000) * 1000
 
 
 @contextmanager

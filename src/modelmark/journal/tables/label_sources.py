@@ -98,7 +98,8 @@ def _counted(
     touched = "model = ? AND id >= ? AND id <= ? AND id IN (SELECT id FROM touched)"
     query = f"""
         WITH said AS (
-            SELECT source, id, row, "at", label, ns = max(ns) OVER (PARTITION BY id, row) AS latest
+            SELECT source, id, row, make_timestamp(ns // 1000)::TIMESTAMPTZ AS "at",
+                label, ns = max(ns) OVER (PARTITION BY id, row) AS latest
             FROM {labels} WHERE {touched}
         ), settled AS (
             SELECT id, row, min(label) FILTER (latest) = max(label) FILTER (latest) AS one FROM said GROUP BY id, row

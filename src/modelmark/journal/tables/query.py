@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.connection import connected, said_by
 from modelmark.journal.tables.receipts import table_names
 from modelmark.journal.tables.schema import LABELS, REFUSALS, table_of
 
@@ -69,6 +69,7 @@ def labelled(
     by: Literal["prediction", "label"] = "label",
     inputs: bool = False,
     most: int | None = None,
+    known_by: datetime | None = None,
 ) -> Any:
     """A pyarrow table of predictions with their labels: the columns of `ANSWER` (and inputs, when asked) and label
     (text), label_value, label_source, labelled_at, drawn_from. Of several labels of one row the latest counts, since it first
@@ -76,15 +77,15 @@ def labelled(
 
     by: which time must lie in [start, end), that of the prediction or that of the (latest) label. most: where there are
     more rows, so many of them, drawn by a hash of id and row, which nothing about them decides; the same ones each time.
-    drawn_from: how many there are.
+    drawn_from: how many there are. known_by: labels that were said later do not count.
     """
     picked = "p.*" if inputs else ", ".join(f'p."{column}"' for column in ANSWER)
     when = "labelled_at" if by == "label" else 'p."at"'
-    query = f"WITH l AS ({LATEST_LABELS.format(which='model = ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
+    query = f"WITH l AS ({LATEST_LABELS.format(which='model = ? AND ns <= ?')}) SELECT {picked}, l.* EXCLUDE (label_id, label_row)"
     query += ", count(*) OVER () AS drawn_from"
     query += f" FROM predictions p JOIN l ON p.id = l.label_id AND p.row = l.label_row WHERE {when} >= ? AND {when} < ?"
     query += " AND p.model = ?"
-    values: list[Any] = [model, start, end, model]
+    values: list[Any] = [model, said_by(known_by), start, end, model]
     if version is not None:
         query += " AND p.version = ?"
         values.append(version.removeprefix("sha256:"))

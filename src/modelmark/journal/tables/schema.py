@@ -1,22 +1,24 @@
 """Journal records as columns: what the Delta tables hold, and how inputs are named in them.
 
-`predictions/<model>`: one row per predicted row. id, row, at (UTC, microseconds), model, version (digest hex), arm,
+`predictions/<model>`: one row per predicted row. id, row, at (UTC, microseconds: when it happened), received_at (when it was
+answered, where that is another moment; null else, and absent in tables of earlier releases), model, version (digest hex), arm,
 path, request_id, entity, flags ("KIND:input"), score (probability of the positive class; the largest one for several
 classes), prediction (the class as text), value (regression), probabilities (several classes only), micros, then the
-inputs. `labels`: id, row, at, ns (nanoseconds: which of two labels is later), model, label (as text), value (when it
-is a number), source. `refusals`: at, model, code, field, count, version (digest
-hex), arm; the last two are empty where an earlier release wrote.
+inputs. `labels`: id, row, at (when it became true), ns (nanoseconds, when it was said: which of two labels is later), model,
+label (as text), value (when it is a number), source. `refusals`: at, model, code, field, count, version (digest hex), arm; the
+last two are empty where an earlier release wrote.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelmark.domain.classes import class_text, positive_index
 from modelmark.journal.wal.records import Labelled, Predicted, Refused, Schema
@@ -79,7 +81,6 @@ def _one_version(records: list[Predicted], schema: Schema | None, width: int) ->
     total = int(rows.sum())
     which = np.repeat(np.arange(len(records)), rows)
     first = np.cumsum(rows) - rows
-    times = pa.timestamp("us", tz="UTC")
 
     def spread(values: list[Any], kind: Any) -> Any:
         column = pa.array(values, kind)
@@ -88,7 +89,7 @@ def _one_version(records: list[Predicted], schema: Schema | None, width: int) ->
     columns: dict[str, Any] = {
         "id": spread([r.id for r in records], pa.string()),
         "row": pa.array((np.arange(total) - first[which]).astype(np.int32)),
-        "at": spread([r.at // 1000 for r in records], pa.int64()).cast(times),
+        **_times(records, rows, spread),
         "model": spread([r.model for r in records], pa.string()),
         "version": spread([r.version.removeprefix("sha256:") for r in records], pa.string()),
         "arm": spread([r.arm for r in records], pa.string()),
@@ -102,6 +103,31 @@ def _one_version(records: list[Predicted], schema: Schema | None, width: int) ->
     if schema is not None:
         columns |= _inputs(records, schema, total)
     return pa.table(columns)
+
+
+def _times(
+    records: list[Predicted], rows: NDArray[np.int64], spread: Callable[[list[Any], Any], Any]
+) -> dict[str, Any]:
+    """When each row happened, and when it was received where that is another moment."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    moments = pa.timestamp("us", tz="UTC")
+    received = spread([r.at // 1000 for r in records], pa.int64()).cast(moments)
+    if not any(r.event for r in records):
+        return {"at": received, "received_at": pa.nulls(len(received), moments)}
+    happened = np.concatenate([_events(record, n) for record, n in zip(records, rows.tolist(), strict=True)])
+    said = np.repeat([bool(r.event) for r in records], rows)
+    return {
+        "at": pa.array(happened).cast(moments),
+        "received_at": pc.if_else(pa.array(said), received, pa.scalar(None, moments)),
+    }
+
+
+def _events(record: Predicted, rows: int) -> NDArray[np.int64]:
+    """Microseconds, one a row."""
+    said = np.frombuffer(record.event, "<i8") if record.event else np.array([record.at])
+    return np.broadcast_to(said // 1000, rows)
 
 
 def _flags(records: list[Predicted], total: int, unread: bool) -> list[list[str]]:
@@ -168,7 +194,7 @@ def labels_table(records: Sequence[Labelled]) -> Any:
         {
             "id": pa.array([r.prediction for r in records], pa.string()),
             "row": pa.array([r.row for r in records], pa.int32()),
-            "at": pa.array([r.at // 1000 for r in records], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            "at": pa.array([(r.event or r.at) // 1000 for r in records], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
             "ns": pa.array([r.at for r in records], pa.int64()),
             "model": pa.array([r.model for r in records], pa.string()),
             "label": pa.array([class_text(r.label) for r in records], pa.string()),

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.connection import connected, received
 from modelmark.journal.tables.schema import REFUSALS, table_of
 
 
@@ -15,11 +15,12 @@ def answered(
 ) -> tuple[int, int]:
     """Requests that a version (digest hex) answered in [start, end), and those that took longer than so many milliseconds in
     the server. Rows of tables, for which nobody waited, are none."""
-    query = """SELECT count(*), count(*) FILTER (micros > ?) FROM found
-        WHERE "at" >= ? AND "at" < ? AND version = ? AND "row" = 0 AND micros > 0"""
     with connected(workspace, threads=1, found=table_of(model)) as connection:
         if connection is None:
             return 0, 0
+        at = received(connection, "found")
+        query = f"""SELECT count(*), count(*) FILTER (micros > ?) FROM found
+            WHERE {at} >= ? AND {at} < ? AND version = ? AND "row" = 0 AND micros > 0"""
         ((n, slow),) = connection.execute(query, [slower_than * 1000, start, end, version]).fetchall()
     return int(n), int(slow)
 
@@ -29,18 +30,20 @@ def heard(
 ) -> tuple[int, datetime | None, datetime | None]:
     """Requests of a model that were answered in [start, end), and when the first and the last were; one that was refused
     counts as the last, too, for somebody asked."""
-    span = """SELECT count(*) AS n, min("at") AS first, max("at") AS last FROM found
-        WHERE "at" >= ? AND "at" < ? AND model = ?"""
-    n, first, last = _seen(workspace, table_of(model), span + ' AND "row" = 0 AND micros > 0', [start, end, model])
-    _, _, refused = _seen(workspace, REFUSALS, span, [start, end, model])
+    asked = [start, end, model]
+    n, first, last = _seen(workspace, table_of(model), asked, 'AND "row" = 0 AND micros > 0')
+    _, _, refused = _seen(workspace, REFUSALS, asked)
     return n, first, max((at for at in (last, refused) if at is not None), default=None)
 
 
 def _seen(
-    workspace: Workspace, table: str, query: str, values: list[Any]
+    workspace: Workspace, table: str, asked: list[Any], waited: str = ""
 ) -> tuple[int, datetime | None, datetime | None]:
     with connected(workspace, threads=1, found=table) as connection:
         if connection is None:
             return 0, None, None
-        (row,) = connection.sql(query, params=values).to_arrow_table().to_pylist()  # Arrow keeps times' zones
+        at = received(connection, "found")
+        query = f"""SELECT count(*) AS n, min({at}) AS first, max({at}) AS last FROM found
+            WHERE {at} >= ? AND {at} < ? AND model = ? {waited}"""
+        (row,) = connection.sql(query, params=asked).to_arrow_table().to_pylist()  # Arrow keeps times' zones
     return row["n"], row["first"], row["last"]

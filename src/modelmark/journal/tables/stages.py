@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.connection import connected, received
 from modelmark.journal.tables.query import LATEST_LABELS, quoted
 from modelmark.journal.tables.receipts import table_names
 from modelmark.journal.tables.schema import LABELS, REFUSALS, table_of
@@ -22,13 +22,26 @@ from modelmark.stats.sequences import NO_SUMS, Sums
 #: Times are counted in steps of one part in a hundred, so that all of them make a few hundred counts.
 STEPS: Final = 100
 _CHAMPION: Final = "champion"
-_LIVE: Final = """p."at" >= $since AND p.model = $model AND p.micros > 0"""
+_LIVE: Final = """p.received >= $since AND p.model = $model AND p.micros > 0"""
 #: Up to so many rows of a stage are read into memory once, instead of once a question.
 GATHERED: Final = 300_000
 #: Workers may serve the canary before for as long after the stage began, while they load this one. What was answered by its
 #: fallback names the version that really answered, so what counts begins with the canary's own first answer, or then.
 SETTLED: Final = timedelta(minutes=1)
-_COLUMNS: Final = ("id", "row", "at", "model", "version", "arm", "path", "score", "prediction", "value", "micros")
+_COLUMNS: Final = (
+    "id",
+    "row",
+    "at",
+    "received",
+    "model",
+    "version",
+    "arm",
+    "path",
+    "score",
+    "prediction",
+    "value",
+    "micros",
+)
 #: A loss of one row; p: its prediction (of whichever version), l: its label.
 LOSSES: Final[Mapping[str, str]] = {
     "error": "(p.prediction <> l.label)::DOUBLE",
@@ -128,18 +141,20 @@ class _Reader:
 
     def gather(self) -> None:
         """`seen`: what came in the stage. `latest`: its labels, which can have come no earlier."""
-        (count,) = self._one(f"SELECT count(*) FROM predictions p WHERE {_LIVE}")
+        at = received(self.connection, "predictions")
+        self._run(f"CREATE VIEW known AS SELECT *, {at} AS received FROM predictions")
+        (count,) = self._one(f"SELECT count(*) FROM known p WHERE {_LIVE}")
         if count <= GATHERED:
             picked = ", ".join(f"p.{quoted(name)}" for name in (*_COLUMNS, *self.groups))
-            self._run(f"CREATE TEMP TABLE seen AS SELECT {picked} FROM predictions p WHERE {_LIVE}")
+            self._run(f"CREATE TEMP TABLE seen AS SELECT {picked} FROM known p WHERE {_LIVE}")
         else:
-            self._run("CREATE VIEW seen AS SELECT * FROM predictions")
-        latest = LATEST_LABELS.format(which='model = $model AND "at" >= $since')
+            self._run("CREATE VIEW seen AS SELECT * FROM known")
+        latest = LATEST_LABELS.format(which="model = $model AND ns >= epoch_ns($since::TIMESTAMPTZ)")
         self._run(f"CREATE TEMP TABLE latest AS {latest}")
 
     def arm(self, arm: str, *, refusals: bool) -> ArmSums:
         begins = self._begins(arm)
-        live = f"seen p WHERE {_LIVE} AND p.arm = $arm" + (f' AND epoch_us(p."at") >= {begins}' if begins else "")
+        live = f"seen p WHERE {_LIVE} AND p.arm = $arm" + (f" AND epoch_us(p.received) >= {begins}" if begins else "")
         requests = f"""SELECT p.id, any_value(p.path) <> 'model' AS failed, any_value(p.micros) AS micros,
             avg(coalesce(p.score, p.value)) FILTER (p.path = 'model') AS score FROM {live} GROUP BY p.id"""
         count, failed, *score = self._one(
@@ -159,7 +174,7 @@ class _Reader:
         """Microseconds since 1970; 0 for the champion, which was there before."""
         if arm == _CHAMPION:
             return 0
-        query = """SELECT epoch_us(min(p."at")) FROM seen p WHERE p."at" >= $since AND p.arm = $arm AND p.path = 'model'
+        query = """SELECT epoch_us(min(p.received)) FROM seen p WHERE p.received >= $since AND p.arm = $arm AND p.path = 'model'
             AND p.version = $version"""
         settled = int((self.asked.since + SETTLED).timestamp() * 1_000_000)
         (own,) = self._one(query, arm=arm)

@@ -34,6 +34,7 @@ class Predicted(msgspec.Struct, tag="prediction", array_like=True):
     scores: float64 little-endian, shape (rows, classes) or (rows, 1); empty when path is review.
     micros: time in the server; 0 where nobody waited, as for a row of a table.
     A `previous_version` answer names in `version` the version that really answered.
+    event: when it happened, where the caller said so, as `at`: int64 little-endian, one for all rows or one a row; else empty.
     """
 
     id: str
@@ -50,11 +51,15 @@ class Predicted(msgspec.Struct, tag="prediction", array_like=True):
     flags: list[tuple[int, str, str]]
     scores: bytes
     micros: int
+    event: bytes = b""
 
 
 class Labelled(msgspec.Struct, tag="label", array_like=True):
     """The truth about one row of one prediction. A later label for the same row replaces an earlier one; different ones of
-    one time are in conflict, and none counts."""
+    one time are in conflict, and none counts.
+
+    event: when it became true, where the caller said so, as `at`, which is when it was said; else 0.
+    """
 
     prediction: str
     row: int
@@ -62,6 +67,7 @@ class Labelled(msgspec.Struct, tag="label", array_like=True):
     model: str
     label: bool | int | float | str
     source: str
+    event: int = 0
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True):

@@ -23,6 +23,7 @@ from modelmark.serving.runtime import LARGE_BODY, Runtime
 from modelmark.serving.timing.timing import Timing
 from modelmark.serving.wire import provenance
 from modelmark.serving.wire.errors import sentence
+from modelmark.serving.wire.event import AT, happened
 
 #: How often a stream that waits for its caller looks whether this worker ends, and how long it waits, in seconds.
 POLL: Final = 0.2
@@ -213,8 +214,11 @@ class Calls:
         timing = responder.timing = self.runtime.timing(received, _timing_asked(context))
         if timing is not None:
             timing.part("parse", received, perf_counter())
+        event = _happened(context)
         self.runtime.submit(
-            PredictRequest(responder, route, arm, rows, entity, received, due, len(body), question.rows, caller, timing)
+            PredictRequest(
+                responder, route, arm, rows, entity, received, due, len(body), question.rows, caller, timing, event
+            )
         )
 
     def _require_model(self, context: Context, model: str | None) -> None:
@@ -244,6 +248,12 @@ def _timing_asked(context: Context) -> dict[bytes, bytes]:
         for name, value in context.invocation_metadata() or ()
         if name in ("server-timing", "traceparent") and isinstance(value, str)
     }
+
+
+def _happened(context: Context) -> bytes:
+    """When it happened, as the journal has it; empty where the metadata do not say. Raises Rejected."""
+    said = [value for name, value in context.invocation_metadata() or () if name == AT.decode()]
+    return happened(said[-1].encode()) if said else b""
 
 
 def _model_in(message: Any) -> str | None:

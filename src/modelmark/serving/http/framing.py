@@ -30,6 +30,7 @@ READ: Final = frozenset(
         b"x-api-key",
         b"server-timing",
         b"traceparent",
+        b"x-modelmark-at",
     }
 )
 

@@ -22,6 +22,7 @@ from modelmark.serving.timing.timing import Timing
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Plain, Predict, Reply, Wire
 from modelmark.serving.wire.compression import ENCODING, unpacked
 from modelmark.serving.wire.errors import Doubtful, Heavy, MethodNotAllowed, refusal
+from modelmark.serving.wire.event import AT, happened
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 #: Allowed where no model says otherwise.
@@ -172,7 +173,7 @@ class Asked:
         return lambda: None if self.exchange.gone else work()
 
     def submit(self, runtime: Runtime, arm: int, parsed: Parsed) -> None:
-        """Raises NotYet and Overloaded, having taken nothing."""
+        """Raises Rejected for a moment that cannot be, NotYet and Overloaded, having taken nothing."""
         exchange, ready = self.exchange, self.exchange.ready
         timing = runtime.timing(ready, self.headers)
         if timing is not None:
@@ -181,9 +182,21 @@ class Asked:
             exchange, exchange.request_id, runtime.metrics, self.wire.refusal, parsed.render, timing
         )
         due, size = ready + self.route.arms[arm].version.deadline, len(self.body)
+        event = parsed.event or (happened(self.headers[AT]) if AT in self.headers else b"")
         runtime.submit(
             PredictRequest(
-                responder, self.route, arm, parsed.rows, parsed.entity, ready, due, size, self.rows, self.caller, timing
+                responder,
+                self.route,
+                arm,
+                parsed.rows,
+                parsed.entity,
+                ready,
+                due,
+                size,
+                self.rows,
+                self.caller,
+                timing,
+                event,
             )
         )
 

@@ -40,11 +40,13 @@ class Later(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Parsed:
-    """A body read with one version's codec. render: the answer's bytes; it may remember what the caller asked for."""
+    """A body read with one version's codec. render: the answer's bytes; it may remember what the caller asked for. event: when
+    it happened, as the journal has it, where the body says so."""
 
     rows: Rows
     entity: str
     render: Callable[[Answer], Reply | Later]
+    event: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A prediction of one row, and why: the native answer with an explanation beside it.
 
-    POST /models/NAME/explain  {"row": {...}, "method"?: "shap" | "lime" | "glass_box", "entity"?: "..."}
+    POST /models/NAME/explain  {"row": {...}, "method"?: "shap" | "lime" | "glass_box", "entity"?: "...", "at"?: "..."}
 
 The prediction is one like any other, journaled before the explanation is begun. Where none can be given the answer says why in
 `explanation_refused`, and stands all the same.
@@ -21,11 +21,12 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.models import LiveRoute
 from modelmark.serving.wire import Endpoint, Headers, Later, Parsed, Predict, Reply, errors
+from modelmark.serving.wire.event import happened
 from modelmark.serving.wire.explained import explained
 from modelmark.serving.wire.json_fields import entity_in, strict_object
 from modelmark.serving.wire.native_answers import Form
 
-_FIELDS: Final = ("row", "method", "entity")
+_FIELDS: Final = ("row", "method", "entity", "at")
 _FAILED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.Encoder().encode
 MAX_ENTITY: Final = 256
@@ -62,10 +63,11 @@ class Explain:
             )
         if not isinstance(found.get("row"), dict):
             raise Rejected("one row is explained at a time", code="MISSING_FIELD", field="row", limit="one object")
+        event = happened(found["at"]) if found.get("at") is not None else b""
         rows = codec.from_mappings([found["row"]])
         assert self._pool is not None  # else it has no address
         self._pool.require_room()
-        return Parsed(rows, entity or "", partial(self._render, method))
+        return Parsed(rows, entity or "", partial(self._render, method), event)
 
     def refusal(self, error: ModelmarkError) -> Reply:
         return errors.refusal(error)

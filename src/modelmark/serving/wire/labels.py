@@ -12,6 +12,7 @@ from modelmark.contract import jsontext
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
+from modelmark.domain.predictions.event_time import event_time
 from modelmark.domain.predictions.prediction_ids import may_be_given
 from modelmark.journal.wal.records import Labelled
 from modelmark.serving.models import LiveRoute
@@ -22,16 +23,18 @@ from modelmark.serving.wire.json_fields import strict_object
 MAX_LABELS: Final = 10_000
 MAX_SOURCE: Final = 64
 _FAILED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_FORM: Final = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "..."}]}'
+_FORM: Final = '{"labels": [{"id": "...", "label": ..., "row"?: 0, "source"?: "...", "at"?: "..."}]}'
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """What turned out to be true of one row of a prediction. row: None where the prediction has one alone."""
+    """What turned out to be true of one row of a prediction. row: None where the prediction has one alone. at: when it became
+    true."""
 
     id: str
     label: bool | int | float | str
     row: int | None = None
     source: str = "api"
+    at: str | None = None
 
 
 class _Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,8 +57,12 @@ def take(route: LiveRoute, runtime: Runtime, labels: Sequence[Label]) -> dict[st
         )
     contract, at = route.champion.contract, time.time_ns()
     settled = settle(_given(contract, index, item) for index, item in enumerate(labels))
+    since = [event_time(item.at, at, row=index) if item.at is not None else 0 for index, item in enumerate(labels)]
     runtime.label(
-        [Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source) for one in settled.kept]
+        [
+            Labelled(one.id, one.row, at, route.model, one.label, labels[one.place].source, since[one.place])
+            for one in settled.kept
+        ]
     )
     unknown = sum(not may_be_given(one.id, at) for one in settled.accepted)
     counts = {"duplicates": settled.duplicates, "conflicting": len(settled.conflicting), "unknown": unknown}

@@ -17,11 +17,12 @@ from modelmark.serving.answers import Answer
 from modelmark.serving.models import LiveRoute, described
 from modelmark.serving.runtime import Runtime
 from modelmark.serving.wire import Endpoint, Headers, Parsed, Plain, Predict, Reply, errors, labels
+from modelmark.serving.wire.event import happened
 from modelmark.serving.wire.json_fields import entity_in, strict_object
 from modelmark.serving.wire.native_answers import Form
 
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_FIELDS = ("rows", "row", "entity")
+_FIELDS = ("rows", "row", "entity", "at")
 MAX_ENTITY = 256
 MANY_BYTES = 4096
 
@@ -55,7 +56,7 @@ class Native:
         return entity_in(body)
 
     def parse(self, body: bytes, headers: Headers, codec: RowCodec) -> Parsed:
-        """`{"rows": [{...}], "entity"?: "..."}` or `{"row": {...}, "entity"?: "..."}`."""
+        """`{"rows": [{...}], "entity"?: "...", "at"?: "..."}`, or `row` with one object."""
         errors.require_json(headers)
         known = self._decoders.get(id(codec))
         if known is None:
@@ -76,9 +77,13 @@ class Native:
                 raise Rejected(
                     "the entity is too long", code="TOO_LONG", field="entity", limit=f"{MAX_ENTITY} characters"
                 )
+        event = b""
+        if message.at is not UNSET:
+            strings += 1 if message.at is None else 2
+            event = happened(message.at) if message.at is not None else b""
         if _marks(body) != 2 * strings and _quotes(body) != 2 * strings:
             _refuse_duplicates(body, codec)
-        return Parsed(parsed, entity or "" if entity is not UNSET else "", self._render)
+        return Parsed(parsed, entity or "" if entity is not UNSET else "", self._render, event)
 
     def _render(self, answer: Answer) -> Reply:
         form = self._forms.get(id(answer.version))  # which holds its version: no other has that address meanwhile
@@ -97,6 +102,7 @@ def _decoder(codec: RowCodec) -> Any:
             ("rows", list[codec.row_type] | UnsetType, UNSET),  # type: ignore[name-defined]
             ("row", codec.row_type | UnsetType, UNSET),
             ("entity", str | None | UnsetType, UNSET),
+            ("at", str | None | UnsetType, UNSET),
         ],
         forbid_unknown_fields=True,
     )
@@ -119,17 +125,26 @@ def _diagnose(body: bytes, codec: RowCodec) -> Rejected:
     if len(body) > jsontext.SMALL:
         if jsontext.too_deep(body[: jsontext.BLOCK]):  # known at once, as most that are too deep
             return jsontext.nested_too_deep()
-        return errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
+        return errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault, "at": _at_fault}))
     try:
         value = strict_object(body, _FIELDS)
     except Rejected as error:
         return error
-    found = _entity_fault(value.get("entity"))
+    found = _entity_fault(value.get("entity")) or _at_fault(value.get("at"))
     if found is not None:
         return found
     if ("rows" in value) == ("row" in value):
         return Rejected("send either rows or row", code="MISSING_FIELD", field="rows", limit="exactly one of rows, row")
     return codec.diagnose(value["rows"] if "rows" in value else [value["row"]])
+
+
+def _at_fault(at: object) -> Rejected | None:
+    try:
+        if at is not None:
+            happened(at)
+    except Rejected as error:
+        return error
+    return None
 
 
 def _entity_fault(entity: object) -> Rejected | None:
@@ -141,7 +156,7 @@ def _entity_fault(entity: object) -> Rejected | None:
 def _refuse_duplicates(body: bytes, codec: RowCodec) -> None:
     """There are more strings than columns and fields that come once have."""
     if len(body) > jsontext.SMALL:
-        raise errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault}))
+        raise errors.Doubtful(partial(codec.first_fault, body, {"entity": _entity_fault, "at": _at_fault}))
     value = strict_object(body, _FIELDS)
     for index, row in enumerate(value["rows"] if "rows" in value else [value["row"]]):
         found = row_errors.row(row, index, codec.numeric, codec.textual)

@@ -135,9 +135,9 @@ def _answer(contract: Contract) -> Schema:
 def _predict(model: str, contract: Contract) -> Schema:
     row = {"$ref": f"#/components/schemas/{model}.Row"}
     entity = {"type": ["string", "null"], "maxLength": MAX_ENTITY, "description": "whom the rows are about"}
-    most = contract.serving.max_rows
-    several = {"rows": {"type": "array", "minItems": 1, "maxItems": most, "items": row}, "entity": entity}
-    body = {"oneOf": [parts.record(several, "rows"), parts.record({"row": row, "entity": entity}, "row")]}
+    at, most = parts.AT, contract.serving.max_rows
+    several = {"rows": {"type": "array", "minItems": 1, "maxItems": most, "items": row}, "entity": entity, "at": at}
+    body = {"oneOf": [parts.record(several, "rows"), parts.record({"row": row, "entity": entity, "at": at}, "row")]}
     answer = {"$ref": f"#/components/schemas/{model}.Answer"}
     return parts.post(
         f"predict.{model}", f"Predictions of {model}: {contract.purpose}".strip(": "), body, answer, parts.PREDICT
@@ -147,7 +147,7 @@ def _predict(model: str, contract: Contract) -> Schema:
 def _explain(model: str) -> Schema:
     row = {"$ref": f"#/components/schemas/{model}.Row"}
     entity = {"type": ["string", "null"], "maxLength": MAX_ENTITY}
-    body = parts.record({"row": row, "method": {"enum": [*METHODS]}, "entity": entity}, "row")
+    body = parts.record({"row": row, "method": {"enum": [*METHODS]}, "entity": entity, "at": parts.AT}, "row")
     more = {"explanation": {"$ref": "#/components/schemas/Explanation"}, "explanation_refused": {"type": "object"}}
     answer = {"allOf": [{"$ref": f"#/components/schemas/{model}.Answer"}, {"type": "object", "properties": more}]}
     return parts.post(
@@ -168,6 +168,7 @@ def _labels(model: str, contract: Contract) -> Schema:
         "label": label,
         "row": {"type": ["integer", "null"], "minimum": 0},
         "source": {"type": "string", "maxLength": MAX_SOURCE},
+        "at": {**parts.AT, "description": "when it became true"},
     }
     each = parts.record(one, "id", "label")
     body = parts.record({"labels": {"type": "array", "minItems": 1, "maxItems": MAX_LABELS, "items": each}}, "labels")

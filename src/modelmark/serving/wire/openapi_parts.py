@@ -12,6 +12,8 @@ from modelmark.domain.predictions.explanations import METHODS
 
 Schema = dict[str, Any]
 ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+#: When it happened; how long ago it may be, errors say.
+AT: Final[Schema] = {"type": ["string", "null"], "format": "date-time", "description": "when it happened"}
 ERROR: Final[Schema] = {
     "type": "object",
     "required": ["error", "code"],

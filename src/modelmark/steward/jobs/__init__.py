@@ -62,7 +62,7 @@ def builtin(
         ),
         *((retrain,) if retrain else ()),  # after the look that may ask for it
         CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told),
-        Prune(monitoring_store=monitoring_store),
+        Prune(monitoring_store=monitoring_store, profiler=profiler),
         Maintain(compactor=compactor, profiler=profiler),
         *((checkpoint,) if checkpoint else ()),
         Deliver(monitoring_store=monitoring_store, notifier=notifier),

@@ -99,6 +99,7 @@ class MonitorVersions:
     def _service(
         self, context: JobContext, watched: MonitoredVersion, view: MonitorContext, every: timedelta
     ) -> list[Finding]:
+        view = view.of_requests()
         seen = JournalObservations(self.workspace, self.profiler, watched, view.window)
         try:
             requests, slow = seen.answered
@@ -110,18 +111,23 @@ class MonitorVersions:
         return _named(found, watched)
 
     def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
-        """The window that ends now, as monitors see it."""
-        window = Window(start=now - timedelta(minutes=watched.contract.monitors.window_minutes), end=now)
+        """The window that ends now, as monitors see it; where what is predicted happened a while ago, that long ago."""
+        length, end = (
+            timedelta(minutes=watched.contract.monitors.window_minutes),
+            now - self.profiler.lag(watched.model),
+        )
+        window, came = Window(start=end - length, end=end), Window(start=now - length, end=now)
         return MonitorContext(
             model=watched.model,
             version=watched.version,
             contract=watched.contract,
             reference=self.profiler.watch(watched),
             window=window,
-            observed=JournalObservations(self.workspace, self.profiler, watched, window),
+            observed=JournalObservations(self.workspace, self.profiler, watched, window, came=came),
             baseline=watched.baseline.estimate if watched.baseline else None,
             baseline_interval=watched.baseline,
             now=now,
+            came=came,
         )
 
 

@@ -11,8 +11,9 @@ from typing import ClassVar, Final
 
 from modelmark.domain.ports import MonitoringStore
 from modelmark.monitors.monitor import REQUESTS
-from modelmark.stats.profile import Counts, merge, pack, unpack
+from modelmark.stats.profile import SCORE, Counts, merge, pack, unpack
 from modelmark.steward.job import FaultOwner, JobContext
+from modelmark.steward.profiler import Profiler
 from modelmark.steward.service import HOUR
 
 DAY: Final = timedelta(days=1)
@@ -42,6 +43,7 @@ class Prune:
     checkpoint: ClassVar = "prune"
     owner: ClassVar = FaultOwner.VERSIONS
     monitoring_store: MonitoringStore
+    profiler: Profiler
 
     def run(self, context: JobContext) -> bool:
         now, store = context.now, self.monitoring_store
@@ -52,8 +54,9 @@ class Prune:
         store.drop_findings(now - QUARTER)
         store.drop_messages(now - QUARTER)
         windows = [timedelta(minutes=watched.contract.monitors.window_minutes) for watched in context.serving]
-        self._coarsen(now - max([FINE, *(2 * window for window in windows)]))
-        store.drop_profiles(before=now - max([PROFILED, *(2 * window for window in windows)]))
+        latest = now - max((self.profiler.lag(watched.model) for watched in context.serving), default=timedelta())
+        self._coarsen(latest - max([FINE, *(2 * window for window in windows)]))
+        store.drop_profiles(before=latest - max([PROFILED, *(2 * window for window in windows)]))
         return True
 
     def _coarsen(self, before: datetime) -> None:
@@ -62,7 +65,9 @@ class Prune:
         done = dict(store.checkpoint(PLACE))
         for model, version, oldest in store.profiled():
             at = datetime.fromisoformat(done.get(version, _hour(oldest).isoformat()))
-            hours = sorted({_hour(bucket) for bucket in store.active_buckets(model, REQUESTS, at, _hour(before))})
+            kinds = (REQUESTS, SCORE)  # what came, and what it is about, may be of other hours
+            active = [bucket for kind in kinds for bucket in store.active_buckets(model, kind, at, _hour(before))]
+            hours = sorted({_hour(bucket) for bucket in active})
             for hour in hours[:left]:
                 self._one_hour(model, version, hour)
             done[version] = (_hour(before) if len(hours) <= left else hours[left]).isoformat()
