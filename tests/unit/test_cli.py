@@ -23,6 +23,7 @@ from modelmark.cli.journal import journal
 from modelmark.cli.keys import key
 from modelmark.cli.output import ERROR, OK, REFUSED, UNMEASURED, USAGE, complain, exit_code
 from modelmark.cli.rollout import rollout
+from modelmark.cli.watching.monitors import monitors
 from modelmark.domain import errors
 from modelmark.domain.alerts.recording import tell_journal_fault
 from modelmark.domain.endpoint.worker_bounds import WorkerBounds
@@ -61,6 +62,10 @@ JSON = {
     "audit-decisions": ("t.csv", "--decision", "d", "--target", "y", "--sensitive", "sex"),
     "replay": ("01a2",),
     "journal salvage": (),
+    "monitors show": (),
+    "monitors set": ("wide.yaml", "--reason", "why"),
+    "monitors reset": ("--reason", "why"),
+    "backfill": ("t.csv",),
     "alerts list": (),
     "alerts show": ("7",),
     "alerts acknowledge": ("7",),
@@ -92,7 +97,14 @@ JSON = {
 
 
 #: Every command that does something: those of a group by both words.
-GROUPS = {"account": account, "key": key, "alerts": alerts, "journal": journal, "rollout": rollout}
+GROUPS = {
+    "account": account,
+    "key": key,
+    "alerts": alerts,
+    "journal": journal,
+    "monitors": monitors,
+    "rollout": rollout,
+}
 OF_GROUPS = [
     f"{name} {one.name or one.callback.__name__}" for name, of in GROUPS.items() for one in of.registered_commands
 ]

@@ -10,6 +10,7 @@ import pytest
 
 from builders.domain import NOON, contract, version
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.finding import Outcome
 from modelmark.domain.release import Waiver
 from modelmark.domain.routes import Arm, Route, Snapshot
@@ -49,8 +50,13 @@ class Steward:
         self.ledger.set_snapshot(Snapshot(sequence=1, issued_at=NOON, routes=(route,)))
         artifacts.add(CHAMPION.version, folder / "v")
         self.ledger.add_version(replace(version("champion", number=2), id=CHAMPION.version))
+        self.settings: Monitors | None = None
         self.asked = MonitoredVersions(
-            workspace=Workspace(folder), ledger=self.ledger, artifacts=artifacts, contract_of=lambda _: contract()
+            workspace=Workspace(folder),
+            ledger=self.ledger,
+            artifacts=artifacts,
+            contract_of=lambda _: contract(),
+            settings=lambda _: self.settings,
         )
 
     def waive(self, days: float, gate: str = "load") -> None:
@@ -87,3 +93,12 @@ def test_every_version_that_serves_is_asked_with_its_arm(tmp_path: Path) -> None
     assert [(w.version, w.arm) for w in Steward(tmp_path).asked()] == [
         (CHAMPION.version, "champion"), (version().id, "canary"),
     ]  # fmt: skip
+
+
+def test_versions_are_watched_as_is_set_now(tmp_path: Path):
+    case = Steward(tmp_path)
+    said = [one.contract.monitors for one in case.asked()]
+    case.settings = Monitors(window_minutes=7.0)
+    assert [one.contract.monitors.window_minutes for one in case.asked()] == [7.0, 7.0]
+    case.settings = None
+    assert [one.contract.monitors for one in case.asked()] == said

@@ -95,6 +95,22 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
     ),
     Act.ASSIGNED_ALERT: ("alert 7", {**ALERT, "to": "Bo"}, "assigned to Bo by Cy: drift of age, loans v3"),
     Act.CLOSED_ALERT: ("alert 7", {**ALERT, "reason": "mended"}, "closed by Cy, for “mended”: drift of age, loans v3"),
+    Act.CHANGED_MONITORS: (
+        "monitors of loans",
+        {
+            "model": "loans",
+            "name": "Cy",
+            "changed": ["window_minutes", "drift"],
+            "reason": "a quiet season",
+            "settings": {},
+        },
+        "settings changed by Cy (window_minutes, drift): “a quiet season”",
+    ),
+    Act.RESET_MONITORS: (
+        "monitors of loans",
+        {"model": "loans", "name": "Cy", "reason": "over"},
+        "settings of the contract again, by Cy: “over”",
+    ),
     Act.SIGNED_IN: ("bob", {"source": "127.0.0.1"}, "signed in from 127.0.0.1"),
     Act.FAILED_TO_SIGN_IN: (
         "bob",
@@ -130,7 +146,8 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     assert found.sentence == sentence
     assert (found.about, found.address) in (
         ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
-        ("earlier records", ""), ("the endpoint's key shop (a1b2)", "/endpoint"), ("alert 7", "/alerts/7"),
+        ("earlier records", ""), ("the endpoint's key shop (a1b2)", "/endpoint"), ("alert 7", "/alerts/7"), 
+        ("monitors of loans", "/models/loans"),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 

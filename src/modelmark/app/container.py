@@ -53,6 +53,7 @@ from modelmark.governance.rollouts import Rollouts
 from modelmark.governance.signatures import Signatures, signatures
 from modelmark.governance.signoff import SignOff
 from modelmark.governance.steady_clock import SteadyClock
+from modelmark.governance.watching import Watching
 from modelmark.journal.tables.take_over import take_over
 from modelmark.registry.mlflow import Tracking
 from modelmark.seal import keys
@@ -345,6 +346,10 @@ class Container:
             clock=self.steady_clock,
             owner=self.settings.actor,
         )
+
+    @cached_property
+    def watching(self) -> Watching:
+        return Watching(ledger=self.ledger, audit=self.audit, people=self.people, owner=self.settings.actor)
 
     @cached_property
     def verify(self) -> Verify:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 
 from modelmark.app.effects import FinishBehind, TrainBehind
-from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.usecases.retraining.due_retraining import DueRetraining
 from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
 from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts
@@ -31,12 +30,6 @@ from modelmark.web.server import Application, build
 
 class ControlPlane(Workbench):
     """A container that also imports the steward and the web framework."""
-
-    @cached_property
-    def monitored(self) -> MonitoredVersions:
-        return MonitoredVersions(
-            workspace=self.workspace, ledger=self.ledger, artifacts=self.artifacts, contract_of=self.contract_of
-        )
 
     def steward(self) -> Steward:
         """The control loop over everything that serves now."""

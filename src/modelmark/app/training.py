@@ -37,7 +37,12 @@ def _times(contract: Contract, table: pd.DataFrame) -> Array | None:
     name = contract.data.time
     if name is None or name == ROW_ORDER or name not in table:
         return None
-    values = timestamps(table[name])
+    return moments(table[name])
+
+
+def moments(column: pd.Series) -> Array | None:
+    """A column as microseconds since 1970, NaN where there is none; None where it says an order alone."""
+    values = timestamps(column)
     known = np.abs(values[np.isfinite(values)])
     middle = float(np.median(known)) if len(known) else 0.0
     return next((values * unit for least, most, unit in _UNITS if least <= middle < most), None)

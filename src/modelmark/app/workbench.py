@@ -12,7 +12,9 @@ from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.export_release import ExportRelease
 from modelmark.app.usecases.import_labels import ImportLabels
+from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.app.usecases.open_case import OpenCase
+from modelmark.app.usecases.predictions.backfill import Backfill
 from modelmark.app.usecases.predictions.explain_prediction import ExplainPrediction
 from modelmark.app.usecases.predictions.predict_table import PredictTable
 from modelmark.app.usecases.predictions.replay import Replay
@@ -35,6 +37,8 @@ from modelmark.registry.user_code.suite import ChildSuites
 from modelmark.registry.user_code.training import ChildTraining
 from modelmark.serving.explain.pool import Explanations
 from modelmark.serving.staging import LocalStaging
+from modelmark.storage.database import Database, sqlite_url
+from modelmark.storage.monitoring_store import SqlMonitoringStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +146,20 @@ class Workbench(Reporting):
         )
 
     @cached_property
+    def monitored(self) -> MonitoredVersions:
+        return MonitoredVersions(
+            workspace=self.workspace,
+            ledger=self.ledger,
+            artifacts=self.artifacts,
+            contract_of=self.contract_of,
+            settings=self.watching.settings,
+        )
+
+    @cached_property
+    def backfill(self) -> Backfill:
+        return Backfill(artifacts=self.artifacts, watched=self.monitored.of, store=_store_at)
+
+    @cached_property
     def predict(self) -> PredictTable:
         return PredictTable(workspace=self.workspace, verifier=lambda: self.verifier)
 
@@ -192,3 +210,8 @@ def _forget(model: str, path: Path) -> None:
 
 def _converted(path: Path, contract: Contract, holdout: pd.DataFrame, train: pd.DataFrame) -> Conversion:
     return convert(path, contract, holdout, train=train, limits=Limits(), progress=lambda _: None)
+
+
+def _store_at(place: Path) -> SqlMonitoringStore:
+    """One of its own, that goes with its folder."""
+    return SqlMonitoringStore(Database(sqlite_url(place)))

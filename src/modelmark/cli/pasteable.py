@@ -10,8 +10,8 @@ from typing import Final
 
 #: A command that takes a workspace, its second word included where it has one.
 _COMMAND: Final = re.compile(
-    r"\bmodelmark (?:(?:account|alerts|journal|key|rollout) [a-z]+"
-    r"|(?!(?:account|alerts|journal|key|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
+    r"\bmodelmark (?:(?:account|alerts|journal|key|monitors|rollout) [a-z]+"
+    r"|(?!(?:account|alerts|journal|key|monitors|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from modelmark.contract import yamltext
 from modelmark.contract.rule_violation import RuleViolation
 from modelmark.contract.rules import rule_violations
 from modelmark.contract.schema_faults import schema_faults
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import ContractFault, ContractInvalid, Missing
 
@@ -72,6 +73,22 @@ def parse(data: bytes, path: Path) -> Document:
     if faults:
         raise ContractInvalid(faults)
     return Document(path, contract, lines)
+
+
+def monitors_in(data: bytes, path: Path, contract: Contract) -> Monitors:
+    """What a file says that `monitors` of a contract should be: the settings themselves, or under `monitors:`. Raises
+    ContractInvalid as `parse` does, about these settings alone."""
+    values, root = _values(data, path)
+    whole = set(values) == {"monitors"}
+    lines = _Lines(root.inside["monitors"] if whole and isinstance(root.inside, dict) else root)
+    try:
+        found = _monitors_adapter().validate_json(json.dumps(values["monitors"] if whole else values), strict=True)
+    except ValidationError as error:
+        raise ContractInvalid(_faults(schema_faults(error), path, lines)) from None
+    broken = [rule for rule in rule_violations(replace(contract, monitors=found)) if rule.path[:1] == ("monitors",)]
+    if broken:
+        raise ContractInvalid(_faults([replace(rule, path=rule.path[1:]) for rule in broken], path, lines))
+    return found
 
 
 def _values(data: bytes, path: Path) -> tuple[dict[str, Any], yamltext.Place]:
@@ -135,6 +152,11 @@ def _whole(path: Path, line: int | None, found: str, allowed: str) -> ContractFa
 def _short(text: str, most: int = 300) -> str:
     """Enough to find it by: what was written may be as long as the file."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+@cache
+def _monitors_adapter() -> TypeAdapter[Monitors]:
+    return TypeAdapter(Monitors)
 
 
 @cache

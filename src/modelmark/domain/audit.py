@@ -44,6 +44,8 @@ class Act(StrEnum):
     SNOOZED_ALERT = "snoozed alert"
     ASSIGNED_ALERT = "assigned alert"
     CLOSED_ALERT = "closed alert"
+    CHANGED_MONITORS = "changed monitors"
+    RESET_MONITORS = "reset monitors"
     SIGNED_IN = "signed in"
     FAILED_TO_SIGN_IN = "failed to sign in"
     SIGNED_OUT = "signed out"

@@ -54,6 +54,7 @@ def labelled_predictions(contract: Contract, table: Any) -> LabelledPredictions 
 
 def _requests(rows: pd.DataFrame) -> NDArray[np.int64] | None:
     """Positions 0..k-1 of the request that each row came in; None where each came alone. Rows of one request hang
-    together: they are about one customer, or one moment."""
-    units = np.unique(rows["id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)
+    together: they are about one customer, or one moment. Those of a table that was answered whole do not."""
+    ids = rows["id"].where(rows["micros"] > 0, rows["id"] + "/" + rows["row"].astype(str))
+    units = np.unique(ids.to_numpy(str), return_inverse=True)[1].astype(np.int64)
     return units if units.max() + 1 < len(rows) else None

@@ -22,7 +22,7 @@ from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.profile import Counts
-from modelmark.steward.profiler import MonitoredVersion, Profiler, bucket_seconds
+from modelmark.steward.profiler import MonitoredVersion, Profiler
 from modelmark.steward.service import WEEK, Silence, usual_pause
 
 #: How far back labels are looked for where a narrower window cannot tell.
@@ -63,7 +63,7 @@ class JournalObservations:
     @property
     def _half(self) -> timedelta:
         """Of a bucket: one that lies half in the window counts."""
-        return timedelta(seconds=bucket_seconds(self._watched.contract.monitors)) / 2
+        return self._profiler.bucket(self._watched.contract.monitors) / 2
 
     def profiled(self, window: Window) -> Mapping[str, Counts]:
         if window not in self._profiled:
@@ -104,7 +104,7 @@ class JournalObservations:
         n, first, last = heard(self._workspace, model, active[-1] - length, now)
         if first is None or last is None:
             return None
-        size = timedelta(seconds=bucket_seconds(self._watched.contract.monitors))
+        size = self._profiler.bucket(self._watched.contract.monitors)
         seconds = max((last - first).total_seconds(), 1.0)
         return Silence(
             first=active[0], last=last, rate=(n - 1) / seconds, usual=usual_pause(active, last, now, size=size)

@@ -71,7 +71,9 @@ def bucket_seconds(settings: Monitors) -> int:
 class Profiler:
     """Keeps parsed references and its place in the receipts between steps."""
 
-    def __init__(self, workspace: Workspace, book: MonitoringStore) -> None:
+    def __init__(self, workspace: Workspace, book: MonitoringStore, *, bucket: timedelta | None = None) -> None:
+        """bucket: how fine profiles are kept; None: as the monitors' settings ask."""
+        self._bucket = bucket
         self._workspace = workspace
         self._book = book
         self._receipts = Receipts(workspace.receipts)
@@ -86,6 +88,9 @@ class Profiler:
             known = (watched, Reference.from_bytes(watched.reference))
         self._watched[watched.version.hex] = (watched, known[1])
         return known[1]
+
+    def bucket(self, settings: Monitors) -> timedelta:
+        return self._bucket or timedelta(seconds=bucket_seconds(settings))
 
     def step(self) -> Profiled:
         """Count what was appended, a bounded number of commits at a time. `behind` stays True when it fails."""
@@ -161,7 +166,7 @@ class Profiler:
             if known is None:
                 continue
             watched, reference = known
-            size = bucket_seconds(watched.contract.monitors)
+            size = int(self.bucket(watched.contract.monitors).total_seconds())
             mine = data.filter(pc.equal(data["version"], version))
             for bucket, part in _by_bucket(mine, size, "at"):
                 counts = tally(reference, part, _columns(watched.contract))

@@ -41,6 +41,8 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
         about, address = event.subject, ""
     elif event.act in (Act.CREATED_ENDPOINT_KEY, Act.REVOKED_ENDPOINT_KEY):
         about, address = f"the endpoint's key {event.details.get('name', '?')} ({event.subject})", "/endpoint"
+    elif event.act in (Act.CHANGED_MONITORS, Act.RESET_MONITORS):
+        about, address = event.subject, f"/models/{event.details.get('model', '')}"
     elif event.subject.startswith("alert "):
         about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:
@@ -113,6 +115,10 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.SNOOZED_ALERT: lambda d: f"snoozed by {d['name']} until {str(d['until'])[:16]}: {d['alert']}",
     Act.ASSIGNED_ALERT: lambda d: f"assigned to {d['to']} by {d['name']}: {d['alert']}",
     Act.CLOSED_ALERT: lambda d: f"closed by {d['name']}, for “{d['reason']}”: {d['alert']}",
+    Act.CHANGED_MONITORS: lambda d: _quoted(
+        f"settings changed by {d['name']} ({', '.join(d['changed']) or 'nothing'})", "reason"
+    )(d),
+    Act.RESET_MONITORS: lambda d: _quoted(f"settings of the contract again, by {d['name']}", "reason")(d),
     Act.SIGNED_IN: lambda d: f"signed in from {d['source']}",
     Act.FAILED_TO_SIGN_IN: lambda d: f"failed to sign in; {d['failures_in_the_last_hour']} in the last hour from there",
     Act.SIGNED_OUT: lambda d: "signed out",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
@@ -29,20 +30,29 @@ LATE: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredVersions:
-    """A version's own part never changes, so it is read once and kept; what was agreed of it until a day may, each time."""
+    """settings: of a model's monitors, where they are others than the contract's.
+
+    A version's own part never changes, so it is read once and kept; what was agreed of it until a day may, each time."""
 
     workspace: Workspace
     ledger: Ledger
     artifacts: ArtifactStore
     contract_of: Callable[[Version], Contract]
+    settings: Callable[[str], Monitors | None]
     _known: dict[Digest, MonitoredVersion] = field(default_factory=dict)
 
     def __call__(self) -> list[MonitoredVersion]:
         """Every version that serves now."""
         return [
-            replace(self._read_once(arm.version), arm=arm.name, terms=tuple(self._terms(arm.version)))
+            replace(self.of(arm.version), arm=arm.name, terms=tuple(self._terms(arm.version)))
             for arm in self._serving()
         ]
+
+    def of(self, id: Digest) -> MonitoredVersion:
+        """A version, whether it serves or not, watched as is set now. Raises Missing."""
+        found = self._read_once(id)
+        changed = self.settings(found.model)
+        return found if changed is None else replace(found, contract=replace(found.contract, monitors=changed))
 
     def left(self, now: datetime) -> list[MonitoredVersion | JobFault]:
         """Every version that serves no more and whose labels may still come: `LATE` after they usually have for the last of
@@ -57,7 +67,7 @@ class MonitoredVersions:
                     continue
                 try:
                     if now - last < label_delay(self.contract_of(version)) + LATE:
-                        found.append(replace(self._read_once(version.id), left=True))
+                        found.append(replace(self.of(version.id), left=True))
                 except ModelmarkError as error:
                     found.append(_unreadable(version, error))
         return found

@@ -117,7 +117,7 @@ def _times(
     if not any(r.event for r in records):
         return {"at": received, "received_at": pa.nulls(len(received), moments)}
     happened = np.concatenate([_events(record, n) for record, n in zip(records, rows.tolist(), strict=True)])
-    said = np.repeat([bool(r.event) for r in records], rows)
+    said = np.repeat([bool(r.event and r.at) for r in records], rows)
     return {
         "at": pa.array(happened).cast(moments),
         "received_at": pc.if_else(pa.array(said), received, pa.scalar(None, moments)),

@@ -35,6 +35,7 @@ class Predicted(msgspec.Struct, tag="prediction", array_like=True):
     micros: time in the server; 0 where nobody waited, as for a row of a table.
     A `previous_version` answer names in `version` the version that really answered.
     event: when it happened, where the caller said so, as `at`: int64 little-endian, one for all rows or one a row; else empty.
+    at 0: it was never answered, only reckoned with afterwards, as history is.
     """
 
     id: str

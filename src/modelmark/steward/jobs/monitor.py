@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
-from modelmark.monitors import enabled
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.steward import expiries, service
 from modelmark.steward.alerts import tell
 from modelmark.steward.job import FaultOwner, JobContext, JobFault
+from modelmark.steward.looks import Looks, named
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import MonitoredVersion, Profiler
 from modelmark.steward.serving_versions import ServingVersions
@@ -63,38 +62,25 @@ class MonitorVersions:
         since = datetime.fromisoformat(last) if last else None
         if since is not None and now - since < every:
             return
-        found: list[Finding] = []
+        looks, found = Looks(self.workspace, self.profiler), list[Finding]()
         idle: set[Digest] = set()
         for watched in mine:
-            view = self._view(watched, now)
-            found += self._findings(context, watched, view)
+            view = looks.view(watched, now)
+            found += looks.findings(watched, view, context.report)
             if watched.left:
                 continue
             found += self._service(context, watched, view, every)
             if _is_idle(view):
                 idle.add(watched.version)
             if since is not None and now - since > 2 * every:
-                found += _named([_unwatched(watched, since, now)], watched)
-            found += _named(expiries.evaluate(model, watched.version, watched.terms, since or now, now), watched)
+                found += named([_unwatched(watched, since, now)], watched)
+            found += named(expiries.evaluate(model, watched.version, watched.terms, since or now, now), watched)
         with self.monitoring_store.transaction():
             self.monitoring_store.add_findings(found)
             opened = tell(self.monitoring_store, found, now, every=every, queue=self.told, idle=idle)
             self.monitoring_store.set_checkpoint(key, {"at": now})
         context.step.findings += found
         context.step.opened += opened
-
-    def _findings(self, context: JobContext, watched: MonitoredVersion, view: MonitorContext) -> list[Finding]:
-        found: list[Finding] = []
-        for monitor in enabled(_settings(watched)):
-            try:
-                found += monitor.evaluate(view)
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it must not silence the others
-                line = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-                said = f"monitor {monitor.name} of {watched.model} failed: {line}"
-                context.report(JobFault(subject=monitor.name, sentence=said, owner=FaultOwner.LOG))
-                sentence = f"Cannot tell: monitor {monitor.name} could not evaluate this window ({line})."
-                found.append(view.finding(monitor.name, "monitor", Outcome.CANNOT_TELL, sentence, n=0))
-        return _named([_told_apart(finding, watched) for finding in found] if watched.left else found, watched)
 
     def _service(
         self, context: JobContext, watched: MonitoredVersion, view: MonitorContext, every: timedelta
@@ -108,27 +94,7 @@ class MonitorVersions:
             context.report(JobFault.of(service.NAME, error, FaultOwner.LOG))
             sentence = f"Cannot tell how {watched.model} is served: {type(error).__name__}."
             found = [view.finding(service.NAME, "monitor", Outcome.CANNOT_TELL, sentence, n=0)]
-        return _named(found, watched)
-
-    def _view(self, watched: MonitoredVersion, now: datetime) -> MonitorContext:
-        """The window that ends now, as monitors see it; where what is predicted happened a while ago, that long ago."""
-        length, end = (
-            timedelta(minutes=watched.contract.monitors.window_minutes),
-            now - self.profiler.lag(watched.model),
-        )
-        window, came = Window(start=end - length, end=end), Window(start=now - length, end=now)
-        return MonitorContext(
-            model=watched.model,
-            version=watched.version,
-            contract=watched.contract,
-            reference=self.profiler.watch(watched),
-            window=window,
-            observed=JournalObservations(self.workspace, self.profiler, watched, window, came=came),
-            baseline=watched.baseline.estimate if watched.baseline else None,
-            baseline_interval=watched.baseline,
-            now=now,
-            came=came,
-        )
+        return named(found, watched)
 
 
 def _is_idle(view: MonitorContext) -> bool:
@@ -137,20 +103,6 @@ def _is_idle(view: MonitorContext) -> bool:
         return not view.requests and not view.refused
     except Exception:  # noqa: BLE001 - as above
         return False
-
-
-def _settings(watched: MonitoredVersion) -> Monitors:
-    """Of a version that has left only what its labels say: it has no traffic that could drift."""
-    settings = watched.contract.monitors
-    return replace(settings, quality=None, drift=None, plugins={}) if watched.left else settings
-
-
-def _named(found: Iterable[Finding], watched: MonitoredVersion) -> list[Finding]:
-    return [replace(finding, label=watched.label, arm=watched.arm) for finding in found]
-
-
-def _told_apart(finding: Finding, watched: MonitoredVersion) -> Finding:
-    return replace(finding, sentence=f"{watched.label or watched.version.short} no longer serves. {finding.sentence}")
 
 
 def _unwatched(watched: MonitoredVersion, since: datetime, now: datetime) -> Finding:
