@@ -18,6 +18,7 @@ from deltalake import write_deltalake
 import serving_case as case
 from modelmark.app.usecases.predictions.predict_table import PredictedTable, PredictTable
 from modelmark.contract.rows import RowCodec
+from modelmark.contract.timestamps import moments
 from modelmark.domain.contract import Csv, DataType, Fallback, FallbackKind, Input, Outputs, Policy
 from modelmark.domain.errors import Conflict, Missing, ModelmarkError, Rejected
 from modelmark.domain.metrics import Task
@@ -421,3 +422,31 @@ def test_the_answers_with_a_label_beside_them_are_what_label_reads(served: case.
     assert (found.accepted, found.refused, found.unknown) == (ROWS, 0, 0)
     counted = out.groupby("prediction_id").size().to_dict()
     assert rows_of_each(served.workspace, "churn", set(out["prediction_id"])) == counted
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "delta"])
+def test_rows_may_say_when_they_happened(tmp_path: Path, form: str) -> None:
+    built = case.build(tmp_path / "served")
+    case.release(built)
+    moment = pd.Timestamp("2026-03-01T10:00:00Z")
+    frame = drawn(20).assign(when=[moment + pd.Timedelta(hours=place) for place in range(20)])
+    frame.loc[5, "when"] = pd.NaT
+    frame.loc[6, "when"] = pd.Timestamp.now("UTC") + pd.Timedelta(hours=1)
+    found, out = answered(built, written(frame, tmp_path, form), tmp_path / "out.parquet", at="when")
+    assert found.refused == {"BAD_TIME": 2}
+    assert out.loc[[5, 6], "error_field"].tolist() == ["when", "when"]
+    events = [int(ns) for r in journaled(built) if isinstance(r, Predicted) for ns in np.frombuffer(r.event, "<i8")]
+    assert sorted(events) == [(moment + pd.Timedelta(hours=place)).value for place in range(20) if place not in (5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("written_as", "said"),
+    [
+        ("2026-03-01T10:00:00+02:00", 1_772_352_000), ("2026-03-01", 1_772_323_200), ("1772323200", 1_772_323_200),
+        ("1772323200000", 1_772_323_200), ("1772323200000000", 1_772_323_200), ("03/04/2026", None),
+        ("soon", None), ("7", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_moment_means_the_same_wherever_the_table_is_cut(written_as: str, said: int | None) -> None:
+    (found,) = moments(pd.Series([written_as], dtype=object))
+    assert (found / 1e6 == said) if said else np.isnan(found)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modelmark.app.training import moments
+from modelmark.contract.timestamps import in_microseconds, timestamps
 from modelmark.domain.contract import Contract, Csv
 from modelmark.domain.errors import Rejected
 from modelmark.domain.labels import read_label
@@ -69,15 +69,19 @@ def write_past(workspace: Workspace, version: LoadedModel, table: Path, when: Wh
     columns, past = Columns(version.contract, version.codec, how), Past()
     asked = [name for name in (when.time, when.labelled_at) if name is not None]
     _require(read, [*columns.names, *asked])
+    times, labelled = _when(read, when)
     with Writer(workspace.wal, sync=Sync.NEVER) as writer:
         writer.declare(version.schema)
         with closing(Scoring(LiveRoute.alone(version), writer.ids, _FROM)) as scoring:
             done = 0
-            for part in read.parts(read.part_rows, wanted={*columns.names, *asked, when.target}):
+            for part in read.parts(read.part_rows, wanted={*columns.names, when.target}):
                 scored = scoring(columns.typed(part, texts=read.texts), lambda _: columns.typed(part, texts=read.texts))  # noqa: B023
-                times = _times(part, when, done)
-                writer.append_many(list(_records(scored, part, times, when, version, writer, past)))
-                done += len(part)
+                end = done + len(part)
+                records = _records(
+                    scored, part, (times[done:end], labelled[done:end]), when.target, version, writer, past
+                )
+                writer.append_many(list(records))
+                done = end
                 progress("answer", min(done, read.rows), read.rows)
     progress("answer", read.rows, read.rows)
     compactor = Compactor(workspace)
@@ -95,20 +99,30 @@ def _require(read: Source, names: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _times(part: pa.Table, when: When, done: int) -> Array:
-    """Of each row, in microseconds since 1970; NaN where it says none."""
+def _when(read: Source, when: When) -> tuple[Array, Array]:
+    """When each row happened and when its label came, in microseconds since 1970, NaN where it is not said. Of a whole column at
+    once: whether a day or a month stands first is told by all dates together."""
     if when.time is not None:
-        return _moments(part, when.time)
-    assert when.start is not None  # one of the two is said
-    place = np.arange(done, done + len(part), dtype=np.float64)
-    return (when.start.timestamp() + when.step.total_seconds() * place) * 1e6
+        times = _moments(read, when.time, "--time")
+    else:
+        assert when.start is not None  # one of the two is said
+        place = np.arange(read.rows, dtype=np.float64)
+        times = (when.start.timestamp() + when.step.total_seconds() * place) * 1e6
+    if when.labelled_at is not None:
+        return times, _moments(read, when.labelled_at, "--labelled-at")
+    return times, times + when.delay / _MICROSECOND
 
 
-def _moments(part: pa.Table, column: str) -> Array:
-    found = moments(part[column].to_pandas())
-    if found is None or not np.isfinite(found).any():
+def _moments(read: Source, column: str, option: str) -> Array:
+    import pandas as pd
+
+    values = pd.concat(
+        [part[column].to_pandas() for part in read.parts(read.part_rows, wanted={column})], ignore_index=True
+    )
+    found = in_microseconds(timestamps(values))
+    if not np.isfinite(found).any():
         raise Rejected(
-            f"the column {column!r} says no moments", code="NO_TIMES", field="--time",
+            f"the column {column!r} says no moments", code="NO_TIMES", field=option,
             limit="dates with or without times of day, or seconds, milliseconds or microseconds since 1970",
             hint="rows that are merely in order take --start and --step-minutes",
         )  # fmt: skip
@@ -116,11 +130,17 @@ def _moments(part: pa.Table, column: str) -> Array:
 
 
 def _records(
-    scored: Scored, part: pa.Table, times: Array, when: When, version: LoadedModel, writer: Writer, past: Past
+    scored: Scored,
+    part: pa.Table,
+    when: tuple[Array, Array],
+    target: str,
+    version: LoadedModel,
+    writer: Writer,
+    past: Past,
 ) -> Iterator[Record]:  # fmt: skip
     """One prediction a row, so that no two hang together."""
-    labels = part[when.target].to_pylist() if when.target in part.column_names else [None] * len(part)
-    since = _moments(part, when.labelled_at) if when.labelled_at is not None else times + when.delay / _MICROSECOND
+    times, since = when
+    labels = part[target].to_pylist() if target in part.column_names else [None] * len(part)
     model, name = version.model, str(version.id)
     past.refused["no answer of the model"] += len(scored.fallbacks)
     for code, n in Counter(error.code for error in scored.refused.values()).items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelmark.contract.proposals.row_order import ordered_columns
-from modelmark.contract.timestamps import timestamps
+from modelmark.contract.timestamps import in_microseconds, timestamps
 from modelmark.domain.contract import Contract
 from modelmark.gates.common.clocks import ROW_ORDER, clocks
 from modelmark.stats.profile import Times, reference
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-#: Microseconds in the unit of a column of numbers, by the size of its median: seconds, milliseconds, microseconds since 1970.
-_UNITS: Final = ((3e8, 1e10, 1e6), (3e11, 1e13, 1e3), (3e14, 1e16, 1.0))
 
 
 def describe(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, scores: Array) -> bytes:
@@ -37,12 +35,5 @@ def _times(contract: Contract, table: pd.DataFrame) -> Array | None:
     name = contract.data.time
     if name is None or name == ROW_ORDER or name not in table:
         return None
-    return moments(table[name])
-
-
-def moments(column: pd.Series) -> Array | None:
-    """A column as microseconds since 1970, NaN where there is none; None where it says an order alone."""
-    values = timestamps(column)
-    known = np.abs(values[np.isfinite(values)])
-    middle = float(np.median(known)) if len(known) else 0.0
-    return next((values * unit for least, most, unit in _UNITS if least <= middle < most), None)
+    found = in_microseconds(timestamps(table[name]))
+    return found if np.isfinite(found).any() else None

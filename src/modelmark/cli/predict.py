@@ -24,6 +24,7 @@ def predict(
         list[str] | None,
         typer.Option(help="A column of the table to stand beside its answers; several times, or 'all'."),
     ] = None,
+    at: Annotated[str | None, typer.Option(help="The column that says when each row happened [default: now].")] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Begin anew, where an earlier run of the same --out was cut short.")
     ] = False,
@@ -41,7 +42,7 @@ def predict(
     require_folder(out)
     app = open_workbench(workspace)
     with progress(quiet=json) as bar, written(out):
-        found = app.predict(app.find.model(model), table, out, keep=keep or (), again=again, progress=bar)
+        found = app.predict(app.find.model(model), table, out, keep=keep or (), at=at, again=again, progress=bar)
     if json:
         say_json(found)
         return REFUSED if found.refused else OK

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: A day and a month in either order, then a year.
 _NUMERIC_DATE: Final = r"^\s*(\d{1,2})([./-])\d{1,2}[./-]\d{2,4}"
+#: Microseconds in the unit of a column of numbers, by their size: seconds, milliseconds, microseconds since 1970.
+_UNITS: Final = ((3e8, 1e10, 1e6), (3e11, 1e13, 1e3), (3e14, 1e16, 1.0))
 #: Share of the distinct texts that must read as dates; else they are ordered as texts.
 _DATES: Final = 0.9
 
@@ -35,6 +37,35 @@ def timestamps(column: pd.Series) -> NDArray[np.float64]:
     if np.isfinite(values).mean() < _DATES:
         values = kinds.astype(str).rank(method="dense").to_numpy(dtype=np.float64)
     return np.asarray(np.append(values, np.nan)[place], dtype=np.float64)
+
+
+def moments(column: pd.Series) -> NDArray[np.float64]:
+    """Microseconds since 1970, each value by itself, so that it does not matter where a table is cut: dates, ISO 8601 text (what
+    names no zone is UTC), and numbers as seconds, milliseconds or microseconds by their size. NaN for anything else."""
+    import pandas as pd
+
+    kind = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return _microseconds(pd.to_datetime(column, utc=True))
+    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
+        return in_microseconds(as_numbers(column), each=True)
+    numbers = as_numbers(pd.to_numeric(column, errors="coerce"))
+    dates = _microseconds(pd.to_datetime(column.astype(str), errors="coerce", utc=True, format="ISO8601"))
+    return np.where(np.isfinite(numbers), in_microseconds(numbers, each=True), dates)
+
+
+def in_microseconds(values: NDArray[np.float64], *, each: bool = False) -> NDArray[np.float64]:
+    """Numbers that count seconds, milliseconds or microseconds since 1970; NaN where they count neither. each: the unit is told by
+    each number's size, not by that of their median."""
+    size = np.abs(values)
+    if not each:
+        known = size[np.isfinite(size)]
+        size = np.full(len(values), float(np.median(known)) if len(known) else 0.0)
+    scale = np.full(len(values), np.nan)
+    for least, most, unit in _UNITS:
+        scale[(least <= size) & (size < most)] = unit
+    found: NDArray[np.float64] = values * scale
+    return found
 
 
 def _times(kinds: pd.Series) -> NDArray[np.float64]:

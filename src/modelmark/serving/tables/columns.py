@@ -15,7 +15,7 @@ from modelmark.contract.dtypes import normalised
 from modelmark.contract.rows import RowCodec, Rows
 from modelmark.contract.table import as_numbers, as_texts
 from modelmark.domain.contract import Contract, Csv, DataType, Input
-from modelmark.domain.errors import Rejected
+from modelmark.domain.errors import ModelmarkError, Rejected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ class Typed:
     """rows: of the whole part. wrong: rows with a cell that is not of its column's type, and why; their numbers are NaN."""
 
     rows: Rows
-    wrong: Mapping[int, Rejected]
+    wrong: Mapping[int, ModelmarkError]
 
 
 class Columns:

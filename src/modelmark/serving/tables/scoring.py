@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +104,13 @@ class Scoring:
             self._settle(piece, outcome, stand_in, scored)
         return scored
 
-    def records(self, scored: Scored) -> list[Predicted | Refused]:
-        """For the journal: a prediction a run, then how many rows were refused for what."""
+    def records(self, scored: Scored, happened: NDArray[np.int64] | None = None) -> list[Predicted | Refused]:
+        """For the journal: a prediction a run, then how many rows were refused for what. happened: when, row by row of the part,
+        in nanoseconds since 1970; None: now."""
+
+        def event(at: Any) -> bytes:
+            return b"" if happened is None else happened[at].astype("<i8").tobytes()
+
         now, version, path = time.time_ns(), str(self.version.id), str(ServedBy.MODEL)
         model, arm, request_id = self.version.model, self._arm.name, self._nobody.request_id
         found: list[Predicted | Refused] = []
@@ -116,15 +121,15 @@ class Scoring:
             found.append(
                 Predicted(
                     run.id, now, model, version, arm, path, request_id, "", rows.count, rows.numbers, rows.texts, flags,
-                    run.scores.tobytes(), 0,
+                    run.scores.tobytes(), 0, event(run.at),
                 )
             )  # fmt: skip
         found += [
             Predicted(
                 answer.id, now, model, str(answer.version.id), arm, str(answer.served_by), request_id, "", 1,
-                answer.rows.numbers, answer.rows.texts, answer.flags, answer.packed, 0,
+                answer.rows.numbers, answer.rows.texts, answer.flags, answer.packed, 0, event(at),
             )
-            for answer in scored.fallbacks.values()
+            for at, answer in scored.fallbacks.items()
         ]  # fmt: skip
         why = Counter((error.code, error.field or "") for error in scored.refused.values())
         return found + [Refused(now, model, code, name, n, version, arm) for (code, name), n in sorted(why.items())]

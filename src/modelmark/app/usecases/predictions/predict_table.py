@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -10,9 +11,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from modelmark.contract.timestamps import moments
 from modelmark.domain.contract import Csv
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, ModelmarkError, Rejected
+from modelmark.domain.predictions.event_time import AHEAD
 from modelmark.domain.progress import Progress
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
@@ -58,9 +64,18 @@ class PredictTable:
     verifier: Callable[[], Verifier]
 
     def __call__(
-        self, model: str, table: Path, out: Path, *, keep: Sequence[str] = (), again: bool = False, progress: Progress
+        self,
+        model: str,
+        table: Path,
+        out: Path,
+        *,
+        keep: Sequence[str] = (),
+        at: str | None = None,
+        again: bool = False,
+        progress: Progress,
     ) -> PredictedTable:
-        """keep: columns of the table that stand beside the answers. again: begin anew, where an earlier run was cut short.
+        """keep: columns of the table that stand beside the answers. at: the column that says when each row happened. again: begin
+        anew, where an earlier run was cut short.
 
         Raises Missing where nothing serves or there is no table, NoMark or Tampered for a version that may not serve,
         Rejected for a table that cannot be read or lacks columns, Conflict as `Output` does, NotYet where the journal takes
@@ -73,7 +88,9 @@ class PredictTable:
         read = source(table, how)
         columns = Columns(version.contract, version.codec, how)
         form = Form(live, read.columns if list(keep) == [ALL] and ALL not in read.columns else keep)
-        _require(read, columns.names, form.keep)
+        _require(read, columns.names, "TABLE")
+        _require(read, form.keep, "--keep")
+        _require(read, [at] if at is not None else [], "--at")
         job = Job(read.digest, str(version.id), read.part_rows, form.keep)
         with Output.opened(out, job, again=again) as output, Writer(self.workspace.wal, sync=Sync.ALWAYS) as writer:
             for one in live.versions:
@@ -82,7 +99,7 @@ class PredictTable:
                 output.keep()  # it was journaled before the cut
             before = output.done * job.part_rows
             with closing(Scoring(live, writer.ids, f"table:{read.digest[:16]}")) as scoring:
-                run = _Run(read, scoring, columns, form, output, writer)
+                run = _Run(read, scoring, columns, form, output, writer, at)
                 rows = before
                 for count in run.parts(job.part_rows):
                     rows += count
@@ -121,14 +138,26 @@ def _previous(believed: Believed, route: Route, verifier: Verifier) -> LoadedMod
         return None
 
 
-def _require(read: Source, inputs: Sequence[str], keep: Sequence[str]) -> None:
-    for names, field in ((inputs, "TABLE"), (keep, "--keep")):
-        absent = [name for name in names if name not in read.columns]
-        if absent:
-            raise Rejected(
-                f"{read.path.name} has no column {', '.join(map(repr, absent))}", code="MISSING_COLUMN", field=field,
-                limit="it has " + ", ".join(read.columns),
-            )  # fmt: skip
+def _require(read: Source, names: Sequence[str], field: str) -> None:
+    absent = [name for name in names if name not in read.columns]
+    if absent:
+        raise Rejected(
+            f"{read.path.name} has no column {', '.join(map(repr, absent))}", code="MISSING_COLUMN", field=field,
+            limit="it has " + ", ".join(read.columns),
+        )  # fmt: skip
+
+
+def _happened(part: pa.Table, column: str) -> tuple[NDArray[np.int64], dict[int, ModelmarkError]]:
+    """When each row was, in nanoseconds since 1970, and what is wrong where it says no moment that can have been."""
+    found = moments(part[column].to_pandas())
+    latest = (time.time_ns() + AHEAD) / 1000
+    fine = (found > 0) & (found <= latest)
+    limit = "a date, ISO 8601 text, or seconds, milliseconds or microseconds since 1970, not five minutes from now"
+    wrong: dict[int, ModelmarkError] = {
+        row: Rejected("this is no moment, or one to come", code="BAD_TIME", field=column, row=row, limit=limit)
+        for row in np.flatnonzero(~fine).tolist()
+    }
+    return np.where(fine, found, 0).astype(np.int64) * 1000, wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +170,12 @@ class _Run:
     form: Form
     output: Output
     writer: Writer
+    at: str | None
 
     def parts(self, part_rows: int) -> Iterator[int]:
         """How many rows each part had, once it is whole."""
-        wanted = {*self.form.keep, *(name for version in self.scoring.versions for name in version.codec.names)}
+        inputs = {name for version in self.scoring.versions for name in version.codec.names}
+        wanted = inputs | {*self.form.keep} | ({self.at} if self.at is not None else set())
         parts = self.read.parts(part_rows, after=self.output.done, wanted=wanted)
         first = self.output.done * part_rows
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as keeper:
@@ -152,27 +183,29 @@ class _Run:
             ahead = reader.submit(next, parts, None)
             while (part := ahead.result()) is not None:
                 ahead = reader.submit(next, parts, None)
-                scored = self._scored(part)
+                happened, wrong = _happened(part, self.at) if self.at is not None else (None, {})
+                scored = self._scored(part, wrong)
                 if kept is not None:
                     yield kept.result()
-                kept = keeper.submit(self._keep, part, first, scored)
+                kept = keeper.submit(self._keep, part, first, scored, happened)
                 first += len(part)
             if kept is not None:
                 yield kept.result()
 
-    def _scored(self, part: pa.Table) -> Scored:
+    def _scored(self, part: pa.Table, wrong: Mapping[int, ModelmarkError]) -> Scored:
         how = self.scoring.version.contract.data.csv or Csv()
 
         def stand_in(version: LoadedModel) -> Typed:
             columns = Columns(version.contract, version.codec, how)
-            _require(self.read, columns.names, ())
+            _require(self.read, columns.names, "TABLE")
             return columns.typed(part, texts=self.read.texts)
 
-        return self.scoring(self.columns.typed(part, texts=self.read.texts), stand_in)
+        typed = self.columns.typed(part, texts=self.read.texts)
+        return self.scoring(Typed(typed.rows, {**wrong, **typed.wrong}) if wrong else typed, stand_in)
 
-    def _keep(self, part: pa.Table, first: int, scored: Scored) -> int:
+    def _keep(self, part: pa.Table, first: int, scored: Scored, happened: NDArray[np.int64] | None) -> int:
         """Written, then journaled, then whole: a part that is whole was journaled, and what was cut is known by its ids."""
         self.output.prepare(self.form.table(part, first, scored))
-        self.writer.append_many(self.scoring.records(scored))
+        self.writer.append_many(self.scoring.records(scored, happened))
         self.output.keep()
         return len(part)
