@@ -23,6 +23,7 @@ from builders.steward import book, steward, traffic, watched
 from modelmark.domain.errors import NotYet
 from modelmark.domain.finding import Outcome
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.behind import predicted_rows
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.query import counts, predictions
 from modelmark.journal.tables.verification import verify_tables
@@ -42,6 +43,21 @@ def send(root: Path, rows: int, *, minute: float = 0.0, shift: float = 0.0, seed
         root,
         *(predicted(f"{minute}-{i}", ages=(age,), jobs=(job,), score=s, at=at) for i, (age, job, s) in enumerate(many)),
     )
+
+
+def test_one_value_that_cannot_be_is_an_alert_that_leads_to_its_row(tmp_path: Path) -> None:
+    send(tmp_path, 300)
+    journal(tmp_path, predicted("odd", ages=(5500.0,), at=AT + 1, flags=[(0, "age", "IMPLAUSIBLE")]))
+    keeper = steward(tmp_path)
+    opened = [[a.subjects for a in keeper.step(NOON + minute * MINUTE).opened] for minute in (1, 2, 3)]
+    assert opened == [[], [("age",)], []]
+    (alert,) = book(tmp_path).alerts(open_only=True)
+    assert alert.sentence.startswith("“age” held 1 value that cannot be, of 301 rows: outside ")
+    rows = predicted_rows(
+        Workspace(tmp_path), "loans", alert.version.hex, NOON - MINUTE, NOON + MINUTE, inputs={"age": "num_age"},
+        faulty_first=True,
+    )  # fmt: skip
+    assert (rows[0]["inputs"], rows[0]["flags"]) == ({"age": 5500.0}, ["IMPLAUSIBLE:age"])
 
 
 def test_traffic_that_stops_is_an_alert_in_the_second_look_and_no_more_than_one(tmp_path: Path) -> None:

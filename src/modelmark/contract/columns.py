@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import Any, Final, Protocol
 
 from modelmark.domain.contract import DataType, Input, Policy
@@ -14,6 +14,8 @@ from modelmark.domain.errors import Rejected
 EXACT: Final = 2.0**53
 FLOAT32_MAX: Final = 3.4028234663852886e38
 FLOAT64_MAX: Final = 1.7976931348623157e308
+
+IMPLAUSIBLE: Final = "IMPLAUSIBLE"
 
 Outcome = Rejected | tuple[str, ...]
 
@@ -54,6 +56,8 @@ class Numeric:
     impute: float | None
     codes: frozenset[float] | None = None
     """What passes where whole numbers stand for categories."""
+    plausible: tuple[float, float] = (-inf, inf)
+    """Outside of it a value cannot be, as far as training tells. It is flagged, never refused for it."""
 
     @property
     def gaps(self) -> bool:
@@ -79,10 +83,14 @@ class Numeric:
             )
         if abs(value) > self.hard:
             return self._out(row, f"at most {self.hard:.8g} in magnitude: the model computes in {self.dtype}")
+        cannot_be = () if self.plausible[0] <= value <= self.plausible[1] else (IMPLAUSIBLE,)
+        if cannot_be and self.low <= value <= self.high:
+            return cannot_be
         if self.policy is Policy.REJECT:
             return self._out(row, self.range()) if self.codes is None else _unseen(self.name, row, len(self.codes))
         flag = "OUT_OF_RANGE" if self.codes is None else "UNSEEN"
-        return (flag, "IMPUTED") if self.policy is Policy.IMPUTE and self.impute is not None else (flag,)
+        imputes = self.policy is Policy.IMPUTE and self.impute is not None
+        return (flag, "IMPUTED", *cannot_be) if imputes else (flag, *cannot_be)
 
     def range(self) -> str:
         low = "-∞" if self.minimum is None else f"{self.minimum:.17g}"
@@ -126,8 +134,9 @@ def _unseen(name: str, row: int, known: int) -> Rejected:
     return Rejected(f"{name} is not a known category", code="UNSEEN_CATEGORY", field=name, row=row, limit=limit)
 
 
-def numeric_column(column: Input, dtype: str | None) -> Numeric:
-    """dtype: of the tensor that carries it, None where unknown."""
+def numeric_column(column: Input, dtype: str | None, plausible: tuple[float, float] | None = None) -> Numeric:
+    """dtype: of the tensor that carries it, None where unknown. plausible: bounds learnt from training, None where it told
+    none."""
     hard = FLOAT32_MAX if dtype == "float32" else FLOAT64_MAX
     whole = column.type is DataType.INTEGER or dtype == "int64"
     ceiling = min(hard, EXACT - 1) if whole else hard
@@ -149,6 +158,7 @@ def numeric_column(column: Input, dtype: str | None) -> Numeric:
         policy=column.on_out_of_range if codes is None else column.on_unseen,
         impute=float(column.impute) if isinstance(column.impute, (int, float)) else None,
         codes=codes,
+        plausible=plausible if plausible is not None and column.quantity else (-inf, inf),
     )
 
 

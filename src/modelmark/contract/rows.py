@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from operator import le
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -77,12 +78,20 @@ class RowCodec:
     """Compiled from a contract once; thereafter turns JSON rows into arrays at a few microseconds each.
 
     signature: names the tensor types the columns travel in, which bounds what they can hold; float64 where unknown.
+    plausible: by input, outside of which a value is flagged as IMPLAUSIBLE.
     Raises ContractInvalid when a column cannot be served as the contract describes it.
     """
 
-    def __init__(self, contract: Contract, signature: Signature | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        signature: Signature | None = None,
+        plausible: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    ) -> None:
         dtypes = {c: feed.dtype for feed in (signature.feeds if signature else ()) for c in feed.columns}
-        self.numeric: tuple[Numeric, ...] = tuple(numeric_column(i, dtypes.get(i.name)) for i in contract.numeric())
+        self.numeric: tuple[Numeric, ...] = tuple(
+            numeric_column(i, dtypes.get(i.name), plausible.get(i.name)) for i in contract.numeric()
+        )
         self.textual: tuple[Text, ...] = tuple(text_column(i) for i in contract.textual())
         columns: list[Numeric | Text] = [*self.numeric, *self.textual]
         self.columns = tuple(columns)
@@ -100,8 +109,8 @@ class RowCodec:
         self.rows_type: Any = list[self.row_type]  # type: ignore[name-defined]
         self._pack = struct.Struct(f"<{len(self.numeric)}d").pack
         self._unpack = struct.Struct(f"<{len(self.numeric)}d").iter_unpack
-        self._lowest = tuple(c.low for c in self.numeric)
-        self._highest = tuple(c.high for c in self.numeric)
+        self._lowest = tuple(max(c.low, c.plausible[0]) for c in self.numeric)
+        self._highest = tuple(min(c.high, c.plausible[1]) for c in self.numeric)
         self._low, self._high = np.array(self._lowest), np.array(self._highest)
         self._whole = np.array([i for i, c in enumerate(self.numeric) if c.whole], np.intp)
         self._gaps = [(i, c.codes, np.array(sorted(c.codes))) for i, c in enumerate(self.numeric) if c.codes and c.gaps]

@@ -13,7 +13,7 @@ from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.monitors.cohort import Cohort
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions
-from modelmark.stats.profile import SCORE, Counts, Reference, merge
+from modelmark.stats.profile import IMPLAUSIBLE, SCORE, Counts, Reference, merge
 
 #: A profile column of one count: requests that were answered. Rows are counted by every other column.
 REQUESTS: Final = "@requests"
@@ -110,6 +110,15 @@ class MonitorContext:
     def requests(self) -> int:
         counts = self.profiles.get(REQUESTS)
         return 0 if counts is None else int(counts[0])
+
+    @property
+    def implausible(self) -> Mapping[str, int]:
+        """Values outside the bounds learnt from training, of each input that has such bounds."""
+        counts = self.profiles.get(IMPLAUSIBLE)
+        return {
+            column.name: 0 if counts is None else int(counts[place])
+            for place, column in enumerate(self.reference.bounded)
+        }
 
     def finding(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Final
 
 from modelmark.domain.catalogue.monitor_settings import QualityMonitor
@@ -18,8 +19,8 @@ NAME: Final = "quality"
 
 
 class Quality:
-    """One finding per input, about the worse of its two shares (missing; unseen or out of range), and one about
-    refusals.
+    """One finding per input, about the worse of its two shares (missing; unseen or out of range), or about single values
+    that cannot be; and one about refusals.
 
     Exact intervals (Clopper & Pearson 1934): of few rows an approximate one is sure too early (of one row that is
     missing Wilson's lower end is 0.09, the exact one 0.001).
@@ -39,6 +40,9 @@ class Quality:
     def _input(self, view: MonitorContext, column: Column, confidence: float) -> Finding:
         counts = view.profiles.get(column.name)
         n = 0 if counts is None else int(column.histogram(counts).sum())
+        hits = view.implausible.get(column.name, 0)
+        if hits and (found := self._implausible(view, column, hits, n, confidence)) is not None:
+            return found
         if counts is None or n < MIN_ROWS:
             sentence = f"Cannot tell whether “{column.name}” is clean: {_too_few(n, 'predictions', 'rows')}."
             return view.finding(NAME, column.name, Outcome.CANNOT_TELL, sentence, n=n, column=True)
@@ -56,6 +60,28 @@ class Quality:
         return view.finding(
             NAME, column.name, outcome, f"{numbers}; {tail}", n=n, measured=hits / n, low=low, high=high, limit=limit,
             column=True,
+        )  # fmt: skip
+
+    def _implausible(
+        self, view: MonitorContext, column: Column, hits: int, n: int, confidence: float
+    ) -> Finding | None:
+        """None where so many may be: they are tolerated, or training had them as often."""
+        allowed = self._settings.implausible
+        if allowed is None or hits <= allowed or column.bounds is None:
+            return None
+        trained = int(column.histogram(column.counts).sum())
+        usual = clopper_pearson(column.implausible, trained, confidence)[1] if column.implausible else 0.0
+        low, high = clopper_pearson(hits, n, confidence)
+        if low <= usual:
+            return None
+        had = f"{column.implausible:,} were" if column.implausible else "none was"
+        sentence = (
+            f"“{column.name}” held {hits:,} {'value' if hits == 1 else 'values'} that cannot be, of {n:,} rows: outside "
+            f"{between(column.bounds)}; of {trained:,} rows of training {had}."
+        )
+        return view.finding(
+            NAME, column.name, Outcome.ALERT, sentence, n=n, measured=hits / n, low=low, high=high,
+            limit=max(usual, allowed / n), column=True,
         )  # fmt: skip
 
     def _refused(self, view: MonitorContext, confidence: float) -> Finding:
@@ -76,6 +102,18 @@ class Quality:
         return view.finding(
             NAME, "requests", outcome, sentence, n=n, measured=refused / n, low=low, high=high, limit=limit
         )
+
+
+def between(bounds: tuple[float, float]) -> str:
+    """In words.
+
+    >>> between((913.1, 1108.0)), between((float('-inf'), 5.0))
+    ('913.1 to 1108', 'at most 5')
+    """
+    low, high = bounds
+    if isfinite(low) and isfinite(high):
+        return f"{low:.6g} to {high:.6g}"
+    return f"at least {low:.6g}" if isfinite(low) else f"at most {high:.6g}"
 
 
 def _too_few(n: int, none: str, some: str) -> str:

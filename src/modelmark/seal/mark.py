@@ -29,7 +29,7 @@ PREDICATE_TYPE: Final = "https://modelmark.dev/mark/v1"
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A version whose every byte was checked against its mark. files: the model's own, by path, the main one first. golden: None
-    for a version that was registered before there were any."""
+    for a version that was registered before there were any. reference: the bytes of its reference.json."""
 
     version: Version
     contract: Contract
@@ -37,6 +37,7 @@ class Marked:
     files: Mapping[str, bytes]
     statement: Mapping[str, Any]
     golden: GoldenRequests | None = None
+    reference: bytes = b""
 
 
 def evidence_digest(evidence: Sequence[Evidence]) -> Digest:
@@ -109,6 +110,7 @@ def open_marked(folder: Path, verifier: Verifier, *, expected: Digest) -> Marked
         files={file.path: contents[file.path] for file in names.model_files(version.manifest)},
         statement=statement,
         golden=decode(GoldenRequests, contents[names.GOLDEN]) if names.GOLDEN in contents else None,
+        reference=contents[names.REFERENCE],
     )
 
 

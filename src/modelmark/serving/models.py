@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ from modelmark.serving import golden
 from modelmark.serving.execution import Execution
 from modelmark.serving.flavours import Model
 from modelmark.serving.guard import Guard
+from modelmark.stats.watching.plausible import Bounds, bounds_in
 
 
 class LoadedModel:
@@ -33,14 +35,15 @@ class LoadedModel:
 
     def __init__(
         self, id: Digest, label: str, contract: Contract, model: Model, *, requests: GoldenRequests | None = None,
-        may_wait: bool = False,
+        may_wait: bool = False, plausible: Mapping[str, Bounds] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """requests: what it must answer as it did. may_wait: one whose server does not answer is loaded all the same, and not
-        `proven`; each of its runs raises NotYet. Raises whatever the model's runtime does, and as `prove`."""
+        """requests: what it must answer as it did. plausible: as of `RowCodec`. may_wait: one whose server does not answer is
+        loaded all the same, and not `proven`; each of its runs raises NotYet. Raises whatever the model's runtime does, and as
+        `prove`."""
         self.id, self.label, self.contract, self.signature = id, label, contract, model.signature
         self._golden, self.proven = requests, False
         self.model, self.flavour = contract.name, model.flavour
-        self.codec = RowCodec(contract, model.signature)
+        self.codec = RowCodec(contract, model.signature, plausible)
         self.guard = Guard(contract)
         self.decide = Decider(contract)
         self.classes = [class_text(name) for name in contract.outputs.classes]
@@ -115,7 +118,10 @@ def load_marked(folder: Path, verifier: Verifier, id: Digest, *, may_wait: bool 
     runtime objects to. may_wait: as of `LoadedModel`."""
     marked = open_marked(folder, verifier, expected=id)
     model = Model(marked.version.components.flavour, marked.files, marked.signature)
-    return LoadedModel(id, marked.version.label, marked.contract, model, requests=marked.golden, may_wait=may_wait)
+    return LoadedModel(
+        id, marked.version.label, marked.contract, model, requests=marked.golden, may_wait=may_wait,
+        plausible=bounds_in(marked.reference),
+    )  # fmt: skip
 
 
 def load_candidate(folder: Path, id: Digest) -> LoadedModel:

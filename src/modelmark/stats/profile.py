@@ -5,7 +5,8 @@ Bins come from the reference and never move, so a window is the sum of its parts
 hundred rows and a hundred million. Counts are int64, laid out per column. Numeric: one count per interval between
 edges (right-closed), missing, below or above the contract's range. Text: one count per known value, all others,
 missing. The range count stands outside the histogram: those values are in their bins as well. Infinite values count
-as missing.
+as missing. Values outside the bounds that training gave are counted by themselves, under `IMPLAUSIBLE`: one count per
+column of `Reference.bounded`, and nothing where there are none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.errors import Tampered
 from modelmark.domain.metrics import Task
 from modelmark.stats.seasons import PARTS, WEEK, Season, covered, folded, hours_of_week, season_of
+from modelmark.stats.watching.plausible import ENDLESS, Bounds, beyond, ends, plausible_bounds
 
 Counts = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -30,6 +32,7 @@ Array = NDArray[np.float64]
 BINS: Final = 32
 VALUES: Final = 32  # known values of a free text column
 SCORE: Final = "@score"  # the answer's column: no input of a contract is compared with it
+IMPLAUSIBLE: Final = "@implausible"
 FORMAT: Final = 1
 UNSURE: Final = 2.0  # standard errors of the share of values that nobody has seen
 _CELLS: Final = 2048
@@ -44,7 +47,8 @@ class Column:
     closed: values outside `values` are unseen, as for categories, and not just rare, as for free text. hours: of the
     longest cycle that the training rows' times cover, 168, 24 or 0. season: what the hours of that cycle look like, where
     they differ. clock: it only ever went forward with time.
-    counter: it only grew along the rows of the table, of which nobody said that they are in the order of time.
+    counter: it only grew along the rows of the table, of which nobody said that they are in the order of time. bounds: a value
+    outside cannot be, as far as training tells; implausible: how many of training's own were.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Column:
     season: Season | None = None
     clock: bool = False
     counter: bool = False
+    bounds: Bounds | None = None
+    implausible: int = 0
 
     @property
     def size(self) -> int:
@@ -146,6 +152,11 @@ class Reference:
     rows: int
     columns: Mapping[str, Column]
 
+    @property
+    def bounded(self) -> list[Column]:
+        """Those of which training told what cannot be, in their order."""
+        return [column for column in self.columns.values() if column.bounds is not None]
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Reference:
         """Raises Tampered for bytes that are no reference."""
@@ -188,9 +199,10 @@ def reference(contract: Contract, train: Any, scores: Array, times: Times = Time
     columns = {}
     for item in contract.inputs:
         column, values = _input(item, train[item.name])
-        columns[item.name] = replace(
+        column = replace(
             _in_season(column, values, hours), clock=item.name in times.clocks, counter=item.name in times.counters
         )
+        columns[item.name] = _bounded(column, values) if item.quantity else column
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
     score = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
     columns[SCORE] = _in_season(score, answers, _hours(times.scored))
@@ -214,7 +226,12 @@ def tally(reference: Reference, table: Any, columns: Mapping[str, str] | None = 
     """
     present = set(getattr(table, "column_names", None) or table.keys())
     named = {name: (columns or {}).get(name, name) for name in reference.columns}
-    return {name: reference.columns[name].tally(table[at]) for name, at in named.items() if at in present}
+    counts = {name: reference.columns[name].tally(table[at]) for name, at in named.items() if at in present}
+    outside = [
+        beyond(_floats(table[named[column.name]]), column.bounds or ENDLESS) if column.name in counts else 0
+        for column in reference.bounded
+    ]
+    return {**counts, IMPLAUSIBLE: np.array(outside, dtype=np.int64)} if any(outside) else counts
 
 
 def merge(one: Mapping[str, Counts], other: Mapping[str, Counts]) -> dict[str, Counts]:
@@ -232,6 +249,12 @@ def pack(counts: Counts) -> bytes:
 
 def unpack(data: bytes) -> Counts:
     return np.array(msgspec.json.decode(data, type=list[int]), dtype=np.int64)
+
+
+def _bounded(column: Column, values: Array) -> Column:
+    """What goes on for ever has no bounds."""
+    bounds = None if column.clock or column.counter else plausible_bounds(values)
+    return column if bounds is None else replace(column, bounds=bounds, implausible=beyond(values, bounds))
 
 
 def _input(item: Input, values: Any) -> tuple[Column, Any]:
@@ -352,6 +375,9 @@ def _plain(column: Column) -> dict[str, Any]:
         later["hours"] = column.hours
     if column.season is not None:
         later["season"] = column.season.counts.tolist()
+    if column.bounds is not None:
+        later["bounds"] = [end if np.isfinite(end) else None for end in column.bounds]
+        later["implausible"] = column.implausible
     if not column.numeric:
         return {"values": column.values, "closed": column.closed, "counts": column.counts.tolist(), **later}
     return {
@@ -374,7 +400,8 @@ def _column(name: str, item: Mapping[str, Any]) -> Column:
         raise ValueError(f"the counts of {name!r} do not fit its bins")
     season = _season(found, item["season"]) if "season" in item else None
     clock, counter = (bool(item.get(told, False)) for told in ("clock", "counter"))
-    return replace(found, hours=int(item.get("hours", 0)), season=season, clock=clock, counter=counter)
+    found = replace(found, hours=int(item.get("hours", 0)), season=season, clock=clock, counter=counter)
+    return replace(found, bounds=ends(item.get("bounds")), implausible=int(item.get("implausible", 0)))
 
 
 def _season(column: Column, rows: Any) -> Season:

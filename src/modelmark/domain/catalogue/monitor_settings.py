@@ -16,6 +16,9 @@ class QualityMonitor:
 
     tolerance: float = 0.02
     """How much the share of missing, unseen, out-of-range or refused values may rise before somebody is told."""
+    implausible: int | None = later(default=0)
+    """How many values of an input that cannot be, by bounds learnt from training, a window may hold before somebody is told;
+    null: as many as there are."""
 
 
 class Cycle(StrEnum):

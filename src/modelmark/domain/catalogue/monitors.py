@@ -16,7 +16,7 @@ _ROWS: Final = (
         name="quality",
         code="modelmark.monitors.quality:Quality",
         settings=settings.QualityMonitor,
-        ranges={"tolerance": _SHARE},
+        ranges={"tolerance": _SHARE, "implausible": (0.0, 1_000_000_000.0)},
         tiles=(Proves("2.quality"), Proves("8.logged"), Proves("monitor.2")),
     ),
     MonitorRow(

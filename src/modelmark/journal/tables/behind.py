@@ -12,7 +12,7 @@ from modelmark.journal.tables.query import labelled
 from modelmark.journal.tables.schema import table_of
 
 SHOWN: Final = ("id", "row", "at", "path", "score", "prediction", "value", "flags", "micros")
-_FLAGS: Final = ("MISSING", "OUT_OF_RANGE", "UNSEEN", "IMPUTED")
+_FLAGS: Final = ("MISSING", "OUT_OF_RANGE", "UNSEEN", "IMPUTED", "IMPLAUSIBLE")
 
 
 def predicted_rows(

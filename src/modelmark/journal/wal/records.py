@@ -30,7 +30,8 @@ class Predicted(msgspec.Struct, tag="prediction", array_like=True):
     at: nanoseconds since the epoch, UTC. arm: champion, canary.
     path: what answered: model, previous_version, constant, review.
     numbers: float64 little-endian, shape (rows, len(schema.numeric)), NaN for null; as received, before imputing.
-    texts: row-major, rows x len(schema.text). flags: (row, input name, MISSING | OUT_OF_RANGE | UNSEEN | IMPUTED ...).
+    texts: row-major, rows x len(schema.text). flags: (row, input name, MISSING | OUT_OF_RANGE | UNSEEN | IMPUTED |
+    IMPLAUSIBLE ...).
     scores: float64 little-endian, shape (rows, classes) or (rows, 1); empty when path is review.
     micros: time in the server; 0 where nobody waited, as for a row of a table.
     A `previous_version` answer names in `version` the version that really answered.

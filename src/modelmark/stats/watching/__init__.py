@@ -1,0 +1,1 @@
+"""Statistics of what is watched after release, one idea a file."""
