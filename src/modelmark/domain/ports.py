@@ -180,6 +180,10 @@ class MonitoringStore(Protocol):
         """Those in which any version of the model has counts of that column, in order."""
         ...
 
+    def counts(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        """The counts of that column in those, of every version."""
+        ...
+
     def add_findings(self, findings: Iterable[Finding]) -> None: ...
     def findings(
         self,

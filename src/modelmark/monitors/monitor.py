@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
+from modelmark.monitors.arrivals import Arrivals
 from modelmark.monitors.cohort import Cohort
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import LabelledPredictions
@@ -42,6 +45,11 @@ class Observations(Protocol):
         now, each from narrow to wide; empty where no label has come."""
         ...
 
+    @property
+    def arrivals(self) -> Arrivals | None:
+        """What came in of the whole model, beside what usually does; None where nothing has yet, or not all is counted."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -51,6 +59,7 @@ class Recorded:
     refused: Mapping[tuple[str, str], int]
     cohorts: Sequence[Cohort] = ()
     earlier: Mapping[datetime, Mapping[str, Counts]] = field(default_factory=dict)
+    arrivals: Arrivals | None = None
 
     def profiled(self, window: Window) -> Mapping[str, Counts]:
         """earlier: by the beginning of each span."""
@@ -176,3 +185,16 @@ def subject_of(column: str) -> str:
 def named(column: str) -> str:
     """The same inside a sentence."""
     return "the score" if column == SCORE else f"“{column}”"
+
+
+def long(length: timedelta) -> str:
+    """In the largest unit of which there are two.
+
+    >>> long(timedelta(seconds=80)), long(timedelta(minutes=3)), long(timedelta(hours=5)), long(timedelta(days=3))
+    ('80 seconds', '3 minutes', '5 hours', '3 days')
+    """
+    seconds = length.total_seconds()
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.finding import Finding, Outcome, Window
+from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
 from modelmark.monitors import enabled
 from modelmark.monitors.monitor import MonitorContext
@@ -67,9 +68,12 @@ def named(found: Iterable[Finding], watched: MonitoredVersion) -> list[Finding]:
 
 
 def _settings(watched: MonitoredVersion) -> Monitors:
-    """Of a version that has left only what its labels say: it has no traffic that could drift."""
+    """Of a version that has left only what its labels say: it has no traffic that could drift. What comes in concerns the whole
+    model, so only its champion is asked."""
     settings = watched.contract.monitors
-    return replace(settings, quality=None, drift=None, plugins={}) if watched.left else settings
+    if watched.left:
+        return replace(settings, quality=None, drift=None, volume=None, plugins={})
+    return settings if watched.arm in ("", ArmRole.CHAMPION) else replace(settings, volume=None)
 
 
 def _told_apart(finding: Finding, watched: MonitoredVersion) -> Finding:

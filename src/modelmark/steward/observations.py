@@ -13,10 +13,12 @@ from modelmark.domain.disk import RESERVE, free_bytes
 from modelmark.domain.finding import Window
 from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.arrivals import first_asked, label_hours
 from modelmark.journal.tables.cohorts import cohort_sizes
 from modelmark.journal.tables.query import labelled, refusals
 from modelmark.journal.tables.service import answered, heard
 from modelmark.journal.wal.reader import sealed_segments
+from modelmark.monitors.arrivals import Arrivals, labels_of, same_phase
 from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.monitors.monitor import REQUESTS
@@ -108,6 +110,26 @@ class JournalObservations:
         seconds = max((last - first).total_seconds(), 1.0)
         return Silence(
             first=active[0], last=last, rate=(n - 1) / seconds, usual=usual_pause(active, last, now, size=size)
+        )
+
+    @cached_property
+    def arrivals(self) -> Arrivals | None:
+        model, window, settings = self._watched.model, self._came, self._watched.contract.monitors.volume
+        first = self._profiler.first(model)
+        if first is None or settings is None or self._profiler.behind or sealed_segments(self._workspace.wal):
+            return None
+        before = [span for span in same_phase(window, settings.cycle) if span.start >= first]
+        end, delay = window.end, label_delay(self._watched.contract)
+        hours = label_hours(self._workspace, model, end - 5 * WEEK, end)
+        owed = delay > 4 * WEEK  # what was asked so long ago is counted no more
+        if hours and not owed:
+            last = max(hours[-1][0], end - delay - WEEK)
+            owed = bool(self._profiler.active(model, last - delay, end - delay))
+        return Arrivals(
+            requests=self._profiler.requests(model, window),
+            usual=[self._profiler.requests(model, span) for span in before],
+            first=first if hours else first_asked(self._workspace, model),
+            labels=labels_of(hours, end, owed=owed),
         )
 
     @cached_property

@@ -19,6 +19,7 @@ import numpy as np
 from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
+from modelmark.domain.finding import Window
 from modelmark.domain.metrics import Task
 from modelmark.domain.ports import MonitoringStore
 from modelmark.domain.workspace import Workspace
@@ -79,6 +80,7 @@ class Profiler:
         self._receipts = Receipts(workspace.receipts)
         self._waiting: list[tuple[int, str, list[str]]] = []  # line, table, files
         self._watched: dict[str, tuple[MonitoredVersion, Reference]] = {}
+        self._first: dict[str, datetime] = {}
         self.behind = True  # until a step has found nothing more
 
     def watch(self, watched: MonitoredVersion) -> Reference:
@@ -143,6 +145,19 @@ class Profiler:
         found = lag.total_seconds() if lag >= timedelta(seconds=1) else 0.0
         if found != self.lag(model).total_seconds():
             self._book.set_checkpoint(f"{LAG}/{model}", {"seconds": found})
+
+    def requests(self, model: str, window: Window) -> int:
+        """How many any version of a model answered."""
+        return sum(int(unpack(data)[0]) for data in self._book.counts(model, REQUESTS, window.start, window.end))
+
+    def first(self, model: str) -> datetime | None:
+        """When a model was first asked, of what is still kept; looked up once, for what is dropped later is known still."""
+        if model not in self._first:
+            oldest = [at for name, _, at in self._book.profiled() if name == model]
+            if not oldest:
+                return None
+            self._first[model] = min(oldest)
+        return self._first[model]
 
     def _read(self, table: str, path: str) -> Any:
         from pyarrow.parquet import ParquetFile

@@ -16,7 +16,7 @@ from typing import Final
 
 from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.finding import Finding, Outcome
-from modelmark.monitors.monitor import MonitorContext
+from modelmark.monitors.monitor import MonitorContext, long
 from modelmark.stats.rates import clopper_pearson
 
 NAME: Final = "service"
@@ -73,18 +73,18 @@ def usual_pause(active: Sequence[datetime], last: datetime, now: datetime, *, si
 def _traffic(view: MonitorContext, silence: Silence, every: timedelta) -> Finding:
     quiet, known = view.now - silence.last, silence.last - silence.first
     if known < KNOWN_LOOKS * every:
-        least = _long(KNOWN_LOOKS * every)
-        sentence = f"Cannot tell whether traffic stopped: it is known for {_long(known)}, and {least} would tell."
+        least = long(KNOWN_LOOKS * every)
+        sentence = f"Cannot tell whether traffic stopped: it is known for {long(known)}, and {least} would tell."
         return view.finding(NAME, "traffic", Outcome.CANNOT_TELL, sentence, n=view.requests)
     stopped = quiet >= max(every, 2 * silence.usual) and silence.rate * quiet.total_seconds() >= EXPECTED
     since = f"since {silence.last:%H:%M:%S} UTC"
     if stopped:
         often = f"{silence.rate * 60:,.1f} a minute"
         sentence = (
-            f"Nobody has asked for {_long(quiet)}, {since}; before, there were {often}, and no pauses of this length."
+            f"Nobody has asked for {long(quiet)}, {since}; before, there were {often}, and no pauses of this length."
         )
     else:
-        sentence = f"Somebody asked in the last {_long(max(quiet, every))}, or pauses of this length are usual."
+        sentence = f"Somebody asked in the last {long(max(quiet, every))}, or pauses of this length are usual."
     outcome = Outcome.ALERT if stopped else Outcome.OK
     return view.finding(
         NAME, "traffic", outcome, sentence, n=view.requests, measured=quiet.total_seconds(),
@@ -121,16 +121,3 @@ def _share(view: MonitorContext, subject: str, sentence: str, hits: int, n: int,
 def _too_few(view: MonitorContext, subject: str, what: str, n: int) -> Finding:
     few = f"{n} requests; about {MIN_REQUESTS - n} more would tell" if n else "no requests in this window"
     return view.finding(NAME, subject, Outcome.CANNOT_TELL, f"{what}: {few}.", n=n)
-
-
-def _long(length: timedelta) -> str:
-    """In the largest unit of which there are two.
-
-    >>> _long(timedelta(seconds=80)), _long(timedelta(minutes=3)), _long(timedelta(hours=5))
-    ('80 seconds', '3 minutes', '5 hours')
-    """
-    seconds = length.total_seconds()
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

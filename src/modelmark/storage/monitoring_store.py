@@ -80,6 +80,16 @@ class SqlMonitoringStore:
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
+    def counts(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        table = tables.profiles
+        query = (
+            select(table.c.counts)
+            .where(table.c.model == model, table.c.column == column, table.c.bucket >= start, table.c.bucket < end)
+            .order_by(table.c.version, table.c.bucket)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
     def add_findings(self, findings: Iterable[Finding]) -> None:
         """Those of one window are summed and signed once."""
         windows: dict[tuple[str, str, Window], list[Finding]] = {}

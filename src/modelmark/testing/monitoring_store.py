@@ -58,6 +58,10 @@ class MemoryMonitoringStore(Transactional):
     def active_buckets(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[datetime]:
         return sorted({b for (m, _, b, c) in self._profiles if (m, c) == (model, column) and start <= b < end})
 
+    def counts(self, model: str, column: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        mine = sorted(key for key in self._profiles if (key[0], key[3]) == (model, column) and start <= key[2] < end)
+        return [self._profiles[key] for key in mine]
+
     def add_findings(self, findings: Iterable[Finding]) -> None:
         for f in findings:
             self._findings[f.model, f.version, f.monitor, f.subject, f.window] = f

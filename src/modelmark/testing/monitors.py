@@ -14,6 +14,7 @@ from modelmark.domain.contract import Contract, Data, DataType, Input, ModelSour
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Outcome, Window
 from modelmark.domain.metrics import Metric, Task
+from modelmark.monitors.arrivals import Arrivals, Labels
 from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.monitor import REQUESTS, Monitor, MonitorContext, Recorded
 from modelmark.stats.metrics import LabelledPredictions
@@ -31,7 +32,7 @@ def check_monitor(monitor: Monitor, *, planted: MonitorContext | None = None, ro
     """Quiet on no change, fires on a planted one, cannot tell on an empty window, and says each in a sentence.
 
     planted: a view in which the monitor must alarm; the usual one has shifted numbers and scores, missing and unseen
-    values, refused requests and wrong answers.
+    values, refused requests, wrong answers, and a fifth of the usual requests and labels.
     """
     alarms = sum(_alarms(monitor, quiet_view(rows, seed)) for seed in range(QUIET_LOOKS))
     assert alarms <= QUIET_ALARMS, f"{monitor.name} alarmed in {alarms} of {QUIET_LOOKS} quiet windows"
@@ -47,7 +48,7 @@ def check_monitor(monitor: Monitor, *, planted: MonitorContext | None = None, ro
 def quiet_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
     """Traffic as at training time."""
     rng = np.random.default_rng(seed + 1)
-    return _view(*_sample(rng, rows), _judged(rng, rows, wrong=0.1), {})
+    return _view(*_sample(rng, rows), _judged(rng, rows, wrong=0.1), {}, rows)
 
 
 def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
@@ -57,7 +58,7 @@ def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
     numbers[: rows // 5] = np.nan
     words[: rows // 5] = ["never seen"] * (rows // 5)
     refused = {("OUT_OF_RANGE", "amount"): rows // 4}
-    return _view(numbers + 2, words, np.clip(scores + 0.4, 0, 1), _judged(rng, rows, wrong=0.5), refused)
+    return _view(numbers + 2, words, np.clip(scores + 0.4, 0, 1), _judged(rng, rows, wrong=0.5), refused, rows * 5)
 
 
 def empty_view() -> MonitorContext:
@@ -99,8 +100,14 @@ def _judged(rng: np.random.Generator, rows: int, *, wrong: float) -> LabelledPre
 
 
 def _view(
-    numbers: Any, words: Sequence[str], scores: Any, judged: LabelledPredictions, refused: Mapping[tuple[str, str], int]
+    numbers: Any,
+    words: Sequence[str],
+    scores: Any,
+    judged: LabelledPredictions,
+    refused: Mapping[tuple[str, str], int],
+    usual: int,
 ) -> MonitorContext:
+    """usual: how many requests such a window had before."""
     found = _reference()
     profiles: dict[str, Counts] = tally(found, {"amount": numbers, "kind": words, SCORE: scores})
     profiles[REQUESTS] = np.array([len(words)], dtype=np.int64)
@@ -110,10 +117,17 @@ def _view(
         contract=_CONTRACT,
         reference=found,
         window=WINDOW,
-        observed=Recorded(profiles=profiles, refused=refused, cohorts=(cohort_of(judged),)),
+        observed=Recorded(
+            profiles=profiles, refused=refused, cohorts=(cohort_of(judged),), arrivals=_arrivals(len(words), usual)
+        ),
         baseline=0.9,
         now=NOON + timedelta(hours=1),
     )
+
+
+def _arrivals(requests: int, usual: int) -> Arrivals:
+    labels = Labels(last=NOON, count=requests, usual=(usual,) * 3, longest=timedelta(hours=3), known=timedelta(days=30))
+    return Arrivals(requests=requests, usual=(usual,) * 4, first=NOON - timedelta(days=30), labels=labels)
 
 
 def _reference() -> Reference:

@@ -20,6 +20,9 @@ _STEPS: Final = (
     ("service", "traffic", "Ask whoever calls whether they mean to stop, then look at the endpoint: GET /v2/health/ready says what "
      "is wrong with it."),
     ("service", "", "Look at the endpoint's log and at GET /v2/health/ready. If it began with a release, {undo}."),
+    ("volume", "labels", "Ask whoever delivers the labels. Until they come nothing says whether answers are still right."),
+    ("volume", "", "Ask whoever calls what changed: a caller that fell away, or one that asks twice. If it began with a release, "
+     "{undo}."),
     ("steward", "waiver of ", "Mend what the gate {what} found, or have it waived again: modelmark waive --help."),
     ("steward", "age", "Train again on newer data, and register the result: modelmark register."),
     ("steward", "disk", "Make room on the workspace's disk. The endpoint answers again by itself within seconds."),

@@ -58,6 +58,17 @@ class PerformanceMonitor:
 
 
 @part
+class VolumeMonitor:
+    """Does as much come as usual, and do labels still come?"""
+
+    tolerance: float = 0.5
+    """How much fewer requests or labels than the least of what is usual somebody is told of, as a share: 0.5 is half, and also
+    twice as many as the most."""
+    cycle: Cycle = Cycle.WEEK
+    """What is usual: the same hours of the weeks before, of the days before, or just the windows before."""
+
+
+@part
 class Monitors:
     """What is watched after release. A monitor set to null does not run."""
 
@@ -73,3 +84,5 @@ class Monitors:
     """Live performance on labels."""
     plugins: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """Settings of monitors that other packages bring, by name."""
+    volume: VolumeMonitor | None = later(default=VolumeMonitor())
+    """Volume of requests and labels."""

@@ -33,6 +33,13 @@ _ROWS: Final = (
         ranges={"tolerance": _SHARE, "confidence": (0.5, 0.9999), "min_labels": _COUNT},
         tiles=(Proves("2.performance"), Proves("8.live"), Proves("monitor.7")),
     ),
+    MonitorRow(
+        name="volume",
+        code="modelmark.monitors.volume:Volume",
+        settings=settings.VolumeMonitor,
+        ranges={"tolerance": (0.05, 0.99)},
+        tiles=(Proves("7.anomalies"),),
+    ),
 )
 
 #: By name, as in the contract's `monitors`.
