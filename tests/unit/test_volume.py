@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from scipy.stats import binomtest
 from bench.laws.volume import alarms, found_share
+from scipy.stats import binomtest
 
 from builders.domain import NOON
 from builders.journal import AT, journal, label, pid, predicted

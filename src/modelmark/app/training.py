@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from modelmark.contract.proposals.row_order import ordered_columns
 from modelmark.contract.timestamps import in_microseconds, timestamps
 from modelmark.domain.contract import Contract
+from modelmark.gates.case import judged_holdout
 from modelmark.gates.common.clocks import ROW_ORDER, clocks
 from modelmark.stats.profile import Times, reference
 
@@ -26,7 +27,10 @@ def describe(contract: Contract, train: pd.DataFrame, holdout: pd.DataFrame, sco
     scored = when[1] if when[1] is not None and len(when[1]) == len(scores) else None
     found = clocks(train, holdout, names, contract.data.time)
     counters = tuple(ordered_columns(train, holdout, names)) if contract.data.time is None else ()
-    return reference(contract, train, scores, Times(train=when[0], scored=scored, clocks=found, counters=counters))
+    times = Times(train=when[0], scored=scored, clocks=found, counters=counters)
+    whole = contract.data.target in holdout and len(scores) == len(holdout)
+    judged = judged_holdout(contract, holdout, scores) if whole else None
+    return reference(contract, train, scores, times, judged)
 
 
 def _times(contract: Contract, table: pd.DataFrame) -> Array | None:

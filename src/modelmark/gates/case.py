@@ -29,7 +29,7 @@ from modelmark.domain.version import Version
 from modelmark.domain.workspace import Workspace
 from modelmark.gates.once import once
 from modelmark.seal.digests import digest_file
-from modelmark.stats.metrics import judged, measure
+from modelmark.stats.metrics import LabelledPredictions, judged, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,11 +141,16 @@ def truth_of(frame: pd.DataFrame, contract: Contract) -> NDArray[np.int64] | Arr
     return as_numbers(column) if contract.model.task is Task.REGRESSION else target_codes(column, contract.outputs)
 
 
-def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) -> dict[str, float]:
-    """The objective and the guardrails on the holdout, for the tracking run. Evidence, with intervals, is the gates' work."""
+def judged_holdout(contract: Contract, holdout: pd.DataFrame, scores: Array) -> LabelledPredictions:
+    """The rows whose truth is known. scores: row by row."""
     y_true = truth_of(holdout, contract)
     known = ~np.isnan(y_true) if contract.model.task is Task.REGRESSION else y_true >= 0
-    found = judged(contract, y_true[known], scores[known])
+    return judged(contract, y_true[known], scores[known])
+
+
+def holdout_metrics(contract: Contract, holdout: pd.DataFrame, scores: Array) -> dict[str, float]:
+    """The objective and the guardrails on the holdout, for the tracking run. Evidence, with intervals, is the gates' work."""
+    found = judged_holdout(contract, holdout, scores)
     metrics = (contract.objective.metric, *(rail.metric for rail in contract.guardrails))
     return {f"holdout.{metric}": measure(metric, found) for metric in metrics}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modelmark.domain.classes import class_text, positive_of
 from modelmark.domain.contract import Contract
 from modelmark.domain.metrics import Task
-from modelmark.stats.metrics import LabelledPredictions, judged
+from modelmark.stats.metrics import Array, LabelledPredictions, judged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,3 +58,20 @@ def _requests(rows: pd.DataFrame) -> NDArray[np.int64] | None:
     ids = rows["id"].where(rows["micros"] > 0, rows["id"] + "/" + rows["row"].astype(str))
     units = np.unique(ids.to_numpy(str), return_inverse=True)[1].astype(np.int64)
     return units if units.max() + 1 < len(rows) else None
+
+
+def scores_of(contract: Contract, table: Any) -> Array | None:
+    """What the model answered, in the order of the contract's classes. table: with score, value and probabilities, of
+    `journal.tables.answers`."""
+    rows = table.to_pandas() if table.num_rows else None
+    if rows is None:
+        return None
+    if contract.model.task is Task.REGRESSION:
+        found = rows["value"].dropna().to_numpy(float).reshape(-1, 1)
+    elif contract.model.task is Task.MULTICLASS:
+        found = np.array([list(each) for each in rows["probabilities"].dropna()], dtype=np.float64)
+    else:
+        score = rows["score"].dropna().to_numpy(float)
+        first = positive_of(contract) == 0
+        found = np.stack([score, 1 - score] if first else [1 - score, score], axis=1)
+    return found if len(found) else None

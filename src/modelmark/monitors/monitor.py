@@ -15,7 +15,7 @@ from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.monitors.arrivals import Arrivals
 from modelmark.monitors.cohort import Cohort
 from modelmark.stats.bootstrap import Interval
-from modelmark.stats.metrics import LabelledPredictions
+from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import IMPLAUSIBLE, SCORE, Counts, Reference, merge
 
 #: A profile column of one count: requests that were answered. Rows are counted by every other column.
@@ -46,6 +46,12 @@ class Observations(Protocol):
         ...
 
     @property
+    def scores(self) -> Array | None:
+        """What the model answered in the window, shape (rows, classes) or (rows, 1), at most so many rows drawn at random; None
+        where it answered nothing."""
+        ...
+
+    @property
     def arrivals(self) -> Arrivals | None:
         """What came in of the whole model, beside what usually does; None where nothing has yet, or not all is counted."""
         ...
@@ -60,6 +66,7 @@ class Recorded:
     cohorts: Sequence[Cohort] = ()
     earlier: Mapping[datetime, Mapping[str, Counts]] = field(default_factory=dict)
     arrivals: Arrivals | None = None
+    scores: Array | None = None
 
     def profiled(self, window: Window) -> Mapping[str, Counts]:
         """earlier: by the beginning of each span."""

@@ -23,8 +23,10 @@ from modelmark.domain.classes import positive_index
 from modelmark.domain.contract import Contract, DataType, Input
 from modelmark.domain.errors import Tampered
 from modelmark.domain.metrics import Task
+from modelmark.stats.metrics import LabelledPredictions
 from modelmark.stats.seasons import PARTS, WEEK, Season, covered, folded, hours_of_week, season_of
 from modelmark.stats.watching.plausible import ENDLESS, Bounds, beyond, ends, plausible_bounds
+from modelmark.stats.watching.without_labels import HoldoutScores, holdout_scores
 
 Counts = NDArray[np.int64]
 Array = NDArray[np.float64]
@@ -147,10 +149,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What training data looked like. columns: inputs in contract order, then `SCORE`. rows: of the training table."""
+    """What training data looked like. columns: inputs in contract order, then `SCORE`. rows: of the training table. holdout: how
+    right its scores were; None for a version from before it was kept, and for what cannot be estimated without labels."""
 
     rows: int
     columns: Mapping[str, Column]
+    holdout: HoldoutScores | None = None
 
     @property
     def bounded(self) -> list[Column]:
@@ -165,14 +169,16 @@ class Reference:
             if value["format"] != FORMAT:
                 raise ValueError("its format is unknown")
             columns = {name: _column(name, item) for name, item in value["columns"].items()}
-            return cls(int(value["rows"]), {name: columns[name] for name in value["order"]})
+            holdout = HoldoutScores.read(value["holdout"]) if "holdout" in value else None
+            return cls(int(value["rows"]), {name: columns[name] for name in value["order"]}, holdout)
         except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Tampered(f"this is no reference profile: {error}", code="BAD_FORM") from None
 
     def to_bytes(self) -> bytes:
         columns = {name: _plain(column) for name, column in self.columns.items()}
+        later = {} if self.holdout is None else {"holdout": self.holdout.plain()}
         return msgspec.json.encode(
-            {"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns}, order="sorted"
+            {"format": FORMAT, "rows": self.rows, "order": list(columns), "columns": columns, **later}, order="sorted"
         )
 
 
@@ -187,7 +193,13 @@ class Times:
     counters: tuple[str, ...] = ()
 
 
-def reference(contract: Contract, train: Any, scores: Array, times: Times = Times()) -> bytes:
+def reference(
+    contract: Contract,
+    train: Any,
+    scores: Array,
+    times: Times = Times(),
+    judged: LabelledPredictions | None = None,
+) -> bytes:
     """The reference of a version as canonical JSON: edges, values and counts of every input and of the score.
 
     train: a pandas DataFrame with every input. scores: shape (n, classes), or (n, 1) for regression, in the order of
@@ -206,7 +218,8 @@ def reference(contract: Contract, train: Any, scores: Array, times: Times = Time
     answers = answer(contract, np.asarray(scores, dtype=np.float64))
     score = _numeric(SCORE, answers, contract.outputs.minimum, contract.outputs.maximum)
     columns[SCORE] = _in_season(score, answers, _hours(times.scored))
-    return Reference(len(train), columns).to_bytes()
+    holdout = holdout_scores(contract.objective.metric, judged) if judged is not None else None
+    return Reference(len(train), columns, holdout).to_bytes()
 
 
 def answer(contract: Contract, scores: Array) -> Array:

@@ -13,6 +13,7 @@ from modelmark.domain.disk import RESERVE, free_bytes
 from modelmark.domain.finding import Window
 from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
+from modelmark.journal.tables.answers import answered_scores
 from modelmark.journal.tables.arrivals import first_asked, label_hours
 from modelmark.journal.tables.cohorts import cohort_sizes
 from modelmark.journal.tables.query import labelled, refusals
@@ -23,6 +24,8 @@ from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.metrics import LabelledPredictions
+from modelmark.monitors.labels import ANSWERED, labelled_predictions, scores_of
+from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler
 from modelmark.steward.service import WEEK, Silence, usual_pause
@@ -31,6 +34,8 @@ from modelmark.steward.service import WEEK, Silence, usual_pause
 WIDEST: Final = timedelta(days=90)
 #: Rows of a window that are judged, drawn at random where there are more; those would not make the interval usefully narrower.
 MAX_LABELS: Final = 20_000
+#: The same of rows without labels, which are looked at every time.
+MAX_SCORES: Final = 5_000
 
 
 class JournalObservations:
@@ -111,6 +116,20 @@ class JournalObservations:
         return Silence(
             first=active[0], last=last, rate=(n - 1) / seconds, usual=usual_pause(active, last, now, size=size)
         )
+
+    @cached_property
+    def scores(self) -> Array | None:
+        watched, window = self._watched, self._window
+        table = answered_scores(
+            self._workspace,
+            watched.model,
+            watched.version.hex,
+            window.start,
+            window.end,
+            paths=ANSWERED,
+            most=MAX_SCORES,
+        )
+        return scores_of(watched.contract, table)
 
     @cached_property
     def arrivals(self) -> Arrivals | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from math import isfinite
 from typing import Any, Final
 
@@ -49,6 +50,17 @@ def quiet_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
     """Traffic as at training time."""
     rng = np.random.default_rng(seed + 1)
     return _view(*_sample(rng, rows), _judged(rng, rows, wrong=0.1), {}, rows)
+
+
+def unlabelled_view(rows: int = 2000, seed: int = 0, *, unsure: float = 0.0) -> MonitorContext:
+    """Traffic as at training time, of which no label has come. unsure: how much nearer its scores are to one half, where a model
+    is wrong more often; 1 puts all of them there."""
+    rng = np.random.default_rng(seed + 1)
+    _, _, scores = _sample(rng, rows)
+    scores = 0.5 + (scores - 0.5) * (1 - unsure)
+    view = quiet_view(rows, seed)
+    seen = Recorded(profiles=view.profiles, refused={}, scores=np.stack([1 - scores, scores], axis=1))
+    return replace(view, observed=seen)
 
 
 def planted_view(rows: int = 2000, seed: int = 0) -> MonitorContext:
@@ -130,6 +142,7 @@ def _arrivals(requests: int, usual: int) -> Arrivals:
     return Arrivals(requests=requests, usual=(usual,) * 4, first=NOON - timedelta(days=30), labels=labels)
 
 
+@cache
 def _reference() -> Reference:
     import pandas as pd
 
@@ -139,7 +152,10 @@ def _reference() -> Reference:
         NOON.timestamp() * 1e6 + np.arange(len(train), dtype=np.float64) * 90e6
     )  # three weeks, whose hours are all alike
     times = Times(train=when, scored=when)
-    return Reference.from_bytes(reference(_CONTRACT, train, np.stack([1 - scores, scores], axis=1), times))
+    both = np.stack([1 - scores, scores], axis=1)
+    came = (np.random.default_rng(1).uniform(size=len(scores)) < scores).astype(np.int64)  # as often as scores say
+    judged = LabelledPredictions(task=Task.BINARY, y_true=came, scores=both)
+    return Reference.from_bytes(reference(_CONTRACT, train, both, times, judged))
 
 
 _CONTRACT: Final = Contract(

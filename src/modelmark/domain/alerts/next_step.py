@@ -11,6 +11,8 @@ from modelmark.domain.routes import ArmRole
 _STEPS: Final = (
     ("performance", "", "Look at the wrong rows below: are their labels right (the page of the model's rows tells their sources)? "
      "If they are, and it is the model that is wrong, {undo}."),
+    ("estimate", "", "Label some of the rows below first: the estimate holds while scores mean what they did. If labels agree, "
+     "train again on rows like these, or {undo}."),
     ("quality", "requests", "See below which code and field callers hear most. If they send what they always sent, {undo}; else "
      "tell them."),
     ("quality", "", "Look at the rows below and ask whoever delivers these columns what changed. The model answers, but on what "

@@ -69,6 +69,20 @@ class VolumeMonitor:
 
 
 @part
+class EstimateMonitor:
+    """Is the model still as good as on its holdout, as far as its scores can tell while labels lack?"""
+
+    tolerance: float = 0.05
+    """How much worse than of the holdout the estimate may be, in the units of `performance.tolerance`."""
+    confidence: float = 0.95
+    """Confidence of the interval."""
+    min_rows: int = 500
+    """Fewer rows than this: cannot tell."""
+    min_labels: int = 50
+    """From so many matured labels on the estimate is held against them."""
+
+
+@part
 class Monitors:
     """What is watched after release. A monitor set to null does not run."""
 
@@ -86,3 +100,5 @@ class Monitors:
     """Settings of monitors that other packages bring, by name."""
     volume: VolumeMonitor | None = later(default=VolumeMonitor())
     """Volume of requests and labels."""
+    estimate: EstimateMonitor | None = later(default=EstimateMonitor())
+    """Performance without labels."""

@@ -40,6 +40,12 @@ _ROWS: Final = (
         ranges={"tolerance": (0.05, 0.99)},
         tiles=(Proves("7.anomalies"),),
     ),
+    MonitorRow(
+        name="estimate",
+        code="modelmark.monitors.estimate:Estimated",
+        settings=settings.EstimateMonitor,
+        ranges={"tolerance": _SHARE, "confidence": (0.5, 0.9999), "min_rows": _COUNT, "min_labels": _COUNT},
+    ),
 )
 
 #: By name, as in the contract's `monitors`.
