@@ -192,6 +192,8 @@ def _limits(contract: Contract) -> Iterator[RuleViolation]:
         (("monitors", "window_minutes"), monitors.window_minutes, 0.05, 60 * 24 * 366),
         (("monitors", "every_seconds"), monitors.every_seconds, 0.2, 60 * 60 * 24 * 31),
     ]
+    if monitors.alarm_budget is not None:
+        ranges.append((("monitors", "alarm_budget", "days"), monitors.alarm_budget.days, 1, 3_650))
     for path, value, low, high in ranges:
         if not low <= value <= high:
             yield RuleViolation(path, f"{value:g}", f"{low:g} to {high:g}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from modelmark.domain.finding import Window
@@ -36,6 +37,19 @@ class Cohort:
         share = 100 * self.labels // self.rows if self.rows else 0
         start, end = self.window.start, self.window.end
         return f"{self.rows:,} rows predicted {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC ({share}% labelled)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Labelled rows in the order in which they were predicted, of as much of the past as is looked at; of many, some drawn at
+    random.
+
+    start, end: when the first and the last were.
+    """
+
+    judged: LabelledPredictions
+    start: datetime
+    end: datetime
 
 
 def with_labels(cohorts: Sequence[Cohort], least: int) -> list[Cohort]:

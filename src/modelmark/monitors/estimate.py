@@ -95,7 +95,10 @@ class Estimated:
         metric, settings = view.contract.objective.metric, view.contract.monitors
         here = found.expected
         doubt = (found.worse.estimate - found.worse.low) * reach(
-            here.confidence, window=settings.window_minutes, every=settings.every_seconds / 60
+            here.confidence,
+            window=settings.window_minutes,
+            every=settings.every_seconds / 60,
+            span=settings.budget_minutes,
         )
         sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
         limit = found.holdout - sign * tolerated

@@ -13,7 +13,7 @@ from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.monitors.arrivals import Arrivals
-from modelmark.monitors.cohort import Cohort
+from modelmark.monitors.cohort import Cohort, History
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import IMPLAUSIBLE, SCORE, Counts, Reference, merge
@@ -46,6 +46,11 @@ class Observations(Protocol):
         ...
 
     @property
+    def history(self) -> History | None:
+        """The labels of rows old enough for them, as one sequence; None where there are none."""
+        ...
+
+    @property
     def scores(self) -> Array | None:
         """What the model answered in the window, shape (rows, classes) or (rows, 1), at most so many rows drawn at random; None
         where it answered nothing."""
@@ -67,6 +72,7 @@ class Recorded:
     earlier: Mapping[datetime, Mapping[str, Counts]] = field(default_factory=dict)
     arrivals: Arrivals | None = None
     scores: Array | None = None
+    history: History | None = None
 
     def profiled(self, window: Window) -> Mapping[str, Counts]:
         """earlier: by the beginning of each span."""

@@ -4,6 +4,8 @@ Rows are judged by when they were predicted, once labels usually have come for t
 none such yet, by the labels that came first, and the sentence says so. Where few labels come, or they cannot tell, more of
 the past is looked at.
 
+With an alarm budget all labels are also looked at as one sequence, which finds small losses that no window can tell.
+
 Somebody is told when the objective is surely worse over all looks of a month, wider ones included: a quiet month alarms as
 seldom as one look would. The holdout's figure is an estimate too, and the same one at every look, so its doubt is added to that
 of the labels.
@@ -25,12 +27,15 @@ from modelmark.monitors.monitor import MonitorContext
 from modelmark.stats.bootstrap import Interval
 from modelmark.stats.intervals import metric_interval, rests_on
 from modelmark.stats.looks import reach
-from modelmark.stats.metrics import LabelledPredictions
+from modelmark.stats.metrics import LabelledPredictions, unit_losses
 from modelmark.stats.rates import would_tell
+from modelmark.stats.watching.detector import by_unit, detect
 
 NAME: Final = "performance"
 #: Of the class whose rows say how sure a metric is; of fewer nothing is said.
 LEAST_OF_A_CLASS: Final = 10
+#: Of the alarm budget; windows of labels, and of estimates, err once in forty budgets each.
+SEQUENCE_SHARE: Final = 0.9
 _TIMES: Final = 400
 _EARLY: Final = "More labels of these rows are due, and those that come first need not be typical."
 
@@ -54,7 +59,49 @@ class Performance:
             found = self._judge(view, cohort, view.baseline)
             if found.outcome is not Outcome.CANNOT_TELL:
                 break
-        return [found or self._too_few(view, max(view.cohorts, key=lambda cohort: cohort.labels, default=None))]
+        found = found or self._too_few(view, max(view.cohorts, key=lambda cohort: cohort.labels, default=None))
+        return [found if found.outcome is Outcome.ALERT else self._as_one_sequence(view, view.baseline) or found]
+
+    def _as_one_sequence(self, view: MonitorContext, baseline: float) -> Finding | None:
+        """Of all labels in order, what an e-detector says that keeps to the budget. None where it does not alarm, there is no
+        budget, or the metric is no mean of bounded losses."""
+        budget, metric, known = (
+            view.contract.monitors.alarm_budget,
+            view.contract.objective.metric,
+            view.baseline_interval,
+        )
+        history = view.observed.history if budget else None
+        losses = unit_losses(metric, history.judged) if history else None
+        if budget is None or history is None or losses is None:
+            return None
+        each, low, scale = losses
+        sequence, limit = by_unit(each, history.judged.units), self._limit(view, baseline)
+        worst = limit - self._sign(view) * (
+            _doubt(known, self._sign(view), self._settings.confidence) if known else 0.0
+        )
+        tolerated = ((1 - worst if metric is Metric.ACCURACY else worst) - low) / scale
+        if len(sequence) < self._settings.min_labels or not 0 < tolerated < 1:
+            return None
+        apart = budget.days / SEQUENCE_SHARE
+        days = max((history.end - history.start).total_seconds() / 86_400, 1 / 24)
+        found = detect(sequence, tolerated, max(apart * len(sequence) / days, 2.0))
+        if not found.alarms:
+            return None
+        mean, n = low + scale * found.mean, len(sequence) - found.since
+        measured = 1 - mean if metric is Metric.ACCURACY else mean
+        sentence = (
+            f"{metric.title[:1].upper()}{metric.title[1:]} is worse than promised: {measured:.3f} on the last {n:,} of "
+            f"{len(sequence):,} labels in a row; holdout {baseline:.3f}, tolerated with its own doubt to {worst:.3f}; if it held, "
+            f"labels would look like this at most once in {apart:.0f} days."
+        )
+        return view.finding(NAME, metric.value, Outcome.ALERT, sentence, n=n, measured=measured, limit=limit)
+
+    def _sign(self, view: MonitorContext) -> float:
+        return 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
+
+    def _limit(self, view: MonitorContext, baseline: float) -> float:
+        metric = view.contract.objective.metric
+        return baseline - self._sign(view) * amount(metric, self._settings.tolerance, baseline)
 
     def _judge(self, view: MonitorContext, cohort: Cohort, baseline: float) -> Finding:
         metric, judged = view.contract.objective.metric, cohort.read()
@@ -84,8 +131,7 @@ class Performance:
         """Alert only when the objective is surely worse than on the holdout by more than tolerated, whatever other looks said.
         drawn_from: as `LabelledPredictions` has it."""
         metric, known = view.contract.objective.metric, view.baseline_interval
-        sign = 1.0 if view.contract.objective.direction is Direction.MAXIMISE else -1.0
-        limit = baseline - sign * amount(metric, self._settings.tolerance, baseline)
+        sign, limit = self._sign(view), self._limit(view, baseline)
         gap = sign * (limit - measured.estimate)  # how far on the wrong side
         doubt = abs((measured.high if sign > 0 else measured.low) - measured.estimate) * _reach(view, measured)
         theirs = _doubt(known, sign, measured.confidence) if known else 0.0
@@ -141,7 +187,8 @@ def _lacking(view: MonitorContext, metric: Metric, judged: LabelledPredictions) 
 
 def _reach(view: MonitorContext, measured: Interval) -> float:
     settings = view.contract.monitors
-    return reach(measured.confidence, window=settings.window_minutes, every=settings.every_seconds / 60)
+    minutes = settings.every_seconds / 60
+    return reach(measured.confidence, window=settings.window_minutes, every=minutes, span=settings.budget_minutes)
 
 
 def _doubt(known: Interval, sign: float, confidence: float) -> float:

@@ -164,6 +164,25 @@ def _per_row(metric: Metric, judged: LabelledPredictions) -> Array | None:
     return None
 
 
+def unit_losses(metric: Metric, judged: LabelledPredictions) -> tuple[Array, float, float] | None:
+    """(a loss per row in [0, 1], low, scale), where the metric is a mean of bounded losses: low + scale times the loss is the
+    row's share of the metric, or of 1 less the metric for accuracy. None for other metrics."""
+    if judged.task is Task.REGRESSION or metric not in (Metric.ACCURACY, Metric.BRIER, Metric.EXPECTED_COST):
+        return None
+    rows = _per_row(metric, judged)
+    if rows is None:
+        return None
+    if metric is Metric.ACCURACY:
+        return 1 - rows, 0.0, 1.0
+    if metric is Metric.BRIER:
+        scale = 1.0 if judged.task is Task.BINARY else 2.0
+        return rows / scale, 0.0, scale
+    costs = judged.costs
+    each = [costs.false_positive, costs.false_negative, costs.true_positive, costs.true_negative] if costs else [0.0]
+    low, scale = min(each), max(each) - min(each)
+    return ((rows - low) / scale, low, scale) if scale > 0 else None
+
+
 def cost_of_rows(judged: LabelledPredictions) -> Array:
     """What each row's decision costs, shape (rows,). Raises Unmeasured without costs or for another task than binary."""
     costs, y_true = judged.costs, np.asarray(judged.y_true, dtype=np.int64)

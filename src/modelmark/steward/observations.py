@@ -24,6 +24,7 @@ from modelmark.monitors.cohort import Cohort
 from modelmark.monitors.labels import ANSWERED, labelled_predictions
 from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.metrics import LabelledPredictions
+from modelmark.monitors.cohort import Cohort, History
 from modelmark.monitors.labels import ANSWERED, labelled_predictions, scores_of
 from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import Counts
@@ -116,6 +117,22 @@ class JournalObservations:
         return Silence(
             first=active[0], last=last, rate=(n - 1) / seconds, usual=usual_pause(active, last, now, size=size)
         )
+
+    @cached_property
+    def history(self) -> History | None:
+        contract, end = self._watched.contract, self._window.end - label_delay(self._watched.contract)
+        table = labelled(
+            self._workspace, self._watched.model, end - WIDEST, end, version=self._watched.version.hex, by="prediction",
+            most=MAX_LABELS, known_by=self._known_by,
+        )  # fmt: skip
+        if not table.num_rows:
+            return None
+        ordered = table.sort_by([("at", "ascending"), ("id", "ascending"), ("row", "ascending")])
+        found = labelled_predictions(contract, ordered)
+        if found is None:
+            return None
+        start, last = (ordered["at"][place].as_py() for place in (0, -1))
+        return History(judged=found, start=start, end=last)
 
     @cached_property
     def scores(self) -> Array | None:

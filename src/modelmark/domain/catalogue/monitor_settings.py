@@ -83,6 +83,14 @@ class EstimateMonitor:
 
 
 @part
+class AlarmBudget:
+    """How seldom a monitor of performance may page for nothing."""
+
+    days: float = 30.0
+    """At most one false page in so many days, on average."""
+
+
+@part
 class Monitors:
     """What is watched after release. A monitor set to null does not run."""
 
@@ -102,3 +110,11 @@ class Monitors:
     """Volume of requests and labels."""
     estimate: EstimateMonitor | None = later(default=EstimateMonitor())
     """Performance without labels."""
+    alarm_budget: AlarmBudget | None = later(default=None)
+    """How seldom performance may page for nothing. With it, labels are also looked at as one sequence, which finds small losses
+    that no window can tell. Without it looks share a month."""
+
+    @property
+    def budget_minutes(self) -> float:
+        """The span in which looks of performance may err as often as one."""
+        return (self.alarm_budget.days if self.alarm_budget else 30.0) * 24 * 60

@@ -92,7 +92,7 @@ class _Column(msgspec.Struct, frozen=True):
 
 
 class _Reference(msgspec.Struct, frozen=True):
-    columns: dict[str, _Column]
+    columns: dict[str, _Column] = {}
 
 
 def bounds_in(reference: bytes) -> Mapping[str, Bounds]:
