@@ -1,4 +1,4 @@
-"""Is performance without labels what labels then say, does a quiet month stay quiet, is what fails its assumptions greyed out?
+"""Is performance without labels what labels then say, is what fails its assumptions greyed out, is calibration drift told?
 
 Run: python bench/laws/estimate.py. The tests hold a short form. A world of two inputs: the model's score is the square root
 of what it should be, so calibration matters; covariate shift moves rows to where classes mix, concept drift turns labels.
@@ -12,10 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from modelmark.domain.catalogue.monitor_settings import EstimateMonitor
+from modelmark.domain.catalogue.monitor_settings import CalibrationMonitor, EstimateMonitor
 from modelmark.domain.contract import Objective
 from modelmark.domain.finding import Finding, Outcome
 from modelmark.domain.metrics import Metric, Task
+from modelmark.monitors.calibration import Calibrated
 from modelmark.monitors.estimate import Estimated
 from modelmark.monitors.monitor import MonitorContext, Recorded
 from modelmark.stats.metrics import LabelledPredictions, measure
@@ -27,16 +28,18 @@ METRICS: Final = (Metric.ACCURACY, Metric.F1, Metric.ROC_AUC, Metric.AVERAGE_PRE
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """mixed: how much nearer rows lie to where classes mix, 0 to 1. turned: share of labels that are the other class."""
+    """mixed: how much nearer rows lie to where classes mix, 0 to 1. turned: share of labels that are the other class. risen: share
+    of the negative ones that are positive."""
 
     mixed: float = 0.0
     turned: float = 0.0
+    risen: float = 0.0
 
     def rows(self, rng: np.random.Generator, n: int) -> LabelledPredictions:
         x = 2.5 * (1 - self.mixed) * rng.normal(size=n)
         p = 1 / (1 + np.exp(-x))
         came = rng.uniform(size=n) < p
-        turned = rng.uniform(size=n) < self.turned
+        turned = rng.uniform(size=n) < np.where(came, self.turned, self.turned + self.risen)
         return LabelledPredictions(
             task=Task.BINARY,
             y_true=(came != turned).astype(np.int64),
@@ -88,6 +91,16 @@ def look(
     return found
 
 
+def calibration(world: World, seed: int, *, holdout: int = 2_000, labels: int = 500) -> Finding:
+    """What the monitor of calibration says of so many labels."""
+    rng = np.random.default_rng(seed)
+    known, view = holdout_scores(Metric.ACCURACY, World().rows(rng, holdout)), quiet_view(10)
+    seen = Recorded(profiles={}, refused={}, cohorts=[cohort_of(world.rows(rng, labels))])
+    view = replace(view, reference=replace(view.reference, holdout=known), observed=seen)
+    (found,) = Calibrated(CalibrationMonitor()).evaluate(view)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=200)
@@ -105,6 +118,14 @@ def main() -> None:
     ):  # fmt: skip
         outcomes = [look(Metric.ACCURACY, world, seed, labels=labels).outcome for seed in range(times)]
         print(f"accuracy, {name}: " + ", ".join(f"{o.value} {outcomes.count(o) / times:.3f}" for o in Outcome))
+    for name, world in (
+        ("quiet", World()), ("rows shifted", World(mixed=0.5)), ("a fifth of the negatives positive", World(risen=0.2)),
+        ("half of them", World(risen=0.5)), ("four in ten labels turned", World(turned=0.4)),
+    ):  # fmt: skip
+        for labels in (100, 500, 5_000):
+            outcomes = [calibration(world, seed, labels=labels).outcome for seed in range(times)]
+            said = ", ".join(f"{o.value} {outcomes.count(o) / times:.3f}" for o in Outcome)
+            print(f"calibration, {name}, {labels:,} labels: {said}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def test_the_kit_catches_a_monitor_that_hears_nothing() -> None:
 
 
 def test_a_monitor_set_to_null_does_not_run_and_an_unknown_plugin_is_missing() -> None:
-    assert [m.name for m in enabled(Monitors(quality=None, drift=None, volume=None, estimate=None))] == ["performance"]
+    assert [
+        m.name for m in enabled(Monitors(quality=None, drift=None, volume=None, estimate=None, calibration=None))
+    ] == ["performance"]
     with pytest.raises(Missing):
         enabled(Monitors(plugins={"nobody": {}}))
 

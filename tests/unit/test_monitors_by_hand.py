@@ -533,7 +533,7 @@ def test_labels_that_came_first_are_judged_with_a_word_of_care() -> None:
 
 def test_monitors_come_in_the_catalogues_order_with_the_contracts_settings() -> None:
     found = enabled(Monitors(drift=DriftMonitor(min_rows=7), quality=None))
-    assert [one.name for one in found] == ["drift", "performance", "volume", "estimate"]
+    assert [one.name for one in found] == ["drift", "performance", "volume", "estimate", "calibration"]
     drift = found[0]
     assert isinstance(drift, Drift)
     assert by_subject(drift.evaluate(quiet_view(7)))["score"].outcome is not Outcome.CANNOT_TELL

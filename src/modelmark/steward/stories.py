@@ -22,7 +22,7 @@ from modelmark.steward.expiries import NAME as STEWARD
 MANY: Final = 10_000
 NO_TRAFFIC: Final = "there is no traffic any more"
 #: Those who speak of something else than the window's traffic.
-_NOT_OF_TRAFFIC: Final = frozenset({PERFORMANCE, STEWARD, "service", "volume"})
+_NOT_OF_TRAFFIC: Final = frozenset({PERFORMANCE, STEWARD, "service", "volume", "calibration"})
 _NAMED: Final = 5
 
 Key = tuple[Digest, str]  # version, monitor

@@ -27,7 +27,7 @@ class Harm(IntEnum):
 
 _OF_MONITOR: Final[Mapping[str, Harm]] = {
     "performance": Harm.PERFORMANCE, "service": Harm.OUTAGE, "steward": Harm.OUTAGE, "quality": Harm.QUALITY,
-    "drift": Harm.DRIFT, "volume": Harm.OUTAGE, "estimate": Harm.PERFORMANCE,
+    "drift": Harm.DRIFT, "volume": Harm.OUTAGE, "estimate": Harm.PERFORMANCE, "calibration": Harm.PERFORMANCE,
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ _STEPS: Final = (
      "If they are, and it is the model that is wrong, {undo}."),
     ("estimate", "", "Label some of the rows below first: the estimate holds while scores mean what they did. If labels agree, "
      "train again on rows like these, or {undo}."),
+    ("calibration", "", "Are labels right, and of all kinds of rows? If so, recalibrate on the latest ones "
+     "(modelmark recalibrate --help), or train again; until then thresholds and costs are off."),
     ("quality", "requests", "See below which code and field callers hear most. If they send what they always sent, {undo}; else "
      "tell them."),
     ("quality", "", "Look at the rows below and ask whoever delivers these columns what changed. The model answers, but on what "

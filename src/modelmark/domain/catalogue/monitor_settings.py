@@ -83,6 +83,18 @@ class EstimateMonitor:
 
 
 @part
+class CalibrationMonitor:
+    """Do scores still mean what they did on the holdout?"""
+
+    tolerance: float = 0.05
+    """Largest cumulative gap between what scores said and what came that is tolerated, as a probability."""
+    confidence: float = 0.95
+    """Confidence of the interval."""
+    min_labels: int = 100
+    """Fewer labels than this: cannot tell."""
+
+
+@part
 class AlarmBudget:
     """How seldom a monitor of performance may page for nothing."""
 
@@ -110,6 +122,8 @@ class Monitors:
     """Volume of requests and labels."""
     estimate: EstimateMonitor | None = later(default=EstimateMonitor())
     """Performance without labels."""
+    calibration: CalibrationMonitor | None = later(default=CalibrationMonitor())
+    """Calibration drift on labels."""
     alarm_budget: AlarmBudget | None = later(default=None)
     """How seldom performance may page for nothing. With it, labels are also looked at as one sequence, which finds small losses
     that no window can tell. Without it looks share a month."""

@@ -46,6 +46,12 @@ _ROWS: Final = (
         settings=settings.EstimateMonitor,
         ranges={"tolerance": _SHARE, "confidence": (0.5, 0.9999), "min_rows": _COUNT, "min_labels": _COUNT},
     ),
+    MonitorRow(
+        name="calibration",
+        code="modelmark.monitors.calibration:Calibrated",
+        settings=settings.CalibrationMonitor,
+        ranges={"tolerance": _SHARE, "confidence": (0.5, 0.9999), "min_labels": _COUNT},
+    ),
 )
 
 #: By name, as in the contract's `monitors`.
