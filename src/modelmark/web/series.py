@@ -95,6 +95,7 @@ def model(queries: Queries, name: str, period: Period) -> dict[str, Any]:
             "performance": " ".join(
                 [
                     stale["performance"] + sentences.monitor(looks["performance"], _no_look("performance", champion)),
+                    *_estimated(queries, champion),
                     *_left(performance, acts, champion),
                 ]
             ),
@@ -151,6 +152,12 @@ def _furthest(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]
     found = [finding for finding in findings if finding.measured is not None]
     found.sort(key=lambda f: (f.outcome is not Outcome.ALERT, -(f.measured or 0.0), -(f.high or 0.0), f.subject))
     return found[:DRAWN], found[DRAWN:]
+
+
+def _estimated(queries: Queries, champion: Version | None) -> list[str]:
+    """What is to be expected while labels lack, where its assumptions hold."""
+    found = queries.last_look(champion, "estimate") if champion else []
+    return [f.sentence for f in found if f.outcome is not Outcome.CANNOT_TELL]
 
 
 def _left(performance: Sequence[Finding], acts: Sequence[Event], champion: Version | None) -> list[str]:
