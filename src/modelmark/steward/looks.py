@@ -72,7 +72,7 @@ def _settings(watched: MonitoredVersion) -> Monitors:
     model, so only its champion is asked."""
     settings = watched.contract.monitors
     if watched.left:
-        return replace(settings, quality=None, drift=None, volume=None, estimate=None, plugins={})
+        return replace(settings, quality=None, drift=None, volume=None, estimate=None, calibration=None, plugins={})
     return settings if watched.arm in ("", ArmRole.CHAMPION) else replace(settings, volume=None)
 
 

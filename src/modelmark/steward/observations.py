@@ -20,12 +20,9 @@ from modelmark.journal.tables.query import labelled, refusals
 from modelmark.journal.tables.service import answered, heard
 from modelmark.journal.wal.reader import sealed_segments
 from modelmark.monitors.arrivals import Arrivals, labels_of, same_phase
-from modelmark.monitors.cohort import Cohort
-from modelmark.monitors.labels import ANSWERED, labelled_predictions
-from modelmark.monitors.monitor import REQUESTS
-from modelmark.stats.metrics import LabelledPredictions
 from modelmark.monitors.cohort import Cohort, History
 from modelmark.monitors.labels import ANSWERED, labelled_predictions, scores_of
+from modelmark.monitors.monitor import REQUESTS
 from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import Counts
 from modelmark.steward.profiler import MonitoredVersion, Profiler

@@ -10,7 +10,6 @@ from typing import ClassVar
 from modelmark.domain.digest import Digest
 from modelmark.domain.finding import Finding, Outcome, Window
 from modelmark.domain.ports import MonitoringStore
-from modelmark.domain.routes import ArmRole
 from modelmark.domain.workspace import Workspace
 from modelmark.monitors.monitor import MonitorContext
 from modelmark.steward import expiries, service
