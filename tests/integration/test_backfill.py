@@ -100,7 +100,8 @@ def test_rows_that_are_merely_in_order_take_a_start_and_a_step(
     when = When(target="y", start=BEGUN, step=timedelta(minutes=6))
     past = lived.app.backfill(version, tmp_path / "rows.parquet", when, progress=lambda *_: None)
     assert (past.start, past.end) == (BEGUN, BEGUN + 1199 * timedelta(minutes=6))
-    assert (past.labels, past.watches[0].alerts) == (0, ())
+    assert past.labels == 0
+    assert [(alert.monitor, alert.subject) for alert in past.watches[0].alerts] == [("volume", "labels")]
     assert past.watches[0].outcomes["performance"] == {"cannot tell": past.watches[0].looks}
 
 
