@@ -37,7 +37,7 @@ class Inbox:
     def __init__(self) -> None:
         self.titles: list[str] = []
 
-    def send(self, title: str, body: str, *, audience: str = "") -> None:
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None:
         self.titles.append(title)
 
 

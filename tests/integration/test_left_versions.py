@@ -29,7 +29,7 @@ class Inbox:
     def __init__(self) -> None:
         self.got: list[tuple[str, str]] = []
 
-    def send(self, title: str, body: str, *, audience: str = "") -> None:
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None:
         self.got.append((title, body))
 
 

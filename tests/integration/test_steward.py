@@ -96,7 +96,7 @@ class Inbox:
         self.got: list[tuple[str, str]] = []
         self.down = down
 
-    def send(self, title: str, body: str, *, audience: str = "") -> None:
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None:
         if self.down:
             self.down -= 1
             raise NotYet("not delivered to 1 (json)")

@@ -43,7 +43,7 @@ def test_an_alert_and_its_message_name_the_version_and_the_arm(tmp_path: Path) -
 
 
 class Down:
-    def send(self, title: str, body: str, *, audience: str = "") -> None:
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None:
         raise NotYet("not delivered to 1 (json)")
 
 
@@ -63,7 +63,7 @@ def test_a_message_nobody_takes_waits_longer_each_time_up_to_an_hour_or_so(tmp_p
 
 def test_one_step_sends_a_bounded_number(tmp_path: Path) -> None:
     class Up:
-        def send(self, title: str, body: str, *, audience: str = "") -> None: ...
+        def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None: ...
 
     watch = book(tmp_path)
     for i in range(PER_STEP + 3):

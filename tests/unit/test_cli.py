@@ -16,6 +16,7 @@ import pytest
 
 from modelmark.cli import main
 from modelmark.cli.accounts import account
+from modelmark.cli.alerting.deliveries import deliveries
 from modelmark.cli.alerts import alerts
 from modelmark.cli.commands import COMMANDS
 from modelmark.cli.govern import _part
@@ -72,6 +73,12 @@ JSON = {
     "alerts snooze": ("7", "--until", "4h"),
     "alerts assign": ("7", "--to", "Bob Ray"),
     "alerts close": ("7", "--reason", "mended"),
+    "alerts rate": ("7", "useful"),
+    "alerts precision": (),
+    "deliveries list": (),
+    "deliveries resend": (),
+    "deliveries test": (),
+    "deliveries secret": (),
     "account add": ("bob", "--name", "Bob Ray", "--role", "product", "--password-stdin"),
     "account reset": ("bob",),
     "account redeem": ("--password-stdin",),
@@ -101,6 +108,7 @@ GROUPS = {
     "account": account,
     "key": key,
     "alerts": alerts,
+    "deliveries": deliveries,
     "journal": journal,
     "monitors": monitors,
     "rollout": rollout,
@@ -249,6 +257,11 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
         "key list",
         "audit",
         "alerts list",
+        "alerts precision",
+        "deliveries list",
+        "deliveries resend",
+        "deliveries test",
+        "deliveries secret",
         "journal salvage",
         "rollout status",
     ):

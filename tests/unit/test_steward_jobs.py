@@ -140,6 +140,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
         ("profiles", 0, "profile"),
         ("look", 0, "look"),
         ("departed alerts", 0, ""),
+        ("escalation", 10, ""),
         ("pruning", 600, "prune"),
         ("maintenance", 60, ""),
         ("messages", 0, ""),

@@ -111,6 +111,12 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
         {"model": "loans", "name": "Cy", "reason": "over"},
         "settings of the contract again, by Cy: “over”",
     ),
+    Act.RATED_ALERT: ("alert 7", {**ALERT, "rating": "noise"}, "called noise by Cy: drift of age, loans v3"),
+    Act.SENT_AGAIN: (
+        "messages",
+        {"name": "Cy", "count": 3, "keys": ["hook-1-msg_2"]},
+        "3 messages that had not arrived, by Cy",
+    ),
     Act.SIGNED_IN: ("bob", {"source": "127.0.0.1"}, "signed in from 127.0.0.1"),
     Act.FAILED_TO_SIGN_IN: (
         "bob",
@@ -146,8 +152,8 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
     assert found.sentence == sentence
     assert (found.about, found.address) in (
         ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
-        ("earlier records", ""), ("the endpoint's key shop (a1b2)", "/endpoint"), ("alert 7", "/alerts/7"), 
-        ("monitors of loans", "/models/loans"),
+        ("earlier records", ""), ("the endpoint's key shop (a1b2)", "/endpoint"), ("alert 7", "/alerts/7"),
+        ("messages", "/deliveries"), ("monitors of loans", "/models/loans"),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 

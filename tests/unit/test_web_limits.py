@@ -436,7 +436,8 @@ def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
     assert posted_to == {
         "/sign-in", "/redeem", "/sign-out", "/models/{model}/rollback", *(f"/versions/{{id}}/{act}" for act in acts),
         *(f"/people/{act}" for act in people), "/endpoint/revoke", "/versions/{id}/rollout/{act}",
-        *(f"/alerts/{{alert}}/{act}" for act in ("acknowledge", "assign", "snooze", "close")),
+        *(f"/alerts/{{alert}}/{act}" for act in ("acknowledge", "assign", "snooze", "close", "rate")),
+        "/deliveries/send-again",
     }  # fmt: skip
     assert all(route.methods in ({"POST"}, {"GET", "HEAD"}) for route in routes)
     public = {route.path for route in routes if route.rule == "public"}

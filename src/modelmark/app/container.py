@@ -16,6 +16,9 @@ from typing import Any, Self
 
 from modelmark.app.configuration import configured
 from modelmark.app.effects import Announce, FinishBehind, FollowRoutes, Marks, SignJournal
+from modelmark.app.usecases.alerting.alert_precision import AlertPrecision
+from modelmark.app.usecases.alerting.read_deliveries import ReadDeliveries
+from modelmark.app.usecases.alerting.send_again import SendAgain
 from modelmark.app.usecases.approve import Approve
 from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.describe_version import DescribeVersion
@@ -33,6 +36,7 @@ from modelmark.app.usecases.rollouts.move_rollout import MoveRollout
 from modelmark.app.usecases.scorecards import Scorecards
 from modelmark.app.usecases.verify import Verify
 from modelmark.contract.catalogue import required_gates
+from modelmark.domain.alerts.webhooks import Webhook, read_webhooks
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import Missing, NotYet
 from modelmark.domain.people import Principal
@@ -350,6 +354,26 @@ class Container:
     @cached_property
     def watching(self) -> Watching:
         return Watching(ledger=self.ledger, audit=self.audit, people=self.people, owner=self.settings.actor)
+
+    @cached_property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """Raises Rejected for an address that is none."""
+        return read_webhooks(self.settings.webhooks)
+
+    @cached_property
+    def deliveries(self) -> ReadDeliveries:
+        return ReadDeliveries(monitoring_store=self.monitoring_store, hooks=lambda: self.webhooks)
+
+    @cached_property
+    def send_again(self) -> SendAgain:
+        return SendAgain(
+            monitoring_store=self.monitoring_store, audit=self.audit, people=self.people, clock=self.steady_clock,
+            owner=self.settings.actor,
+        )  # fmt: skip
+
+    @cached_property
+    def alert_precision(self) -> AlertPrecision:
+        return AlertPrecision(monitoring_store=self.monitoring_store, clock=self.clock)
 
     @cached_property
     def verify(self) -> Verify:

@@ -16,9 +16,12 @@ from modelmark.domain.rollouts.progress import RolloutProgress
 from modelmark.domain.rollouts.report import RolloutAct, RolloutReport
 from modelmark.domain.version import Version
 from modelmark.notify.apprise import AppriseNotifier
+from modelmark.steward.job import Job
 from modelmark.steward.jobs import builtin, rollout
+from modelmark.steward.jobs.call_webhooks import CallWebhooks
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.finish_acts import FinishActs
+from modelmark.steward.jobs.queue_events import QueueEvents
 from modelmark.steward.jobs.retrain import Retrain
 from modelmark.steward.loop import Steward
 from modelmark.steward.serving_versions import ServingVersions
@@ -37,6 +40,7 @@ class ControlPlane(Workbench):
         if notifier is not None:
             notifier.check()
         serving = ServingVersions(self.monitored, self.monitored.left)
+        public_url = self.settings.public_url or ""
         if self.settings.checkpoint_to is not None:
             check_target(self.settings.checkpoint_to)
         turn = TurnRollouts(
@@ -66,11 +70,25 @@ class ControlPlane(Workbench):
                 start=TrainBehind(workspace=self.workspace),
                 tell=self._tell_of_retraining,
             ),
+            outward=self._outward(public_url),
+            public_url=public_url,
         )
         lives = partial(watched_now, self.workspace)
         return Steward(
-            jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives, quick=guard
+            jobs, serving, self.monitoring_store, self.clock, told=notifier is not None, lives=lives, quick=guard,
+            public_url=public_url,
+        )  # fmt: skip
+
+    def _outward(self, public_url: str) -> tuple[Job, ...]:
+        """Without webhooks, what happens is only noted, so that one that comes later is not told of all that was."""
+        queue = QueueEvents(
+            monitoring_store=self.monitoring_store, ledger=self.ledger, hooks=self.webhooks,
+            environment=self.settings.environment, public_url=public_url,
+        )  # fmt: skip
+        call = CallWebhooks(
+            monitoring_store=self.monitoring_store, hooks=self.webhooks, sender=self.webhook_sender, clock=self.clock
         )
+        return queue, call
 
     def _moved_by_itself(self, act: RolloutAct, report: RolloutReport) -> RolloutProgress | None:
         return self.move_rollout(
@@ -129,6 +147,8 @@ class ControlPlane(Workbench):
                 replay=self.replay,
                 explain=self.explain,
                 rows_behind=self.rows_behind,
+                alert_precision=self.alert_precision,
+                deliveries=self.deliveries,
             ),
         )
 
@@ -141,6 +161,7 @@ class ControlPlane(Workbench):
             rollback=self.rollback,
             move_rollout=self.move_rollout,
             handle_alert=self.handle_alert,
+            send_again=self.send_again,
             endpoint_keys=self.endpoint_keys,
         )
 

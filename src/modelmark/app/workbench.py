@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmark.app.reporting import Reporting
+from modelmark.app.usecases.alerting.try_webhooks import TryWebhooks
 from modelmark.app.usecases.check_version import CheckVersion
 from modelmark.app.usecases.export_release import ExportRelease
 from modelmark.app.usecases.import_labels import ImportLabels
@@ -25,12 +26,14 @@ from modelmark.app.usecases.retraining.reproduce import Reproduce
 from modelmark.app.usecases.retraining.retrain import Retrain
 from modelmark.app.usecases.rollouts.read_rollouts import ReadRollouts
 from modelmark.app.usecases.salvage_journal import SalvageJournal
+from modelmark.domain.alerts.webhooks import read_networks
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Evidence, Verdict
 from modelmark.domain.people import Principal
 from modelmark.domain.progress import Progress
 from modelmark.domain.rollouts.report import RolloutAct
 from modelmark.domain.version import Version
+from modelmark.notify.webhooks import WebhookSender
 from modelmark.registry.convert import Conversion, convert
 from modelmark.registry.sandbox import Limits
 from modelmark.registry.user_code.suite import ChildSuites
@@ -158,6 +161,16 @@ class Workbench(Reporting):
     @cached_property
     def backfill(self) -> Backfill:
         return Backfill(artifacts=self.artifacts, watched=self.monitored.of, store=_store_at)
+
+    @cached_property
+    def webhook_sender(self) -> WebhookSender:
+        return WebhookSender(read_networks(self.settings.webhook_allow))
+
+    @cached_property
+    def try_webhooks(self) -> TryWebhooks:
+        return TryWebhooks(
+            hooks=self.webhooks, send=self.webhook_sender.send, clock=self.clock, environment=self.settings.environment
+        )
 
     @cached_property
     def predict(self) -> PredictTable:

@@ -1,4 +1,4 @@
-"""Alerts: alerts list, show, acknowledge, snooze, assign, close."""
+"""Alerts: alerts list, show, acknowledge, snooze, assign, close, rate, precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import typer
 from modelmark.cli import options
 from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, say, say_json, table
-from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Snooze
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Rate, Snooze
+from modelmark.domain.finding import Rating
 from modelmark.domain.until import later_on
 
 if TYPE_CHECKING:
@@ -146,6 +147,54 @@ def close(
     Example: modelmark alerts close 12 --reason "restored from the backup"
     """
     return _handled(id, Close(reason=reason), workspace, json)
+
+
+@alerts.command()
+def rate(
+    id: Id,
+    rating: Annotated[Rating, typer.Argument(help="Was it worth your time?")],
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """Say afterwards whether it was useful or noise. The last word counts; alerts precision adds it up.
+
+    Example: modelmark alerts rate 12 useful
+    """
+    return _handled(id, Rate(rating=rating), workspace, json)
+
+
+@alerts.command()
+def precision(
+    days: Annotated[int, typer.Option(help="Of alerts that began in so many days.")] = 90,
+    model: options.Model = None,
+    workspace: options.Workspace = None,
+    json: options.Json = False,
+) -> int:
+    """How many of our alerts people called useful: in all, by monitor and by model, with exact 95% intervals.
+
+    Example: modelmark alerts precision --days 30
+    """
+    app = open_app(workspace)
+    if model is not None:
+        app.find.model(model)
+    report = app.alert_precision(days=days, model=model)
+    if json:
+        say_json(report)
+        return OK
+    say(report.sentence)
+    rows = [
+        (
+            f"{kind} {one.name}", f"{one.alerts:,}", f"{one.rated:,}", f"{one.useful:,}",
+            "–" if one.share is None else f"{one.share:.0%}", f"{one.low:.0%} to {one.high:.0%}" if one.rated else "–",
+        )
+        for kind, found in (("monitor", report.monitors), ("model", report.models))
+        for one in found
+    ]  # fmt: skip
+    if rows:
+        table(("of", "alerts", "rated", "useful", "share", "95% interval"), rows)
+    if report.total.rated < report.total.alerts:
+        say("\nRate one: modelmark alerts rate ID useful")
+    return OK
 
 
 def _since(alert: Alert) -> str:

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "modelmark.cli.govern:status",
     "monitors": "modelmark.cli.watching.monitors:monitors",
     "alerts": "modelmark.cli.alerts:alerts",
+    "deliveries": "modelmark.cli.alerting.deliveries:deliveries",
     "diff": "modelmark.cli.documents:diff",
     "notes": "modelmark.cli.documents:notes",
     "card": "modelmark.cli.documents:card",

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-#: A command that takes a workspace, its second word included where it has one.
+#: A command that takes a workspace, its second word included where it has one; `deliveries secret` takes none.
 _COMMAND: Final = re.compile(
-    r"\bmodelmark (?:(?:account|alerts|journal|key|monitors|rollout) [a-z]+"
-    r"|(?!(?:account|alerts|journal|key|monitors|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
+    r"\bmodelmark (?:(?:account|alerts|deliveries|journal|key|monitors|rollout) (?!secret\b)[a-z]+"
+    r"|(?!(?:account|alerts|deliveries|journal|key|monitors|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
 )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from modelmark.contract.after_release.alert_rules import alert_violations
 from modelmark.contract.after_release.rollout_rules import rollout_violations
 from modelmark.contract.behaviour_rules import CONDITIONS, behaviour_violations
 from modelmark.contract.dialect import dialect_violations
@@ -62,6 +63,7 @@ def rule_violations(contract: Contract) -> Iterator[RuleViolation]:
     yield from replay_violations(contract)
     yield from behaviour_violations(contract)
     yield from rollout_violations(contract)
+    yield from alert_violations(contract)
     yield from _slices(contract)
     yield from _claims(contract)
     yield from _retraining(contract.retraining)

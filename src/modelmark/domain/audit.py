@@ -46,6 +46,8 @@ class Act(StrEnum):
     CLOSED_ALERT = "closed alert"
     CHANGED_MONITORS = "changed monitors"
     RESET_MONITORS = "reset monitors"
+    RATED_ALERT = "rated alert"
+    SENT_AGAIN = "sent again"
     SIGNED_IN = "signed in"
     FAILED_TO_SIGN_IN = "failed to sign in"
     SIGNED_OUT = "signed out"

@@ -56,13 +56,22 @@ class Finding:
     arm: str = later(default="")
 
 
+class Rating(StrEnum):
+    """What whoever dealt with an alert says of it afterwards."""
+
+    USEFUL = "useful"
+    NOISE = "noise"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertDetails:
     """What came to be known of an alert beside its story.
 
     label, arm: as for a finding. subjects: the columns that alert together, the first one that of the story; empty for a
     story about one thing. reopened: how often it was over and came back. ended: why it is over, where not because all was
-    well again. acknowledged_by, assigned_to: people's names; snoozed_until: it does not ask for anybody before.
+    well again. acknowledged_by, assigned_to: people's names; snoozed_until: it does not ask for anybody before. escalated_to: the
+    role that was told since nobody had it in hand. rated: whether it was worth somebody's time, by rated_by; None while nobody
+    says.
     """
 
     label: str = later(default="")
@@ -74,6 +83,11 @@ class AlertDetails:
     acknowledged_at: datetime | None = later(default=None)
     assigned_to: str = later(default="")
     snoozed_until: datetime | None = later(default=None)
+    escalated_to: str = later(default="")
+    escalated_at: datetime | None = later(default=None)
+    rated: Rating | None = later(default=None)
+    rated_by: str = later(default="")
+    rated_at: datetime | None = later(default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +111,11 @@ class Alert:
         return until is not None and now < until
 
     @property
+    def is_in_hand(self) -> bool:
+        """Somebody has seen it, or is to see to it."""
+        return bool(self.details.acknowledged_by or self.details.assigned_to)
+
+    @property
     def handling(self) -> str:
         """Who has it, in words; empty while nobody does."""
         details, said = self.details, []
@@ -106,6 +125,10 @@ class Alert:
             said.append(f"assigned to {details.assigned_to}")
         if details.snoozed_until:
             said.append(f"snoozed until {details.snoozed_until:%Y-%m-%d %H:%M} UTC")
+        if details.escalated_to:
+            said.append(f"escalated to {details.escalated_to}")
+        if details.rated:
+            said.append(f"{details.rated.value}, says {details.rated_by}")
         return ", ".join(said)
 
     @property

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from modelmark.domain.alerts.outbox import Undelivered
 from modelmark.domain.audit import Event
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Evidence
@@ -204,7 +205,8 @@ class MonitoringStore(Protocol):
 
     def drop_findings(self, before: datetime) -> int: ...
     def drop_messages(self, before: datetime) -> int:
-        """Those about alerts that were sent before; what a release announced stays, for scorecards rest on it."""
+        """Those about alerts, and those to webhooks, that were sent before; what a release announced to people stays, for
+        scorecards rest on it."""
         ...
 
     def profiled(self) -> Sequence[tuple[str, str, datetime]]:
@@ -234,12 +236,27 @@ class MonitoringStore(Protocol):
     def close_alert(self, alert: int, at: datetime) -> None: ...
     def alerts(self, *, model: str | None = None, open_only: bool = False, limit: int = 200) -> Sequence[Alert]: ...
 
-    def queue_message(self, key: str, title: str, body: str, at: datetime, *, audience: str = "") -> None:
-        """Put a message in the outbox; a key that is there already changes nothing. audience: a role, or everybody."""
+    def queue_message(
+        self, key: str, title: str, body: str, at: datetime, *, audience: str = "", severity: str = ""
+    ) -> None:
+        """Put a message in the outbox; a key that is there already changes nothing. audience: a role, everybody, or
+        `hook:ID`, one webhook; severity: of what it tells of, empty for no alert."""
         ...
 
-    def due_messages(self, now: datetime) -> Sequence[Message]:
-        """What is due to be sent."""
+    def due_messages(self, now: datetime, *, hook: str | None = None) -> Sequence[Message]:
+        """What is due to be sent: to people, or to one webhook. Dead letters are not."""
+        ...
+
+    def undelivered(self, *, least_tries: int = 0) -> Sequence[Undelivered]:
+        """What has not arrived, and was tried at least so often, by key."""
+        ...
+
+    def give_up(self, keys: Collection[str], error: str) -> None:
+        """Those of them that have not arrived are dead letters now."""
+        ...
+
+    def send_again(self, keys: Collection[str], at: datetime) -> int:
+        """Those of them that have not arrived are due now, as if never tried. Returns how many."""
         ...
 
     def message_sent(self, key: str, at: datetime) -> None: ...
@@ -261,19 +278,20 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message in the outbox. audience: the role it is for; empty for everybody."""
+    """One message in the outbox. audience: the role it is for; empty for everybody. severity: of the worst alert it tells of."""
 
     key: str
     title: str
     body: str
     tries: int
     audience: str
+    severity: str = ""
 
 
 class Notifier(Protocol):
     """Delivers one message to the addresses of a role, or to everybody. Raises NotYet when it could not."""
 
-    def send(self, title: str, body: str, *, audience: str = "") -> None: ...
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from modelmark.domain.endpoint.worker_bounds import ONE, WorkerBounds
 from modelmark.domain.errors import Rejected
@@ -15,6 +16,8 @@ from modelmark.domain.workspace import Workspace
 
 PREFIX: Final = "MODELMARK_"
 MAX_LENGTH: Final = 4_096
+#: Settings of several words, which may stand on lines of their own.
+_LISTS: Final = frozenset({f"{PREFIX}NOTIFY", f"{PREFIX}WEBHOOKS", f"{PREFIX}WEBHOOK_ALLOW"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,9 @@ class Settings:
     trace: str | None = None  # where traces of requests go: otlp://HOST; None: nowhere
     trace_percent: int = 100  # of requests whose caller says nothing of a trace
     notify: tuple[str, ...] = ()  # Apprise addresses; they hold secrets, so they are never printed
+    webhooks: tuple[str, ...] = ()  # where other systems hear of alerts and releases; they hold secrets, never printed
+    webhook_allow: tuple[str, ...] = ()  # networks inside the house where a webhook may be
+    public_url: str | None = None  # where people reach the dashboard; links in messages begin with it
     actor: str = "unknown"
     environment: str = "production"  # approvals hold in this one alone
     key: str | None = None  # an API key: who acts at the command line; a secret, never printed
@@ -79,9 +85,7 @@ class Settings:
 def _require_short(variable: str, text: str) -> None:
     """Raises Rejected for what no setting needs, before anything is made of it. Nothing is repeated: it may be a secret."""
     named = variable if len(variable) <= 64 and variable.isprintable() else f"{PREFIX}…"
-    words = (
-        " ".join(text.split()) if variable == f"{PREFIX}NOTIFY" else text
-    )  # addresses may stand on lines of their own
+    words = " ".join(text.split()) if variable in _LISTS else text  # addresses may stand on lines of their own
     if named != variable or len(text) > MAX_LENGTH or one_line(words, MAX_LENGTH) != words:
         raise Rejected(
             f"{named} is no setting that can be read", code="BAD_SETTING", field=named,
@@ -112,6 +116,21 @@ def _yes_or_no(name: str) -> Callable[[str], bool]:
     return form
 
 
+def _address(name: str, text: str) -> str:
+    """Without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.query and not parts.fragment
+    except ValueError:
+        known = False
+    if not known or "@" in text or " " in text:
+        raise Rejected(
+            f"{PREFIX}{name} is no address", code="BAD_SETTING", field=PREFIX + name,
+            limit="http(s)://HOST, with a path where the dashboard has one, and nothing after it",
+        )  # fmt: skip
+    return text.rstrip("/")
+
+
 def _workers(text: str) -> WorkerBounds:
     try:
         return WorkerBounds.read(text)
@@ -135,6 +154,9 @@ _FORMS: Final[Mapping[str, Callable[[str], Any]]] = {
     "cache_mb": _whole("CACHE_MB", 0, 65_536),
     "table_mb": _whole("TABLE_MB", 1, 1_048_576),
     "notify": lambda text: tuple(text.split()),
+    "webhooks": lambda text: tuple(text.split()),
+    "webhook_allow": lambda text: tuple(text.split()),
+    "public_url": lambda text: _address("PUBLIC_URL", text),
     "checkpoint_minutes": _whole("CHECKPOINT_MINUTES", 1, 1440),
     "journal_sync_ms": _whole("JOURNAL_SYNC_MS", 0, 10_000),
 }

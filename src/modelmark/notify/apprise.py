@@ -7,11 +7,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from modelmark.domain.alerts.harm import Severity
 from modelmark.domain.errors import NotYet, Rejected
 from modelmark.domain.people import Role
 from modelmark.domain.printable import lines, one_line
 
 _REMEMBERED: Final = 256
+#: Apprise's types, by which services choose sign and colour.
+_TYPES: Final = {Severity.PAGE.value: "failure", Severity.TICKET.value: "warning"}
 
 
 class AppriseNotifier:
@@ -31,8 +34,11 @@ class AppriseNotifier:
         """Raises Rejected, naming the place in the list and the scheme, for an address Apprise does not know."""
         self._open()
 
-    def send(self, title: str, body: str, *, audience: str = "") -> None:
-        """Raises NotYet (NOT_DELIVERED) unless every address took it, Rejected for an address of no known kind."""
+    def send(self, title: str, body: str, *, audience: str = "", severity: str = "") -> None:
+        """severity: `page` is sent as a failure, `ticket` as a warning, all else as information.
+
+        Raises NotYet (NOT_DELIVERED) unless every address took it, Rejected for an address of no known kind.
+        """
         wanted = self._hearers(audience)
         reached = self._reached.setdefault((title, body), set())
         while len(self._reached) > _REMEMBERED:
@@ -41,7 +47,7 @@ class AppriseNotifier:
         for i, target in enumerate(self._open()):
             if i in reached or i not in wanted:
                 continue
-            if target.notify(title=one_line(title), body=lines(body)):
+            if target.notify(title=one_line(title), body=lines(body), notify_type=_TYPES.get(severity, "info")):
                 reached.add(i)
             else:
                 failed.append(_name(self._urls[i], i))

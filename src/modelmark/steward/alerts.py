@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelmark.domain.alerts.harm import by_harm
+from modelmark.domain.alerts.harm import Severity, by_harm, severity_of
 from modelmark.domain.alerts.next_step import next_step
+from modelmark.domain.alerts.outbox import wait_after
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import ModelmarkError
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.monitors.performance import NAME as PERFORMANCE
+from modelmark.steward.responses import Responses
 from modelmark.steward.stories import MANY, Stories
 
-RETRY_FIRST: Final = timedelta(seconds=15)
-RETRY_MOST: Final = timedelta(hours=1)
+#: Nobody in particular answers, and no public address is known.
+NOBODY: Final = Responses()
 PER_STEP: Final = 20
 MOST_KEY: Final = 255
 #: Why an alert is over whose version left.
@@ -35,9 +37,11 @@ def tell(
     every: timedelta,
     queue: bool,
     idle: Collection[Digest] = (),
+    responses: Responses = NOBODY,
 ) -> list[Alert]:
     """Open and close alerts as the findings of one look say; queue one message for all that opened, one for all that are
-    back, and one for all that closed. idle: versions without any traffic in the window.
+    back, and one for all that closed. idle: versions without any traffic in the window. responses: who answers for what; each
+    owner has messages of their own.
 
     An alert closes when all it is about was well in two looks running, so a value at the edge does not ring twice a
     minute. Returns the alerts that are new.
@@ -49,9 +53,9 @@ def tell(
             changes = Stories(book, model, mine, now, every=every, idle=idle).follow()
             opened += changes.opened
             if queue:
-                _queue(book, changes.opened, "opened", now)
-                _queue(book, changes.again, "back", now)
-                _queue(book, changes.closed, "closed", now)
+                _queue(book, changes.opened, "opened", now, responses)
+                _queue(book, changes.again, "back", now, responses)
+                _queue(book, changes.closed, "closed", now, responses)
     return opened
 
 
@@ -62,6 +66,7 @@ def close_departed(
     now: datetime,
     *,
     queue: bool,
+    responses: Responses = NOBODY,
 ) -> list[Alert]:
     """Close what is open about versions that no longer serve: nobody looks at them any more.
 
@@ -79,19 +84,20 @@ def close_departed(
             book.close_alert(alert.id, now)
             book.set_details(alert.id, replace(alert.details, ended=LEFT))
         if queue:
-            _queue(book, [replace(a, details=replace(a.details, ended=LEFT)) for a in gone], "closed", now)
+            _queue(book, [replace(a, details=replace(a.details, ended=LEFT)) for a in gone], "closed", now, responses)
     return gone
 
 
 def send_due(book: MonitoringStore, notifier: Notifier, now: datetime, jitter: random.Random) -> tuple[int, list[str]]:
-    """Send what is due, a bounded number at a time. Failures wait twice as long each time, up to an hour, give or take
-    a half so that many do not come back at once. Returns how many were sent, and why others were not."""
+    """Send people what is due, a bounded number at a time. Failures wait twice as long each time, up to an hour, give or take
+    a half so that many do not come back at once; after `MOST_TRIES` they are dead letters. Returns how many were sent, and
+    why others were not."""
     sent, failures = 0, []
     for message in book.due_messages(now)[:PER_STEP]:
         try:
-            notifier.send(message.title, message.body, audience=message.audience)
+            notifier.send(message.title, message.body, audience=message.audience, severity=message.severity)
         except ModelmarkError as error:
-            wait = min(RETRY_FIRST * 2 ** min(message.tries, 16), RETRY_MOST) * jitter.uniform(0.5, 1.5)
+            wait = wait_after(message.tries, jitter.uniform(0.5, 1.5))
             book.message_failed(message.key, now, now + wait, error.message)
             failures.append(error.message)
         else:
@@ -100,24 +106,29 @@ def send_due(book: MonitoringStore, notifier: Notifier, now: datetime, jitter: r
     return sent, failures
 
 
-def _queue(book: MonitoringStore, alerts: Iterable[Alert], what: str, now: datetime) -> None:
-    for model in sorted({alert.model for alert in alerts}):
-        mine = by_harm(alert for alert in alerts if alert.model == model)
+def _queue(book: MonitoringStore, alerts: Collection[Alert], what: str, now: datetime, responses: Responses) -> None:
+    owners = {alert.id: responses.to(alert).owner or "" for alert in alerts}
+    for model, owner in sorted({(alert.model, owners[alert.id]) for alert in alerts}):
+        mine = by_harm(alert for alert in alerts if (alert.model, owners[alert.id]) == (model, owner))
         names = ", ".join(dict.fromkeys(f"{alert.monitor} of {alert.topic}" for alert in mine[:3]))
         more = f" and {len(mine) - 3} more" if len(mine) > 3 else ""
         whose = {alert.place for alert in mine if alert.details.label}
         who = whose.pop() if len(whose) == 1 else model
-        book.queue_message(_key(what, mine), f"{who}: {names}{more} {_SAID[what]}", "\n".join(map(_line, mine)), now)
+        title = f"{who}: {names}{more} {_SAID[what]}"
+        body = "\n".join(line(alert, responses) for alert in mine)
+        loud = "" if what == "closed" else min(map(severity_of, mine), key=list(Severity).index)
+        book.queue_message(_key(what, mine), title, body, now, audience=owner, severity=loud)
 
 
-def _line(alert: Alert) -> str:
+def line(alert: Alert, responses: Responses) -> str:
+    """One alert in a message: what it says, since when, what to do, and where more is."""
+    runbook = responses.to(alert).runbook
     since = f"{alert.about}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC"
     over = f"; over: {alert.details.ended}" if alert.details.ended else ""
-    more = (
-        ""
-        if alert.closed_at
-        else f"\n  {next_step(alert)} More: modelmark alerts show {alert.id}, or /alerts/{alert.id}"
-    )
+    more = ""
+    if not alert.closed_at:
+        more = f"\n  {next_step(alert)} More: modelmark alerts show {alert.id}, or {responses.page(alert)}"
+        more += f"\n  Runbook: {runbook}" if runbook else ""
     return f"- {alert.sentence} ({since}{over}){more}"
 
 

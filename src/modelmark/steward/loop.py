@@ -18,6 +18,7 @@ from modelmark.steward.alerts import tell
 from modelmark.steward.expiries import NAME
 from modelmark.steward.job import FaultOwner, Job, JobContext, JobFault, Step
 from modelmark.steward.memory import Memory
+from modelmark.steward.responses import Responses
 from modelmark.steward.serving_versions import ServingVersions
 from modelmark.steward.stories import MANY
 
@@ -31,7 +32,7 @@ class Steward:
 
     told: whether alerts become messages. log: takes one line per fault. lives: called after each step in which
     the database was there, for those who would miss it. quick: what cannot wait for a step, in a thread of its own twice a
-    second; it gives what it did, a line each.
+    second; it gives what it did, a line each. public_url: where people reach the dashboard.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Steward:
         log: Callable[[str], None] | None = None,
         lives: Callable[[], None] = lambda: None,
         quick: Callable[[], Sequence[str]] = tuple,
+        public_url: str = "",
     ) -> None:
         self._quick = quick
         self._jobs = jobs
@@ -53,6 +55,7 @@ class Steward:
         self._book = monitoring_store
         self._clock = clock
         self._told = told
+        self._public_url = public_url
         self._step_seconds = step_seconds
         self._log = log or _to_stderr
         self._lives = lives
@@ -167,7 +170,8 @@ class Steward:
             for f in mine
         ]
         self._standing = None
-        return tell(self._book, mine, now, every=every, queue=self._told)
+        responses = Responses.known(self._serving.known, self._public_url)
+        return tell(self._book, mine, now, every=every, queue=self._told, responses=responses)
 
     def _findings(self, fault: JobFault, window: Window) -> list[Finding]:
         sentence = fault.sentence[:1].upper() + fault.sentence[1:] + ("" if fault.sentence.endswith(".") else ".")

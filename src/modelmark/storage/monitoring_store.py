@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Select, Table, and_, case, delete, func, inse
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from modelmark.domain.alerts.outbox import HOOK, MOST_TRIES, PRUNED, Undelivered
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import no_alert
 from modelmark.domain.finding import Alert, AlertDetails, Finding, Outcome, Window
@@ -25,6 +26,8 @@ from modelmark.storage.sums import SignedSums
 
 #: Findings that are removed in one transaction.
 _AT_ONCE: Final = 500
+#: Messages that are read at once to be sent.
+_DUE: Final = 200
 
 
 class SqlMonitoringStore:
@@ -161,7 +164,7 @@ class SqlMonitoringStore:
 
     def drop_messages(self, before: datetime) -> int:
         table = tables.outbox
-        about = or_(*(table.c.key.startswith(f"{what}-", autoescape=True) for what in ("opened", "back", "closed")))
+        about = or_(*(table.c.key.startswith(begins, autoescape=True) for begins in PRUNED))
         with self._database.writing() as connection:
             return int(connection.execute(delete(table).where(table.c.sent_at < before, about)).rowcount)
 
@@ -257,17 +260,30 @@ class SqlMonitoringStore:
         with self._database.reading() as connection:
             return [_alert(row) for row in connection.execute(query)]
 
-    def queue_message(self, key: str, title: str, body: str, at: datetime, *, audience: str = "") -> None:
-        row = {"key": key, "title": title, "body": body, "due_at": at, "tries": 0, "audience": audience}
+    def queue_message(
+        self, key: str, title: str, body: str, at: datetime, *, audience: str = "", severity: str = ""
+    ) -> None:
+        row = {
+            "key": key,
+            "title": title,
+            "body": body,
+            "due_at": at,
+            "tries": 0,
+            "audience": audience,
+            "severity": severity,
+        }
         with self._database.writing() as connection:
             connection.execute(_insert(connection, tables.outbox).values(**row).on_conflict_do_nothing())
 
-    def due_messages(self, now: datetime) -> Sequence[Message]:
+    def due_messages(self, now: datetime, *, hook: str | None = None) -> Sequence[Message]:
         table = tables.outbox
+        to_hooks = table.c.audience.startswith(HOOK, autoescape=True)
         query = (
-            select(table.c.key, table.c.title, table.c.body, table.c.tries, table.c.audience)
-            .where(table.c.sent_at.is_(None), table.c.due_at <= now)
-            .order_by(table.c.due_at)
+            select(table.c.key, table.c.title, table.c.body, table.c.tries, table.c.audience, table.c.severity)
+            .where(table.c.sent_at.is_(None), table.c.due_at <= now, table.c.tries < MOST_TRIES)
+            .where(~to_hooks if hook is None else table.c.audience == f"{HOOK}{hook}")
+            .order_by(table.c.due_at, table.c.key)
+            .limit(_DUE)
         )
         with self._database.reading() as connection:
             return [Message(**row._mapping) for row in connection.execute(query)]
@@ -282,6 +298,28 @@ class SqlMonitoringStore:
             connection.execute(
                 update(table).where(table.c.key == key).values(due_at=retry_at, tries=table.c.tries + 1, error=error)
             )
+
+    def undelivered(self, *, least_tries: int = 0) -> Sequence[Undelivered]:
+        table = tables.outbox
+        query = (
+            select(table.c.key, table.c.title, table.c.audience, table.c.tries, table.c.due_at, table.c.error)
+            .where(table.c.sent_at.is_(None), table.c.tries >= least_tries)
+            .order_by(table.c.key)
+        )
+        with self._database.reading() as connection:
+            return [Undelivered(**{**row._mapping, "error": row.error or ""}) for row in connection.execute(query)]
+
+    def give_up(self, keys: Collection[str], error: str) -> None:
+        table = tables.outbox
+        statement = update(table).where(table.c.key.in_(keys), table.c.sent_at.is_(None))
+        with self._database.writing() as connection:
+            connection.execute(statement.values(tries=MOST_TRIES, error=error))
+
+    def send_again(self, keys: Collection[str], at: datetime) -> int:
+        table = tables.outbox
+        statement = update(table).where(table.c.key.in_(keys), table.c.sent_at.is_(None)).values(due_at=at, tries=0)
+        with self._database.writing() as connection:
+            return int(connection.execute(statement).rowcount)
 
     def deliveries(self, beginning: str) -> Sequence[Delivery]:
         table = tables.outbox

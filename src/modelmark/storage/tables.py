@@ -167,6 +167,7 @@ outbox = Table(
     Column("sent_at", Instant),
     Column("error", Text),
     Column("audience", String(32), nullable=False, server_default=""),
+    Column("severity", String(16), nullable=False, server_default=""),
 )
 accounts = Table(
     "accounts",

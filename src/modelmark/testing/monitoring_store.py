@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from modelmark.domain.alerts.outbox import HOOK, MOST_TRIES, PRUNED, Undelivered
 from modelmark.domain.digest import Digest
 from modelmark.domain.errors import no_alert
 from modelmark.domain.finding import Alert, AlertDetails, Finding, Outcome
@@ -22,6 +23,7 @@ class _Queued:
     message: Message
     due_at: datetime
     sent_at: datetime | None = None
+    error: str = ""
 
 
 class MemoryMonitoringStore(Transactional):
@@ -108,9 +110,7 @@ class MemoryMonitoringStore(Transactional):
         gone = [
             key
             for key, queued in self._outbox.items()
-            if key.startswith(("opened-", "back-", "closed-"))
-            and queued.sent_at is not None
-            and queued.sent_at < before
+            if key.startswith(PRUNED) and queued.sent_at is not None and queued.sent_at < before
         ]
         for key in gone:
             del self._outbox[key]
@@ -180,13 +180,45 @@ class MemoryMonitoringStore(Transactional):
         ]
         return sorted(found, key=lambda a: (a.opened_at, a.id), reverse=True)[:limit]
 
-    def queue_message(self, key: str, title: str, body: str, at: datetime, *, audience: str = "") -> None:
-        message = Message(key=key, title=title, body=body, tries=0, audience=audience)
+    def queue_message(
+        self, key: str, title: str, body: str, at: datetime, *, audience: str = "", severity: str = ""
+    ) -> None:
+        message = Message(key=key, title=title, body=body, tries=0, audience=audience, severity=severity)
         self._outbox.setdefault(key, _Queued(message=message, due_at=at))
 
-    def due_messages(self, now: datetime) -> Sequence[Message]:
-        due = [queued for queued in self._outbox.values() if queued.sent_at is None and queued.due_at <= now]
-        return [queued.message for queued in sorted(due, key=lambda queued: queued.due_at)]
+    def due_messages(self, now: datetime, *, hook: str | None = None) -> Sequence[Message]:
+        due = [
+            queued
+            for queued in self._outbox.values()
+            if queued.sent_at is None and queued.due_at <= now and queued.message.tries < MOST_TRIES
+        ]
+        ordered = [queued.message for queued in sorted(due, key=lambda queued: (queued.due_at, queued.message.key))]
+        if hook is None:
+            return [message for message in ordered if not message.audience.startswith(HOOK)]
+        return [message for message in ordered if message.audience == f"{HOOK}{hook}"]
+
+    def undelivered(self, *, least_tries: int = 0) -> Sequence[Undelivered]:
+        return [
+            Undelivered(
+                key=key, title=queued.message.title, audience=queued.message.audience, tries=queued.message.tries,
+                due_at=queued.due_at, error=queued.error,
+            )
+            for key, queued in sorted(self._outbox.items())
+            if queued.sent_at is None and queued.message.tries >= least_tries
+        ]  # fmt: skip
+
+    def give_up(self, keys: Collection[str], error: str) -> None:
+        for key in keys:
+            known = self._outbox.get(key)
+            if known is not None and known.sent_at is None:
+                self._outbox[key] = replace(known, error=error, message=replace(known.message, tries=MOST_TRIES))
+
+    def send_again(self, keys: Collection[str], at: datetime) -> int:
+        mine = [key for key in keys if key in self._outbox and self._outbox[key].sent_at is None]
+        for key in mine:
+            known = self._outbox[key]
+            self._outbox[key] = replace(known, due_at=at, message=replace(known.message, tries=0))
+        return len(mine)
 
     def message_sent(self, key: str, at: datetime) -> None:
         self._outbox[key] = replace(self._outbox[key], sent_at=at)
@@ -194,7 +226,7 @@ class MemoryMonitoringStore(Transactional):
     def message_failed(self, key: str, at: datetime, retry_at: datetime, error: str) -> None:
         known = self._outbox[key]
         tried = replace(known.message, tries=known.message.tries + 1)
-        self._outbox[key] = replace(known, message=tried, due_at=retry_at)
+        self._outbox[key] = replace(known, message=tried, due_at=retry_at, error=error)
 
     def deliveries(self, beginning: str) -> Sequence[Delivery]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +56,10 @@ class MoveRollout(Protocol):
     ) -> RolloutProgress | None: ...
 
 
+class SendAgain(Protocol):
+    def __call__(self, keys: Collection[str], *, by: Principal | None) -> int: ...
+
+
 class HandleAlert(Protocol):
     def __call__(self, id: int, handling: Handling, *, by: Principal | None) -> Alert: ...
 
@@ -70,4 +75,5 @@ class Actions:
     rollback: Rollback
     move_rollout: MoveRollout
     handle_alert: HandleAlert
+    send_again: SendAgain
     endpoint_keys: EndpointKeys

@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Snooze
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Rate, Snooze
 from modelmark.domain.errors import Rejected
+from modelmark.domain.finding import Rating
 from modelmark.domain.people import Permission, Principal, Role
 from modelmark.domain.release import CommentKind, WaiverRequest
 from modelmark.domain.rollouts.report import RolloutAct
@@ -117,6 +118,12 @@ class Acts:
     async def snooze(self, request: Request) -> Response:
         until = (await posted(request)).get("until", "")
         return await self._handle(request, Snooze(until=later_on(until, now=self._queries.clock(), field="until")))
+
+    async def rate_alert(self, request: Request) -> Response:
+        said = (await posted(request)).get("rating", "")
+        if said not in set(Rating):
+            raise Rejected("there is no such rating", code="NO_RATING", field="rating", limit=", ".join(Rating))
+        return await self._handle(request, Rate(rating=Rating(said)))
 
     async def close_alert(self, request: Request) -> Response:
         return await self._handle(request, Close(reason=(await posted(request)).get("reason", "")))

@@ -43,6 +43,8 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
         about, address = f"the endpoint's key {event.details.get('name', '?')} ({event.subject})", "/endpoint"
     elif event.act in (Act.CHANGED_MONITORS, Act.RESET_MONITORS):
         about, address = event.subject, f"/models/{event.details.get('model', '')}"
+    elif event.act == Act.SENT_AGAIN:
+        about, address = event.subject, "/deliveries"
     elif event.subject.startswith("alert "):
         about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:
@@ -114,6 +116,8 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.ACKNOWLEDGED_ALERT: lambda d: f"acknowledged by {d['name']}: {d['alert']}",
     Act.SNOOZED_ALERT: lambda d: f"snoozed by {d['name']} until {str(d['until'])[:16]}: {d['alert']}",
     Act.ASSIGNED_ALERT: lambda d: f"assigned to {d['to']} by {d['name']}: {d['alert']}",
+    Act.RATED_ALERT: lambda d: f"called {d['rating']} by {d['name']}: {d['alert']}",
+    Act.SENT_AGAIN: lambda d: f"{d['count']} messages that had not arrived, by {d['name']}",
     Act.CLOSED_ALERT: lambda d: f"closed by {d['name']}, for “{d['reason']}”: {d['alert']}",
     Act.CHANGED_MONITORS: lambda d: _quoted(
         f"settings changed by {d['name']} ({', '.join(d['changed']) or 'nothing'})", "reason"

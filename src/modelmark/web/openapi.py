@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelmark import __version__
+from modelmark.domain.alerts.events import ALERT_EVENTS, TRIAL_EVENT, VERSION_EVENTS, event_schema
 from modelmark.domain.predictions.explanations import METHODS
 from modelmark.web.periods import SPANS
 from modelmark.web.row_filters import LONGEST
@@ -38,7 +39,6 @@ def document(models: Sequence[str]) -> Schema:
     """The whole description, as JSON values. models: that there are."""
     span: Schema = {"span": {"enum": list(SPANS)}, "from": _TIME, "to": _TIME}
     model = ("model", {"enum": [*models]} if models else {"type": "string"})
-    alert = _object("id", "model", "monitor", "subject", "about", "sentence", "opened", "count", "closed")
     rows = {"type": "array", "items": _object("id", "row", "at", "version", "label", "flags")}
     return {
         "openapi": "3.1.0",
@@ -73,18 +73,51 @@ def document(models: Sequence[str]) -> Schema:
                 path=[model, ("id", {"type": "string", "minLength": 1})],
                 query={"replay": _YES, "why": {"enum": [*METHODS]}, "row": {"type": "integer", "minimum": 0, "maximum": 99_999}},
             ),
-            "/api/alerts": _get(
-                "alerts", "What needs somebody, the most harmful first.",
+            **_of_alerts(),
+            "/api/charts": _get("charts", "The charts' specifications in Vega-Lite.", _object()),
+        },
+        "webhooks": _webhooks(),
+        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"key": []}],
+    }  # fmt: skip
+
+
+def _of_alerts() -> Schema:
+    alert = _object("id", "model", "monitor", "subject", "about", "sentence", "opened", "count", "closed", "severity")
+    return {
+        "/api/alerts": _get(
+            "alerts", "What needs somebody, the most harmful first.",
                 _object("alerts", properties={"alerts": {"type": "array", "items": alert}}),
+            ),
+            "/api/alerts/precision": _get(
+                "alerts.precision", "How many alerts of the last 90 days people called useful, with exact 95% intervals.",
+                _object("since", "until", "sentence", "total", "monitors", "models"),
+            ),
+            "/api/deliveries": _get(
+                "deliveries", "What people and webhooks were to be told and has not arrived, dead letters first.",
+                _object("dead", "webhooks", "messages"),
             ),
             "/api/alerts/{alert}": _get(
                 "alert", "One alert, its next step and the rows behind it.", _object("id", "sentence", "next", "behind"),
                 path=[("alert", {"type": "integer", "minimum": 0})],
             ),
-            "/api/charts": _get("charts", "The charts' specifications in Vega-Lite.", _object()),
-        },
-        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
-        "security": [{}, {"key": []}],
+    }  # fmt: skip
+
+
+def _webhooks() -> Schema:
+    """What the webhooks of MODELMARK_WEBHOOKS are sent: by POST, signed as Standard Webhooks has it."""
+    texts = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    headers = [{"in": "header", "name": name, "required": True, "schema": {"type": "string"}} for name in texts]
+    told = {**ALERT_EVENTS, **VERSION_EVENTS, TRIAL_EVENT: "Nothing: somebody tries whether it arrives."}
+    return {
+        type: {
+            "post": {
+                "operationId": f"webhook.{type}", "summary": summary, "parameters": headers,
+                "requestBody": {"required": True, "content": {"application/json": {"schema": event_schema(type)}}},
+                "responses": {"2XX": {"description": "taken; anything else is sent again later, by the same webhook-id"}},
+            }
+        }
+        for type, summary in told.items()
     }  # fmt: skip
 
 

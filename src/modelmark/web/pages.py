@@ -19,6 +19,7 @@ from starlette.responses import (
 )
 
 from modelmark.domain import errors
+from modelmark.domain.alerts.harm import severity_of
 from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.errors import NotPermitted
 from modelmark.domain.people import Permission, Role
@@ -116,7 +117,14 @@ class Pages:
 
     async def alerts(self, request: Request) -> Response:
         found, now = await self._off(self._queries.alerts), self._queries.clock()
-        return await self._render(request, "alerts.html", page="overview", alerts=found, now=now)
+        precision = await self._off(self._queries.documents.alert_precision)
+        return await self._render(
+            request, "alerts.html", page="overview", alerts=found, now=now, precision=precision, severity=severity_of
+        )
+
+    async def precision_data(self, request: Request) -> Response:
+        """Of the last 90 days."""
+        return JSONResponse(series.precision(await self._off(self._queries.documents.alert_precision)))
 
     async def alerts_data(self, request: Request) -> Response:
         found = await self._off(self._queries.alerts)
@@ -132,6 +140,8 @@ class Pages:
             "next": next_step(alert),
             "now": self._queries.clock(),
             "known": known,
+            "severity": severity_of(alert),
+            "response": await self._off(self._queries.response, alert),
         }
         return await self._render(request, "alert.html", page="overview", refused=refused, **about)
 
@@ -140,7 +150,10 @@ class Pages:
         behind = await self._off(self._queries.documents.rows_behind, alert)
         rows = [{**row, "at": row["at"].isoformat()} for row in behind.rows]
         told = {"sentence": behind.sentence, "refused": behind.refused, "rows": rows}
-        return JSONResponse({**series.alert(alert, self._queries.clock()), "next": next_step(alert), "behind": told})
+        response = await self._off(self._queries.response, alert)
+        agreed = {"owner": response.owner, "runbook": response.runbook}
+        said = series.alert(alert, self._queries.clock())
+        return JSONResponse({**said, **agreed, "next": next_step(alert), "behind": told})
 
     async def releases(self, request: Request) -> Response:
         found, lost = await self._off(self._statuses)

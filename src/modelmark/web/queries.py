@@ -11,10 +11,11 @@ from modelmark.domain.alerts.harm import by_harm
 from modelmark.domain.alerts.recording import journal_fault
 from modelmark.domain.alerts.watching import unwatched
 from modelmark.domain.audit import RELEASES, Act, Event
+from modelmark.domain.catalogue.monitor_settings import AlertResponse, response_to
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.disk import disk_fault, free_bytes
-from modelmark.domain.errors import Missing, no_alert
+from modelmark.domain.errors import Missing, ModelmarkError, no_alert
 from modelmark.domain.finding import Alert, Finding
 from modelmark.domain.people import Role
 from modelmark.domain.ports import ArtifactStore, Clock, Ledger, MonitoringStore
@@ -61,6 +62,8 @@ class Documents:
     replay: Callable[[str], Any]
     explain: Callable[[str, int, Method], Any]
     rows_behind: Callable[[Alert], Any]
+    alert_precision: Callable[[], Any]
+    deliveries: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,13 @@ class Queries:
             return self.monitoring_store.alerts(model=model)
         found = self.monitoring_store.alerts(open_only=True, limit=10_000)
         return by_harm(alert for alert in found if model in (None, alert.model) or alert.is_of_workspace)
+
+    def response(self, alert: Alert) -> AlertResponse:
+        """Who answers for it, as its version's contract says; nobody in particular where that is gone."""
+        try:
+            return response_to(self.contract_of(self.ledger.version(alert.version)).monitors, alert.monitor)
+        except ModelmarkError:
+            return AlertResponse()
 
     def alert(self, id: str) -> Alert:
         """One by the number in an address. Raises Missing (NO_ALERT)."""

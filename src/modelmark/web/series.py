@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from modelmark.domain.alerts.harm import severity_of
 from modelmark.domain.audit import Act, Event
 from modelmark.domain.finding import Alert, Finding, Outcome
 from modelmark.domain.metrics import Task
@@ -317,7 +318,23 @@ def alert(alert: Alert, now: datetime) -> dict[str, Any]:
         "snoozed": alert.is_snoozed(now),
         "closed": alert.closed_at.isoformat() if alert.closed_at else None,
         "ended": alert.details.ended,
+        "severity": severity_of(alert).value,
+        "rated": alert.details.rated,
     }
+
+
+def precision(report: Any) -> dict[str, Any]:
+    """report: of the use case that reckons it."""
+
+    def one(found: Any) -> dict[str, Any]:
+        names = ("name", "alerts", "rated", "useful", "share", "low", "high")
+        return {name: getattr(found, name) for name in names}
+
+    return {
+        "since": report.since.isoformat(), "until": report.until.isoformat(), "sentence": report.sentence,
+        "total": one(report.total), "monitors": [one(found) for found in report.monitors],
+        "models": [one(found) for found in report.models],
+    }  # fmt: skip
 
 
 def ms(at: datetime) -> int:

@@ -18,6 +18,7 @@ from modelmark.domain.people import Permission
 from modelmark.domain.printable import one_line
 from modelmark.web.actions import Actions
 from modelmark.web.acts import Acts
+from modelmark.web.alerting.deliveries import DeliveriesPage
 from modelmark.web.assets import Assets
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
@@ -66,7 +67,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/models/{model}/rows.{form}", rows.file, view),
         protected("/models/{model}/predictions/{id}", rows.prediction, view),
         protected("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
-        *_alerts(protected, pages, acts),
+        *_alerts(protected, pages, acts, DeliveriesPage(queries, actions, templates)),
         protected("/releases", pages.releases, view),
         protected("/diff", pages.diff, view),
         protected("/versions/{id}", pages.version, view),
@@ -103,8 +104,10 @@ def build(queries: Queries, actions: Actions) -> Application:
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Guard), Middleware(Bounded)])
 
 
-def _alerts(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) -> list[ProtectedRoute]:
-    """One alert, by its number, and taking it in hand."""
+def _alerts(
+    protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts, deliveries: DeliveriesPage
+) -> list[ProtectedRoute]:
+    """One alert, by its number, and taking it in hand; what was told of it and has not arrived."""
     view, comment = Permission.VIEW, Permission.COMMENT
     return [
         protected("/alerts", pages.alerts, view),
@@ -113,8 +116,13 @@ def _alerts(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) 
         protected("/alerts/{alert}/assign", kept(acts.assign, pages.alert), comment, post=True),
         protected("/alerts/{alert}/snooze", kept(acts.snooze, pages.alert), comment, post=True),
         protected("/alerts/{alert}/close", kept(acts.close_alert, pages.alert), comment, post=True),
+        protected("/alerts/{alert}/rate", kept(acts.rate_alert, pages.alert), comment, post=True),
+        protected("/api/alerts/precision", pages.precision_data, view),
         protected("/api/alerts", pages.alerts_data, view),
         protected("/api/alerts/{alert}", pages.alert_data, view),
+        protected("/deliveries", deliveries.show, view),
+        protected("/deliveries/send-again", kept(deliveries.again, deliveries.show), comment, post=True),
+        protected("/api/deliveries", deliveries.data, view),
     ]
 
 

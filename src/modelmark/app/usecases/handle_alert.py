@@ -1,11 +1,12 @@
-"""Taking an alert in hand: somebody has seen it, will see to it, wants to hear of it later, or says that it is over."""
+"""Taking an alert in hand: somebody has seen it, will see to it, wants to hear of it later, says that it is over, or what it
+was worth."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Snooze
+from modelmark.domain.alerts.handling import Acknowledge, Assign, Close, Handling, Rate, Snooze
 from modelmark.domain.audit import Act
 from modelmark.domain.errors import Conflict, Rejected
 from modelmark.domain.finding import Alert, AlertDetails
@@ -35,7 +36,7 @@ class HandleAlert:
         store, name = self.monitoring_store, by.name if by else self.owner
         with store.transaction():
             alert = store.alert(id)
-            if alert.closed_at is not None:
+            if alert.closed_at is not None and not isinstance(handling, Rate):  # one that is over is judged best
                 raise Conflict(f"alert {id} is over", code="ALERT_OVER", field="id", hint="modelmark alerts list")
             act, details, told = self._handled(alert.details, handling, name)
             store.set_details(id, details)
@@ -61,6 +62,9 @@ class HandleAlert:
                 if until <= self.clock():
                     raise Rejected("that time is over", code="BAD_TIME", field="until", limit="a time to come")
                 return Act.SNOOZED_ALERT, replace(details, snoozed_until=until), {"until": until}
+            case Rate(rating=rating):
+                rated = replace(details, rated=rating, rated_by=name, rated_at=self.clock())
+                return Act.RATED_ALERT, rated, {"rating": rating.value}
             case Close(reason=given):
                 reason = _text(given, "reason")
                 return Act.CLOSED_ALERT, replace(details, ended=f"closed by {name}: {reason}"), {"reason": reason}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelmark.domain.finding import Rating
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledge:
@@ -32,4 +34,11 @@ class Close:
     reason: str
 
 
-Handling = Acknowledge | Assign | Snooze | Close
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Somebody says afterwards whether it was worth their time. The last word counts."""
+
+    rating: Rating
+
+
+Handling = Acknowledge | Assign | Snooze | Close | Rate

@@ -1,9 +1,9 @@
-"""Which alert comes first: by the harm it stands for, never by its age."""
+"""Which alert comes first, and whom it may wake: by the harm it stands for, never by its age."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from modelmark.domain.finding import Alert
@@ -25,6 +25,17 @@ class Harm(IntEnum):
     """What was agreed until a day has ended."""
 
 
+class Severity(StrEnum):
+    """What an alert asks of people."""
+
+    PAGE = "page"
+    """Somebody now: it does harm."""
+    TICKET = "ticket"
+    """Somebody, when they are at work."""
+    INFORM = "inform"
+    """Nobody: it is good to know."""
+
+
 _OF_MONITOR: Final[Mapping[str, Harm]] = {
     "performance": Harm.PERFORMANCE, "service": Harm.OUTAGE, "steward": Harm.OUTAGE, "quality": Harm.QUALITY,
     "drift": Harm.DRIFT, "volume": Harm.OUTAGE, "estimate": Harm.PERFORMANCE, "calibration": Harm.PERFORMANCE,
@@ -38,6 +49,17 @@ def harm_of(alert: Alert) -> Harm:
     if alert.monitor == "steward" and (alert.subject == "age" or alert.subject.startswith("waiver of ")):
         return Harm.TERM
     return _OF_MONITOR.get(alert.monitor, Harm.QUALITY)
+
+
+#: Drift that harms is told by the performance or quality it costs, and that pages.
+_ASKS: Final[Mapping[Harm, Severity]] = {
+    Harm.PERFORMANCE: Severity.PAGE, Harm.OUTAGE: Severity.PAGE, Harm.QUALITY: Severity.TICKET, Harm.DRIFT: Severity.INFORM,
+    Harm.TERM: Severity.TICKET,
+}  # fmt: skip
+
+
+def severity_of(alert: Alert) -> Severity:
+    return _ASKS[harm_of(alert)]
 
 
 def by_harm(alerts: Iterable[Alert]) -> list[Alert]:

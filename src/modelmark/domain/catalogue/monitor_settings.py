@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import Final
 
 from modelmark.domain.later import later
+from modelmark.domain.people import Role
 from modelmark.domain.strict import Scalar, part
 
 
@@ -103,6 +105,28 @@ class AlarmBudget:
 
 
 @part
+class Escalation:
+    """Who hears of an alert that nobody took in hand."""
+
+    after_minutes: float = 30.0
+    """So long it may stand without being acknowledged, assigned or snoozed."""
+    to: Role = Role.OPERATIONS
+    """Who is told then."""
+
+
+@part
+class AlertResponse:
+    """Who answers for a monitor's alerts, and how."""
+
+    owner: Role | None = None
+    """Who is told first; not said: whoever hears of all alerts."""
+    runbook: str | None = None
+    """The address of what to do; it stands in messages, on the page and in what webhooks are sent."""
+    escalation: Escalation | None = None
+    """Not said: nobody else is told."""
+
+
+@part
 class Monitors:
     """What is watched after release. A monitor set to null does not run."""
 
@@ -127,8 +151,25 @@ class Monitors:
     alarm_budget: AlarmBudget | None = later(default=None)
     """How seldom performance may page for nothing. With it, labels are also looked at as one sequence, which finds small losses
     that no window can tell. Without it looks share a month."""
+    alerts: Mapping[str, AlertResponse] | None = later(default=None)
+    """Who answers for the alerts of each monitor, by its name (also service and steward); `default` stands for all others."""
 
     @property
     def budget_minutes(self) -> float:
         """The span in which looks of performance may err as often as one."""
         return (self.alarm_budget.days if self.alarm_budget else 30.0) * 24 * 60
+
+
+#: What an escalation's time may be, in minutes.
+ESCALATION_RANGES: Final[Mapping[str, tuple[float, float]]] = {"after_minutes": (1.0, 10_080.0)}
+#: The name under which a response stands for every monitor that has none of its own.
+DEFAULT: Final = "default"
+#: Who raises alerts beside the monitors of the catalogue.
+NOT_MONITORS: Final = ("service", "steward")
+_NONE: Final = AlertResponse()
+
+
+def response_to(settings: Monitors, monitor: str) -> AlertResponse:
+    """Who answers for alerts of a monitor; nobody in particular where the contract does not say."""
+    known = settings.alerts or {}
+    return known.get(monitor) or known.get(DEFAULT) or _NONE

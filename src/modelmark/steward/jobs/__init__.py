@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from modelmark.domain.ports import MonitoringStore, Notifier
 from modelmark.domain.workspace import Workspace
@@ -14,6 +14,7 @@ from modelmark.steward.jobs.close_departed import CloseDeparted
 from modelmark.steward.jobs.compact import Compact
 from modelmark.steward.jobs.deliver import Deliver
 from modelmark.steward.jobs.disk_room import DiskRoom
+from modelmark.steward.jobs.escalate import Escalate
 from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.hear_workers import HearWorkers
@@ -40,10 +41,12 @@ def builtin(
     finish: FinishActs | None = None,
     retrain: Retrain | None = None,
     rollouts: TurnRollouts | None = None,
+    outward: Sequence[Job] = (),
+    public_url: str = "",
 ) -> tuple[Job, ...]:
     """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
     the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts. retrain: None
-    trains nothing. rollouts: None leaves them to people."""
+    trains nothing. rollouts: None leaves them to people. outward: what tells other systems. public_url: of the dashboard."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -58,10 +61,17 @@ def builtin(
         *((rollouts,) if rollouts else ()),  # the tables are as new as they get
         Profile(profiler=profiler),
         MonitorVersions(
-            workspace=workspace, monitoring_store=monitoring_store, profiler=profiler, serving=serving, told=told
+            workspace=workspace,
+            monitoring_store=monitoring_store,
+            profiler=profiler,
+            serving=serving,
+            told=told,
+            public_url=public_url,
         ),
         *((retrain,) if retrain else ()),  # after the look that may ask for it
-        CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told),
+        CloseDeparted(monitoring_store=monitoring_store, serving=serving, told=told, public_url=public_url),
+        Escalate(monitoring_store=monitoring_store, public_url=public_url, told=told),
+        *outward,  # after whatever changes alerts
         Prune(monitoring_store=monitoring_store, profiler=profiler),
         Maintain(compactor=compactor, profiler=profiler),
         *((checkpoint,) if checkpoint else ()),

@@ -9,6 +9,7 @@ from typing import ClassVar
 from modelmark.domain.ports import MonitoringStore
 from modelmark.steward.alerts import close_departed
 from modelmark.steward.job import FaultOwner, JobContext
+from modelmark.steward.responses import Responses
 from modelmark.steward.serving_versions import ServingVersions
 
 
@@ -23,9 +24,11 @@ class CloseDeparted:
     monitoring_store: MonitoringStore
     serving: ServingVersions
     told: bool
+    public_url: str = ""
 
     def run(self, context: JobContext) -> bool:
         serving = {(watched.model, watched.version) for watched in context.serving}
         judged = {(watched.model, watched.version) for watched in self.serving.left(context.now)}
-        close_departed(self.monitoring_store, serving, judged, context.now, queue=self.told)
+        responses = Responses.known(context.serving, self.public_url)
+        close_departed(self.monitoring_store, serving, judged, context.now, queue=self.told, responses=responses)
         return True

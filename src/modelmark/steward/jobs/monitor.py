@@ -18,6 +18,7 @@ from modelmark.steward.job import FaultOwner, JobContext, JobFault
 from modelmark.steward.looks import Looks, named
 from modelmark.steward.observations import JournalObservations
 from modelmark.steward.profiler import MonitoredVersion, Profiler
+from modelmark.steward.responses import Responses
 from modelmark.steward.serving_versions import ServingVersions
 
 
@@ -35,6 +36,7 @@ class MonitorVersions:
     profiler: Profiler
     serving: ServingVersions
     told: bool
+    public_url: str = ""
 
     def run(self, context: JobContext) -> bool:
         everyone = [*context.serving, *self._left(context)]
@@ -77,7 +79,10 @@ class MonitorVersions:
             found += named(expiries.evaluate(model, watched.version, watched.terms, since or now, now), watched)
         with self.monitoring_store.transaction():
             self.monitoring_store.add_findings(found)
-            opened = tell(self.monitoring_store, found, now, every=every, queue=self.told, idle=idle)
+            responses = Responses.known(mine, self.public_url)
+            opened = tell(
+                self.monitoring_store, found, now, every=every, queue=self.told, idle=idle, responses=responses
+            )
             self.monitoring_store.set_checkpoint(key, {"at": now})
         context.step.findings += found
         context.step.opened += opened

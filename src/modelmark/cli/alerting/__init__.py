@@ -1,0 +1,1 @@
+"""Commands about what is told and what would be found: deliveries, drill."""
