@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,12 +16,18 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 import serving_case as case
 from modelmark import Client
 from modelmark.app.usecases.export_release import ExportRelease, Form
+from modelmark.domain.alerts.watching import watched_now
+from modelmark.domain.catalogue.monitor_settings import AlertResponse, Monitors
+from modelmark.domain.contract import Fallback, FallbackKind, Outputs
+from modelmark.domain.errors import Rejected
+from modelmark.domain.metrics import Task
+from modelmark.domain.people import Role
 from modelmark.seal import keys
-from modelmark.serving.metrics import NAMES
 from modelmark.serving.supervisor import running
 from modelmark.storage.artifacts import FolderArtifactStore
 
@@ -38,6 +45,13 @@ def out(tmp_path: Path) -> tuple[case.Built, Path]:
     )
     assert found.models == {"churn": ("v1",)}
     return built, tmp_path / "out"
+
+
+def _exported(built: case.Built, out: Path, form: Form) -> Path:
+    verifier = keys.verifier(built.workspace.keys)
+    store = FolderArtifactStore(built.workspace)
+    ExportRelease(workspace=built.workspace, artifacts=store, verifier=lambda: verifier)(out, form)
+    return out
 
 
 def promtool(folder: Path, *words: str) -> str:
@@ -86,6 +100,14 @@ def test_each_alert_fires_on_its_fault_and_on_no_other(out: tuple[case.Built, Pa
             for alert, rule in known.items()
         ]
         tests.append({"interval": "1m", "input_series": series, "alert_rule_test": expected, "name": name})
+    failing = 'modelmark_errors_total{status="503",code="JOURNAL_FAILED"}'
+    told = {"eval_time": "2h", "alertname": "ModelmarkErrors", "exp_alerts": _told(known["ModelmarkErrors"], {})}
+    nothing_else = {
+        "interval": "1m",
+        "input_series": [{"series": failing, "values": "0+2x300"}],
+        "alert_rule_test": [told],
+    }
+    tests.append({**nothing_else, "name": "nobody was ever answered"})
     (folder / "tests.yml").write_text(yaml.safe_dump({"rule_files": ["modelmark.rules.yml"], "tests": tests}))
     assert "SUCCESS" in promtool(folder, "test", "rules", "tests.yml")
 
@@ -113,41 +135,85 @@ def test_an_hour_without_anybody_is_told_where_there_was_somebody_yesterday(out:
     assert "SUCCESS" in promtool(folder, "test", "rules", "tests.yml")
 
 
+#: A forecaster whose far answers its contract does not take, so that a fallback answers.
+GUARDED = case.contract(
+    task=Task.REGRESSION,
+    outputs=Outputs(minimum=-1.0, maximum=100.0),
+    fallback=(Fallback(kind=FallbackKind.CONSTANT, value=0.0),),
+)
+ANSWERED = AlertResponse(owner=Role.OPERATIONS, runbook="https://wiki.example/slow")
+
+
 @needs_prometheus
-def test_a_real_prometheus_scrapes_a_real_endpoint_and_every_query_answers(
-    out: tuple[case.Built, Path], tmp_path: Path
-) -> None:
-    built, folder = out
+def test_a_real_prometheus_scrapes_a_real_endpoint_and_every_query_answers(tmp_path: Path) -> None:
+    """Every series, and every label, that a rule or a panel asks for is one that the endpoint has."""
+    agreed = dataclasses.replace(GUARDED, monitors=Monitors(alerts={"service": ANSWERED}))
+    built = case.build(tmp_path / "w", agreed, case.gradient_boosting(3, regression=True))
+    case.release(built)
+    folder = _exported(built, tmp_path / "out", Form.PROMETHEUS)
+    alone = _exported(built, tmp_path / "alone", Form.GRAFANA)
+    dashboard = json.loads((alone / "dashboards" / "churn.json").read_text())
+    assert dashboard == json.loads((folder / "grafana" / "churn.json").read_text())
+    rules = yaml.safe_load((folder / "modelmark.rules.yml").read_text())["groups"]
+    of_model = [rule for group in rules if group["name"] == "modelmark-churn" for rule in group["rules"]]
+    assert {(r["labels"]["owner"], r["annotations"]["runbook_url"]) for r in of_model} == {
+        ("operations", ANSWERED.runbook)
+    }
+    promtool(folder, "check", "rules", "modelmark.rules.yml")
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    watched_now(built.workspace)  # as a steward does in every step
     with running(built.workspace) as there, Client(there.address) as client:
-        for _ in range(20):
-            client.predict("churn", [case.row(built)])
-        config = yaml.safe_load((folder / "prometheus.yml").read_text())
-        config["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "500ms"}
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [there.address.removeprefix("http://")]}]
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        process = subprocess.Popen(
-            ["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-             f"--web.listen-address=127.0.0.1:{port}"],
-            cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            _until(lambda: _asked(port, 'sum(modelmark_requests_total{model="churn"})') == ["20"])
-            _until(lambda: set(_rules(port)) == {"ok"})
-            dashboard = json.loads((folder / "grafana" / "churn.json").read_text())
-            expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-            for expression in expressions:
-                _asked(port, expression.replace("$__rate_interval", "1m"))  # raises where Prometheus does not take it
-            assert _asked(port, 'up{job="modelmark"}') == ["1"]
-        finally:
-            process.terminate()
-            process.wait(20)
-    named = set(
-        re.findall(r"modelmark_[a-z_]+", (folder / "modelmark.rules.yml").read_text() + json.dumps(expressions))
-    )
-    assert {name.removesuffix("_bucket") for name in named} <= set(NAMES), "every series is one that the endpoint has"
+        answers = [client.predict("churn", [case.row(built)]) for _ in range(20)]
+        client.predict("churn", [{**case.row(built), "f0": -50.0}])
+        client.label("churn", [(answers[0].id, 0, 1.0)])
+        with pytest.raises(Rejected):
+            client.predict("churn", [{}])
+        with urllib.request.urlopen(f"{there.address}/metrics", timeout=5) as answer:
+            exposed = answer.read().decode()
+        _run_prometheus(folder, tmp_path, there.address, expressions)
+    known: dict[str, set[str]] = {}
+    for sample in (s for family in text_string_to_metric_families(exposed) for s in family.samples):
+        known.setdefault(sample.name, set()).update(sample.labels)
+    asked = [*expressions, *(rule["expr"] for group in rules for rule in group["rules"])]
+    for expression in asked:
+        names = set(re.findall(r"modelmark_[a-z_]+", expression.replace('job="modelmark"', "")))
+        assert names <= set(known), f"{names - set(known)} of {expression}"
+        selected = {
+            (name, label)
+            for name, inside in re.findall(r"(modelmark_[a-z_]+)\{(.*?)\}", expression)
+            for label in re.findall(r"([a-z_]+)=", inside)
+        }
+        grouped = re.findall(r"by \(([^)]*)\) \((?:rate\(|increase\()?(modelmark_[a-z_]+)", expression)
+        assert len(grouped) == expression.count("by (")
+        assert [pair for pair in grouped if not {*pair[0].split(", ")} <= known[pair[1]]] == [], expression
+
+
+def _run_prometheus(folder: Path, tmp_path: Path, address: str, expressions: list[str]) -> None:
+    config = yaml.safe_load((folder / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "500ms"}
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [address.removeprefix("http://")]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+         f"--web.listen-address=127.0.0.1:{port}"],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _until(lambda: _asked(port, 'sum(modelmark_requests_total{model="churn"})') == ["21"])
+        _until(lambda: set(_rules(port)) == {"ok"})
+        time.sleep(0.5)  # two more scrapes, for rates
+        for expression in expressions:
+            found = _asked(
+                port, expression.replace("$__rate_interval", "1m")
+            )  # raises where Prometheus does not take it
+            assert found, f"nothing to draw: {expression}"
+        assert _asked(port, 'up{job="modelmark"}') == ["1"]
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _get(port: int, path: str) -> Any:

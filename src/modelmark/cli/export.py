@@ -15,7 +15,10 @@ from modelmark.cli.output import OK, say, say_json, written
 def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.", show_default=False)],
     to: Annotated[
-        str, typer.Option(help="image (with Kubernetes and KServe), triton, ray-serve, or prometheus (with Grafana).")
+        str,
+        typer.Option(
+            help="image (with Kubernetes and KServe), triton, ray-serve, prometheus (with Grafana), or grafana."
+        ),
     ] = "image",
     model: Annotated[str | None, typer.Option(help="Of a Triton repository, this one alone [default: all].")] = None,
     workspace: options.Workspace = None,

@@ -26,13 +26,14 @@ TARGET: Final = "127.0.0.1:8080"
 
 class Form(StrEnum):
     """IMAGE: a folder that an image is built from, with what Kubernetes and KServe are told. TRITON: a model repository.
-    RAY_SERVE: a folder that Ray Serve runs. PROMETHEUS: alerts and dashboards for a team's own. TENSORFLOW_SERVING: there is
-    none, and it is said why."""
+    RAY_SERVE: a folder that Ray Serve runs. PROMETHEUS: alerts and dashboards for a team's own. GRAFANA: dashboards alone.
+    TENSORFLOW_SERVING: there is none, and it is said why."""
 
     IMAGE = "image"
     TRITON = "triton"
     RAY_SERVE = "ray-serve"
     PROMETHEUS = "prometheus"
+    GRAFANA = "grafana"
     TENSORFLOW_SERVING = "tensorflow-serving"
 
 
@@ -69,6 +70,8 @@ class ExportRelease:
         found: Mapping[str, bytes]
         if form is Form.PROMETHEUS:
             found = prometheus.files(self._contracts(snapshot, marked), TARGET)
+        elif form is Form.GRAFANA:
+            found = prometheus.grafana_files(self._contracts(snapshot, marked))
         else:
             found = self._triton(marked) if form is Form.TRITON else self._folder(snapshot, marked, form)
         scratch = out.with_name(f".{out.name}.part")
@@ -140,7 +143,7 @@ def _no_saved_model() -> Rejected:
     return Rejected(
         "TensorFlow Serving runs SavedModels alone, which are TensorFlow programs; what is released here is a graph of ONNX, the "
         "original itself, or on another server, and no program of TensorFlow answers as those do",
-        code="NOT_A_SAVED_MODEL", field="--to", limit="image, triton, ray-serve, prometheus",
+        code="NOT_A_SAVED_MODEL", field="--to", limit="image, triton, ray-serve, prometheus, grafana",
         hint="modelmark serve speaks TensorFlow Serving's protocol, REST and gRPC, so its clients need no change; "
         "modelmark export --to image runs anywhere",
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from modelmark.domain.catalogue.monitor_settings import response_to
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import OF_THE_SERVER
 
@@ -22,6 +23,9 @@ WINDOW: Final = "10m"
 FALLBACK: Final = 0.05
 #: Share of requests that may end in an error of the server.
 ERRORS: Final = 0.01
+#: The monitor whose alerts these are, too.
+_SERVICE: Final = "service"
+_PROVIDED: Final = "/var/lib/grafana/dashboards/modelmark"
 _OURS: Final = f'code=~"{"|".join(sorted(OF_THE_SERVER))}"'
 
 
@@ -39,9 +43,30 @@ def files(contracts: Mapping[str, Contract], target: str) -> dict[str, bytes]:
         "prometheus.yml": yaml.safe_dump(config, sort_keys=False),
         "README.md": _readme(sorted(contracts), target),
     }
-    for model, agreed in sorted(contracts.items()):
-        found[f"grafana/{model}.json"] = json.dumps(_dashboard(model, agreed), indent=1)
+    for name, dashboard in dashboards(contracts).items():
+        found[f"grafana/{name}"] = dashboard
     return {name: text.encode() for name, text in found.items()}
+
+
+def grafana_files(contracts: Mapping[str, Contract]) -> dict[str, bytes]:
+    """The dashboards alone, for a Grafana whose Prometheus has the endpoint already, and what provisions them."""
+    provider = {
+        "apiVersion": 1,
+        "providers": [{"name": "modelmark", "folder": "Modelmark", "type": "file", "options": {"path": _PROVIDED}}],
+    }
+    found = {
+        **{f"dashboards/{name}": text for name, text in dashboards(contracts).items()},
+        "provisioning/modelmark.yml": yaml.safe_dump(provider, sort_keys=False),
+        "README.md": _GRAFANA,
+    }
+    return {name: text.encode() for name, text in found.items()}
+
+
+def dashboards(contracts: Mapping[str, Contract]) -> dict[str, str]:
+    """By file name, one a model."""
+    return {
+        f"{model}.json": json.dumps(_dashboard(model, agreed), indent=1) for model, agreed in sorted(contracts.items())
+    }
 
 
 def _alert(name: str, expr: str, wait: str, severity: str, summary: str, **labels: str) -> dict[str, Any]:
@@ -49,6 +74,13 @@ def _alert(name: str, expr: str, wait: str, severity: str, summary: str, **label
         "alert": name, "expr": expr, "for": wait, "labels": {"severity": severity, **labels},
         "annotations": {"summary": summary},
     }  # fmt: skip
+
+
+def _errors(window: str) -> str:
+    """The share of requests that end in an error of the server. Where nobody was answered at all there is no series of answers,
+    and where nothing failed none of errors: both count as none."""
+    failed = f"(sum(rate(modelmark_errors_total{{{_OURS}}}{window})) or vector(0))"
+    return f"{failed} / ((sum(rate(modelmark_requests_total{window})) or vector(0)) + {failed})"
 
 
 def _endpoint() -> dict[str, Any]:
@@ -67,12 +99,21 @@ def _endpoint() -> dict[str, Any]:
             ),
             _alert(
                 "ModelmarkErrors",
-                f"sum(rate(modelmark_errors_total{{{_OURS}}}[{WINDOW}])) / (sum(rate(modelmark_requests_total[{WINDOW}])) + "
-                f"sum(rate(modelmark_errors_total{{{_OURS}}}[{WINDOW}]))) > {ERRORS:g}",
+                f"{_errors(f'[{WINDOW}]')} > {ERRORS:g}",
                 "2m", "page", f"More than {ERRORS:.0%} of requests end in an error of the server.",
             ),
         ],
     }  # fmt: skip
+
+
+def _answered(rule: dict[str, Any], agreed: Contract) -> dict[str, Any]:
+    """With who answers for the service's alerts, as the contract says."""
+    response = response_to(agreed.monitors, _SERVICE)
+    if response.owner is not None:
+        rule["labels"]["owner"] = response.owner.value
+    if response.runbook is not None:
+        rule["annotations"]["runbook_url"] = response.runbook
+    return rule
 
 
 def _model(model: str, agreed: Contract) -> dict[str, Any]:
@@ -81,32 +122,30 @@ def _model(model: str, agreed: Contract) -> dict[str, Any]:
     requests = f"sum(increase(modelmark_requests_total{{{which}}}[{WINDOW}]))"
     slow = f"histogram_quantile(0.99, sum by (le) (rate(modelmark_request_seconds_bucket{{{which}}}[{WINDOW}])))"
     fallback = f"sum(increase(modelmark_fallback_total{{{which}}}[{WINDOW}])) / {requests}"
-    return {
-        "name": f"modelmark-{model}",
-        "rules": [
-            _alert(
-                "ModelmarkSlow", f"{slow} > {latency:g} and {requests} >= {ENOUGH}", "5m", "ticket",
-                f"1 of 100 answers of {model} takes longer than the {agreed.serving.p99_ms:g} ms agreed (serving.p99_ms).",
-                model=model,
-            ),
-            _alert(
-                "ModelmarkFallback", f"{fallback} > {FALLBACK:g} and {requests} >= {ENOUGH}", "5m", "page",
-                f"More than {FALLBACK:.0%} of requests to {model} are answered by its fallback.", model=model,
-            ),
-            _alert(
-                "ModelmarkBusy",
-                f"sum(rate(modelmark_requests_total{{{which}}}[{WINDOW}])) > {agreed.serving.rate_per_s:g}", WINDOW, "ticket",
-                f"{model} is asked more often than the {agreed.serving.rate_per_s:g} a second agreed (serving.rate_per_s).",
-                model=model,
-            ),
-            _alert(
-                "ModelmarkSilent",
-                f"sum(increase(modelmark_requests_total{{{which}}}[1h])) == 0 and "
-                f"sum(increase(modelmark_requests_total{{{which}}}[1h] offset 1d)) > {ENOUGH}",
-                "5m", "ticket", f"Nobody has asked {model} for an hour; at this time yesterday somebody did.", model=model,
-            ),
-        ],
-    }  # fmt: skip
+    rules = [
+        _alert(
+            "ModelmarkSlow", f"{slow} > {latency:g} and {requests} >= {ENOUGH}", "5m", "ticket",
+            f"1 of 100 answers of {model} takes longer than the {agreed.serving.p99_ms:g} ms agreed (serving.p99_ms).",
+            model=model,
+        ),
+        _alert(
+            "ModelmarkFallback", f"{fallback} > {FALLBACK:g} and {requests} >= {ENOUGH}", "5m", "page",
+            f"More than {FALLBACK:.0%} of requests to {model} are answered by its fallback.", model=model,
+        ),
+        _alert(
+            "ModelmarkBusy",
+            f"sum(rate(modelmark_requests_total{{{which}}}[{WINDOW}])) > {agreed.serving.rate_per_s:g}", WINDOW, "ticket",
+            f"{model} is asked more often than the {agreed.serving.rate_per_s:g} a second agreed (serving.rate_per_s).",
+            model=model,
+        ),
+        _alert(
+            "ModelmarkSilent",
+            f"sum(increase(modelmark_requests_total{{{which}}}[1h])) == 0 and "
+            f"sum(increase(modelmark_requests_total{{{which}}}[1h] offset 1d)) > {ENOUGH}",
+            "5m", "ticket", f"Nobody has asked {model} for an hour; at this time yesterday somebody did.", model=model,
+        ),
+    ]  # fmt: skip
+    return {"name": f"modelmark-{model}", "rules": [_answered(rule, agreed) for rule in rules]}
 
 
 def _dashboard(model: str, agreed: Contract) -> dict[str, Any]:
@@ -149,6 +188,15 @@ def _panels(model: str, agreed: Contract) -> Iterator[dict[str, Any]]:
         [(f"sum by (reason) (rate(modelmark_fallback_total{{{which}}}{rate}))", "{{reason}}")],
     )
     yield _panel("Errors, all models", "reqps", [(f"sum by (code) (rate(modelmark_errors_total{rate}))", "{{code}}")])
+    yield _panel(
+        "Share of requests that end in an error of the server, all models", "percentunit", [(_errors(rate), "errors")],
+        limit=ERRORS,
+    )  # fmt: skip
+    yield _panel(
+        "Ready workers, and those that have the version", "short",
+        [("modelmark_ready", "ready"), (f"sum by (version) (modelmark_version_loaded{{{which}}})", "{{version}}")],
+    )  # fmt: skip
+    yield _panel("Seconds since the steward's last step", "s", [("modelmark_steward_seconds", "steward")], limit=120)
     yield _panel("Labels taken in, all models", "ops", [(f"sum(rate(modelmark_labels_total{rate}))", "labels")])
     yield _panel(
         "Waiting, and connections",
@@ -174,6 +222,16 @@ def _panel(title: str, unit: str, series: list[tuple[str, str]], *, limit: float
         "type": "timeseries", "title": title, "datasource": source, "targets": targets,
         "fieldConfig": {"defaults": defaults, "overrides": []}, "options": {"legend": {"displayMode": "list"}},
     }  # fmt: skip
+
+
+_GRAFANA: Final = f"""# Modelmark in Grafana
+
+`dashboards/*.json`: import each and choose your Prometheus. Or provision them: put the files into `{_PROVIDED}` and
+`provisioning/modelmark.yml` into Grafana's `provisioning/dashboards`.
+
+The lines on panels are what the contracts that serve now agreed to, so export again after a release. Prometheus itself is told
+what to scrape and when to alert by `modelmark export --to prometheus -o prometheus`.
+"""
 
 
 def _readme(models: list[str], target: str) -> str:
