@@ -183,6 +183,7 @@ def test_a_real_prometheus_scrapes_a_real_endpoint_and_every_query_answers(tmp_p
             for name, inside in re.findall(r"(modelmark_[a-z_]+)\{(.*?)\}", expression)
             for label in re.findall(r"([a-z_]+)=", inside)
         }
+        assert {pair for pair in selected if pair[1] not in known[pair[0]]} == set(), expression
         grouped = re.findall(r"by \(([^)]*)\) \((?:rate\(|increase\()?(modelmark_[a-z_]+)", expression)
         assert len(grouped) == expression.count("by (")
         assert [pair for pair in grouped if not {*pair[0].split(", ")} <= known[pair[1]]] == [], expression
