@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from pathlib import Path
 
 from modelmark.app.effects import FinishBehind, TrainBehind
+from modelmark.app.usecases.alerting.drill import DrillMonitors
 from modelmark.app.usecases.retraining.due_retraining import DueRetraining
 from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
 from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts
@@ -16,6 +18,7 @@ from modelmark.domain.rollouts.progress import RolloutProgress
 from modelmark.domain.rollouts.report import RolloutAct, RolloutReport
 from modelmark.domain.version import Version
 from modelmark.notify.apprise import AppriseNotifier
+from modelmark.serving.models import load_marked
 from modelmark.steward.job import Job
 from modelmark.steward.jobs import builtin, rollout
 from modelmark.steward.jobs.call_webhooks import CallWebhooks
@@ -33,6 +36,22 @@ from modelmark.web.server import Application, build
 
 class ControlPlane(Workbench):
     """A container that also imports the steward and the web framework."""
+
+    @cached_property
+    def drill(self) -> DrillMonitors:
+        return DrillMonitors(
+            workspace=self.workspace,
+            monitoring_store=self.monitoring_store,
+            monitored=self.monitored,
+            load=lambda id: load_marked(self.artifacts.folder(id), self.verifier, id),
+            base=self._beside_contract,
+            clock=self.clock,
+        )
+
+    def _beside_contract(self, model: str) -> Path | None:
+        """The folder of the contract that was registered last; None where nobody kept it."""
+        path = self.monitoring_store.checkpoint(f"contract/{model}").get("path")
+        return Path(path).parent if path else None
 
     def steward(self) -> Steward:
         """The control loop over everything that serves now."""

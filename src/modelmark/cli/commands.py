@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "monitors": "modelmark.cli.watching.monitors:monitors",
     "alerts": "modelmark.cli.alerts:alerts",
     "deliveries": "modelmark.cli.alerting.deliveries:deliveries",
+    "drill": "modelmark.cli.alerting.drill:drill",
     "diff": "modelmark.cli.documents:diff",
     "notes": "modelmark.cli.documents:notes",
     "card": "modelmark.cli.documents:card",
