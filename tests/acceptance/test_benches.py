@@ -65,6 +65,7 @@ SMALL = {
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/dependence.py": (["--times", "4"], "clusters of 20 rows"),
+    "laws/experiments.py": (["--times", "2", "--looks", "5", "--processes", "1"], "right sample ratio (0.5, 0.5)"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "2"], "(asked 0.05)"),
     "laws/few_rows.py": (["--times", "10"], "dear misses expected"),

@@ -19,6 +19,7 @@ from modelmark.cli.accounts import account
 from modelmark.cli.alerting.deliveries import deliveries
 from modelmark.cli.alerts import alerts
 from modelmark.cli.commands import COMMANDS
+from modelmark.cli.experiments.experiment import experiment
 from modelmark.cli.govern import _part
 from modelmark.cli.journal import journal
 from modelmark.cli.keys import key
@@ -52,6 +53,12 @@ JSON = {
     "rollout hold": ("v1",),
     "rollout resume": ("v1",),
     "rollout abort": ("v1",),
+    "experiment start": ("experiment.yaml",),
+    "experiment list": (),
+    "experiment status": (),
+    "experiment report": ("trees",),
+    "experiment stop": ("trees", "--reason", "why"),
+    "experiment read": ("looks.csv", "--minimum-effect", "0.1"),
     "status": (),
     "diff": ("v1", "v2"),
     "notes": ("v1", "--audience", "risk"),
@@ -109,6 +116,7 @@ GROUPS = {
     "key": key,
     "alerts": alerts,
     "deliveries": deliveries,
+    "experiment": experiment,
     "journal": journal,
     "monitors": monitors,
     "rollout": rollout,
@@ -264,6 +272,8 @@ def test_json_is_one_document_even_for_an_error(command, tmp_path):
         "deliveries secret",
         "journal salvage",
         "rollout status",
+        "experiment list",
+        "experiment status",
     ):
         assert done.returncode == OK
     else:

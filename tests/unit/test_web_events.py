@@ -59,6 +59,21 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
     ),
     Act.HELD_ROLLOUT: (ONE.id, {"model": "loans", "reason": "a holiday"}, "rollout held: “a holiday”"),
     Act.RESUMED_ROLLOUT: (ONE.id, {"model": "loans"}, "rollout goes on"),
+    Act.PREREGISTERED: (
+        "experiment trees",
+        {"model": "loans", "digest": "ab" * 32, "plan": {"hypothesis": "More is more."}},
+        "registered before it began, under abababababab: “More is more.”",
+    ),
+    Act.BEGAN_EXPERIMENT: (
+        "experiment trees",
+        {"model": "loans", "arms": {"control": {"share": 0.5}, "b": {"share": 0.25}}},
+        "began with 50% of the traffic for control, 25% of the traffic for b",
+    ),
+    Act.ENDED_EXPERIMENT: (
+        "experiment trees",
+        {"model": "loans", "verdict": "better. b is.", "reason": "decided"},
+        "ended: better. b is.: “decided”",
+    ),
     Act.COMMENTED: (ONE.id, {"name": "Cy", "text": "why?", "about": ""}, "Cy commented: “why?”"),
     Act.REQUESTED_CHANGE: (ONE.id, {"name": "Cy", "text": "why?", "about": ""}, "Cy asked for a change: “why?”"),
     Act.SETTLED_CHANGE: (ONE.id, {"name": "Cy", "text": "done", "about": "r1"}, "Cy settled a change request: “done”"),
@@ -154,6 +169,7 @@ def test_every_act_has_a_sentence_and_says_what_it_is_about(act: Act):
         ("loans v1", f"/versions/{ONE.id.hex}"), ("the account bob", "/people"), ("key a1b2 of bob", "/people"),
         ("earlier records", ""), ("the endpoint's key shop (a1b2)", "/endpoint"), ("alert 7", "/alerts/7"),
         ("messages", "/deliveries"), ("monitors of loans", "/models/loans"),
+        ("the experiment trees", "/experiments/trees"),
     )  # fmt: skip
     assert "f" * 20 not in found.sentence + found.about, "no digest that looks like a password"
 

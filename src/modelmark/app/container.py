@@ -50,6 +50,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import Audit
 from modelmark.governance.checkpoints import Checkpoints
 from modelmark.governance.endpoint_keys import EndpointKeys
+from modelmark.governance.experiments import Experiments
 from modelmark.governance.people import People
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Effects, Releases
@@ -309,6 +310,18 @@ class Container:
             effects=self.effects,
             people=self.people,
             contract_of=self.contract_of,
+        )
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        return Experiments(
+            ledger=self.ledger,
+            audit=self.audit,
+            clock=self.steady_clock,
+            releases=self.releases,
+            rollouts=self.rollouts,
+            effects=self.effects,
+            people=self.people,
         )
 
     @cached_property

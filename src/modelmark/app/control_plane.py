@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelmark.app.effects import FinishBehind, TrainBehind
 from modelmark.app.usecases.alerting.drill import DrillMonitors
+from modelmark.app.usecases.experiments.turn_experiments import TurnExperiments
 from modelmark.app.usecases.retraining.due_retraining import DueRetraining
 from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
 from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts
@@ -20,7 +21,7 @@ from modelmark.domain.version import Version
 from modelmark.notify.apprise import AppriseNotifier
 from modelmark.serving.models import load_marked
 from modelmark.steward.job import Job
-from modelmark.steward.jobs import builtin, rollout
+from modelmark.steward.jobs import builtin, experiment, rollout
 from modelmark.steward.jobs.call_webhooks import CallWebhooks
 from modelmark.steward.jobs.checkpoint import MakeCheckpoint
 from modelmark.steward.jobs.finish_acts import FinishActs
@@ -66,6 +67,10 @@ class ControlPlane(Workbench):
             read=self.read_rollouts, move=self._moved_by_itself, monitoring_store=self.monitoring_store,
             announce=self.announce or _nobody,
         )  # fmt: skip
+        look = TurnExperiments(
+            running=self.experiments.running, read=self.read_experiment, stop=self.stop_experiment,
+            monitoring_store=self.monitoring_store, announce=self.announce or _nobody,
+        )  # fmt: skip
         guard = GuardCanaries(
             ledger=self.ledger, rollouts=self.rollouts, contract_of=self.contract_of, clock=self.clock,
             arms=partial(arms_now, self.workspace), end=self._ended_by_itself,
@@ -80,6 +85,7 @@ class ControlPlane(Workbench):
             witness=self.witness,
             checkpoint=MakeCheckpoint(make=self.checkpoint, interval=every),
             rollouts=rollout.TurnRollouts(turn=turn),
+            experiments=experiment.TurnExperiments(turn=look),
             finish=FinishActs(
                 due=self.finish.due, pending=self.finish.pending, start=FinishBehind(workspace=self.workspace)
             ),

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from modelmark.domain.audit import Act
+from modelmark.domain.audit import Act, Event
 from modelmark.domain.contract import Contract
 from modelmark.domain.digest import Digest
 from modelmark.domain.evidence import Evidence
@@ -89,6 +89,13 @@ class Announce:
         self.monitoring_store.queue_message(key, title, body, self.clock(), audience=role)
 
 
+def _marked(event: Event) -> list[Digest]:
+    """The versions that an act gave their marks."""
+    if event.act == Act.BEGAN_EXPERIMENT:
+        return [Digest(arm["version"]) for arm in event.details["arms"].values()]
+    return [Digest(event.subject)] if event.act in _MARKING else []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowRoutes:
     """MLflow's aliases follow the routes, and it keeps new marks. Versions that were never recorded there are left out."""
@@ -101,8 +108,8 @@ class FollowRoutes:
     def __call__(self, after: int) -> None:
         """MLflow hears of every act that issued a snapshot later than number `after`. Raises NotYet where it does not answer."""
         acts = [event for event in self.ledger.events() if int(event.details.get("snapshot", 0)) > after]
-        for id in {event.subject: None for event in acts if event.act in _MARKING}:
-            version = self.ledger.version(Digest(id))
+        for id in {id: None for event in acts for id in _marked(event)}:
+            version = self.ledger.version(id)
             if version.lineage.run_id is not None:
                 self.tracking.keep_mark(version, self.artifacts.folder(version.id) / MARK)
         for model in sorted({str(event.details["model"]) for event in acts}):

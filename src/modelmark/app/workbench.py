@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from modelmark.app.reporting import Reporting
 from modelmark.app.usecases.alerting.try_webhooks import TryWebhooks
 from modelmark.app.usecases.check_version import CheckVersion
+from modelmark.app.usecases.experiments.read_experiment import ReadExperiment
+from modelmark.app.usecases.experiments.start_experiment import StartExperiment
+from modelmark.app.usecases.experiments.stop_experiment import StopExperiment
 from modelmark.app.usecases.export_release import ExportRelease
 from modelmark.app.usecases.import_labels import ImportLabels
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
@@ -26,6 +29,7 @@ from modelmark.app.usecases.retraining.reproduce import Reproduce
 from modelmark.app.usecases.retraining.retrain import Retrain
 from modelmark.app.usecases.rollouts.read_rollouts import ReadRollouts
 from modelmark.app.usecases.salvage_journal import SalvageJournal
+from modelmark.contract.after_release.experiment_file import require_possible
 from modelmark.domain.alerts.webhooks import read_networks
 from modelmark.domain.contract import Contract
 from modelmark.domain.evidence import Evidence, Verdict
@@ -201,6 +205,38 @@ class Workbench(Reporting):
             rollouts=self.rollouts,
             contract_of=self.contract_of,
             clock=self.clock,
+        )
+
+    @cached_property
+    def read_experiment(self) -> ReadExperiment:
+        return ReadExperiment(
+            workspace=self.workspace,
+            ledger=self.ledger,
+            monitoring_store=self.monitoring_store,
+            contract_of=self.contract_of,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def start_experiment(self) -> StartExperiment:
+        return StartExperiment(
+            experiments=self.experiments,
+            require_possible=lambda plan, control: require_possible(plan, self.contract_of(control)),
+            announce=self.announce,
+            behind=self._behind,
+            catch_up=self.catch_up,
+            owner=self.settings.actor,
+        )
+
+    @cached_property
+    def stop_experiment(self) -> StopExperiment:
+        return StopExperiment(
+            experiments=self.experiments,
+            read=self.read_experiment,
+            announce=self.announce,
+            behind=self._behind,
+            catch_up=self.catch_up,
+            owner=self.settings.actor,
         )
 
     @cached_property

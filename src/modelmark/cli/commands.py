@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
     "release": "modelmark.cli.govern:release",
     "rollback": "modelmark.cli.govern:rollback",
     "rollout": "modelmark.cli.rollout:rollout",
+    "experiment": "modelmark.cli.experiments.experiment:experiment",
     "status": "modelmark.cli.govern:status",
     "monitors": "modelmark.cli.watching.monitors:monitors",
     "alerts": "modelmark.cli.alerts:alerts",

@@ -10,8 +10,8 @@ from typing import Final
 
 #: A command that takes a workspace, its second word included where it has one; `deliveries secret` takes none.
 _COMMAND: Final = re.compile(
-    r"\bmodelmark (?:(?:account|alerts|deliveries|journal|key|monitors|rollout) (?!secret\b)[a-z]+"
-    r"|(?!(?:account|alerts|deliveries|journal|key|monitors|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
+    r"\bmodelmark (?:(?:account|alerts|deliveries|experiment|journal|key|monitors|rollout) (?!secret\b)[a-z]+"
+    r"|(?!(?:account|alerts|deliveries|experiment|journal|key|monitors|rollout|schema|demo|audit-decisions|attack)\b)[a-z]+)\b"
 )
 
 

@@ -145,6 +145,13 @@ def _faults(
     return tuple(first)
 
 
+def faults_in(
+    broken: Iterable[RuleViolation], path: Path, root: yamltext.Place | None, *, line: int | None = None
+) -> tuple[ContractFault, ...]:
+    """The same for another file of this kind. root: where its values stand. line: of all faults, where there is no root."""
+    return _faults(broken, path, (lambda _: line) if root is None else _Lines(root))
+
+
 def _whole(path: Path, line: int | None, found: str, allowed: str) -> ContractFault:
     return ContractFault(file=str(path), line=line, field=dotted(()), found=_short(found), allowed=allowed)
 

@@ -21,28 +21,31 @@ class State(StrEnum):
     STAGED = "staged"
     SHADOW = "shadow"
     CANARY = "canary"
+    EXPERIMENT = "experiment"
     CHAMPION = "champion"
     RETIRED = "retired"
     ROLLED_BACK = "rolled back"
 
 
 #: How a version with its mark may begin.
-_BEGINS: Final = frozenset({State.STAGED, State.SHADOW, State.CANARY, State.CHAMPION})
-#: Where each state may lead. A canary may become one of another share; what is retired or rolled back may come back: its
+_BEGINS: Final = frozenset({State.STAGED, State.SHADOW, State.CANARY, State.EXPERIMENT, State.CHAMPION})
+#: Where each state may lead. A canary may become one of another share; an arm of an experiment waits, staged, once that has
+#: ended; what is retired or rolled back may come back: its
 #: mark still holds.
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.REGISTERED: frozenset({State.CHECKED}),
     State.CHECKED: frozenset({State.APPROVED}),
     State.APPROVED: _BEGINS,
-    State.STAGED: frozenset({State.SHADOW, State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
+    State.STAGED: frozenset({*_BEGINS, State.ROLLED_BACK}),
     State.SHADOW: frozenset({State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
     State.CANARY: frozenset({State.CANARY, State.CHAMPION, State.ROLLED_BACK}),
+    State.EXPERIMENT: frozenset({State.STAGED, State.ROLLED_BACK}),
     State.CHAMPION: frozenset({State.RETIRED, State.ROLLED_BACK}),
     State.RETIRED: _BEGINS,
     State.ROLLED_BACK: _BEGINS,
 }
 
-SERVING: Final = frozenset({State.CANARY, State.CHAMPION})
+SERVING: Final = frozenset({State.CANARY, State.EXPERIMENT, State.CHAMPION})
 
 
 def move(now: State, then: State) -> State:

@@ -50,12 +50,14 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Who answers for one model. previous: what `previous_version` falls back to. Raises ValueError unless exactly one
-    arm is the champion."""
+    """Who answers for one model. previous: what `previous_version` falls back to. salt: what a key's place is drawn by, so that
+    who met an arm of one experiment is not who meets that of the next; empty: the model's name. Raises ValueError unless
+    exactly one arm is the champion."""
 
     model: str
     arms: tuple[Arm, ...]
     previous: Digest | None
+    salt: str = later(default="")
 
     def __post_init__(self) -> None:
         if sum(arm.role is ArmRole.CHAMPION for arm in self.arms) != 1:
@@ -68,6 +70,11 @@ class Route:
     @property
     def canary(self) -> Arm | None:
         return next((arm for arm in self.arms if arm.role is ArmRole.CANARY), None)
+
+    @property
+    def experiment(self) -> tuple[Arm, ...]:
+        """The arms of the experiment that runs, the control's among them; none where none does."""
+        return tuple(arm for arm in self.arms if arm.role is ArmRole.EXPERIMENT)
 
     @property
     def shadows(self) -> tuple[Arm, ...]:

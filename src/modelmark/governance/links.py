@@ -181,4 +181,5 @@ def _how(by: Principal | None) -> dict[str, str]:
 #: The acts that take a version somewhere. From the first of them by an account on, the set-up is over.
 _GOVERNED: Final = frozenset({Act.REGISTERED, Act.MEASURED, Act.APPROVED, Act.WAIVED, Act.RELEASED,
                               Act.RELEASED_AS_CANARY, Act.ROLLED_BACK, Act.STAGED, Act.SHADOWED, Act.WITHDRAWN,
-                              Act.HELD_ROLLOUT, Act.RESUMED_ROLLOUT})  # fmt: skip
+                              Act.HELD_ROLLOUT, Act.RESUMED_ROLLOUT, Act.PREREGISTERED,
+                              Act.BEGAN_EXPERIMENT, Act.ENDED_EXPERIMENT})  # fmt: skip

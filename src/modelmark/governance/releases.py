@@ -21,7 +21,7 @@ from modelmark.governance.audit import Audit
 from modelmark.governance.comments import Announcer, Comments
 from modelmark.governance.published import not_published
 from modelmark.governance.release_status import ReleaseStatus
-from modelmark.governance.routes import Routes, canary_route, champion_route, promoted
+from modelmark.governance.routes import Routes, canary_route, champion_route, promoted, require_no_experiment
 from modelmark.governance.signoff import STANDING, Now, SignOff, said_by
 from modelmark.governance.standing import no_consent, require_consent, retrainings
 from modelmark.governance.statuses import Statuses
@@ -404,6 +404,7 @@ class Releases:
         before = self.route(model)
         if before is None:
             raise NotPermitted(f"{model} serves nothing yet", code="NOTHING_TO_ROLL_BACK")
+        require_no_experiment(before)
         champion = self._ledger.version(before.champion.version)
         if before.canary is not None:
             return self._ledger.version(before.canary.version), champion, before.without_canary()

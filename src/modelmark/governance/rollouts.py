@@ -120,7 +120,9 @@ class Rollouts:
             raise NotPermitted("its contract has people asked first", code="OWNER_DECIDES")
         if not last and self._waits(version, rollout, after):
             raise Conflict(
-                f"{version.model} has a canary already", code="CANARY_RUNS", hint="it waits until that has ended"
+                f"{version.model} has a canary already, or an experiment",
+                code="CANARY_RUNS",
+                hint="it waits until that has ended",
             )
         self._enter(version, rollout, None if last else after, self._as_seen(version, progress, hand))
         return self.of(version)
@@ -171,6 +173,8 @@ class Rollouts:
 
     def _waits(self, version: Version, rollout: Rollout, stage: int) -> bool:
         route = self.releases.route(version.model)
+        if route is not None and route.experiment:
+            return True
         canary = route.canary if route else None
         return rollout.stages[stage].kind is StageKind.CANARY and canary is not None and canary.version != version.id
 

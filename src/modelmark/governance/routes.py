@@ -40,12 +40,13 @@ class Routes:
         return {model: known[id] for model, id in served.items()}
 
     def seen(self, model: str) -> str:
-        """What serves, in the words that an act names it with: `v4`, `v4+v5` beside a canary, `nothing` before the first."""
+        """What serves, in the words that an act names it with: `v4`, `v4+v5` beside a canary or an experiment's arm, `nothing`
+        before the first."""
         route = self.of(model)
         if route is None:
             return NOTHING
-        arms = [route.champion, *([route.canary] if route.canary else [])]
-        return "+".join(self.ledger.version(arm.version).label for arm in arms)
+        answering = dict.fromkeys(arm.version for arm in route.answering)
+        return "+".join(self.ledger.version(id).label for id in answering)
 
     def require_seen(self, model: str, expected: str | None) -> str:
         """Compare and swap: what serves now. Raises Conflict (CHAMPION_CHANGED) when it is not what the actor saw.
@@ -101,12 +102,42 @@ class Routes:
         return snapshot
 
 
+def require_no_experiment(before: Route | None) -> None:
+    """Raises NotPermitted (EXPERIMENT_RUNS): while one runs, nothing else may change who answers."""
+    if before is not None and before.experiment:
+        name = before.experiment[0].name.partition(".")[0]
+        raise NotPermitted(
+            f"the experiment {name} runs on {before.model}; another version would spoil what it measures",
+            code="EXPERIMENT_RUNS",
+            hint=f"modelmark experiment stop {name}",
+        )
+
+
+def experiment_route(before: Route, arms: tuple[Arm, ...], salt: str) -> Route:
+    """These arms beside the champion, who keeps what they leave: the holdback. Raises NotPermitted beside a canary, a shadow, or
+    another experiment."""
+    require_no_experiment(before)
+    if before.canary is not None or before.shadows:
+        raise NotPermitted(
+            f"a version of {before.model} is in a rollout", code="ROLLOUT_RUNS", hint="modelmark rollout status"
+        )
+    left = round(max(1 - sum(arm.weight for arm in arms), 0.0), 12)
+    return replace(before, arms=(replace(before.champion, weight=left), *arms), salt=salt)
+
+
+def without_experiment(route: Route) -> Route:
+    """The champion answers everything again."""
+    kept = tuple(arm for arm in route.arms if arm.role not in (ArmRole.EXPERIMENT, ArmRole.CHAMPION))
+    return replace(route, arms=(replace(route.champion, weight=1.0), *kept), salt="")
+
+
 def champion_route(version: Version, previous: Digest | None) -> Route:
     """All traffic to one version. previous: what stands behind it."""
     return Route(model=version.model, arms=(Arm.of(ArmRole.CHAMPION, version.id, 1.0),), previous=previous)
 
 
 def promoted(before: Route | None, version: Version) -> Route:
+    require_no_experiment(before)
     previous = before.champion.version if before and before.champion.version != version.id else None
     return champion_route(version, previous or (before.previous if before else None))
 
@@ -119,6 +150,7 @@ def shadow_route(before: Route | None, version: Version) -> Route:
             code="NO_CHAMPION",
             hint="release it with the whole traffic first",
         )
+    require_no_experiment(before)
     return replace(before, arms=(*before.arms, Arm.of(ArmRole.SHADOW, version.id, 0.0, name=f"shadow-{version.label}")))
 
 
@@ -135,6 +167,7 @@ def canary_route(before: Route | None, version: Version, share: float) -> Route:
             code="NO_CHAMPION",
             hint="release it with the whole traffic first",
         )
+    require_no_experiment(before)
     if before.canary is not None and before.canary.version != version.id:
         raise NotPermitted(f"{version.model} has a canary already", code="CANARY_RUNS", hint="roll it back first")
     champion = replace(before.champion, weight=1 - share)

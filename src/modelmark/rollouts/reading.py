@@ -51,7 +51,7 @@ def read_stage(
     """Everything that came since the stage began, the log's last seconds excepted. May raise what reading tables raises."""
     asked = question(contract, version, kind=kind, since=since, now=now)
     found = stage_sums(workspace, asked, far=margins.score or 0.0)
-    names = {column: name for name, column in _columns(contract).items()}
+    names = {column: name for name, column in columns_of(contract).items()}
     canary = kind is StageKind.CANARY
     return StageEvidence(
         seconds=max((now - since).total_seconds(), 0.0),
@@ -69,10 +69,10 @@ def read_stage(
 
 
 def question(contract: Contract, version: Digest, *, kind: StageKind, since: datetime, now: datetime) -> StageQuestion:
-    loss, parts = _loss(contract)
+    loss, parts = loss_of(contract)
     binary = contract.model.task is Task.BINARY
     delay = timedelta(hours=min(max(contract.labels.expected_delay_hours or 0.0, 0.0), _HOURS_MOST))
-    columns = _columns(contract)
+    columns = columns_of(contract)
     return StageQuestion(
         model=contract.name, version=version.hex, since=since, loss=loss, parts=parts, labelled_until=now - delay,
         arm=ArmRole.CANARY.value if kind is StageKind.CANARY else None,
@@ -81,7 +81,7 @@ def question(contract: Contract, version: Digest, *, kind: StageKind, since: dat
     )  # fmt: skip
 
 
-def _columns(contract: Contract) -> dict[str, str]:
+def columns_of(contract: Contract) -> dict[str, str]:
     return input_columns([i.name for i in contract.numeric()], [i.name for i in contract.textual()])
 
 
@@ -94,7 +94,7 @@ def _compared(contract: Contract) -> list[Input]:
     ]
 
 
-def _loss(contract: Contract) -> tuple[str, dict[str, float | str]]:
+def loss_of(contract: Contract) -> tuple[str, dict[str, float | str]]:
     metric, costs = contract.objective.metric, contract.objective.costs
     loss = _LOSS.get(metric, "error")
     if contract.model.task is Task.MULTICLASS or (loss == "cost" and costs is None):

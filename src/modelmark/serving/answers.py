@@ -95,5 +95,6 @@ class PredictRequest(msgspec.Struct, eq=False):
 
     @property
     def previous(self) -> LoadedModel | None:
-        """What `previous_version` falls back to: before a canary, the champion serves."""
-        return self.route.champion if self.arm else self.route.previous
+        """What `previous_version` falls back to: before a canary, the champion serves. An experiment's control is the champion."""
+        champion = self.route.champion
+        return champion if self.version is not champion else self.route.previous

@@ -154,12 +154,13 @@ class LiveArm:
 @dataclass(frozen=True, slots=True)
 class LiveRoute:
     """Who answers for one model now. arms: those that take traffic, the champion first. previous: None when there is none,
-    or it did not load. shadows: asked what others answer, they answer nobody."""
+    or it did not load. shadows: asked what others answer, they answer nobody. salt: as of a `Route`."""
 
     model: str
     arms: tuple[LiveArm, ...]
     previous: LoadedModel | None
     shadows: tuple[LiveArm, ...] = ()
+    salt: str = ""
 
     @classmethod
     def alone(cls, version: LoadedModel) -> Self:
@@ -191,7 +192,7 @@ def live_route(route: Route, loaded: Mapping[Digest, LoadedModel]) -> LiveRoute 
         tuple(LiveArm(arm.name, arm.weight, loaded[arm.version]) for arm in chosen if arm.version in loaded)
         for chosen in (route.answering, route.shadows)
     )
-    return LiveRoute(route.model, arms, loaded.get(route.previous) if route.previous else None, shadows)
+    return LiveRoute(route.model, arms, loaded.get(route.previous) if route.previous else None, shadows, route.salt)
 
 
 def described(route: LiveRoute) -> dict[str, Any]:

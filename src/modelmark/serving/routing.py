@@ -13,7 +13,7 @@ _SPACE: Final = 2.0**64
 
 
 def position(model: str, key: str) -> float:
-    """Where a key stands in [0, 1), evenly spread; differs from model to model."""
+    """Where a key stands in [0, 1), evenly spread; differs from model to model. model: or an experiment's salt."""
     digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=model.encode()[:64]).digest()
     return int.from_bytes(digest, "big") / _SPACE
 
@@ -47,7 +47,7 @@ def choose(route: LiveRoute, entity: str | None, read: Callable[[RowCodec], Rows
 
 def by_request(route: LiveRoute, key: str) -> int:
     """The arm of a key: an entity, or the id of a request that names none."""
-    return pick(route.weights, position(route.model, key))
+    return pick(route.weights, position(route.salt or route.model, key))
 
 
 def _entity_in_rows(route: LiveRoute, read: Callable[[RowCodec], Rows]) -> str | None:

@@ -45,6 +45,8 @@ def _row(event: Event, known: Mapping[str, Version]) -> EventRow:
         about, address = event.subject, f"/models/{event.details.get('model', '')}"
     elif event.act == Act.SENT_AGAIN:
         about, address = event.subject, "/deliveries"
+    elif event.subject.startswith("experiment "):
+        about, address = f"the {event.subject}", f"/experiments/{event.subject[11:]}"
     elif event.subject.startswith("alert "):
         about, address = event.subject, f"/alerts/{event.subject[6:]}"
     else:
@@ -97,6 +99,12 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.WITHDRAWN: lambda d: _quoted("withdrawn before it had any traffic", "reason")(d),
     Act.HELD_ROLLOUT: lambda d: _quoted("rollout held", "reason")(d),
     Act.RESUMED_ROLLOUT: lambda d: "rollout goes on",
+    Act.PREREGISTERED: lambda d: f"registered before it began, under {d['digest'][:12]}: “{d['plan']['hypothesis']}”",
+    Act.BEGAN_EXPERIMENT: lambda d: (
+        "began with "
+        + ", ".join(f"{float(arm['share']):.0%} of the traffic for {name}" for name, arm in d["arms"].items())
+    ),
+    Act.ENDED_EXPERIMENT: lambda d: _quoted(f"ended: {d['verdict'] or 'nothing was found by then'}", "reason")(d),
     Act.COMMENTED: lambda d: f"{d['name']} commented: “{d['text']}”",
     Act.REQUESTED_CHANGE: lambda d: f"{d['name']} asked for a change: “{d['text']}”",
     Act.SETTLED_CHANGE: lambda d: f"{d['name']} settled a change request: “{d['text']}”",

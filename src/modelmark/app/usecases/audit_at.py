@@ -70,27 +70,38 @@ class AuditAt:
     def _live(self, model: str, events: Sequence[Event]) -> Iterator[Live]:
         champion: Event | None = None
         canary: Event | None = None
+        experiment: Event | None = None
         before: dict[int, str | None] = {}  # act -> the champion that it followed
         given: dict[str, Event] = {}  # version -> the release that made it champion last
         for event in events:
             if event.details.get("model") != model:
                 continue
-            if event.act in RELEASES:
+            if event.act in (*RELEASES, Act.BEGAN_EXPERIMENT):
                 before[event.sequence] = champion.subject if champion else None
             if event.act == Act.RELEASED:
                 champion, canary, given[event.subject] = event, None, event
             elif event.act == Act.RELEASED_AS_CANARY:
                 canary = event
+            elif event.act == Act.BEGAN_EXPERIMENT:
+                experiment = event
+            elif event.act == Act.ENDED_EXPERIMENT:
+                experiment = None
             elif event.act == Act.ROLLED_BACK:
                 canary, champion = None, champion if canary else given.get(str(event.details["to"]), champion)
-        share = float(canary.details["share"]) if canary else 0.0
+        arms = experiment.details["arms"] if experiment else {}
+        share = float(canary.details["share"]) if canary else sum(float(arm["share"]) for arm in arms.values())
         for arm, act, part in (("champion", champion, 1 - share), ("canary", canary, share)):
             if act is not None:
-                yield self._agreed(act, arm, part, before[act.sequence])
+                yield self._agreed(act, Digest(act.subject), arm, part, before[act.sequence])
+        if experiment is None:
+            return
+        for name, arm_then in arms.items():
+            part, followed = float(arm_then["share"]), before[experiment.sequence]
+            yield self._agreed(experiment, Digest(arm_then["version"]), f"{experiment.subject}: {name}", part, followed)
 
-    def _agreed(self, act: Event, arm: str, share: float, followed: str | None) -> Live:
+    def _agreed(self, act: Event, id: Digest, arm: str, share: float, followed: str | None) -> Live:
         """What stood behind a release when it was made."""
-        version: Version = self.ledger.version(Digest(act.subject))
+        version: Version = self.ledger.version(id)
         known: list[Evidence] = [item for item in self.ledger.evidence(version.id) if item.at <= act.at]
         seen = evidence_digest(known)
         approvals = [

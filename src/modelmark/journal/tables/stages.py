@@ -116,7 +116,7 @@ def stage_sums(workspace: Workspace, asked: StageQuestion, *, far: float = 0.0) 
         if connection is None:
             return StageSums(paired=None if asked.arm else PairedSums())
         if "labels" not in wanted:
-            connection.execute(_NO_LABELS)
+            connection.execute(NO_LABELS)
         known = set(connection.table("predictions").columns)
         reader = _Reader(connection, asked, [column for column in asked.groups if column in known], far)
         reader.gather()
@@ -128,7 +128,7 @@ def stage_sums(workspace: Workspace, asked: StageQuestion, *, far: float = 0.0) 
         return StageSums(champion=champion, candidate=reader.shadow(), paired=reader.pairs())
 
 
-_NO_LABELS: Final = """CREATE VIEW labels AS SELECT ''::VARCHAR AS id, 0::INTEGER AS row, now() AS at, 0::BIGINT AS ns,
+NO_LABELS: Final = """CREATE VIEW labels AS SELECT ''::VARCHAR AS id, 0::INTEGER AS row, now() AS at, 0::BIGINT AS ns,
     ''::VARCHAR AS model, ''::VARCHAR AS label, 0::DOUBLE AS value, ''::VARCHAR AS source WHERE false"""
 
 

@@ -15,6 +15,7 @@ from modelmark.steward.jobs.compact import Compact
 from modelmark.steward.jobs.deliver import Deliver
 from modelmark.steward.jobs.disk_room import DiskRoom
 from modelmark.steward.jobs.escalate import Escalate
+from modelmark.steward.jobs.experiment import TurnExperiments
 from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.hear_workers import HearWorkers
@@ -41,12 +42,14 @@ def builtin(
     finish: FinishActs | None = None,
     retrain: Retrain | None = None,
     rollouts: TurnRollouts | None = None,
+    experiments: TurnExperiments | None = None,
     outward: Sequence[Job] = (),
     public_url: str = "",
 ) -> tuple[Job, ...]:
     """notifier: None keeps alerts in the monitoring store only. catch_up: as for Publish. witness: signs where
     the journal stands. checkpoint: None makes none. finish: None leaves what follows acts to whoever acts. retrain: None
-    trains nothing. rollouts: None leaves them to people. outward: what tells other systems. public_url: of the dashboard."""
+    trains nothing. rollouts, experiments: None leaves them to people. outward: what tells other systems. public_url: of the
+    dashboard."""
     compactor, profiler = Compactor(workspace, witness=witness), Profiler(workspace, monitoring_store)
     told = notifier is not None
     follow = FollowReleases(serving=serving, profiler=profiler)
@@ -59,6 +62,7 @@ def builtin(
         Compact(compactor=compactor),
         follow,  # again, so that every version in the tables is known before its rows are counted
         *((rollouts,) if rollouts else ()),  # the tables are as new as they get
+        *((experiments,) if experiments else ()),
         Profile(profiler=profiler),
         MonitorVersions(
             workspace=workspace,

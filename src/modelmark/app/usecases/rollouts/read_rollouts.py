@@ -87,6 +87,8 @@ class ReadRollouts:
             return NextAct(act=None, sentence=f"It is held: {progress.held}.")
         if route is not None and route.canary is not None:
             return NextAct(act=None, sentence="It begins when the canary that runs has ended.")
+        if route is not None and route.experiment:
+            return NextAct(act=None, sentence="It begins when the experiment that runs has ended.")
         itself = plan.advances_itself
         return NextAct(
             act=RolloutAct.ADVANCE, sentence="No other canary runs: it may begin.", itself=itself, asks=not itself

@@ -1,0 +1,1 @@
+"""What command line, pages and steward do about experiments."""

@@ -1,0 +1,1 @@
+"""Experiments: what is agreed before one begins, how it stands, and what is read from it."""

@@ -1,0 +1,1 @@
+"""Experiments: what came of their arms, and what it says."""
