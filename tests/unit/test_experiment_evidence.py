@@ -15,10 +15,13 @@ from modelmark.domain.contract import Data, Labels, Objective
 from modelmark.domain.experiments import plan as agreed
 from modelmark.domain.experiments.experiment import Experiment
 from modelmark.domain.experiments.plan import Direction, ExperimentArm, ExperimentPlan, Guardrail, Measure, Unit
+from modelmark.domain.experiments.reading import Finding
 from modelmark.domain.metrics import Metric
+from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.compact import compact
 from modelmark.journal.tables.experiments import ExperimentSums, experiment_sums
 from modelmark.journal.wal.records import Record, Refused
+from modelmark.rollouts.experiments.judging import judge
 from modelmark.rollouts.experiments.questions import question
 from modelmark.stats.experiments.moments import C, X, Y
 
@@ -34,6 +37,17 @@ PLAN = ExperimentPlan(
 )  # fmt: skip
 
 
+GUARD = (Guardrail(measure=Measure.FALLBACK, margin=0.1),)
+ONE = Experiment(
+    plan=PLAN,
+    digest="d",
+    versions={"control": digest("one"), "b": digest("two")},
+    registered=NOON,
+    registered_by="ann",
+    event=1,
+)
+
+
 def read(
     root: Path, *records: Record, hours: float = 3.0, ended: float | None = None, **changes: Any
 ) -> ExperimentSums:
@@ -41,10 +55,7 @@ def read(
     workspace = journal(root, *records)
     compact(workspace)
     now = NOON + timedelta(hours=hours)
-    one = Experiment(
-        plan=replace(PLAN, **changes), digest="d", versions={"control": digest("one"), "b": digest("two")}, registered=NOON,
-        registered_by="ann", event=1,
-    )  # fmt: skip
+    one = replace(ONE, plan=replace(PLAN, **changes))
     until = now if ended is None else NOON + timedelta(hours=ended)
     return experiment_sums(workspace, question(one, AGREED, until, now=now))
 
@@ -153,5 +164,11 @@ def test_labels_that_come_after_the_end_count_and_answers_do_not(tmp_path: Path)
 
 
 def test_an_empty_journal_says_that_nobody_came(tmp_path: Path):
-    found = read(tmp_path, guardrails=(Guardrail(measure=Measure.FALLBACK, margin=0.1),))
+    found = read(tmp_path, guardrails=GUARD)
     assert found.units == {"trees.control": 0, "trees.b": 0}
+    assert set(found.measures) == {"accuracy", "fallback"}
+    nowhere = experiment_sums(Workspace(tmp_path / "none"), question(ONE, AGREED, NOON, now=NOON))
+    for seen in (found, nowhere):
+        arms = {"control": "trees.control", "b": "trees.b"}
+        plan = PLAN if seen is nowhere else replace(PLAN, guardrails=GUARD)
+        assert judge(plan, seen, arms=arms, began=NOON, now=NOON).finding is Finding.NEED_MORE

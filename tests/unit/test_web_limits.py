@@ -428,7 +428,10 @@ def test_time_of_a_body_runs_from_when_it_is_asked_for(monkeypatch):
 
 
 def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
-    made = build(SimpleNamespace(workspace=Workspace(Path())), SimpleNamespace(people=None, endpoint_keys=None))  # type: ignore[arg-type]
+    made = build(
+        SimpleNamespace(workspace=Workspace(Path())),
+        SimpleNamespace(people=None, endpoint_keys=None, stop_experiment=None),
+    )  # type: ignore[arg-type]
     routes = [route for route in made.routes if isinstance(route, ProtectedRoute)]
     posted_to = {route.path for route in routes if "POST" in (route.methods or ())}
     acts = ("ticket", "approve", "comment", "waive", "release")
@@ -438,6 +441,7 @@ def test_what_changes_something_is_posted_and_everything_else_is_looked_at():
         *(f"/people/{act}" for act in people), "/endpoint/revoke", "/versions/{id}/rollout/{act}",
         *(f"/alerts/{{alert}}/{act}" for act in ("acknowledge", "assign", "snooze", "close", "rate")),
         "/deliveries/send-again",
+        "/experiments/{name}/stop",
     }  # fmt: skip
     assert all(route.methods in ({"POST"}, {"GET", "HEAD"}) for route in routes)
     public = {route.path for route in routes if route.rule == "public"}

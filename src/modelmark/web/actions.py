@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelmark.domain.alerts.handling import Handling
+from modelmark.domain.experiments.experiment import Experiment
 from modelmark.domain.finding import Alert
 from modelmark.domain.people import Principal, Role
 from modelmark.domain.release import WaiverRequest
@@ -60,6 +61,10 @@ class SendAgain(Protocol):
     def __call__(self, keys: Collection[str], *, by: Principal | None) -> int: ...
 
 
+class StopExperiment(Protocol):
+    def __call__(self, name: str, *, reason: str, by: Principal | None, event: int | None) -> Experiment: ...
+
+
 class HandleAlert(Protocol):
     def __call__(self, id: int, handling: Handling, *, by: Principal | None) -> Alert: ...
 
@@ -74,6 +79,7 @@ class Actions:
     release: Release
     rollback: Rollback
     move_rollout: MoveRollout
+    stop_experiment: StopExperiment
     handle_alert: HandleAlert
     send_again: SendAgain
     endpoint_keys: EndpointKeys

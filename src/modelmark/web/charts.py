@@ -120,6 +120,14 @@ _MEASURED: Final[list[dict[str, Any]]] = [
         "encoding": {"y": {"field": "limit"}, "detail": _VERSION},
     },
 ]
+#: A difference with its bounds at every look, no difference, and the least one that is worth having.
+_DIFFERENCE: Final[list[dict[str, Any]]] = [
+    *_MEASURED,
+    {
+        "mark": {"type": "line", "strokeWidth": 1, "color": "muted"},
+        "encoding": {"y": {"field": "nothing"}},
+    },
+]
 SCORES: Final = {
     "width": "container",
     "height": 150,
@@ -239,6 +247,7 @@ ALL: Final[dict[str, dict[str, Any]]] = {
     "traffic": TRAFFIC,
     "latency": LATENCY,
     "interval": _time({"title": "objective"}, _MEASURED),
+    "effect": _time({"title": "difference"}, _DIFFERENCE),
     "distance": _time({"title": "distance"}, _MEASURED),
     "share": _time({"title": "share at fault", "axis": {"format": "%"}}, _MEASURED),
     "scores": SCORES,

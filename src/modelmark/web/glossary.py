@@ -9,6 +9,7 @@ GLOSSARY: Final = {
     "canary": "A version that answers a small share of traffic while people watch it.",
     "drift": "Inputs or scores that no longer look like the training data.",
     "evidence": "What a gate measured on exactly these bytes, with the limit it was held to.",
+    "experiment": "Versions compared on the traffic of the same days, by what was agreed before it began.",
     "gate": "A check before release that measures one thing about a version.",
     "holdout": "Rows the model has never seen, kept to judge it.",
     "interval": "A range that would hold the true value in 95 of 100 such samples.",

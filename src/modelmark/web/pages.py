@@ -105,7 +105,10 @@ class Pages:
         arms = [(arm, self._queries.version(arm.version)) for arm in route.answering] if route else []
         back = self._queries.version(route.previous) if route and route.previous else None
         found = await self._off(self._queries.rollout_views, name)
-        about = {"arms": arms, "back": back, "seen": seen, "rollouts": found, "signs": rollouts.SIGNS}
+        running = await self._off(self._queries.running_experiments, name)
+        about = {
+            "arms": arms, "back": back, "seen": seen, "rollouts": found, "signs": rollouts.SIGNS, "experiments": running,
+        }  # fmt: skip
         return await self._render(request, "model.html", page="overview", name=name, period=period, data=data, **about)
 
     async def model_data(self, request: Request) -> Response:

@@ -27,6 +27,7 @@ from modelmark.domain.workspace import Workspace
 from modelmark.governance.audit import verify_audit
 from modelmark.governance.card import Card
 from modelmark.governance.difference import Side
+from modelmark.governance.experiments import Experiments
 from modelmark.governance.release_status import ReleaseStatus
 from modelmark.governance.releases import Releases
 from modelmark.governance.rollouts import Rollouts
@@ -40,6 +41,7 @@ from modelmark.journal.tables.schema import input_columns
 from modelmark.journal.tables.timeline import Timeline
 from modelmark.seal.keys import Verifier
 from modelmark.stats.profile import SCORE, Column, Counts, Reference, unpack
+from modelmark.web.experiments.views import ExperimentView, experiment_views
 from modelmark.web.periods import Period
 from modelmark.web.rollouts import RolloutView, rollout_views
 from modelmark.web.row_filters import version_of
@@ -76,6 +78,7 @@ class Queries:
     monitoring_store: MonitoringStore
     releases: Releases
     rollouts: Rollouts
+    experiments: Experiments
     contract_of: Callable[[Version], Contract]
     clock: Clock
     environment: str
@@ -105,6 +108,13 @@ class Queries:
 
     def route(self, model: str) -> Route | None:
         return self.releases.route(model)
+
+    def running_experiments(self, model: str) -> list[ExperimentView]:
+        route = self.route(model)
+        if route is None or not route.experiment:
+            return []
+        found = [one for one in self.experiments.all(model) if one.ended is None]
+        return experiment_views(found, self.ledger, self.monitoring_store)
 
     def rollout_views(self, model: str | None = None) -> list[RolloutView]:
         return rollout_views(self.rollouts, self.monitoring_store, self.contract_of, model)

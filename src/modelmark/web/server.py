@@ -23,6 +23,7 @@ from modelmark.web.assets import Assets
 from modelmark.web.authenticator import PUBLIC, Authenticator, ProtectedRoute
 from modelmark.web.bounds import Bounded
 from modelmark.web.endpoint import EndpointPage
+from modelmark.web.experiments.pages import ExperimentPages
 from modelmark.web.pages import Pages
 from modelmark.web.predictions import Predictions
 from modelmark.web.queries import Queries
@@ -49,9 +50,7 @@ def build(queries: Queries, actions: Actions) -> Application:
     pages, acts, problems = Pages(queries, actions.people, templates), Acts(queries, actions), _Problems(templates)
     rows = Predictions(queries, templates)
     protected = Authenticator(actions.people).protected
-    view, own = Permission.VIEW, Permission
-
-    version = pages.version
+    view, own, version = Permission.VIEW, Permission, pages.version
     routes = [
         protected("/sign-in", pages.sign_in, PUBLIC),
         protected("/sign-in", kept(acts.sign_in, pages.sign_in), PUBLIC, post=True),
@@ -68,6 +67,7 @@ def build(queries: Queries, actions: Actions) -> Application:
         protected("/models/{model}/predictions/{id}", rows.prediction, view),
         protected("/models/{model}/rollback", acts.rollback, own.RELEASE, post=True),
         *_alerts(protected, pages, acts, DeliveriesPage(queries, actions, templates)),
+        *_experiments(protected, ExperimentPages(queries, actions.stop_experiment, templates)),
         protected("/releases", pages.releases, view),
         protected("/diff", pages.diff, view),
         protected("/versions/{id}", pages.version, view),
@@ -149,6 +149,18 @@ def _people(protected: Callable[..., ProtectedRoute], pages: Pages, acts: Acts) 
         protected("/people/password", kept(acts.change_password, people), view, post=True),
         protected("/people/key", kept(show_key, people), view, post=True),
         protected("/people/revoke", kept(acts.revoke_key, people), view, post=True),
+    ]
+
+
+def _experiments(protected: Callable[..., ProtectedRoute], page: ExperimentPages) -> list[ProtectedRoute]:
+    """All of them, one, and ending it."""
+    view = Permission.VIEW
+    return [
+        protected("/experiments", page.every, view),
+        protected("/experiments/{name}", page.show, view),
+        protected("/experiments/{name}/stop", kept(page.stop, page.show), Permission.RELEASE, post=True),
+        protected("/api/experiments", page.every_data, view),
+        protected("/api/experiments/{name}", page.data, view),
     ]
 
 

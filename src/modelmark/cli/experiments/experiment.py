@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from modelmark.cli import options
-from modelmark.cli.opening import look_at, open_workbench
+from modelmark.cli.opening import open_app, open_workbench
 from modelmark.cli.output import OK, REFUSED, UNMEASURED, say, say_json, table
 from modelmark.domain.errors import Rejected
 from modelmark.domain.experiments.plan import Direction
@@ -70,7 +70,7 @@ def list_(model: options.Model = None, workspace: options.Workspace = None, json
 
     Example: modelmark experiment list
     """
-    app = look_at(workspace)
+    app = open_app(workspace)
     found = app.experiments.all(None if model is None else app.find.model(model))
     if json:
         say_json({"experiments": [_facts(one, None) for one in found]})

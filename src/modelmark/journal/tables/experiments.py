@@ -88,7 +88,10 @@ def experiment_sums(workspace: Workspace, asked: ExperimentQuestion) -> Experime
     wanted |= {name: table for name, table in (("labels", LABELS), ("refusals", REFUSALS)) if table in names}
     with connected(workspace, threads=1, **wanted) as connection:
         if connection is None:
-            return ExperimentSums(units=dict.fromkeys(asked.arms, 0))
+            nothing = MeasureSums(strata={arm: {} for arm in asked.arms})
+            return ExperimentSums(
+                units=dict.fromkeys(asked.arms, 0), measures={one.name: nothing for one in asked.measures}
+            )
         if "labels" not in wanted:
             connection.execute(NO_LABELS)
         reader = _Reader(connection, asked, set(connection.table("predictions").columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from modelmark.domain.errors import Conflict, ModelmarkError
 from modelmark.domain.experiments.experiment import Experiment
@@ -18,19 +18,13 @@ from modelmark.seal.digests import plain
 POINTS: Final = 400
 
 
-class Stop(Protocol):
-    def __call__(
-        self, name: str, *, reason: str, event: int | None, reading: ExperimentReading | None, itself: bool
-    ) -> Experiment: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnExperiments:
-    """read: how one stands now. stop: ends one, with the reading that it rests on."""
+    """read: how one stands now. stop: as `StopExperiment`."""
 
     running: Callable[[], tuple[Experiment, ...]]
     read: Callable[[Experiment], ExperimentReading]
-    stop: Stop
+    stop: Callable[..., Experiment]
     monitoring_store: MonitoringStore
     announce: Announcer
 
