@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import serving_case as case
 from modelmark.contract.after_release.experiment_file import load_plan
 from modelmark.domain.release import State
+from modelmark.steward.jobs import experiment
 from rollout_case import Place, Traffic, agreed
 
 PLAN = """
@@ -48,7 +50,10 @@ def until(holds: Any, seconds: float, said: Any) -> None:
         time.sleep(0.1)
 
 
-def test_an_experiment_goes_from_what_was_agreed_to_its_verdict_and_harm_ends_one_by_itself(tmp_path: Path):
+def test_an_experiment_goes_from_what_was_agreed_to_its_verdict_and_harm_ends_one_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(experiment, "DUTY", 0.5)  # looks follow each other sooner
     place = Place(tmp_path / "workspace")
     draw = np.random.default_rng(3).uniform(-1.5, 1.5, size=(400, 3))  # no row so far out that it decides alone
     place.rows = [{f"f{i}": float(value) for i, value in enumerate(row)} for row in draw]

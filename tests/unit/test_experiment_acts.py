@@ -11,6 +11,7 @@ from test_releases import ONE, THREE, TWO
 from test_rollout_acts import OPS, Way
 
 from builders.domain import contract
+from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.contract.after_release.experiment_file import load_plan, parse_plan, require_possible
 from modelmark.domain.errors import ContractInvalid, Missing, NotPermitted
 from modelmark.domain.experiments.plan import ExperimentArm, ExperimentPlan, Measure, Objective
@@ -263,3 +264,11 @@ def test_what_the_champions_contract_makes_impossible_is_refused(changes, said):
         require_possible(replace(PLAN, **changes), contract())
     assert said in str(refused.value)
     require_possible(PLAN, contract())
+
+
+def test_a_version_on_two_arms_is_watched_once_as_the_champion():
+    lab = Laboratory()
+    lab.ready(TWO)
+    lab.start()
+    watched = MonitoredVersions(workspace=None, ledger=lab.ledger, artifacts=None, contract_of=None)._serving()  # type: ignore[arg-type]
+    assert [(arm.name, arm.version) for arm in watched] == [("champion", ONE.id), ("trees.b", TWO.id)]

@@ -75,7 +75,10 @@ class MonitoredVersions:
     def _serving(self) -> list[Arm]:
         """Those that answer somebody: a shadow is judged by its rollout."""
         snapshot = self.ledger.snapshot()
-        return [arm for route in (snapshot.routes if snapshot else ()) for arm in route.answering]
+        arms = [arm for route in (snapshot.routes if snapshot else ()) for arm in route.answering]
+        return list({arm.version: arm for arm in reversed(arms)}.values())[
+            ::-1
+        ]  # an experiment's control is the champion
 
     def _read_once(self, id: Digest) -> MonitoredVersion:
         if id not in self._known:
