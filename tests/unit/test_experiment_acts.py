@@ -11,6 +11,7 @@ from test_releases import ONE, THREE, TWO
 from test_rollout_acts import OPS, Way
 
 from builders.domain import contract
+from modelmark.app.usecases.audit_at import AuditAt
 from modelmark.app.usecases.monitored_versions import MonitoredVersions
 from modelmark.contract.after_release.experiment_file import load_plan, parse_plan, require_possible
 from modelmark.domain.errors import ContractInvalid, Missing, NotPermitted
@@ -272,3 +273,19 @@ def test_a_version_on_two_arms_is_watched_once_as_the_champion():
     lab.start()
     watched = MonitoredVersions(workspace=None, ledger=lab.ledger, artifacts=None, contract_of=None)._serving()  # type: ignore[arg-type]
     assert [(arm.name, arm.version) for arm in watched] == [("champion", ONE.id), ("trees.b", TWO.id)]
+
+
+def test_an_audit_at_a_moment_names_the_arms_that_ran_then():
+    lab = Laboratory()
+    lab.ready(TWO)
+    begun = lab.start()
+    at = AuditAt(ledger=lab.ledger)
+    then = lab.clock()
+    said = [(live.arm, live.label, live.share) for live in at(then).live]
+    assert said == [
+        ("champion", "v1", 0.2),
+        ("experiment trees: control", "v1", 0.5),
+        ("experiment trees: b", "v2", 0.3),
+    ]
+    lab.experiments.stop(begun, OPS, reason="", verdict="")
+    assert [(live.arm, live.share) for live in at(lab.clock()).live] == [("champion", 1.0)]
