@@ -60,6 +60,7 @@ JSON = {
     "experiment stop": ("trees", "--reason", "why"),
     "experiment read": ("looks.csv", "--minimum-effect", "0.1"),
     "status": (),
+    "drill": (),
     "diff": ("v1", "v2"),
     "notes": ("v1", "--audience", "risk"),
     "card": ("v1",),

@@ -18,7 +18,7 @@ _SIGNS = {"found": "✓", "missed": "✕", "unseen": "?", "not tried": "–"}
 
 def drill(
     model: options.Model = None,
-    windows: Annotated[int, typer.Option(help="How many of the contract's windows are copied.", min=2, max=200)] = 8,
+    windows: Annotated[int, typer.Option(help="How many of the contract's windows are copied.", min=3, max=200)] = 8,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:

@@ -217,7 +217,10 @@ def _service(copy: Copy, view: MonitorContext, past: Past) -> list[Finding]:
 
 def _silence(copy: Copy, view: MonitorContext, past: Past) -> Silence | None:
     """As `JournalObservations.silence` has it."""
-    heard = copy.at[copy.first & (copy.at < micros_of(view.now))]
+    asked = copy.first & (
+        copy.traffic.micros[copy.answers.place] > 0
+    )  # rows of a table that was answered whole are no callers
+    heard = copy.at[asked & (copy.at < micros_of(view.now))]
     if not len(heard):
         return None
     size = bucket_seconds(view.contract.monitors) * 1_000_000
@@ -225,7 +228,8 @@ def _silence(copy: Copy, view: MonitorContext, past: Past) -> Silence | None:
     active = [*earlier, *(moment(int(bucket) * size) for bucket in np.unique(heard // size))]
     length = micros_of(view.window.end) - micros_of(view.window.start)
     lately = heard[heard >= micros_of(active[-1]) - length]
-    first, last = moment(int(lately[0])), moment(int(lately[-1]))
+    refused = copy.refusals[0][copy.refusals[0] < micros_of(view.now)]
+    first, last = moment(int(lately[0])), moment(int(max([lately[-1], *refused[-1:]])))
     seconds = max((last - first).total_seconds(), 1.0)
     pause = usual_pause(active, last, view.now, size=timedelta(microseconds=size))
     return Silence(first=active[0], last=last, rate=(len(lately) - 1) / seconds, usual=pause)

@@ -89,7 +89,7 @@ class DrillMonitors:
 
         asked = _Asked(loaded)
         return Drill(
-            watched=watched, traffic=traffic, ask=asked, books=_scratch, past=past, source=source
+            watched=watched, traffic=traffic, ask=asked.answers, books=_scratch, past=past, source=source
         )(progress)  # fmt: skip
 
     def _recorded(self, watched: MonitoredVersion, loaded: LoadedModel, windows: int) -> Traffic | None:
@@ -131,7 +131,7 @@ class DrillMonitors:
         chosen = np.random.default_rng(0).permutation(len(frame))[np.arange(rows) % len(frame)]
         frame = frame.iloc[chosen].reset_index(drop=True)
         span = round(windows * contract.monitors.window_minutes * 60e6)
-        at = micros_of(now) - span + (np.arange(rows) * span) // rows
+        at = micros_of(now) - span + (np.arange(rows) * span) // (rows - 1)
         inputs = {item.name: item for item in contract.inputs}
         numbers = [np.asarray(as_numbers(frame[c.name]), float) for c in loaded.codec.numeric]
         texts = [
@@ -155,7 +155,7 @@ class _Asked:
         self._loaded = loaded
         self._route = LiveRoute(loaded.model, (LiveArm(ArmRole.CHAMPION.value, 1.0, loaded),), None)
 
-    def __call__(self, traffic: Traffic) -> Answers:
+    def answers(self, traffic: Traffic) -> Answers:
         import pyarrow as pa
 
         rows = Rows(
