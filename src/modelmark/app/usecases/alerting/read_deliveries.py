@@ -50,8 +50,12 @@ class Deliveries:
         waiting = len(self.messages) - self.dead
         if not self.messages:
             return "Everything that was to be told has arrived."
-        said = [f"{self.dead:,} dead letters, which nobody tries any more"] if self.dead else []
-        said += [f"{waiting:,} messages wait"] if waiting else []
+        said = (
+            [f"{self.dead:,} dead letter{'s' if self.dead != 1 else ''}, which nobody tries any more"]
+            if self.dead
+            else []
+        )
+        said += [f"{waiting:,} message{'s wait' if waiting != 1 else ' waits'}"] if waiting else []
         return "; ".join(said) + "."
 
 
