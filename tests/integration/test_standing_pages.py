@@ -280,6 +280,33 @@ def test_an_alert_has_a_page_on_which_it_is_taken_in_hand(place: Place, bob: Tes
     assert bob.get("/alerts/9999").status_code == bob.get("/alerts/x").status_code == 404
 
 
+def test_an_alert_is_rated_on_its_page_and_dead_letters_are_sent_again_on_theirs(place: Place, bob: TestClient) -> None:
+    store, now = place.app.monitoring_store, place.lived.now
+    told = finding(model="churn", version=place.versions[1].id, label="v2", arm="champion", subject="spend")
+    alert, _ = store.open_alert(told, now)
+    form, ours = {"form": passwords.form_token(bob.cookies[COOKIE])}, {"origin": HOME}
+    page = f"/alerts/{alert.id}"
+    assert bob.post(f"{page}/rate", data={**form, "rating": "splendid"}, headers=ours).status_code == 400
+    assert bob.post(f"{page}/rate", data={**form, "rating": "useful"}, headers=ours).status_code == 303
+    assert "Useful, says Bob Ray" in words(bob.get(page).text)
+    assert "It informs: nothing says that it does harm." in words(bob.get(page).text)
+    precision = bob.get("/api/alerts/precision").json()
+    assert precision["total"]["useful"] == 1
+    assert precision["sentence"] in words(bob.get("/alerts").text)
+    assert bob.get(f"/api{page}").json()["severity"] == "inform"
+    store.queue_message("hook-gone-msg_1", "alert.opened", "{}", now, audience="hook:gone")
+    store.give_up(["hook-gone-msg_1"], "<b>down</b>")
+    shown = bob.get("/deliveries").text
+    assert "&lt;b&gt;down&lt;/b&gt;" in shown
+    assert "1 dead letter, which nobody tries any more" in words(shown)
+    assert bob.get("/api/deliveries").json()["dead"] == 1
+    assert bob.post("/deliveries/send-again", data={**form, "key": "nothing"}, headers=ours).status_code == 404
+    assert bob.post("/deliveries/send-again", data=form, headers=ours).status_code == 303
+    assert bob.get("/api/deliveries").json()["dead"] == 0
+    assert "Messages that had not arrived: 1, by Bob Ray" in words(bob.get("/audit").text)
+    store.close_alert(alert.id, now)
+
+
 def test_alerts_at_the_command_line(place: Place) -> None:
     store = place.app.monitoring_store
     told = finding(model="churn", version=place.versions[1].id, label="v2", arm="champion", subject="tenure")

@@ -130,7 +130,7 @@ DETAILS: dict[Act, tuple[str, dict[str, Any], str]] = {
     Act.SENT_AGAIN: (
         "messages",
         {"name": "Cy", "count": 3, "keys": ["hook-1-msg_2"]},
-        "3 messages that had not arrived, by Cy",
+        "messages that had not arrived: 3, by Cy",
     ),
     Act.SIGNED_IN: ("bob", {"source": "127.0.0.1"}, "signed in from 127.0.0.1"),
     Act.FAILED_TO_SIGN_IN: (

@@ -125,7 +125,7 @@ _SENTENCES: Final[Mapping[Act, Callable[[Details], str]]] = {
     Act.SNOOZED_ALERT: lambda d: f"snoozed by {d['name']} until {str(d['until'])[:16]}: {d['alert']}",
     Act.ASSIGNED_ALERT: lambda d: f"assigned to {d['to']} by {d['name']}: {d['alert']}",
     Act.RATED_ALERT: lambda d: f"called {d['rating']} by {d['name']}: {d['alert']}",
-    Act.SENT_AGAIN: lambda d: f"{d['count']} messages that had not arrived, by {d['name']}",
+    Act.SENT_AGAIN: lambda d: f"messages that had not arrived: {d['count']}, by {d['name']}",
     Act.CLOSED_ALERT: lambda d: f"closed by {d['name']}, for “{d['reason']}”: {d['alert']}",
     Act.CHANGED_MONITORS: lambda d: _quoted(
         f"settings changed by {d['name']} ({', '.join(d['changed']) or 'nothing'})", "reason"
