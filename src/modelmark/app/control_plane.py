@@ -7,10 +7,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from modelmark.app.effects import FinishBehind, TrainBehind
-from modelmark.app.usecases.alerting.drill import DrillMonitors
-from modelmark.app.usecases.experiments.turn_experiments import TurnExperiments
 from modelmark.app.usecases.alerting.drill_monitors import DrillMonitors
-from modelmark.app.usecases.monitored_versions import MonitoredVersions
+from modelmark.app.usecases.experiments.turn_experiments import TurnExperiments
 from modelmark.app.usecases.retraining.due_retraining import DueRetraining
 from modelmark.app.usecases.rollouts.guard_canaries import GuardCanaries
 from modelmark.app.usecases.rollouts.turn_rollouts import TurnRollouts

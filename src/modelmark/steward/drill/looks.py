@@ -16,15 +16,15 @@ from modelmark.domain.metrics import Task
 from modelmark.domain.ports import MonitoringStore
 from modelmark.journal.tables.schema import input_columns
 from modelmark.monitors import enabled
-from modelmark.monitors.cohort import Cohort
-from modelmark.monitors.labels import ANSWERED, labelled_predictions
+from modelmark.monitors.cohort import Cohort, History
+from modelmark.monitors.labels import ANSWERED, labelled_predictions, scores_of
 from modelmark.monitors.monitor import REQUESTS, MonitorContext
-from modelmark.stats.metrics import LabelledPredictions
+from modelmark.stats.metrics import Array, LabelledPredictions
 from modelmark.stats.profile import SCORE, Counts, Reference, merge, tally
 from modelmark.steward import service
 from modelmark.steward.alerts import tell
 from modelmark.steward.drill.traffic import Answers, Traffic, micros_of, moment
-from modelmark.steward.observations import MAX_LABELS, WIDEST, label_delay
+from modelmark.steward.observations import MAX_LABELS, MAX_SCORES, WIDEST, label_delay
 from modelmark.steward.profiler import MonitoredVersion, bucket_seconds
 from modelmark.steward.service import WEEK, Silence, usual_pause
 from modelmark.steward.stories import MANY
@@ -121,6 +121,23 @@ class Copy:
             window=window, rows=len(mine), labels=len(with_label), old=old, read=partial(self._labelled, with_label)
         )
 
+    def history(self, end: datetime, now: datetime) -> History | None:
+        """The copy's labels that have come by now, of rows before `end`."""
+        mine = np.flatnonzero((self.at < micros_of(end)) & np.isin(self._paths, ANSWERED))
+        mine = mine[self.traffic.labelled_at[self.answers.place[mine]] <= micros_of(now)]
+        judged = self._labelled(mine) if len(mine) else None
+        if judged is None:
+            return None
+        return History(judged=judged, start=moment(int(self.at[mine[0]])), end=moment(int(self.at[mine[-1]])))
+
+    def scores(self, window: Window) -> Array | None:
+        """What the model answered in a window."""
+        mine = self.between(window.start, window.end)
+        mine = mine[np.isin(self._paths[mine], ANSWERED)]
+        if len(mine) > MAX_SCORES:
+            mine = np.sort(np.random.default_rng(0).choice(mine, MAX_SCORES, replace=False))
+        return scores_of(self.watched.contract, self.answers.table.take(mine)) if len(mine) else None
+
     @cached_property
     def _paths(self) -> NDArray[np.str_]:
         return np.array(self.answers.table["path"].to_pylist(), dtype=np.str_)
@@ -159,6 +176,20 @@ class CopiedObservations:
     @cached_property
     def refused(self) -> Mapping[tuple[str, str], int]:
         return self._copy.refused(self._window.start, self._window.end)
+
+    @property
+    def arrivals(self) -> None:
+        """What usually comes is not part of a copy."""
+        return None
+
+    @cached_property
+    def history(self) -> History | None:
+        copy, now = self._copy, self._window.end
+        return copy.history(now - label_delay(copy.watched.contract), now)
+
+    @cached_property
+    def scores(self) -> Array | None:
+        return self._copy.scores(self._window)
 
     @cached_property
     def cohorts(self) -> Sequence[Cohort]:
