@@ -42,7 +42,8 @@ def test_it_is_quiet_on_no_change_and_fires_on_a_planted_one() -> None:
 
 def test_the_steward_s_selection_has_it_with_the_contract_s_settings() -> None:
     found = enabled(monitors("{tolerance: 0.5}"))
-    assert [one.name for one in found] == ["quality", "drift", "performance", "refusals"]
+    assert [one.name for one in found][:3] == ["quality", "drift", "performance"]
+    assert found[-1].name == "refusals"
     assert isinstance(found[-1], Refusals)
     assert [finding.outcome for finding in found[-1].evaluate(planted_view())] == [Outcome.OK]
     strict = enabled(monitors("{tolerance: 0.1}"))[-1]
