@@ -15,7 +15,7 @@ import numpy as np
 
 from modelmark.domain.errors import OF_THE_SERVER
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.tables.connection import connected
+from modelmark.journal.tables.connection import connected, received
 from modelmark.journal.tables.query import LATEST_LABELS, quoted
 from modelmark.journal.tables.receipts import table_names
 from modelmark.journal.tables.schema import LABELS, REFUSALS, table_of
@@ -107,7 +107,9 @@ class _Reader:
 
     def gather(self) -> None:
         """`seen`: rows of the arms with their unit. `units`: each unit that met one arm. `early`: rows from before, of units."""
-        self._rows("seen", '"at" >= $since AND "at" < $until AND list_contains($arms, arm)')
+        came = received(self.connection, "predictions")
+        self._run(f"CREATE VIEW known AS SELECT *, {came} AS came FROM predictions")
+        self._rows("seen", "came >= $since AND came < $until AND list_contains($arms, arm)")
         stratum = self._known(self.asked.stratum)
         covariate = self._known(self.asked.covariate)
         group = f'arg_min({quoted(stratum)}::VARCHAR, "at")' if stratum else "''"
@@ -119,7 +121,7 @@ class _Reader:
         self._run("CREATE TEMP TABLE units AS SELECT * EXCLUDE (arms) FROM met WHERE arms = 1")
         self._run(f"CREATE TEMP TABLE latest AS {LATEST_LABELS.format(which='model = $model')}")
         if self.asked.before is not None:
-            self._rows("early", '"at" >= $early AND "at" < $since')
+            self._rows("early", "came >= $early AND came < $since")
 
     def _rows(self, name: str, which: str) -> None:
         """A request's unit is its entity's, as it says or as its first row does."""
@@ -130,7 +132,7 @@ class _Reader:
         picked = ", ".join(f"p.{quoted(column)}" for column in (*_COLUMNS, *dict.fromkeys(extra)))
         self._run(
             f"""CREATE TEMP TABLE {name} AS WITH live AS (
-                SELECT * FROM predictions WHERE {which} AND model = $model AND micros > 0
+                SELECT * FROM known WHERE {which} AND model = $model AND micros > 0
             ), first AS (SELECT id, any_value({who}) AS unit FROM live WHERE row = 0 GROUP BY id)
             SELECT {picked}, f.unit FROM live p JOIN first f ON p.id = f.id"""
         )
