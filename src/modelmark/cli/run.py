@@ -230,13 +230,13 @@ def up(
 
 def label(
     file: Annotated[
-        Path, typer.Argument(help="CSV with the columns id, label and, for requests of several rows, row.")
+        Path, typer.Argument(help="CSV with the columns id, label and, for requests of several rows, row; or entity, at, label.")
     ],
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Tell what turned out to be true, by prediction id. Exit code 1 when any line does not count: refused, or kept aside.
+    """Tell what turned out to be true, by prediction id, or of an entity at a moment. Exit code 1 when any line does not count: refused, or kept aside.
 
     Example: modelmark label outcomes.csv --model churn
     """
@@ -248,6 +248,8 @@ def label(
         say_json(found)
         return int(left > 0)
     counts = f"{found.accepted} labels taken, {found.duplicates} repeated, {aside} kept aside, {found.refused} refused"
+    if found.by_entity:
+        counts += f"; {found.by_entity} by entity, whose predictions the steward finds"
     say(f"{'✓' if not left else '!'} {counts}")
     for line in found.examples:
         note(f"  {file}:{line.number}: {line.reason}")

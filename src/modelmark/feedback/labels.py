@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from modelmark.contract.table_file import require_fits
+from modelmark.domain.classes import parse_label
 from modelmark.domain.contract import Contract
 from modelmark.domain.errors import Malformed, Missing, Rejected
 from modelmark.domain.labels import GivenLabel, read_label, settle
 from modelmark.domain.predictions.event_time import event_time
+from modelmark.domain.strict import Scalar
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.tables.query import known
 from modelmark.journal.wal.reader import SegmentFile, folders, segment_files
-from modelmark.journal.wal.records import Labelled, Predicted
+from modelmark.journal.wal.records import Labelled, Observed, Predicted
 from modelmark.journal.wal.salvage import sound_records
 from modelmark.journal.wal.writer import OPEN, SEALED, Writer
 
@@ -43,7 +45,8 @@ class LabelImport:
     duplicates: lines that say the same of one row once more. unknown: ids that nobody predicted yet; they are kept aside, and
     count once somebody has. conflicting: lines that give one row different labels; each side is kept, and none counts until a
     later label settles it. refused: lines that break the contract or cannot be read. examples: the first lines that do not
-    count, with the reason.
+    count, with the reason. by_entity: lines about an entity at a moment; which predictions they are about is found out once the
+    steward has them.
     """
 
     accepted: int
@@ -52,6 +55,7 @@ class LabelImport:
     conflicting: int
     refused: int
     examples: tuple[Line, ...]
+    by_entity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,15 @@ class _Read:
     event: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A line about an entity. event: when it became true, as the journal has it."""
+
+    entity: str
+    event: int
+    label: Scalar
+
+
 def import_labels(
     path: Path, model: str, contract: Contract, workspace: Workspace, writer: Writer, at: datetime
 ) -> LabelImport:
@@ -73,9 +86,15 @@ def import_labels(
     Raises Missing when there is no such file, Malformed when it is no CSV with those columns, NotYet as the writer
     does.
     """
-    lines = list(_lines(path, contract, int(at.timestamp() * 1e6) * 1000))
+    moment, source = int(at.timestamp() * 1e6) * 1000, f"file:{path.name}"
+    lines = list(_lines(path, contract, moment))
+    observed = [
+        Observed(model, item.entity, item.event, moment, item.label, source)
+        for item in lines
+        if isinstance(item, _Seen)
+    ]
     notes = [item for item in lines if isinstance(item, Line)]
-    read = [item for item in lines if not isinstance(item, Line)]
+    read = [item for item in lines if isinstance(item, _Read)]
     rows = rows_of_each(workspace, model, {item.given.id for item in read})
     placed = [_placed(item, rows.get(item.given.id)) for item in read]
     notes += [one for one in placed if isinstance(one, Line)]
@@ -85,9 +104,11 @@ def import_labels(
     notes += [
         Line(one.place, f"another line gives {one.id!r} row {one.row} another label") for one in settled.conflicting
     ]
-    moment, source = int(at.timestamp() * 1e6) * 1000, f"file:{path.name}"
     since = {item.number: item.event for item in read}
-    kept = [Labelled(one.id, one.row, moment, model, one.label, source, since[one.place]) for one in settled.kept]
+    kept: list[Labelled | Observed] = [
+        Labelled(one.id, one.row, moment, model, one.label, source, since[one.place]) for one in settled.kept
+    ]
+    kept += observed
     for start in range(0, len(kept), BATCH):
         writer.append_many(kept[start : start + BATCH])
     return LabelImport(
@@ -96,6 +117,7 @@ def import_labels(
         duplicates=settled.duplicates,
         conflicting=len(settled.conflicting),
         refused=refused,
+        by_entity=len(observed),
         examples=tuple(sorted(notes, key=lambda line: line.number)[:SHOWN]),
     )
 
@@ -108,7 +130,7 @@ def _placed(item: _Read, count: int | None) -> GivenLabel | Line:
     return Line(item.number, f"row {said}; allowed: 0 to {count - 1}")
 
 
-def _lines(path: Path, contract: Contract, now: int) -> Iterator[_Read | Line]:
+def _lines(path: Path, contract: Contract, now: int) -> Iterator[_Read | _Seen | Line]:
     if not path.is_file():
         raise Missing(f"there is no file {path}", code="NO_FILE", field=str(path))
     require_fits(path)
@@ -118,15 +140,16 @@ def _lines(path: Path, contract: Contract, now: int) -> Iterator[_Read | Line]:
             names = list(reader.fieldnames or ())
             if set(PREDICTED) <= set(names):
                 reader.fieldnames = [PREDICTED.get(n, f"table {n}" if n in PREDICTED.values() else n) for n in names]
-            if not {"id", "label"} <= set(reader.fieldnames or ()):
+            by_entity = "id" not in names and {"entity", "at", "label"} <= set(names)
+            if not by_entity and not {"id", "label"} <= set(reader.fieldnames or ()):
                 raise Malformed(
                     f"{path.name} has the columns {', '.join(reader.fieldnames or ['none'])}",
                     code="BAD_COLUMNS",
                     field=path.name,
-                    limit="id, label and, for predictions of several rows, row",
+                    limit="id, label and, for predictions of several rows, row; or entity, at and label",
                 )
             for line in reader:
-                yield _line(reader.line_num, line, contract, now)
+                yield (_entity_line if by_entity else _line)(reader.line_num, line, contract, now)
     except (UnicodeDecodeError, csv.Error) as error:
         raise Malformed(f"{path.name} cannot be read as CSV: {error}", code="BAD_CSV", field=path.name) from None
 
@@ -146,6 +169,17 @@ def _line(number: int, line: Mapping[str, str | None], contract: Contract, now: 
         ]
         return Line(number, f"{error.field} {said}; allowed: {(error.limit or '').removeprefix('one of: ')}")
     return _Read(number, int(row) if row else None, given, event)
+
+
+def _entity_line(number: int, line: Mapping[str, str | None], contract: Contract, now: int) -> _Seen | Line:
+    entity, at, label = ((line.get(name) or "").strip() for name in ("entity", "at", "label"))
+    if not entity:
+        return Line(number, "entity is empty")
+    try:
+        return _Seen(entity, event_time(at, now), parse_label(contract, label))
+    except Rejected as error:
+        said = {"label": _quoted(label), "at": _quoted(at)}[str(error.field)]
+        return Line(number, f"{error.field} {said}; allowed: {(error.limit or '').removeprefix('one of: ')}")
 
 
 def _quoted(text: str) -> str:

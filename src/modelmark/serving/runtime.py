@@ -22,7 +22,7 @@ from modelmark.domain.endpoint.cache_now import tell_cache_off
 from modelmark.domain.errors import Missing, ModelmarkError, NoMark, NotYet, Tampered
 from modelmark.domain.routes import Route
 from modelmark.domain.workspace import Workspace
-from modelmark.journal.wal.records import Labelled
+from modelmark.journal.wal.records import Labelled, Observed
 from modelmark.journal.wal.renewed import RenewedWriter
 from modelmark.journal.wal.writer import Writer, refusal
 from modelmark.seal.keys import PUBLIC, Verifier
@@ -201,10 +201,10 @@ class Runtime:
             raise self.missing(model)
         return found
 
-    def label(self, labels: list[Labelled]) -> None:
-        """Journal labels. Raises NotYet when the journal cannot take them."""
-        self.writer.append_many(labels)
-        self.metrics.add("modelmark_labels_total", len(labels))
+    def label(self, labels: Sequence[Labelled], observed: Sequence[Observed] = ()) -> None:
+        """Journal labels, and what is said of entities. Raises NotYet when the journal cannot take them."""
+        self.writer.append_many([*labels, *observed])
+        self.metrics.add("modelmark_labels_total", len(labels) + len(observed))
 
     def timing(self, received: float, headers: Mapping[bytes, bytes]) -> Timing | None:
         """For a request whose caller asks where its time goes, or that is traced. headers: `server-timing: 1`, `traceparent`."""

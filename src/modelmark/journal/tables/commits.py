@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from modelmark.journal.tables.observed_rows import OBSERVED, observed_table
 from modelmark.journal.tables.receipts import OURS, Intent
 from modelmark.journal.tables.schema import LABELS, REFUSALS, labels_table, predictions_table, refusals_table, table_of
 from modelmark.journal.tables.shadow_rows import SHADOWS, shadows_table
-from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused, Schema, Shadowed
+from modelmark.journal.wal.records import Labelled, Observed, Predicted, Record, Refused, Schema, Shadowed
 
 ROW_GROUP: Final = 16 * 1024  # rows; what finding one prediction has to read
 AT_ONCE: Final = 4096  # records that are objects at one time
@@ -44,6 +45,8 @@ class Batch:
             self.parts.append(refusals_table(records))
         elif name == SHADOWS:
             self.parts.append(shadows_table(records, schemas))
+        elif name == OBSERVED:
+            self.parts.append(observed_table(records))
         else:
             known = [record for record in records if record.version in schemas]
             self.records += [record for record in records if record.version not in schemas]
@@ -70,6 +73,8 @@ def by_table(records: Iterable[Record], schemas: dict[str, Schema]) -> dict[str,
             found[REFUSALS].append(record)
         elif isinstance(record, Shadowed):
             found[SHADOWS].append(record)
+        elif isinstance(record, Observed):
+            found[OBSERVED].append(record)
         else:
             schemas[record.version] = record
     return found

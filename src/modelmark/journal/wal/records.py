@@ -72,6 +72,21 @@ class Labelled(msgspec.Struct, tag="label", array_like=True):
     event: int = 0
 
 
+class Observed(msgspec.Struct, tag="observed", array_like=True):
+    """The truth about an entity at a moment, from somebody who knows no prediction's id. Which prediction it is about is found
+    out later: the entity's last one before that moment.
+
+    at: when it was said. event: when it became true; both nanoseconds since the epoch.
+    """
+
+    model: str
+    entity: str
+    event: int
+    at: int
+    label: bool | int | float | str
+    source: str
+
+
 class Refused(msgspec.Struct, tag="refused", array_like=True):
     """How many requests were refused for one reason since the last such record of this writer.
 
@@ -106,4 +121,4 @@ class Shadowed(msgspec.Struct, tag="shadow", array_like=True):
     micros: int
 
 
-Record = Schema | Predicted | Labelled | Refused | Shadowed
+Record = Schema | Predicted | Labelled | Refused | Shadowed | Observed

@@ -38,4 +38,4 @@ def _label(index: int, item: Any) -> labels.Label:
         limit = "bool_label, int64_label, double_label, string_label"
         raise Rejected("a label is missing", code="MISSING_FIELD", field="label", row=index, limit=limit)
     row = item.row if item.HasField("row") else None
-    return labels.Label(item.id, getattr(item, kind), row, item.source or "api")
+    return labels.Label(label=getattr(item, kind), id=item.id, row=row, source=item.source or "api")

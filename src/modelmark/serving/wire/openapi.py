@@ -163,14 +163,12 @@ def _labels(model: str, contract: Contract) -> Schema:
     label: Schema = (
         {"type": "number"} if contract.model.task is Task.REGRESSION else {"enum": list(contract.outputs.classes)}
     )
-    one = {
-        "id": parts.ID,
-        "label": label,
-        "row": {"type": ["integer", "null"], "minimum": 0},
-        "source": {"type": "string", "maxLength": MAX_SOURCE},
-        "at": {**parts.AT, "description": "when it became true"},
-    }
-    each = parts.record(one, "id", "label")
+    at = {**parts.AT, "description": "when it became true"}
+    said = {"label": label, "source": {"type": "string", "maxLength": MAX_SOURCE}}
+    one = {**said, "id": parts.ID, "row": {"type": ["integer", "null"], "minimum": 0}, "at": at}
+    entity = {"type": "string", "minLength": 1, "maxLength": MAX_ENTITY}
+    of_entity = {**said, "entity": entity, "at": {**at, "type": "string"}}
+    each = {"oneOf": [parts.record(one, "id", "label"), parts.record(of_entity, "entity", "label", "at")]}
     body = parts.record({"labels": {"type": "array", "minItems": 1, "maxItems": MAX_LABELS, "items": each}}, "labels")
     taken = {"type": "object", "required": ["accepted"], "properties": {"accepted": {"type": "integer"}}}
     return parts.post(

@@ -20,6 +20,7 @@ from modelmark.steward.jobs.finish_acts import FinishActs
 from modelmark.steward.jobs.follow_releases import FollowReleases
 from modelmark.steward.jobs.hear_workers import HearWorkers
 from modelmark.steward.jobs.maintain import Maintain
+from modelmark.steward.jobs.match_labels import MatchLabels
 from modelmark.steward.jobs.monitor import MonitorVersions
 from modelmark.steward.jobs.profile import Profile
 from modelmark.steward.jobs.prune import Prune
@@ -60,6 +61,7 @@ def builtin(
         Publish(catch_up=catch_up),
         *((finish,) if finish else ()),
         Compact(compactor=compactor),
+        MatchLabels(workspace=workspace),
         follow,  # again, so that every version in the tables is known before its rows are counted
         *((rollouts,) if rollouts else ()),  # the tables are as new as they get
         *((experiments,) if experiments else ()),
