@@ -21,7 +21,7 @@ from modelmark.domain.alerts.harm import by_harm
 from modelmark.domain.alerts.next_step import next_step
 from modelmark.domain.alerts.recording import end_journal_fault, tell_journal_fault
 from modelmark.domain.catalogue.monitor_settings import DriftMonitor
-from modelmark.domain.contract import Contract, DataType, Input
+from modelmark.domain.contract import Contract, DataType, Input, Labels
 from modelmark.domain.workspace import Workspace
 from modelmark.journal.wal.records import Labelled, Predicted, Record, Refused
 from modelmark.stats.profile import reference
@@ -130,7 +130,7 @@ def test_128_sensors_that_drift_are_one_alert(tmp_path: Path) -> None:
 
 def test_nights_and_weekends_are_quiet_and_an_outage_by_day_is_not(tmp_path: Path) -> None:
     hourly = dataclasses.replace(
-        DEAL, monitors=dataclasses.replace(DEAL.monitors, window_minutes=60.0, every_seconds=1800.0)
+        DEAL, labels=Labels(), monitors=dataclasses.replace(DEAL.monitors, window_minutes=60.0, every_seconds=1800.0)
     )
     office = dataclasses.replace(CHAMPION, contract=hourly)
     replay = Replay(tmp_path, office)

@@ -65,6 +65,8 @@ SMALL = {
     "tamper.py": (["--changes", "6", "--predictions", "1000"], "rewrite    caught and named: modelmark inside 6/6"),
     "laws/behaviour.py": (["--times", "40"], "Clopper-Pearson"),
     "laws/dependence.py": (["--times", "4"], "clusters of 20 rows"),
+    "laws/detector.py": (["--times", "1"], "labels to a false alarm"),
+    "laws/estimate.py": (["--times", "2"], "calibration, half of them, 500 labels: ok 0.000, alert 1.000"),
     "laws/experiments.py": (["--times", "2", "--looks", "5", "--processes", "1"], "right sample ratio (0.5, 0.5)"),
     "laws/explanation.py": (["--times", "8"], "permutation importance: covered"),
     "laws/fairness.py": (["--times", "2"], "(asked 0.05)"),
@@ -72,9 +74,11 @@ SMALL = {
     "laws/heavy_tails.py": (["--times", "10"], "(asked 0.025)"),
     "laws/monitors.py": (["--times", "50"], "alerts a day quiet"),
     "laws/performance.py": (["--times", "1", "--rows", "150", "--looks", "12"], "of quiet months alarm"),
+    "laws/plausible.py": (["--tables", "2"], "found in 100% of tables"),
     "laws/quality.py": (["--times", "4"], "a search on clean data finds a slice"),
     "laws/rollouts.py": (["--times", "1", "--processes", "1"], "rolled back, after"),
     "laws/reuse.py": (["--times", "4"], "one of fifty passes"),
+    "laws/volume.py": (["--years", "1"], "alarms a quiet year"),
 }
 
 

@@ -24,7 +24,7 @@ MOVED, WRONG = BEGUN + 4 * DAY, BEGUN + 6 * DAY
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lived, Case, Version]:
     lived = Lived.at(tmp_path_factory.mktemp("past"))
-    monitors = replace(quiet().contract.monitors, window_minutes=12 * 60.0)
+    monitors = replace(quiet().contract.monitors, window_minutes=24 * 60.0, estimate=None)
     case = replace(quiet(), contract=replace(quiet().contract, monitors=monitors))
     version = lived.register(case, 1, lived.now - DAY)
     (lived.app.workspace.version(version.id) / DESCRIPTION).write_bytes(canonical(version))
@@ -34,11 +34,11 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lived, Case, V
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory, registered: tuple[Lived, Case, Version]) -> Path:
-    """Eight days of 600 rows: on the fifth age moves, from the seventh on the truth is another."""
+    """Eight days of 300 rows: on the fifth age moves, from the seventh on the truth is another."""
     case, rng = registered[1], np.random.default_rng(3)
-    picked = rng.integers(0, len(case.x), 4800)
+    picked = rng.integers(0, len(case.x), 2400)
     table = case.x.iloc[picked].reset_index(drop=True)
-    times = [BEGUN + DAY * float(share) for share in np.sort(rng.uniform(0, 8, 4800))]
+    times = [BEGUN + DAY * float(share) for share in np.sort(rng.uniform(0, 8, 2400))]
     table["age"] += np.array([2.0 if at >= MOVED else 0.0 for at in times])
     truth = np.array(case.y)[picked]
     table["y"] = np.where(np.array(times) >= WRONG, 1 - truth, truth)
@@ -61,14 +61,14 @@ def test_what_moved_alarms_when_it_moved_and_labels_count_when_they_came(
     when = When(target="y", time="when", delay=12 * HOUR)
     told: list[str] = []
     past = lived.app.backfill(
-        version, history, when, settings=[("half a day", case.contract.monitors), ("two days", wide)],
+        version, history, when, settings=[("a day", case.contract.monitors), ("two days", wide)],
         progress=lambda step, done, total: told.append(step) if done == total else None,
     )  # fmt: skip
-    assert (past.rows, past.labels) == (4798, 4796)
+    assert (past.rows, past.labels) == (2398, 2396)
     assert dict(past.refused) == {"OUT_OF_RANGE": 1, "BAD_TIME": 1, "label: BAD_LABEL": 1}
-    assert list(dict.fromkeys(told)) == ["answer", "watch with half a day", "watch with two days"]
+    assert list(dict.fromkeys(told)) == ["answer", "watch with a day", "watch with two days"]
     short, long = past.watches
-    assert (short.every, long.every) == (3 * HOUR, 12 * HOUR)
+    assert (short.every, long.every) == (6 * HOUR, 12 * HOUR)
     for watch in past.watches:
         found = {alert.monitor: alert for alert in watch.alerts}
         assert set(found) == {"drift", "performance"}

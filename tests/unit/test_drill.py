@@ -58,6 +58,7 @@ def ask(copy: Traffic) -> Answers:
     table = pa.table(
         {
             "id": [f"{at:032x}" for at in kept], "row": np.zeros(len(kept), np.int32), "path": ["model"] * len(kept),
+            "micros": [100] * len(kept),
             "score": score[kept], "value": pa.nulls(len(kept), pa.float64()),
             "probabilities": pa.nulls(len(kept), pa.list_(pa.float64())), "num_age": age[kept],
             "cat_job": pa.array(copy.texts[kept, 0].tolist(), pa.string()),

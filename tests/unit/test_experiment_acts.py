@@ -271,7 +271,9 @@ def test_a_version_on_two_arms_is_watched_once_as_the_champion():
     lab = Laboratory()
     lab.ready(TWO)
     lab.start()
-    watched = MonitoredVersions(workspace=None, ledger=lab.ledger, artifacts=None, contract_of=None)._serving()  # type: ignore[arg-type]
+    watched = MonitoredVersions(
+        workspace=None, ledger=lab.ledger, artifacts=None, contract_of=None, settings=None
+    )._serving()  # type: ignore[arg-type]
     assert [(arm.name, arm.version) for arm in watched] == [("champion", ONE.id), ("trees.b", TWO.id)]
 
 

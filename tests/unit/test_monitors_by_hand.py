@@ -56,6 +56,8 @@ def answers(**changes: Any) -> pa.Table:
         "label_value": [1.0, 0.0, 0.0, 0.0],
         "drawn_from": [4] * 4,
         "id": ["a", "b", "c", "d"],
+        "row": [0] * 4,
+        "micros": [100] * 4,
     }
     return pa.table({**usual, **changes})
 

@@ -304,6 +304,8 @@ def test_a_models_page_has_all_its_numbers():
             "snoozed": False,
             "closed": None,
             "ended": "",
+            "severity": "inform",
+            "rated": None,
         }
     ]
     assert len(found["traffic"]) == 1

@@ -230,13 +230,18 @@ def up(
 
 def label(
     file: Annotated[
-        Path, typer.Argument(help="CSV with the columns id, label and, for requests of several rows, row; or entity, at, label.")
+        Path,
+        typer.Argument(
+            help="CSV with the columns id, label and, for requests of several rows, row; or entity, at, label."
+        ),
     ],
     model: options.Model = None,
     workspace: options.Workspace = None,
     json: options.Json = False,
 ) -> int:
-    """Tell what turned out to be true, by prediction id, or of an entity at a moment. Exit code 1 when any line does not count: refused, or kept aside.
+    """Tell what turned out to be true, by prediction id, or of an entity at a moment.
+
+    Exit code 1 when any line does not count: refused, or kept aside.
 
     Example: modelmark label outcomes.csv --model churn
     """

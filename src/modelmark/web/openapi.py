@@ -73,6 +73,13 @@ def document(models: Sequence[str]) -> Schema:
                 path=[model, ("id", {"type": "string", "minLength": 1})],
                 query={"replay": _YES, "why": {"enum": [*METHODS]}, "row": {"type": "integer", "minimum": 0, "maximum": 99_999}},
             ),
+            "/api/experiments": _get(
+                "experiments", "Every experiment, those that run first.", _object("experiments"), query={"model": _TEXT},
+            ),
+            "/api/experiments/{name}": _get(
+                "experiment", "One experiment: what was agreed, and how it stands.", _object("effects", "sentences"),
+                path=[("name", {"type": "string", "minLength": 1})],
+            ),
             **_of_alerts(),
             "/api/charts": _get("charts", "The charts' specifications in Vega-Lite.", _object()),
         },

@@ -27,8 +27,12 @@ BACK: Final = timedelta(days=90)
 LONG: Final = timedelta(hours=1)
 #: So many are matched at a time.
 MOST: Final = 10_000
-_NO_LABELS: Final = """CREATE VIEW labels AS SELECT ''::VARCHAR AS id, 0::INTEGER AS row, 0::BIGINT AS ns, ''::VARCHAR AS model,
-    ''::VARCHAR AS label WHERE false"""
+_NONE: Final = {
+    "labels": """CREATE VIEW labels AS SELECT ''::VARCHAR AS id, 0::INTEGER AS row, 0::BIGINT AS ns, ''::VARCHAR AS model
+        WHERE false""",
+    "predictions": """CREATE VIEW predictions AS SELECT ''::VARCHAR AS id, 0::INTEGER AS row, now() AS at, ''::VARCHAR AS model,
+        ''::VARCHAR AS entity WHERE false""",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +70,13 @@ def match(
     """Of what was said in the last `BACK`, each with the last prediction about its entity that happened no later, and no more than
     `BACK` before. key: the column of the inputs that names the entity where the request did not. parse: a label from its text."""
     names = table_names(workspace)
-    wanted = {"observed": OBSERVED, "predictions": table_of(model)} | ({"labels": LABELS} if LABELS in names else {})
+    others = {"predictions": table_of(model), "labels": LABELS}
+    wanted = {"observed": OBSERVED} | {name: table for name, table in others.items() if table in names}
     with connected(workspace, threads=1, **wanted) as connection:
         if connection is None:
             return Matched()
-        if LABELS not in names:
-            connection.execute(_NO_LABELS)
+        for name in others.keys() - wanted.keys():
+            connection.execute(_NONE[name])
         known = set(connection.table("predictions").columns)
         own = f", {quoted(key)}::VARCHAR" if key in known and key is not None else ""
         values = [now - 2 * BACK, model, model, said_by(now - BACK), said_by(now - LONG), model]

@@ -69,6 +69,9 @@ class ExperimentPages:
         return self._stop(name, reason=reason, by=by, event=event)
 
     def _views(self, model: str | None) -> list[ExperimentView]:
+        """Raises Missing for a model that there is not: a misspelt name is no empty answer."""
+        if model is not None:
+            self._queries.require_model(model)
         return experiment_views(
             self._queries.experiments.all(model), self._queries.ledger, self._queries.monitoring_store
         )
