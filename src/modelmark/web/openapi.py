@@ -78,7 +78,7 @@ def document(models: Sequence[str]) -> Schema:
             ),
             "/api/experiments/{name}": _get(
                 "experiment", "One experiment: what was agreed, and how it stands.", _object("effects", "sentences"),
-                path=[("name", {"type": "string", "minLength": 1})],
+                path=[("name", {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"})],
             ),
             **_of_alerts(),
             "/api/charts": _get("charts", "The charts' specifications in Vega-Lite.", _object()),
