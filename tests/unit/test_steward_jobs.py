@@ -136,6 +136,7 @@ def test_every_job_of_ours_names_itself_its_interval_its_checkpoint_and_who_owns
         ("workers", 0, ""),
         ("snapshot", 5, ""),
         ("compaction", 0, ""),
+        ("labels by entity", 0, ""),
         ("versions", 0, ""),
         ("profiles", 0, "profile"),
         ("look", 0, "look"),

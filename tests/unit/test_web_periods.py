@@ -42,6 +42,7 @@ def test_a_span_begins_with_a_whole_bucket_and_ends_no_later_than_now():
         ({"to": "2026-02-27T08:00:30"}, "BAD_SPAN", "from"),
         ({"from": " ", "to": "soon"}, "BAD_TIME", "to"),
         ({"span": "2y"}, "NO_SPAN", "span"),
+        ({"span": "2y", "from": "2026-03-01T10:00", "to": "2026-03-01T11:00"}, "NO_SPAN", "span"),
         ({"from": "yesterday"}, "BAD_TIME", "from"),
         ({"from": "2026-02-28", "to": "then"}, "BAD_TIME", "to"),
         ({"from": "2026-02-28", "to": "2026-02-27"}, "BAD_SPAN", "from"),

@@ -63,10 +63,10 @@ def period_of(params: Mapping[str, str], now: datetime, *, whole: bool = True) -
     the bucket that `from` lies in.
 
     Raises Rejected (NO_SPAN, BAD_TIME, BAD_SPAN)."""
+    name = params.get("span", USUAL)
+    if name not in SPANS:
+        raise Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
     if not params.get("from", "").strip():
-        name = params.get("span", USUAL)
-        if name not in SPANS:
-            raise Rejected("there is no such span", code="NO_SPAN", field="span", limit=", ".join(SPANS))
         if params.get("to", "").strip():
             moment(params["to"], now=now, field="to")
             raise Rejected("to alone is no span of time", code="BAD_SPAN", field="from", limit="a time before to")
