@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from builders.workspace import Case, Lived, quiet
-from modelmark.app.past_rows import When
+from modelmark.app.past_rows import Past, When
+from modelmark.app.usecases.predictions.backfill import _Times
+from modelmark.domain.catalogue.monitor_settings import Monitors
 from modelmark.domain.errors import Rejected
 from modelmark.domain.version import DESCRIPTION, Version
 from modelmark.seal.digests import canonical
@@ -90,6 +92,18 @@ def test_nothing_of_it_stays(registered: tuple[Lived, Case, Version], history: P
     lived.app.backfill(version, history, When(target="y", time="when"), every=DAY, progress=lambda *_: None)
     assert sorted(place.wal.rglob("*")) + sorted(place.tables.rglob("*")) == before
     assert lived.app.monitoring_store.alerts() == lived.app.monitoring_store.findings("churn") == []
+
+
+@pytest.mark.parametrize("every", [HOUR, 5 * HOUR, timedelta(days=1.9), 8 * DAY])
+def test_nothing_is_looked_at_behind_the_last_row(every: timedelta) -> None:
+    """A window that reaches behind the end of history would seem to lose its traffic."""
+    past = Past(rows=1, first=BEGUN.timestamp(), last=(BEGUN + 100.3 * DAY).timestamp())
+    looks = list(_Times.of(past, Monitors(window_minutes=30 * 24 * 60.0), every))
+    assert BEGUN + 30 * DAY <= looks[0] < BEGUN + 30 * DAY + 2 * every
+    assert BEGUN + 100.3 * DAY - every < looks[-1] <= BEGUN + 100.3 * DAY
+    short = Past(rows=1, first=past.first, last=(BEGUN + DAY).timestamp())
+    (only,) = _Times.of(short, Monitors(window_minutes=30 * 24 * 60.0), every)
+    assert BEGUN + DAY < only <= BEGUN + DAY + every
 
 
 def test_rows_that_are_merely_in_order_take_a_start_and_a_step(

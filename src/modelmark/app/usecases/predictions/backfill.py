@@ -132,8 +132,8 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """When is looked: from the first whole window on, or where there is none once, until the last row: behind it windows would
-    only seem to lose their traffic."""
+    """When is looked: from the first whole window on, or where there is none once, up to the last row and never behind
+    it: windows there would only seem to lose their traffic."""
 
     start: datetime
     end: datetime
@@ -145,8 +145,11 @@ class _Times:
         window = timedelta(minutes=monitors.window_minutes)
         step = every or max(window / LOOKS_A_WINDOW, timedelta(seconds=monitors.every_seconds))
         seconds = step.total_seconds()
-        last = datetime.fromtimestamp((past.last // seconds + 1) * seconds, UTC)
-        count = max(0, int((past.last - past.first - window.total_seconds()) // seconds)) + 1
+        end, length = past.last // seconds * seconds, window.total_seconds()
+        if end - past.first < length:
+            end += seconds
+        last = datetime.fromtimestamp(end, UTC)
+        count = max(0, int((end - past.first - length) // seconds)) + 1
         first = last - (count - 1) * step
         if count > MOST_LOOKS:
             raise Rejected(
